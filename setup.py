@@ -1,0 +1,37 @@
+"""Installs mi_coding; `pip install -e .` is what the launch scripts call."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="mi_coding",
+    version="0.1.0",
+    description="Mutual information coding in JAX: codes that carry information about the other half of a pair.",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    packages=find_packages(include=["mi_coding", "mi_coding.*"]),
+    python_requires=">=3.11",
+    install_requires=[
+        "absl-py>=2.1",
+        "chex>=0.1.90",
+        "flax>=0.12,<0.14",
+        "jax>=0.10,<0.13",
+        "matplotlib>=3.9",
+        "ml-collections>=1.0",
+        "numpy>=2.0",
+        "optax>=0.2.6,<0.4",
+        "orbax-checkpoint>=0.11.30,<0.13",
+        "pillow>=11",
+        "rich>=13.9",
+        "scikit-learn>=1.6",
+        "tensorboardX>=2.6.2",
+        "tensorflow-datasets>=4.9.9",
+    ],
+    extras_require={
+        "cuda": ["jax[cuda13]>=0.10,<0.13"],
+        "tpu": ["jax[tpu]>=0.10,<0.13"],
+        "test": ["hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12"],
+    },
+)
