@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from mi_coding.encoders.convnet import ConvNet
 from mi_coding.encoders.head import ProjectionHead

@@ -9,7 +9,8 @@ from jax import lax
 
 from mi_coding.contrast import ALL, OTHER_DEVICES, POOL, Contrast, contrast
 
-_RULES = {rule.name: rule for rule in (ALL, OTHER_DEVICES)}
+CPC_RULES = {rule.name: rule for rule in (ALL, OTHER_DEVICES)}
+"""What `distractors` of `cpc` may be."""
 
 
 class CPCOutput(NamedTuple):
@@ -75,14 +76,14 @@ def cpc(
     """
     _check_codes(z_x, z_y)
     _check_temperature(temperature)
-    if distractors not in _RULES:
+    if distractors not in CPC_RULES:
         raise ValueError(f"distractors={distractors!r} is unknown; choose 'all' or 'other_devices'")
     queries, keys = (_unit_length(z_x), _unit_length(z_y)) if normalize else (z_x, z_y)
     found = contrast(
         queries,
         keys,
         scale=_inverse(temperature, queries),
-        rule=_RULES[distractors],
+        rule=CPC_RULES[distractors],
         method=method,
         block_size=block_size,
         axis_name=axis_name,

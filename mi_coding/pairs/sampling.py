@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 
 class PairKind(NamedTuple):
@@ -24,25 +23,29 @@ class PairKind(NamedTuple):
 
 
 def draw_examples(
-    key: jax.Array, rows: jax.Array, *, num_examples: int, batch_size: int, distinct: bool = False
+    key: jax.Array, rows: jax.Array, *, num_examples: int, distinct_among: int | None = None
 ) -> jax.Array:
-    """int32[b]: the example behind each of the pairs numbered `rows` in a batch of `batch_size`.
+    """int32[b]: the example behind each of the pairs numbered `rows` of a batch.
 
-    Independent draws with replacement, as the bound on mutual information demands. With `distinct` no example serves
-    two pairs of the batch: an easier task, whose "bound" is none (see `mi_coding.cpc`).
+    Independent draws with replacement, as the bound on mutual information demands. With `distinct_among` no example
+    serves two pairs of the batch: an easier task, whose "bound" is none.
 
-    >>> rows = jnp.arange(4)
-    >>> draw_examples(jax.random.key(0), rows, num_examples=4, batch_size=4, distinct=True).sort().tolist()
+    >>> draw_examples(jax.random.key(0), jnp.arange(4), num_examples=4, distinct_among=4).sort().tolist()
     [0, 1, 2, 3]
 
+    Args:
+        key: of the whole batch.
+        rows: int32[b], positions in the global batch.
+        num_examples: how many there are to draw from.
+        distinct_among: B, the size of the batch in which no example may serve twice; None draws independently.
     Raises:
-        ValueError: if distinct examples are asked for and the batch is larger than the data.
+        ValueError: if the batch of distinct examples is larger than the data.
     """
-    if not distinct:
+    if distinct_among is None:
         draw = lambda row: jax.random.randint(jax.random.fold_in(key, row), (), 0, num_examples)  # noqa: E731
         return jax.vmap(draw)(rows)
-    if batch_size > num_examples:
-        raise ValueError(f"batch_size={batch_size} distinct pairs asked of {num_examples} examples")
+    if distinct_among > num_examples:
+        raise ValueError(f"a batch of {distinct_among} distinct examples asked of {num_examples}")
     return jax.random.permutation(key, num_examples)[rows]
 
 
@@ -52,25 +55,21 @@ def sample_pairs(
     rows: jax.Array,
     *,
     kind: PairKind,
-    batch_size: int,
-    distinct: bool = False,
+    distinct_among: int | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """The pairs numbered `rows` of the batch of `batch_size` that `key` stands for.
+    """The pairs numbered `rows` of the batch that `key` stands for.
 
     Args:
         key: the key of the whole batch.
         images: float32[n, H, W, C], all examples.
         rows: int32[b], positions in the global batch; a device passes those of its own shard.
         kind: how one pair is made.
-        batch_size: B, the global batch.
-        distinct: see `draw_examples`.
+        distinct_among: see `draw_examples`.
     Returns:
         x, y: float32[b, h, w, C].
     """
     example_key, pair_key = jax.random.split(key)
-    examples = draw_examples(
-        example_key, rows, num_examples=images.shape[0], batch_size=batch_size, distinct=distinct
-    )
+    examples = draw_examples(example_key, rows, num_examples=images.shape[0], distinct_among=distinct_among)
     keys = jax.vmap(lambda row: jax.random.fold_in(pair_key, row))(rows)
     return jax.vmap(kind.pair)(keys, images[examples])
 
