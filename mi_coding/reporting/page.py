@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -119,12 +120,12 @@ def _headlines(summary: Mapping[str, Any]) -> list[_Tile]:
 
 
 def _bound_tile(summary: Mapping[str, Any]) -> _Tile | None:
-    bound, ceiling = summary.get("heldout/mi_lower_bound_nats"), summary.get("heldout/mi_ceiling_nats")
     if "heldout/mi_lower_bound_nats" not in summary:
         return None
-    context = "" if ceiling is None else f"of at most {ceiling:.2f} nats, the ceiling ln N"
-    share = bound / ceiling if bound is not None and ceiling else None
+    bound, ceiling = _finite(summary, "heldout/mi_lower_bound_nats"), _finite(summary, "heldout/mi_ceiling_nats")
     value, *error = results.bound_with_error(summary, "heldout", "{:.2f}".format).split(" ", 1)
+    context = f"of at most {ceiling:.2f} nats, the ceiling ln N" if ceiling else ""
+    share = bound / ceiling if bound is not None and ceiling else None
     return _Tile("held-out bound", value, " ".join([*error, "nats"]), context, share)
 
 
@@ -134,7 +135,8 @@ def _probe_tile(summary: Mapping[str, Any], label: str, pattern: str, trained: s
         return None
     baselines = {"untrained encoder": pattern.format("random_encoder_"), "raw pixels": pattern.format("raw_pixels_")}
     shown = [f"{name} {results.show(summary, k, results.percent)}" for name, k in baselines.items() if k in summary]
-    return _Tile(label, results.show(summary, key, "{:.1%}".format)[:-1], "%", ", ".join(shown), summary[key])
+    value = results.show(summary, key, lambda fraction: f"{100 * fraction:.1f}")
+    return _Tile(label, value, "%", ", ".join(shown), _finite(summary, key))
 
 
 def _candidates_tile(summary: Mapping[str, Any]) -> _Tile | None:
@@ -142,9 +144,13 @@ def _candidates_tile(summary: Mapping[str, Any]) -> _Tile | None:
         return None
     accuracy = results.show(summary, "heldout/accuracy", results.percent)
     context = f"the true y ranked first for {accuracy} of x" if accuracy else ""
-    return _Tile(
-        "candidates N", results.show(summary, "heldout/num_candidates"), "", context, summary.get("heldout/accuracy")
-    )
+    value = results.show(summary, "heldout/num_candidates")
+    return _Tile("candidates N", value, "", context, _finite(summary, "heldout/accuracy"))
+
+
+def _finite(summary: Mapping[str, Any], key: str) -> float | None:
+    value = summary.get(key)
+    return value if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 def _tiles(tiles: Iterable[_Tile]) -> str:

@@ -5,6 +5,7 @@ it with; lines and bars carry their own labels. Widths are those of a page, text
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -95,7 +96,7 @@ def probe_bars(accuracies: Mapping[str, Mapping[str, float]], *, chance: float |
     figure = Figure(figsize=(_WIDTH, 0.85 + 0.34 * len(names)), facecolor="white")
     panels = figure.subplots(1, max(2, len(accuracies)), sharey=True)  # one panel alone keeps the same bar lengths
     height = figure.get_figheight()
-    figure.subplots_adjust(left=0.155, right=0.93, top=1 - 0.42 / height, bottom=0.36 / height, wspace=0.22)
+    figure.subplots_adjust(left=0.155, right=0.91, top=1 - 0.42 / height, bottom=0.36 / height, wspace=0.27)
     for axes in panels[len(accuracies) :]:
         axes.remove()
     for axes, (probe, values) in zip(panels, accuracies.items(), strict=False):
@@ -226,25 +227,22 @@ def _limit_bound(axes: Axes, smooth: np.ndarray, ceiling: float) -> None:
 def _label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     """Labels at the right of their lines, moved apart where they would touch."""
     low, high = axes.get_ylim()
-    heights = _spread([value for value, _, _ in ends], gap=0.068 * (high - low), highest=high)
+    heights = _spread([value for value, _, _ in ends], gap=0.068 * (high - low), lowest=low + 0.02 * (high - low))
     for height, (_, text, colour) in zip(heights, ends, strict=True):
-        axes.annotate(
-            text,
-            (1.012, height),
-            xycoords=("axes fraction", "data"),
-            fontsize=_SMALL,
-            color=colour,
-            va="center",
-        )
+        place, within = (1.012, height), ("axes fraction", "data")
+        axes.annotate(text, place, xycoords=within, fontsize=_SMALL, color=colour, va="center")
 
 
-def _spread(heights: Sequence[float], *, gap: float, highest: float) -> list[float]:
-    """The same heights in the same order, each at least `gap` under the one above."""
-    spread = list(heights)
-    above = highest + gap
-    for index in sorted(range(len(heights)), key=lambda i: -heights[i]):
-        spread[index] = above = min(heights[index], above - gap)
-    return spread
+def _spread(heights: Sequence[float], *, gap: float, lowest: float) -> list[float]:
+    """The same heights in the same order, at least `gap` apart: moved down, and up again where the floor is near."""
+    order = np.argsort(heights)[::-1]
+    spread = np.asarray(heights, float)
+    for above, below in pairwise(order):
+        spread[below] = min(spread[below], spread[above] - gap)
+    spread[order[-1]] = max(spread[order[-1]], lowest)
+    for below, above in pairwise(order[::-1]):
+        spread[above] = max(spread[above], spread[below] + gap)
+    return spread.tolist()
 
 
 def _bars(axes: Axes, names: Sequence[str], values: Mapping[str, float]) -> None:
@@ -365,8 +363,9 @@ def _label_middles(axes: Axes, points: np.ndarray, labels: np.ndarray, values: n
     """Each label at the median of its codes, where most of the codes around are its own."""
     halo = [withStroke(linewidth=3.5, foreground="white")]
     for value in values:
-        middle = np.median(points[labels == value], axis=0)
-        around = np.argsort(np.linalg.norm(points - middle, axis=1))[:12]
+        own = points[labels == value]
+        middle = np.median(own, axis=0)
+        around = np.argsort(np.linalg.norm(points - middle, axis=1))[: min(30, len(own))]
         if np.mean(labels[around] == value) > 0.6:
             text = axes.annotate(str(value), middle, fontsize=13, color=_INK, weight="bold", ha="center", va="center")
             text.set_path_effects(halo)

@@ -33,13 +33,11 @@ def test_a_run_from_scratch_keeps_no_line_not_even_of_step_0(tmp_path):
     assert lines(tmp_path) == [{"step": 1, "train/loss": 1.0}]
 
 
-@pytest.mark.parametrize(
-    "torn", ['{"step": 3, "train/lo', '{"step": 3', "{", '{"train/loss": 1.0}', "3", '{"step": 3, "a": "\udcff']
-)
+@pytest.mark.parametrize("torn", [b'{"step": 3, "train/lo', b'{"step": 3', b"{", b"3", b'{"step": 3, "\xce'])
 def test_a_half_written_last_line_is_dropped(tmp_path, torn):
     run(tmp_path, resume_step=0, last_step=2)
     with (tmp_path / "metrics.jsonl").open("ab") as file:
-        file.write(torn.encode(errors="surrogateescape"))
+        file.write(torn)
     assert read_metrics(tmp_path)["train/loss"][0].tolist() == [1, 2]
     run(tmp_path, resume_step=2, last_step=3)
     assert [line["step"] for line in lines(tmp_path)] == [1, 2, 3]

@@ -5,6 +5,8 @@ import pytest
 
 from mi_coding.reporting import terminal
 
+LN_256 = math.log(256)
+
 
 class Terminal(io.StringIO):
     def isatty(self):
@@ -19,7 +21,7 @@ def clock(monkeypatch):
     return now
 
 
-def train(clock, stream, *, total_steps, first_step=0, last_step=None, interval=5.0, ceiling=math.log(256), bound=3.91):
+def train(clock, stream, *, total_steps, first_step=0, last_step=None, interval=5.0, ceiling=LN_256, bound=3.91):
     """One step a second."""
     with terminal.Progress(
         total_steps, first_step=first_step, ceiling=ceiling, stream=stream, interval=interval
@@ -27,6 +29,10 @@ def train(clock, stream, *, total_steps, first_step=0, last_step=None, interval=
         for step in range(first_step + 1, (last_step or total_steps) + 1):
             clock[0] += 1
             progress.update(step, 1.6351, bound, 5120.4)
+
+
+def steps_of(stream):
+    return [line.split(",")[0] for line in stream.getvalue().splitlines()]
 
 
 def test_a_plain_line_has_loss_bound_against_ceiling_speed_and_time_left(clock):
@@ -53,7 +59,7 @@ def test_plain_lines_come_every_interval_and_for_the_last_step_always(clock):
 def test_a_run_that_is_cut_short_still_tells_its_last_step_once(clock):
     stream = io.StringIO()
     train(clock, stream, total_steps=100, last_step=3)
-    assert [line.split(",")[0] for line in stream.getvalue().splitlines()] == ["step 1/100", "step 3/100"]
+    assert steps_of(stream) == ["step 1/100", "step 3/100"]
 
 
 def test_no_bound_is_shown_where_there_is_none_and_no_ceiling_where_there_is_none(clock):
