@@ -168,7 +168,7 @@ def _live_display(stream: TextIO) -> Live | None:
     console = Console(file=stream)
     if not stream.isatty() or console.is_dumb_terminal:
         return None
-    return Live(console=console, auto_refresh=False)
+    return Live(console=console, auto_refresh=False, redirect_stderr=sys.stderr.isatty())  # a file keeps its errors
 
 
 def _clock(seconds: float) -> str:
