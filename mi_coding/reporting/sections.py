@@ -26,9 +26,9 @@ def bound(curves: Curves, num_candidates: int) -> Section:
         steps, values, ceiling=math.log(num_candidates), num_candidates=num_candidates, validation=validation
     )
     text = (
-        f"The lower bound on the information that codes of a pair share, on training batches and on held-out pairs of "
-        f"validation images. With N = {num_candidates:,} candidates no bound passes ln N = {math.log(num_candidates):.2f} "
-        "nats, however much the codes know."
+        "The lower bound on the information that codes of a pair share, on training batches and on held-out pairs of "
+        f"validation images. With N = {num_candidates:,} candidates no bound passes ln N = "
+        f"{math.log(num_candidates):.2f} nats, however much the codes know."
     )
     return Section("Bound over training", text, figure, "bound")
 
