@@ -7,6 +7,7 @@ import difflib
 import importlib.util
 import math
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,6 +54,22 @@ _NOT_NEGATIVE = (
     "optimizer.gradient_clip",
     "pairs.speed",
 )
+_OTHER = (
+    "spmd",
+    "data.source",
+    "pairs.name",
+    "pairs.distinct",
+    "encoder.name",
+    "encoder.widths",
+    "critic.name",
+    "critic.normalize",
+    "objective.name",
+    "objective.symmetric",
+    "objective.distractors",
+    "objective.method",
+    "optimizer.name",
+)
+_LARGEST_SEED = 2**32 - 1
 
 
 class Command(NamedTuple):
@@ -70,7 +87,7 @@ def parse_command(argv: list[str]) -> Command:
         InputError: one line for whatever is wrong with it.
     """
     values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", None, "Config file, such as configs/cpc.py.", flag_values=values)
+    config_flags.DEFINE_config_file("config", None, "Config file.", flag_values=values, sys_argv=argv)
     flags.DEFINE_string("workdir", None, "Where the run is kept; the same one continues a run.", flag_values=values)
     path = _config_path(argv)
     keys = _flatten(_load(path))
@@ -93,6 +110,7 @@ def check_config(config: ConfigDict, num_devices: int) -> None:
     Raises:
         InputError: what was given, what was expected, and the nearest thing that works.
     """
+    _check_keys(config)
     _check_numbers(config)
     data.check_source(config.data.source)
     _one_of("spmd", config.spmd, SPMD)
@@ -136,7 +154,7 @@ def differing_keys(config: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
 def _config_path(argv: list[str]) -> Path:
     given = None
-    for argument, following in zip(argv[1:], [*argv[2:], None], strict=True):
+    for argument, following in pairwise([*argv[1:], None]):
         name, equals, value = argument.lstrip("-").partition("=")
         if argument.startswith("-") and name == "config":
             given = value if equals else following
@@ -221,13 +239,24 @@ def _get(config: ConfigDict, name: str) -> Any:
     return config
 
 
+def _check_keys(config: ConfigDict) -> None:
+    present = _flatten(config)
+    missing = [name for name in (*_POSITIVE, *_NOT_NEGATIVE, *_OTHER) if name not in present]
+    if missing:
+        raise InputError(f"config.{missing[0]} is missing in the config; configs/cpc.py has every key with its meaning")
+
+
 def _check_numbers(config: ConfigDict) -> None:
     for name in (*_POSITIVE, *_NOT_NEGATIVE):
         value = _get(config, name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise InputError(f"config.{name}={value!r}; expected a number")
         if not math.isfinite(value):
             raise InputError(f"config.{name}={value}; expected a finite number")
         if value < 0 or (value == 0 and name in _POSITIVE):
             raise InputError(f"config.{name}={value}; expected a number {'>' if name in _POSITIVE else '≥'} 0")
+    if config.seed > _LARGEST_SEED:
+        raise InputError(f"config.seed={config.seed}; expected at most {_LARGEST_SEED}")
     widths = config.encoder.widths
     if not widths or not all(isinstance(width, int) and width > 0 for width in widths):
         raise InputError(f"config.encoder.widths={tuple(widths)}; expected whole numbers > 0, such as (32, 64, 128)")

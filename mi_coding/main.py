@@ -69,9 +69,13 @@ class Run(NamedTuple):
 
 def main(argv: list[str] | None = None) -> int:
     """The command line. Returns the exit code: 0 done or stopped and saved, 1 diverged, 2 a mistake in the command."""
+    argv = sys.argv if argv is None else argv
+    if {"-h", "--help"} & set(argv):
+        print(__doc__)
+        return 0
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells of every file it writes
     try:
-        command = parse_command(sys.argv if argv is None else argv)
+        command = parse_command(argv)
         workdir = command.workdir or Path("runs") / f"{command.config_name}-{datetime.now():%Y%m%d-%H%M%S}"
         return run(command.config, workdir)
     except InputError as error:

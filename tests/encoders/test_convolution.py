@@ -22,7 +22,7 @@ def test_patches_give_the_convolution_and_its_gradients(padding, strides, side):
             out = convolve(images, kernel, strides, padding, dimension_numbers=LAYOUT)
             return jnp.sum(jnp.sin(out)), out
 
-        return jax.grad(loss, argnums=(0, 1), has_aux=True)(images, kernel)
+        return jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))(images, kernel)
 
     jax.tree.map(
         lambda ours, theirs: np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4),

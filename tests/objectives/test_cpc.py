@@ -1,6 +1,7 @@
 """cpc and nt_xent on one device: against a double loop, a gradient in closed form, and values known from theory."""
 
 import math
+from functools import partial
 
 import chex
 import jax
@@ -9,6 +10,25 @@ import numpy as np
 import pytest
 
 import mi_coding
+
+# Compiled as a whole: op by op, compiling alone would take most of the time of these tests.
+HOW = ("normalize", "symmetric")
+cpc = jax.jit(mi_coding.cpc, static_argnames=HOW)
+nt_xent = jax.jit(mi_coding.nt_xent)
+
+
+@partial(jax.jit, static_argnames=HOW)
+def cpc_gradient(z_x, z_y, temperature=1.0, **how):
+    """Loss and its gradient with respect to both codes and the temperature."""
+    loss = lambda z_x, z_y, t: mi_coding.cpc(z_x, z_y, temperature=t, **how).loss  # noqa: E731
+    return jax.value_and_grad(loss, argnums=(0, 1, 2))(z_x, z_y, temperature)
+
+
+@jax.jit
+def nt_xent_gradient(z_x, z_y, temperature):
+    """Loss and its gradient with respect to both codes."""
+    loss = lambda z_x, z_y: mi_coding.nt_xent(z_x, z_y, temperature=temperature).loss  # noqa: E731
+    return jax.value_and_grad(loss, argnums=(0, 1))(z_x, z_y)
 
 
 def lopsided(seed=0, b=6, d=5):
@@ -56,7 +76,7 @@ def loop_nt_xent(z_x, z_y, *, temperature):
 def test_cpc_is_the_double_loop(temperature, normalize, symmetric):
     z_x, z_y = lopsided()
     how = {"temperature": temperature, "normalize": normalize, "symmetric": symmetric}
-    out = mi_coding.cpc(jnp.float32(z_x), jnp.float32(z_y), **how)
+    out = cpc(jnp.float32(z_x), jnp.float32(z_y), **how)
     loss, accuracy = loop_cpc(np.float32(z_x), np.float32(z_y), **how)
     np.testing.assert_allclose(out.loss, loss, rtol=2e-6, atol=1e-6)
     np.testing.assert_allclose(out.mi_lower_bound, math.log(6) - loss, rtol=1e-5, atol=2e-6 * loss)
@@ -67,7 +87,7 @@ def test_cpc_is_the_double_loop(temperature, normalize, symmetric):
 @pytest.mark.parametrize("temperature", [0.1, 0.5, 3.0])
 def test_nt_xent_is_the_double_loop(temperature):
     z_x, z_y = lopsided(1)
-    out = mi_coding.nt_xent(jnp.float32(z_x), jnp.float32(z_y), temperature=temperature)
+    out = nt_xent(jnp.float32(z_x), jnp.float32(z_y), temperature=temperature)
     np.testing.assert_allclose(out.loss, loop_nt_xent(z_x, z_y, temperature=temperature), rtol=2e-6)
     assert out.num_candidates == 11
     np.testing.assert_allclose(out.mi_lower_bound, math.log(11) - out.loss, rtol=1e-6)
@@ -77,10 +97,6 @@ def test_nt_xent_is_the_double_loop(temperature):
 def test_gradient_of_cpc_is_its_closed_form(symmetric):
     z_x, z_y = map(jnp.float32, lopsided(2))
     temperature, b = 2.5, len(z_x)
-
-    def loss(z_x, z_y, temperature):
-        return mi_coding.cpc(z_x, z_y, temperature=temperature, symmetric=symmetric).loss
-
     scores = np.asarray(z_x, np.float64) @ np.asarray(z_y, np.float64).T / temperature
     rows = np.exp(scores - scores.max(1, keepdims=True))
     slope = rows / rows.sum(1, keepdims=True) - np.eye(b)
@@ -92,13 +108,13 @@ def test_gradient_of_cpc_is_its_closed_form(symmetric):
         slope.T @ np.asarray(z_x) / (b * temperature),
         -(slope * scores).sum() / (b * temperature),
     )
-    gradient = jax.grad(loss, argnums=(0, 1, 2))(z_x, z_y, temperature)
+    _, gradient = cpc_gradient(z_x, z_y, temperature, symmetric=symmetric)
     chex.assert_trees_all_close(gradient, tuple(map(np.float32, expected)), rtol=2e-5, atol=1e-6)
 
 
 def test_gradient_of_nt_xent_is_that_of_the_double_loop():
     z_x, z_y = lopsided(3, b=3, d=4)
-    gradient = jax.grad(lambda a, b: mi_coding.nt_xent(a, b, temperature=0.4).loss)(jnp.float32(z_x), jnp.float32(z_y))
+    _, (gradient, _) = nt_xent_gradient(jnp.float32(z_x), jnp.float32(z_y), 0.4)
     step = 1e-6  # central differences in float64: error about 1e-9
     for i, k in np.ndindex(z_x.shape):
         nudge = np.zeros_like(z_x)
@@ -111,56 +127,49 @@ def test_gradient_of_nt_xent_is_that_of_the_double_loop():
 @pytest.mark.parametrize("normalize", [False, True])
 def test_every_temperature_a_float_can_hold_gives_finite_losses_and_gradients(temperature, normalize):
     z_x, z_y = map(jnp.float32, lopsided(4))
-
-    def loss(z_x, z_y):
-        return mi_coding.cpc(z_x, z_y, temperature=temperature, normalize=normalize, symmetric=True).loss
-
-    value, gradient = jax.value_and_grad(loss, argnums=(0, 1))(z_x, z_y)
-    chex.assert_tree_all_finite((value, gradient))
-    chex.assert_tree_all_finite(mi_coding.nt_xent(z_x, z_y, temperature=temperature).loss)
+    value, (*gradient, _) = cpc_gradient(z_x, z_y, temperature, normalize=normalize, symmetric=True)
+    chex.assert_tree_all_finite((value, gradient, nt_xent_gradient(z_x, z_y, temperature)))
     if temperature > 1e10:
         assert value == pytest.approx(math.log(6))
 
 
 def test_scores_times_200_stay_finite_and_right():
     z_x, z_y = lopsided(5)
-    out = mi_coding.cpc(jnp.float32(200 * z_x), jnp.float32(z_y))
+    out = cpc(jnp.float32(200 * z_x), jnp.float32(z_y))
     assert float(out.loss) == pytest.approx(loop_cpc(200 * z_x, z_y)[0], rel=1e-5)
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
 def test_cosine_does_not_depend_on_the_length_of_codes(scale):
     z_x, z_y = map(jnp.float32, lopsided(6))
-    plain = mi_coding.cpc(z_x, z_y, normalize=True, temperature=0.2).loss
-    assert mi_coding.cpc(scale * z_x, z_y, normalize=True, temperature=0.2).loss == pytest.approx(
-        float(plain), rel=1e-5
-    )
+    plain = cpc(z_x, z_y, normalize=True, temperature=0.2).loss
+    assert cpc(scale * z_x, z_y, normalize=True, temperature=0.2).loss == pytest.approx(float(plain), rel=1e-5)
 
 
 def test_codes_of_zeros_have_finite_gradients():
-    gradient = jax.grad(lambda z: mi_coding.cpc(z, z, normalize=True).loss + mi_coding.nt_xent(z, z).loss)
-    chex.assert_tree_all_finite(gradient(jnp.zeros((4, 3))))
+    zeros = jnp.zeros((4, 3))
+    chex.assert_tree_all_finite((cpc_gradient(zeros, zeros, normalize=True), nt_xent_gradient(zeros, zeros, 0.5)))
 
 
 def test_bfloat16_codes_are_scored_in_float32():
     z_x, z_y = (jnp.asarray(z, jnp.bfloat16) for z in lopsided(7))
     for how in ({"normalize": True, "temperature": 0.05}, {"temperature": 3.0}):
-        out = mi_coding.cpc(z_x, z_y, **how)
-        exact = mi_coding.cpc(z_x.astype(jnp.float32), z_y.astype(jnp.float32), **how)
+        out = cpc(z_x, z_y, **how)
+        exact = cpc(z_x.astype(jnp.float32), z_y.astype(jnp.float32), **how)
         assert out.loss.dtype == jnp.float32
         assert float(out.loss) == pytest.approx(float(exact.loss), rel=1e-6)
-    assert jax.grad(lambda z: mi_coding.cpc(z, z_y).loss)(z_x).dtype == jnp.bfloat16
+    assert cpc_gradient(z_x, z_y)[1][0].dtype == jnp.bfloat16
 
 
 def test_a_tie_is_not_a_right_answer():
-    assert mi_coding.cpc(jnp.ones((4, 2)), jnp.ones((4, 2))).accuracy == 0
-    assert mi_coding.cpc(jnp.eye(4), jnp.eye(4)).accuracy == 1
+    assert cpc(jnp.ones((4, 4)), jnp.ones((4, 4))).accuracy == 0
+    assert cpc(jnp.eye(4), jnp.eye(4)).accuracy == 1
 
 
 def test_bound_never_exceeds_its_ceiling():
     codes = 1e4 * jnp.eye(8)
-    assert mi_coding.cpc(codes, codes).mi_lower_bound <= math.log(8)
-    assert mi_coding.nt_xent(codes, codes, temperature=1e-4).mi_lower_bound <= math.log(15)
+    assert cpc(codes, codes).mi_lower_bound <= math.log(8)
+    assert nt_xent(codes, codes, temperature=1e-4).mi_lower_bound <= math.log(15)
 
 
 def mean_bound(draw, n, *, batches=4000, seed=0):
