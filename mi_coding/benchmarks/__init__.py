@@ -1,0 +1,1 @@
+"""What this project promises of its speed, measured: each module is a command that prints a table."""
