@@ -58,7 +58,7 @@ def contrast_sampled(
 
     def score(codes, candidates, key):
         """float[n, K + 1], the true candidate first."""
-        everyone = candidates if axis_name is None else lax.all_gather(candidates, axis_name, tiled=True)
+        everyone = jnp.asarray(candidates) if axis_name is None else lax.all_gather(candidates, axis_name, tiled=True)
         seeds = jax.vmap(lambda row: jax.random.fold_in(key, row))(first + jnp.arange(n))
         draws = jax.vmap(lambda seed: draw(seed, others, num_distractors))(seeds)
         draws += width * (draws >= own[:, None])  # steps over the pairs that are no distractors
