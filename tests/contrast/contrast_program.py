@@ -65,9 +65,14 @@ def program(cases, dtype, axis_name, **options):
     return run
 
 
+def compile_and_run(function, *args):
+    """Runs it once, so a quick compilation is worth more than quick code."""
+    return function.lower(*args).compile(compiler_options={"xla_backend_optimization_level": 0})(*args)
+
+
 def run_alone(run, data, num_devices):
     assert num_devices == 1
-    return jax.jit(run)(*data.values())
+    return compile_and_run(jax.jit(run), *data.values())
 
 
 def run_mapped(mapping):
@@ -76,7 +81,7 @@ def run_mapped(mapping):
     def go(run, data, num_devices):
         split = [jnp.reshape(data[k], (num_devices, -1, data[k].shape[1])) for k in "xy"]
         mapped = mapping(run, axis_name=AXIS, in_axes=(None, None, 0, 0))
-        shared, sharded = mapped(data["w"], data["temperature"], *split)
+        shared, sharded = compile_and_run(mapped, data["w"], data["temperature"], *split)
         for value in jax.tree.leaves(shared):
             np.testing.assert_array_equal(value, np.broadcast_to(value[:1], value.shape))
         shared = jax.tree.map(lambda v: v[0], shared)
@@ -89,7 +94,8 @@ def run_shard_map(check_vma):
     def go(run, data, num_devices):
         mesh = jax.make_mesh((num_devices,), (AXIS,), axis_types=(jax.sharding.AxisType.Auto,))
         specs = {"in_specs": (P(), P(), P(AXIS), P(AXIS)), "out_specs": (P(), P(AXIS))}
-        shared, sharded = jax.jit(jax.shard_map(run, mesh=mesh, check_vma=check_vma, **specs))(*data.values())
+        mapped = jax.jit(jax.shard_map(run, mesh=mesh, check_vma=check_vma, **specs))
+        shared, sharded = compile_and_run(mapped, *data.values())
         return shared, jax.tree.map(lambda v: v / (1 if check_vma else num_devices), sharded)
 
     return go

@@ -76,7 +76,7 @@ def test_any_shape_in_tiles_of_any_size_gives_the_float64_loss(case, pairs, dim,
     if not (dim == 1 and case.normalize):  # the cosine of two numbers is ±1: all ties, which float64 need not see
         np.testing.assert_allclose(accuracy, right, atol=1e-6)
     for found, value in zip(gradients, expected, strict=True):
-        np.testing.assert_allclose(found, value, atol=4e-6 * max(np.abs(value).max(), 1e-3))
+        np.testing.assert_allclose(found, value, atol=4e-6 * max(np.abs(value).max(), 1e-2))
 
 
 @pytest.mark.parametrize("method", ["gather", "blockwise", "ring"])
