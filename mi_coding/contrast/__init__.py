@@ -25,8 +25,8 @@ METHODS: dict[str, Callable[..., Contrast]] = {"dense": dense, "gather": gather,
 dense: B². gather: b · B. blockwise: none, but the gathered keys, B · d. ring: none, a few times b · d in all.
 """
 
-_SCORES_IN_FULL = 2**20
-"""Up to so many scores a device `auto` keeps them; beyond, tiles are as fast and need less memory."""
+_SCORES_IN_FULL = 2**18
+"""Up to so many scores a device `auto` keeps them: they compile sooner, and have derivatives of every kind."""
 
 
 def contrast(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from mi_coding.contrast.contract import Contrast, Rule
 from mi_coding.contrast.tiles import Rows, Sums, Tiling, free_gradient, match, score_gradient, tiling, true_scores
@@ -46,13 +47,11 @@ def tiled(
     """Runs a method in tiles under a custom gradient. The arguments are those of `Plan` and of `contrast`."""
     n = queries.shape[0]
     plan = Plan(sweep, sweep_back, rule, tiling(n, block_size), columns, axis_name)
-    num_devices = 1
-    if axis_name is not None:
-        num_devices = jax.lax.axis_size(axis_name)
-        # A scale that is copied to all devices has a gradient on each; saying so here has shard_map add them up.
-        here = jax.lax.axis_index(axis_name)
-        queries, keys = match((queries, keys), here + queries.ravel()[0] + keys.ravel()[0])
-        scale = match(scale, queries)
+    num_devices = 1 if axis_name is None else lax.axis_size(axis_name)
+    here = 0 if axis_name is None else lax.axis_index(axis_name)
+    # Under shard_map a scale that is copied to all devices gets a gradient on each. Typed as varying, it has them
+    # added up; so have codes, should they be copies.
+    queries, keys, scale = match((queries, keys, scale), here + queries[0, 0] + keys[0, 0])
     return Contrast(*_scores(queries, keys, scale, plan), rule.num_candidates(n, num_devices))
 
 

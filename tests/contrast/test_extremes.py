@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from contrast_oracle import CASES, oracle
 from contrast_program import AXIS, loss_of
+from jax.sharding import PartitionSpec as P
 
 import mi_coding
 from mi_coding import contrast as rooms
@@ -101,6 +102,35 @@ def test_an_axis_of_one_device_is_one_device(method):
         axis_name=AXIS,
     )
     np.testing.assert_allclose(mapped(x[None], y[None])[0], [alone.loss], rtol=2e-6)
+
+
+@pytest.mark.parametrize("method", ["dense", "blockwise"])
+@pytest.mark.parametrize("check_vma", [True, False])
+def test_a_loss_of_one_device_alone_works_inside_shard_map(method, check_vma):
+    x, y = codes(26, 3)
+    mesh = jax.make_mesh((2,), (AXIS,), axis_types=(jax.sharding.AxisType.Auto,))
+
+    def local(x, y, temperature):
+        loss = lambda t: jnp.mean(mi_coding.cpc(x, y, temperature=t, method=method, block_size=5).loss)  # noqa: E731
+        gradient = jax.grad(lambda t: jax.lax.pmean(loss(t), AXIS))(temperature)
+        return jax.lax.pmean(gradient, AXIS)
+
+    mapped = jax.shard_map(local, mesh=mesh, in_specs=(P(AXIS), P(AXIS), P()), out_specs=P(), check_vma=check_vma)
+    halves = [oracle(CASES["all-inner"], x[i : i + 13], y[i : i + 13], 0.8, 1)[-1] for i in (0, 13)]
+    np.testing.assert_allclose(jax.jit(mapped)(x, y, 0.8), np.mean(halves), rtol=2e-5)
+
+
+def test_axes_of_the_mesh_that_the_loss_does_not_know_are_left_alone():
+    x, y = codes(12, 3)
+    mesh = jax.make_mesh((2, 2), (AXIS, "other"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
+
+    def one(x, y):
+        return mi_coding.cpc(x[0], y[0], method="ring", block_size=2, axis_name=AXIS).loss[None]
+
+    specs = {"in_specs": (P("other", AXIS), P("other", AXIS)), "out_specs": P("other")}
+    both = x.reshape(2, 6, 3), y.reshape(2, 6, 3)
+    expected = [oracle(CASES["all-inner"], a, b, 1.0, 1)[0] for a, b in zip(*both, strict=True)]
+    np.testing.assert_allclose(jax.jit(jax.shard_map(one, mesh=mesh, **specs))(*both), expected, rtol=2e-6)
 
 
 @pytest.mark.parametrize("method", METHODS)
