@@ -28,6 +28,7 @@ setup(
         "scikit-learn>=1.6",
         "tensorboardX>=2.6.2",
         "tensorflow-datasets>=4.9.9",
+        "threadpoolctl>=3.5",
     ],
     extras_require={
         "cuda": ["jax[cuda13]>=0.10,<0.13"],

@@ -9,7 +9,8 @@ from jax import lax
 
 from mi_coding.contrast import ALL, OTHER_DEVICES, POOL, Contrast, contrast, contrast_sampled
 
-_RULES = {rule.name: rule for rule in (ALL, OTHER_DEVICES)}
+CPC_RULES = {rule.name: rule for rule in (ALL, OTHER_DEVICES)}
+"""What `distractors` of `cpc` may be."""
 
 
 class CPCOutput(NamedTuple):
@@ -81,7 +82,7 @@ def cpc(
     """
     _check_codes(z_x, z_y)
     _check_temperature(temperature)
-    if distractors not in _RULES:
+    if distractors not in CPC_RULES:
         raise ValueError(f"distractors={distractors!r} is unknown; choose 'all' or 'other_devices'")
     if (num_distractors is None) != (key is None):
         raise ValueError("num_distractors and key go together: the draws need a random key, and only they need it")
@@ -90,7 +91,7 @@ def cpc(
     queries, keys = (_unit_length(z_x), _unit_length(z_y)) if normalize else (z_x, z_y)
     options = {
         "scale": _inverse(temperature, queries),
-        "rule": _RULES[distractors],
+        "rule": CPC_RULES[distractors],
         "columns": symmetric,
         "axis_name": axis_name,
     }

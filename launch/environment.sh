@@ -1,0 +1,32 @@
+# Sourced by the scripts beside it. Sets `root` to the repository and `python` to an interpreter that has mi_coding with
+# the extras in $1 (such as "test", or "" for none): that of the active virtual environment, else of .venv, which is
+# made on first use. Installs only when setup.py has changed since the last time.
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+
+fail() {
+  echo "$(basename "$0"): $1" >&2
+  exit 2
+}
+
+prepare_environment() {
+  local extras="$1" environment="${VIRTUAL_ENV:-${CONDA_PREFIX:-$root/.venv}}"
+  if [[ ! -x "$environment/bin/python" ]]; then
+    local base="${PYTHON:-python3}"
+    "$base" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+      fail "Python 3.11 or newer is needed and '$base' is not; name one: PYTHON=python3.12 bash launch/$(basename "$0")"
+    echo "making a virtual environment in $environment"
+    "$base" -m venv "$environment" ||
+      fail "no virtual environment could be made; on Debian and Ubuntu: apt-get install python3-venv"
+  fi
+  python="$environment/bin/python"
+
+  local stamp="$environment/.mi_coding-${extras:-run}" wanted
+  wanted="$root $(cksum <"$root/setup.py")"
+  if [[ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]]; then
+    echo "installing mi_coding and what it needs into $environment (a minute or two, once)"
+    "$python" -m pip install --quiet --disable-pip-version-check -e "$root${extras:+[$extras]}" ||
+      fail "the installation failed; the lines above say why"
+    echo "$wanted" >"$stamp"
+  fi
+}

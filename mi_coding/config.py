@@ -1,0 +1,313 @@
+"""The door: the command line and the config are read and checked here, once, before anything is compiled or written.
+
+Only `mi_coding.main` and `training/` see a config; every other room takes plain arguments.
+"""
+
+import difflib
+import importlib.util
+import math
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from mi_coding import data
+from mi_coding.contrast import METHODS
+from mi_coding.critics import CRITICS
+from mi_coding.encoders import ENCODERS
+from mi_coding.errors import InputError
+from mi_coding.training.optimizers import OPTIMIZERS
+
+SPMD = ("shard_map", "pmap")
+PAIRS = ("frames",)
+OBJECTIVES = ("cpc", "nt_xent")
+_POSITIVE = (
+    "batch_size",
+    "num_steps",
+    "pairs.window",
+    "pairs.clip_seconds",
+    "pairs.frame_rate",
+    "pairs.gap",
+    "encoder.feature_dim",
+    "encoder.head_width",
+    "encoder.code_dim",
+    "critic.temperature",
+    "optimizer.learning_rate",
+    "checkpoint.every_steps",
+    "checkpoint.keep",
+    "log.every_steps",
+    "evaluation.every_steps",
+    "evaluation.num_pairs",
+    "evaluation.views",
+    "evaluation.knn_neighbours",
+    "evaluation.knn_temperature",
+)
+_NOT_NEGATIVE = (
+    "seed",
+    "objective.block_size",
+    "optimizer.warmup_steps",
+    "optimizer.weight_decay",
+    "optimizer.momentum",
+    "optimizer.gradient_clip",
+    "pairs.speed",
+)
+_OTHER = (
+    "spmd",
+    "data.source",
+    "pairs.name",
+    "pairs.distinct",
+    "encoder.name",
+    "encoder.widths",
+    "critic.name",
+    "critic.normalize",
+    "objective.name",
+    "objective.symmetric",
+    "objective.distractors",
+    "objective.method",
+    "optimizer.name",
+)
+_LARGEST_SEED = 2**32 - 1
+
+
+class Command(NamedTuple):
+    """A command line, read: the config with its overrides, the work directory if one was given, the config's name."""
+
+    config: ConfigDict
+    workdir: Path | None
+    config_name: str
+
+
+def parse_command(argv: list[str]) -> Command:
+    """Reads `--config=FILE [--workdir=DIR] [--config.KEY=VALUE …]`; `argv[0]` is the name of the program.
+
+    Raises:
+        InputError: one line for whatever is wrong with it.
+    """
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", None, "Config file.", flag_values=values, sys_argv=argv)
+    flags.DEFINE_string("workdir", None, "Where the run is kept; the same one continues a run.", flag_values=values)
+    path = _config_path(argv)
+    keys = _flatten(_load(path))
+    for name in _overrides(argv):
+        _check_key(name, keys, path)
+    try:
+        positional = values(argv)[1:]
+    except flags.IllegalFlagValueError as error:
+        raise InputError(_wrong_type(str(error), keys)) from None
+    except (flags.Error, AttributeError, TypeError, ValueError) as error:
+        raise InputError(_one_line(error)) from None
+    if positional:
+        raise InputError(f"unexpected argument {positional[0]!r}; options are written --name=value")
+    return Command(values.config, Path(values.workdir) if values.workdir else None, path.stem)
+
+
+def check_config(config: ConfigDict, num_devices: int) -> None:
+    """Refuses a config that cannot run as it says; called before anything is compiled.
+
+    Raises:
+        InputError: what was given, what was expected, and the nearest thing that works.
+    """
+    _check_keys(config)
+    _check_numbers(config)
+    data.check_source(config.data.source)
+    _one_of("spmd", config.spmd, SPMD)
+    _one_of("pairs.name", config.pairs.name, PAIRS)
+    _one_of("encoder.name", config.encoder.name, ENCODERS)
+    _one_of("critic.name", config.critic.name, CRITICS)
+    _one_of("objective.name", config.objective.name, OBJECTIVES)
+    _one_of("objective.distractors", config.objective.distractors, ("all", "other_devices"))
+    _one_of("objective.method", config.objective.method, ("auto", *METHODS))
+    _one_of("optimizer.name", config.optimizer.name, OPTIMIZERS)
+    _check_batch(config.batch_size, num_devices)
+    _check_clips(config.pairs)
+    _check_objective(config, num_devices)
+
+
+def check_data(config: ConfigDict, dataset: data.Dataset) -> None:
+    """Refuses what only the data can tell: images that do not fit the window, batches without enough examples."""
+    num_train, height, width = dataset.train.images.shape[:3]
+    if config.pairs.window < max(height, width):
+        raise InputError(
+            f"config.pairs.window={config.pairs.window} is smaller than the images of {height} × {width} pixels; "
+            f"expected at least {max(height, width)}"
+        )
+    if config.pairs.distinct and config.batch_size > num_train:
+        raise InputError(
+            f"config.pairs.distinct needs a batch no larger than the data: batch_size {config.batch_size}, "
+            f"{num_train} training examples; use batch_size ≤ {num_train} or --config.pairs.distinct=False"
+        )
+
+
+def differing_keys(config: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """Names of the keys, such as `pairs.gap`, whose values are not the same in two nested configs.
+
+    >>> differing_keys({"seed": 0, "pairs": {"gap": 1.0}}, {"seed": 0, "pairs": {"gap": 2.0}})
+    ['pairs.gap']
+    """
+    left, right = _flatten(config), _flatten(other)
+    missing = object()
+    return sorted(key for key in left | right if left.get(key, missing) != right.get(key, missing))
+
+
+def _config_path(argv: list[str]) -> Path:
+    given = None
+    for argument, following in pairwise([*argv[1:], None]):
+        name, equals, value = argument.lstrip("-").partition("=")
+        if argument.startswith("-") and name == "config":
+            given = value if equals else following
+    if not given:
+        raise InputError("no --config given; expected one such as --config=configs/cpc.py")
+    return Path(given)
+
+
+def _overrides(argv: list[str]) -> list[str]:
+    """Names such as `pairs.gap` of every `--config.pairs.gap…` on the command line."""
+    return [match[1] for argument in argv[1:] if (match := re.match(r"--?(?:no)?config\.([^=]*)", argument))]
+
+
+def _load(path: Path) -> ConfigDict:
+    if not path.is_file():
+        siblings = sorted(path.parent.glob("*.py")) if path.parent.is_dir() else []
+        hint = f"; there are {', '.join(map(str, siblings))}" if siblings else ""
+        raise InputError(f"--config={path} is no file{hint or '; expected one such as configs/cpc.py'}")
+    spec = importlib.util.spec_from_file_location("_mi_coding_config", path)
+    if spec is None:
+        raise InputError(f"--config={path} is not a Python file; expected one such as configs/cpc.py")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a user's file may raise, it is told in one line
+        raise InputError(f"--config={path} does not load: {type(error).__name__}: {_one_line(error)}") from None
+    if not hasattr(module, "get_config"):
+        raise InputError(f"--config={path} has no function get_config() that returns a ConfigDict")
+    try:
+        config = module.get_config()
+    except Exception as error:
+        raise InputError(f"get_config() of {path} fails: {type(error).__name__}: {_one_line(error)}") from None
+    if not isinstance(config, ConfigDict):
+        raise InputError(
+            f"get_config() of {path} returns {type(config).__name__}; expected an ml_collections.ConfigDict"
+        )
+    return config
+
+
+def _check_key(name: str, keys: dict[str, Any], path: Path) -> None:
+    groups = {key.rpartition(".")[0] for key in keys}
+    if name in keys:
+        return
+    if name in groups:
+        inside = ", ".join(f"config.{key}" for key in keys if key.startswith(f"{name}."))
+        raise InputError(f"config.{name} is a group of keys; set one of {inside}")
+    near = difflib.get_close_matches(name, keys, n=1, cutoff=0.5)
+    near = near or [key for key in keys if key.rpartition(".")[2] == name.rpartition(".")[2]]
+    hint = f"did you mean config.{near[0]}?" if near else f"keys are {', '.join(keys)}"
+    raise InputError(f"config.{name} is not a key of {path}; {hint}")
+
+
+def _wrong_type(message: str, keys: dict[str, Any]) -> str:
+    match = re.match(r"flag --config\.([^=]*)=(.*?): ", message, re.DOTALL)
+    if not match or match[1] not in keys:
+        return _one_line(message)
+    default = keys[match[1]]
+    return f"config.{match[1]}={match[2]!r} has the wrong type; expected {_TYPES[type(default)]}, such as {default!r}"
+
+
+_TYPES = {int: "a whole number", float: "a number", bool: "True or False", str: "text", tuple: "a tuple"}
+
+
+def _one_line(error: Exception | str) -> str:
+    return " ".join(str(error).split())
+
+
+def _flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+    """{"pairs.gap": 1.0, …} of nested dicts; tuples and lists are compared as lists, as JSON keeps them."""
+    flat = {}
+    for key, value in config.items():
+        if isinstance(value, (dict, ConfigDict)):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _get(config: ConfigDict, name: str) -> Any:
+    for part in name.split("."):
+        config = config[part]
+    return config
+
+
+def _check_keys(config: ConfigDict) -> None:
+    present = _flatten(config)
+    missing = [name for name in (*_POSITIVE, *_NOT_NEGATIVE, *_OTHER) if name not in present]
+    if missing:
+        raise InputError(f"config.{missing[0]} is missing in the config; configs/cpc.py has every key with its meaning")
+
+
+def _check_numbers(config: ConfigDict) -> None:
+    for name in (*_POSITIVE, *_NOT_NEGATIVE):
+        value = _get(config, name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise InputError(f"config.{name}={value!r}; expected a number")
+        if not math.isfinite(value):
+            raise InputError(f"config.{name}={value}; expected a finite number")
+        if value < 0 or (value == 0 and name in _POSITIVE):
+            raise InputError(f"config.{name}={value}; expected a number {'>' if name in _POSITIVE else '≥'} 0")
+    if config.seed > _LARGEST_SEED:
+        raise InputError(f"config.seed={config.seed}; expected at most {_LARGEST_SEED}")
+    widths = config.encoder.widths
+    if not widths or not all(isinstance(width, int) and width > 0 for width in widths):
+        raise InputError(f"config.encoder.widths={tuple(widths)}; expected whole numbers > 0, such as (32, 64, 128)")
+
+
+def _one_of(name: str, value: str, choices: Any) -> None:
+    if value not in choices:
+        near = difflib.get_close_matches(str(value), choices, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise InputError(f"config.{name}={value!r} is unknown; expected one of {', '.join(choices)}{hint}")
+
+
+def _check_batch(batch_size: int, num_devices: int) -> None:
+    if batch_size < 2:
+        raise InputError(f"config.batch_size={batch_size}; expected at least 2, since the rest of a batch distracts")
+    if batch_size % num_devices:
+        below = batch_size // num_devices * num_devices
+        nearest = " and ".join(str(size) for size in (below, below + num_devices) if size >= 2)
+        raise InputError(f"batch_size {batch_size} must divide by {num_devices} devices; the nearest are {nearest}")
+
+
+def _check_clips(pairs: ConfigDict) -> None:
+    num_frames, gap_frames = round(pairs.clip_seconds * pairs.frame_rate), round(pairs.gap * pairs.frame_rate)
+    if gap_frames < 1:
+        raise InputError(
+            f"config.pairs.gap={pairs.gap} is less than half a frame at {pairs.frame_rate} frames/s; "
+            f"expected at least {1 / pairs.frame_rate:g}"
+        )
+    if gap_frames >= num_frames:
+        longest = (num_frames - 1) / pairs.frame_rate
+        hint = f"expected at most {longest:g}" if num_frames > 1 else "make the clip longer"
+        raise InputError(
+            f"config.pairs.gap={pairs.gap} s is longer than a clip of {pairs.clip_seconds} s "
+            f"({num_frames} frame(s) at {pairs.frame_rate}/s); {hint}"
+        )
+
+
+def _check_objective(config: ConfigDict, num_devices: int) -> None:
+    objective, critic = config.objective, config.critic
+    if objective.name == "nt_xent" and (critic.name != "inner_product" or not critic.normalize):
+        raise InputError(
+            f"config.objective.name='nt_xent' scores by cosine; given critic {critic.name!r} with normalize="
+            f"{critic.normalize}, expected 'inner_product' with normalize=True"
+        )
+    if objective.name == "nt_xent" and objective.distractors != "all":
+        raise InputError(
+            f"config.objective.distractors={objective.distractors!r} is for objective 'cpc'; 'nt_xent' takes 'all'"
+        )
+    if objective.distractors == "other_devices" and num_devices < 2:
+        raise InputError(
+            "config.objective.distractors='other_devices' leaves no distractor on 1 device; use 'all' or more devices"
+        )
+    if objective.method == "dense" and num_devices > 1:
+        raise InputError(f"config.objective.method='dense' is for 1 device, here are {num_devices}; use 'auto'")

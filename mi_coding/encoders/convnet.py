@@ -1,0 +1,40 @@
+"""A small convolutional network for small images."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from mi_coding.encoders.convolution import convolve_by_patches
+
+
+class ConvNet(nn.Module):
+    """Convolutions, then the mean over all places, then one dense layer: float32[b, H, W, C] → float32[b, feature_dim].
+
+    The first convolution looks at 5 × 5 pixels and the others at 3 × 3; all but the last halve the resolution. The mean
+    over places makes the features almost blind to where the object is, which is what two frames of a clip differ in:
+    with flattened features of the same size the probe lost 0.14 (see the README's log).
+
+    Attributes:
+        widths: channels of each convolution.
+        feature_dim: F, the number of features the probe reads.
+        patches: convolve by patches and matrix products. The same numbers; on CPU about twice as fast to train.
+    """
+
+    widths: Sequence[int] = (32, 64, 128)
+    feature_dim: int = 256
+    patches: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        convolve = convolve_by_patches if self.patches else None
+        for layer, width in enumerate(self.widths):
+            side = 5 if layer == 0 else 3
+            stride = 1 if 0 < layer == len(self.widths) - 1 else 2
+            x = nn.Conv(width, (side, side), stride, kernel_init=_HE, conv_general_dilated=convolve)(x)
+            x = nn.relu(x)
+        return nn.relu(nn.Dense(self.feature_dim, kernel_init=_HE)(jnp.mean(x, axis=(1, 2))))
+
+
+_HE = nn.initializers.he_normal()  # keeps the variance through relu, arXiv:1502.01852

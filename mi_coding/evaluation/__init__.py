@@ -1,0 +1,1 @@
+"""One function per question about codes, each on examples that training never saw."""

@@ -1,0 +1,28 @@
+"""Where a run ran: enough to repeat it."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+
+def describe_environment() -> dict[str, str]:
+    """Name → value: the command, the commit, Python, the machine, and the version of every package that matters."""
+    packages = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
+    return {
+        "command": " ".join(sys.argv),
+        "mi_coding": f"{importlib.metadata.version('mi_coding')} {_commit()}".strip(),
+        "Python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",
+    } | {name: importlib.metadata.version(name) for name in packages}
+
+
+def _commit() -> str:
+    """The short hash of the source's commit; "" where the package was installed without its repository."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

@@ -1,0 +1,423 @@
+"""The plots of a report: one function each, arrays in, a matplotlib Figure out, no pyplot and so no state.
+
+One look: dark ink on white, grey for what is only context, blue for the trained encoder, orange for what to compare
+it with; lines and bars carry their own labels. Widths are those of a page, texts are readable there.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
+
+_TILE = 0.93  # of its place is an image wide, so that neighbours do not touch
+_WIDTH = 8.4  # inches; at the page's width a point is about a pixel and a third
+_MARGIN = 0.08  # inches of white around tiles and headings
+_INK, _MUTED, _FAINT = "#1d2433", "#667085", "#d5d9e0"
+_BLUE, _ORANGE = "#2456a6", "#d9601a"
+_BAR_COLOURS = (_BLUE, "#8d99ae", "#c3cad5")
+_SMALL, _TEXT, _TITLE = 8.5, 9.5, 10.5
+
+# Ten colours of moderate chroma, chosen to be far apart in OKLab for normal, protanopic and deuteranopic eyes alike.
+CODE_COLOURS = (
+    "#00b4ff",
+    "#78000f",
+    "#ffb42d",
+    "#5a0f78",
+    "#69e1b4",
+    "#a53c87",
+    "#969600",
+    "#5a69d2",
+    "#c387a5",
+    "#875a1e",
+)
+_MARKERS = "o^sD"  # a second, third and fourth round of the colours
+
+
+def bound_over_training(
+    steps: np.ndarray,
+    bounds: np.ndarray,
+    *,
+    ceiling: float,
+    num_candidates: int,
+    validation: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Figure:
+    """The bound of the training batches step by step, under its ceiling, and the held-out one beside it.
+
+    The faint line is every value, the strong one a running mean over a fiftieth of the run.
+
+    Args:
+        steps: int[n], finished steps; n may be 0.
+        bounds: float[n], bound of the training batch in nats.
+        ceiling: ln N in nats.
+        num_candidates: N.
+        validation: (steps int[m], bounds float[m]) on validation pairs, in nats.
+    Returns:
+        The figure.
+    """
+    figure = Figure(figsize=(_WIDTH, 3.7), facecolor="white")
+    axes = figure.add_axes((0.05, 0.14, 0.745, 0.765))
+    _plain_axes(axes)
+    axes.axhline(ceiling, color=_MUTED, linewidth=1, dashes=(5, 4))
+    ends = [(ceiling, f"ceiling ln {num_candidates:,} = {ceiling:.2f}", _MUTED)]
+    smooth = _running_mean(np.asarray(bounds, float), max(1, len(bounds) // 50))
+    axes.plot(steps, bounds, color=_BLUE, alpha=0.22, linewidth=0.8)
+    axes.plot(steps, smooth, color=_BLUE, linewidth=1.8)
+    ends += _end_label(smooth, "train", _BLUE)
+    if validation is not None:
+        axes.plot(*validation, color=_ORANGE, linewidth=1.8, marker="o", markersize=4, markeredgecolor="white")
+        ends += _end_label(np.asarray(validation[1], float), "held-out", _ORANGE)
+    _limit_bound(axes, smooth, ceiling)
+    _label_ends(axes, ends)
+    axes.set_title("bound on mutual information, nats", loc="left", fontsize=_TEXT, color=_INK)
+    axes.set_xlabel("step", fontsize=_TEXT, color=_MUTED)
+    return figure
+
+
+def probe_bars(accuracies: Mapping[str, Mapping[str, float]], *, chance: float | None) -> Figure:
+    """Accuracy of each probe on each kind of features, as bars with their values: one panel a probe.
+
+    Args:
+        accuracies: probe → features → fraction right; the first features are the ones in question, the others are
+            what to compare them with.
+        chance: fraction that a guess gets right, drawn as a line; None for none.
+    Returns:
+        The figure.
+    Raises:
+        ValueError: where there is no accuracy at all.
+    """
+    names = list(dict.fromkeys(name for probe in accuracies.values() for name in probe))
+    if not names:
+        raise ValueError("accuracies is empty: expected at least one probe with one kind of features")
+    figure = Figure(figsize=(_WIDTH, 0.85 + 0.34 * len(names)), facecolor="white")
+    panels = figure.subplots(1, max(2, len(accuracies)), sharey=True)  # one panel alone keeps the same bar lengths
+    height = figure.get_figheight()
+    figure.subplots_adjust(left=0.155, right=0.91, top=1 - 0.42 / height, bottom=0.36 / height, wspace=0.27)
+    for axes in panels[len(accuracies) :]:
+        axes.remove()
+    for axes, (probe, values) in zip(panels, accuracies.items(), strict=False):
+        _bars(axes, names, values)
+        _mark_chance(axes, chance)
+        axes.set_title(probe, loc="left", fontsize=_TITLE, color=_INK, fontweight="bold", pad=9)
+    return figure
+
+
+def pair_strip(x: np.ndarray, y: np.ndarray, *, title: str) -> Figure:
+    """Pairs as the encoder sees them: x above, its y below.
+
+    Args:
+        x: float[n, H, W, C] in 0..1, C = 1 or 3; values outside are clipped.
+        y: float[n, H, W, C], y[i] belongs to x[i].
+        title: what the pairs are.
+    Returns:
+        The figure.
+    Raises:
+        ValueError: for arrays that are not images of one shape.
+    """
+    x, y = _as_images(x), _as_images(y)
+    if x.shape != y.shape:
+        raise ValueError(f"x of shape {x.shape} and y of shape {y.shape}: expected one shape [n, H, W, C]")
+    figure, axes = _tile_canvas(columns=len(x) + 0.35, rows=2 * _aspect(x) + 0.08, header=0.36)
+    for row, (name, images) in enumerate((("x", x), ("y", y))):
+        top = row * (_aspect(x) + 0.08)
+        axes.text(
+            0.15, top + _aspect(x) / 2, name, fontsize=_TITLE, color=_MUTED, style="italic", ha="center", va="center"
+        )
+        for column, image in enumerate(images):
+            _tile(axes, image, 0.35 + column, top)
+    _heading(figure, title)
+    return figure
+
+
+def code_map(points: np.ndarray, labels: np.ndarray | None, *, title: str) -> Figure:
+    """Codes in two dimensions, coloured by label; a label also stands amid its codes where they keep together.
+
+    Args:
+        points: float[n, 2].
+        labels: int[n], or None for codes without labels. Forty labels can be told apart.
+        title: what the codes are.
+    Returns:
+        The figure.
+    Raises:
+        ValueError: unless points is [n, 2] with one label a point.
+    """
+    points = np.asarray(points)
+    if points.ndim != 2 or points.shape[1] != 2 or (labels is not None and len(labels) != len(points)):
+        raise ValueError(f"points of shape {points.shape}: expected [n, 2], with one label a point")
+    figure = Figure(figsize=(_WIDTH, 5.6), facecolor="white")
+    legend_columns = 0 if labels is None else -(-len(np.unique(labels)) // 20)
+    axes = figure.add_axes((0.01, 0.01, 0.97 - 0.09 * min(legend_columns, 4), 0.925))
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    axes.margins(0.03)
+    if labels is None:
+        axes.scatter(*points.T, s=_dot_size(points), color=_BLUE, alpha=0.7, linewidths=0)
+    else:
+        _scatter_by_label(axes, points, np.asarray(labels))
+    _heading(figure, title)
+    return figure
+
+
+def nearest_neighbours(
+    queries: np.ndarray,
+    neighbours: np.ndarray,
+    *,
+    query_labels: np.ndarray | None = None,
+    neighbour_labels: np.ndarray | None = None,
+    similarities: np.ndarray | None = None,
+) -> Figure:
+    """Queries and, to the right of each, its neighbours from near to far; those with another label are framed.
+
+    Args:
+        queries: float[q, H, W, C] in 0..1, C = 1 or 3.
+        neighbours: float[q, k, H, W, C], nearest first.
+        query_labels: [q], any type that compares; with `neighbour_labels`, or neither.
+        neighbour_labels: [q, k].
+        similarities: float[q, k], printed under the neighbours.
+    Returns:
+        The figure.
+    Raises:
+        ValueError: for shapes that do not fit each other.
+    """
+    queries, shape = _as_images(queries), np.shape(neighbours)
+    if len(shape) != 5 or shape[0] != len(queries):
+        raise ValueError(f"neighbours of shape {shape}: expected [q, k, H, W, C] with q = {len(queries)}")
+    near = _as_images(np.reshape(neighbours, (-1, *shape[2:]))).reshape(*shape[:2], *queries.shape[1:])
+    differs = None
+    if query_labels is not None and neighbour_labels is not None:
+        differs = np.asarray(neighbour_labels) != np.asarray(query_labels)[:, None]
+    return _neighbour_grid(queries, near, differs, _captions(differs, neighbour_labels, similarities))
+
+
+def _plain_axes(axes: Axes) -> None:
+    """Only what is needed to read a value: two thin spines less, faint horizontal lines, small grey numbers."""
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(_FAINT)
+    axes.grid(axis="y", color=_FAINT, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelsize=_SMALL, labelcolor=_MUTED)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10], integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.margins(x=0.01)
+
+
+def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
+    """The mean over a centred window, narrower at both ends; no value of the outside enters."""
+    window = np.ones(2 * (width // 2) + 1)
+    if len(values) < len(window):
+        return values
+    return np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
+
+
+def _end_label(values: np.ndarray, name: str, colour: str) -> list[tuple[float, str, str]]:
+    finite = values[np.isfinite(values)]
+    return [(float(finite[-1]), f"{name} {finite[-1]:.2f}", colour)] if len(finite) else []
+
+
+def _limit_bound(axes: Axes, smooth: np.ndarray, ceiling: float) -> None:
+    """From 0 to a little over the ceiling; deeper only where the smooth bound itself goes below."""
+    lowest = min(0.0, np.nanmin(smooth, initial=0.0))
+    axes.set_ylim(max(lowest, -ceiling) * 1.05, ceiling * 1.07)
+
+
+def _label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+    """Labels at the right of their lines, moved apart where they would touch."""
+    low, high = axes.get_ylim()
+    heights = _spread([value for value, _, _ in ends], gap=0.068 * (high - low), lowest=low + 0.02 * (high - low))
+    for height, (_, text, colour) in zip(heights, ends, strict=True):
+        place, within = (1.012, height), ("axes fraction", "data")
+        axes.annotate(text, place, xycoords=within, fontsize=_SMALL, color=colour, va="center")
+
+
+def _spread(heights: Sequence[float], *, gap: float, lowest: float) -> list[float]:
+    """The same heights in the same order, at least `gap` apart: moved down, and up again where the floor is near."""
+    order = np.argsort(heights)[::-1]
+    spread = np.asarray(heights, float)
+    for above, below in pairwise(order):
+        spread[below] = min(spread[below], spread[above] - gap)
+    spread[order[-1]] = max(spread[order[-1]], lowest)
+    for below, above in pairwise(order[::-1]):
+        spread[above] = max(spread[above], spread[below] + gap)
+    return spread.tolist()
+
+
+def _bars(axes: Axes, names: Sequence[str], values: Mapping[str, float]) -> None:
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_xlim(0, 1)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xticks([])
+    axes.tick_params(length=0, labelsize=_TEXT, labelcolor=_INK)
+    axes.spines[:].set_visible(False)
+    for row, name in enumerate(names):
+        if name in values:
+            axes.barh(row, 1, height=0.62, color="#f3f4f7")
+            axes.barh(row, values[name], height=0.62, color=_BAR_COLOURS[min(row, len(_BAR_COLOURS) - 1)])
+            _bar_value(axes, row, values[name], emphasis=row == 0)
+
+
+def _bar_value(axes: Axes, row: int, value: float, *, emphasis: bool) -> None:
+    axes.annotate(
+        f"{100 * value:.1f} %",
+        (1, row),
+        xytext=(5, 0),
+        textcoords="offset points",
+        fontsize=_TEXT,
+        color=_INK,
+        fontweight="bold" if emphasis else "normal",
+        va="center",
+        annotation_clip=False,
+    )
+
+
+def _mark_chance(axes: Axes, chance: float | None) -> None:
+    if chance is None:
+        return
+    axes.axvline(chance, color=_INK, linewidth=1, dashes=(2, 2))
+    axes.annotate(
+        f"chance {100 * chance:.3g} %",
+        (chance, 0),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, -4),
+        textcoords="offset points",
+        fontsize=_SMALL,
+        color=_MUTED,
+        ha="center",
+        va="top",
+    )
+
+
+def _as_images(images: np.ndarray) -> np.ndarray:
+    """float[n, H, W, 3] in 0..1."""
+    images = np.asarray(images, dtype=np.float32)
+    if images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise ValueError(f"images of shape {images.shape}: expected [n, H, W, C] with C = 1 or 3")
+    return np.repeat(np.clip(images, 0, 1), 3 // images.shape[-1], axis=-1)
+
+
+def _aspect(images: np.ndarray) -> float:
+    """Height over width."""
+    return images.shape[1] / images.shape[2]
+
+
+def _tile_canvas(*, columns: float, rows: float, header: float) -> tuple[Figure, Axes]:
+    """Axes whose unit is the width of a tile, y downwards; the header, in inches, is left free above."""
+    inches = min((_WIDTH - 2 * _MARGIN) / columns, 1.6)
+    height = rows * inches + header + _MARGIN
+    figure = Figure(figsize=(_WIDTH, height), facecolor="white")
+    box = (_MARGIN / _WIDTH, _MARGIN / height, columns * inches / _WIDTH, rows * inches / height)
+    axes = figure.add_axes(box)
+    axes.set_axis_off()
+    axes.set(xlim=(0, columns), ylim=(rows, 0), autoscale_on=False)
+    return figure, axes
+
+
+def _tile(axes: Axes, image: np.ndarray, left: float, top: float, *, frame: str | None = None) -> None:
+    """One image with a thin outline, or a strong frame of the given colour."""
+    width, height = _TILE, _TILE * image.shape[0] / image.shape[1]
+    box = (left, left + width, top + height, top)
+    axes.imshow(image, extent=box, aspect="auto", interpolation="nearest")
+    colour, thickness = (_FAINT, 0.5) if frame is None else (frame, 2.0)
+    axes.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor=colour, linewidth=thickness))
+
+
+def _heading(figure: Figure, title: str) -> None:
+    y = 1 - _MARGIN / figure.get_figheight()
+    figure.text(_MARGIN / _WIDTH, y, title, fontsize=_TITLE, color=_INK, fontweight="bold", va="top")
+
+
+def _dot_size(points: np.ndarray) -> float:
+    """Square points: large for few codes, small for many."""
+    return float(np.clip(12_000 / max(len(points), 1), 8, 36))
+
+
+def _scatter_by_label(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
+    values = np.unique(labels)
+    for index, value in enumerate(values):
+        own = points[labels == value]
+        colour = CODE_COLOURS[index % len(CODE_COLOURS)]
+        marker = _MARKERS[index // len(CODE_COLOURS) % len(_MARKERS)]
+        axes.scatter(
+            *own.T, s=_dot_size(points), color=colour, marker=marker, linewidths=0, alpha=0.85, label=str(value)
+        )
+    axes.legend(
+        loc="upper left",
+        bbox_to_anchor=(1.0, 1.0),
+        frameon=False,
+        fontsize=_TEXT,
+        labelcolor=_INK,
+        handletextpad=0.1,
+        borderaxespad=0,
+        ncols=-(-len(values) // 20),
+        columnspacing=0.8,
+        markerscale=36**0.5 / _dot_size(points) ** 0.5,
+    )
+    if len(values) <= len(CODE_COLOURS):
+        _label_middles(axes, points, labels, values)
+
+
+def _label_middles(axes: Axes, points: np.ndarray, labels: np.ndarray, values: np.ndarray) -> None:
+    """Each label at the median of its codes, where most of the codes around are its own."""
+    halo = [withStroke(linewidth=3.5, foreground="white")]
+    for value in values:
+        own = points[labels == value]
+        middle = np.median(own, axis=0)
+        around = np.argsort(np.linalg.norm(points - middle, axis=1))[: min(30, len(own))]
+        if np.mean(labels[around] == value) > 0.6:
+            text = axes.annotate(str(value), middle, fontsize=13, color=_INK, weight="bold", ha="center", va="center")
+            text.set_path_effects(halo)
+
+
+def _captions(
+    differs: np.ndarray | None, labels: np.ndarray | None, similarities: np.ndarray | None
+) -> list[list[str]] | None:
+    """Under each neighbour: its label where that is another than the query's, and its similarity."""
+    if differs is None and similarities is None:
+        return None
+    shape = np.shape(similarities if differs is None else differs)
+    captions = [["" for _ in range(shape[1])] for _ in range(shape[0])]
+    for row, column in np.ndindex(shape):
+        label = [f"is {labels[row][column]}"] if differs is not None and differs[row, column] else []
+        value = [] if similarities is None else [f"{similarities[row][column]:.2f}"]
+        captions[row][column] = " · ".join(label + value)
+    return captions
+
+
+def _neighbour_grid(
+    queries: np.ndarray, near: np.ndarray, differs: np.ndarray | None, captions: list[list[str]] | None
+) -> Figure:
+    """Two blocks side by side where they fit, so that ten queries do not make a tower."""
+    count, k = near.shape[:2]
+    blocks = 2 if count > 3 and k <= 6 else 1
+    per_block = -(-count // blocks)
+    pitch, width = _aspect(queries) + (0.28 if captions else 0.0), k + 1.25
+    figure, axes = _tile_canvas(columns=blocks * (width + 0.5) - 0.5, rows=per_block * pitch, header=0.56)
+    for block in range(blocks):
+        _note(axes, "query", block * (width + 0.5), -0.07)
+        _note(axes, "nearest first", block * (width + 0.5) + 1.25, -0.07)
+    for index in range(count):
+        left, top = index // per_block * (width + 0.5), index % per_block * pitch
+        _tile(axes, queries[index], left, top)
+        for column in range(k):
+            other = differs is not None and bool(differs[index, column])
+            _tile(axes, near[index, column], left + 1.25 + column, top, frame=_ORANGE if other else None)
+            if captions:
+                _caption(axes, captions[index][column], left + 1.25 + column, top + _aspect(queries), other=other)
+    _heading(figure, "nearest neighbours" if differs is None else _agreement(differs))
+    return figure
+
+
+def _note(axes: Axes, text: str, left: float, bottom: float) -> None:
+    axes.text(left, bottom, text, fontsize=_SMALL, color=_MUTED, ha="left", va="bottom")
+
+
+def _caption(axes: Axes, text: str, left: float, top: float, *, other: bool) -> None:
+    colour = _ORANGE if other else _MUTED
+    axes.text(left + _TILE / 2, top, text, fontsize=_SMALL - 1.5, color=colour, ha="center", va="top")
+
+
+def _agreement(differs: np.ndarray) -> str:
+    return f"{differs.size - differs.sum()} of {differs.size} neighbours have the query's label; the others are framed"

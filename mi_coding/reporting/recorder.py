@@ -1,0 +1,98 @@
+"""From the metrics of a step to a line on disk, a word on the terminal, and the training part of a summary."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+
+from mi_coding.reporting.metrics import MetricsWriter
+from mi_coding.reporting.terminal import Progress
+
+_NOT_LEFT = 0.01
+"""Share of ln N within which a loss has learnt nothing."""
+
+
+class Recorder:
+    """Writes down and shows how training goes, and owns the clock of a run, resumed sessions included."""
+
+    def __init__(
+        self,
+        writer: MetricsWriter,
+        progress: Progress,
+        warn: Callable[[str], None],
+        *,
+        batch_size: int,
+        num_candidates: int,
+        is_bound: bool,
+        warmup_steps: int,
+        resumed_at: int,
+        seconds_before: float,
+        command_started: float,
+    ):
+        """Starts the clock.
+
+        Args:
+            writer, progress: where the numbers go.
+            warn: takes one line a person must see.
+            batch_size: B, pairs in a step.
+            num_candidates: N, whose logarithm is the ceiling of the bound.
+            is_bound: False where training keeps twins out of a batch, so that ln N − loss is no bound.
+            warmup_steps: after them a loss still at ln N is warned of.
+            resumed_at: steps finished before this session.
+            seconds_before: of training, before this session.
+            command_started: `time.perf_counter()` when the command began.
+        """
+        self._writer, self._progress, self._warn = writer, progress, warn
+        self._batch_size, self._ceiling, self._is_bound = batch_size, math.log(num_candidates), is_bound
+        self._warmup_steps, self._seconds_before, self._command_started = warmup_steps, seconds_before, command_started
+        self._began = time.perf_counter()
+        self._steps, self._loss, self._first_step_seconds = resumed_at, math.nan, math.nan
+        self._counted_from: tuple[int, float] | None = None
+        self._last = (resumed_at, self._began)
+        self._warned = False
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, compilation and earlier sessions included."""
+        return self._seconds_before + time.perf_counter() - self._began
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Records loss, mi_lower_bound, accuracy and gradient_norm of the step that has just been finished."""
+        now = time.perf_counter()
+        if self._counted_from is None:  # the first step also compiled: it is no measure of speed
+            self._counted_from, self._first_step_seconds = (step, now), now - self._command_started
+        speed = self._rate(step, now, *self._last)
+        self._last, self._steps, self._loss = (step, now), step, float(metrics["loss"])
+        bound = float(metrics["mi_lower_bound"]) if self._is_bound else None
+        self._writer.write(step, self._line(metrics, bound, speed))
+        self._progress.update(step, self._loss, bound, speed)
+        self._warn_if_nothing_learnt(step)
+
+    def summary(self) -> dict[str, float]:
+        """The entries of summary.json that tell how training went."""
+        speed = self._rate(*self._last, *self._counted_from) if self._counted_from else math.nan
+        return {
+            "train/steps": self._steps,
+            "train/seconds": self.seconds,
+            "train/examples_per_second": speed,
+            "train/first_step_seconds": self._first_step_seconds,
+            "train/loss": self._loss,
+        }
+
+    def _rate(self, step: int, now: float, from_step: int, since: float) -> float:
+        return (step - from_step) * self._batch_size / max(now - since, 1e-9)
+
+    def _line(self, metrics: Mapping[str, float], bound: float | None, speed: float) -> dict[str, float]:
+        line = {"train/loss": self._loss, "train/accuracy": metrics["accuracy"]}
+        if bound is not None:
+            line |= {"train/mi_lower_bound_nats": bound, "train/mi_ceiling_nats": self._ceiling}
+        return line | {"train/gradient_norm": metrics["gradient_norm"], "train/examples_per_second": speed}
+
+    def _warn_if_nothing_learnt(self, step: int) -> None:
+        if self._warned or step < self._warmup_steps:
+            return
+        self._warned = True  # looked at once: a loss that has left ln N does not come back to it
+        if self._loss > (1 - _NOT_LEFT) * self._ceiling:
+            self._warn(
+                f"after the warm-up of {self._warmup_steps} steps the loss {self._loss:.3f} has not left ln N = "
+                f"{self._ceiling:.3f} nats: nothing is learnt; try another learning rate or temperature"
+            )

@@ -1,0 +1,122 @@
+"""Which result stands beside which: a flat summary in groups of rows, for the terminal and the page alike."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+_HELD_OUT = ("heldout", "heldout_largest")
+_BOUND_KEYS = ("num_candidates", "mi_lower_bound_nats", "mi_standard_error_nats", "mi_ceiling_nats", "accuracy")
+_FEATURES = {
+    "trained encoder": ("probe/linear_accuracy", "probe/knn_accuracy"),
+    "untrained encoder": ("probe/random_encoder_accuracy", "probe/random_encoder_knn_accuracy"),
+    "raw pixels": ("probe/raw_pixels_accuracy", "probe/raw_pixels_knn_accuracy"),
+}
+_SETTINGS = {
+    "probe/regulariser": "linear probe: regulariser",
+    "probe/knn_neighbours": "kNN: neighbours",
+    "probe/knn_temperature": "kNN: temperature",
+}
+_TRAINING = {
+    "train/steps": ("steps", lambda v: f"{v:,.0f}"),
+    "train/seconds": ("time", lambda v: f"{v:,.1f} s"),
+    "train/first_step_seconds": ("until the first step", lambda v: f"{v:,.1f} s"),
+    "train/examples_per_second": ("examples/s", lambda v: f"{v:,.0f}"),
+    "train/loss": ("last loss", lambda v: f"{v:.3f} nats"),
+}
+
+
+class Group(NamedTuple):
+    """Results that are read together.
+
+    Attributes:
+        title: what they answer.
+        columns: one heading a column; all empty where the rows need none.
+        rows: cells as text; the first one names the row.
+        note: how the numbers came about, or "".
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+def group_results(summary: Mapping[str, Any]) -> list[Group]:
+    """Groups a flat summary by meaning: held-out bound, probes, training, and everything else.
+
+    >>> [group.title for group in group_results({"train/steps": 10, "heldout/entropy_nats": 2.0})]
+    ['training', 'other results']
+
+    Args:
+        summary: the flat summary.json: name → number, string or None. Any key may be absent.
+    Returns:
+        The groups that have rows. Every key of `summary` is in exactly one of them.
+    """
+    bounds = [prefix for prefix in _HELD_OUT if f"{prefix}/mi_lower_bound_nats" in summary]
+    probes = {name: keys for name, keys in _FEATURES.items() if any(key in summary for key in keys)}
+    shown = {f"{prefix}/{key}" for prefix in bounds for key in _BOUND_KEYS}
+    shown |= {key for keys in probes.values() for key in keys} | set(_TRAINING) | (set(_SETTINGS) if probes else set())
+    groups = [
+        _bound_group(summary, bounds),
+        _probe_group(summary, probes),
+        _group("training", ((label, show(summary, key, form)) for key, (label, form) in _TRAINING.items())),
+        _group("other results", ((key, show(summary, key)) for key in summary if key not in shown)),
+    ]
+    return [group for group in groups if group.rows]
+
+
+def show(summary: Mapping[str, Any], key: str, form: Any = None) -> str:
+    """One value of a summary as text: "" where it is absent, "—" where it was not finite (null), else by `form`."""
+    if key not in summary:
+        return ""
+    value = summary[key]
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "—"
+    return str(value) if isinstance(value, (str, bool)) else (form or number)(value)
+
+
+def number(value: float) -> str:
+    """A number of unknown meaning: whole ones in full, others with four digits."""
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+
+
+def percent(fraction: float) -> str:
+    """A fraction of one as a percentage with one decimal."""
+    return f"{100 * fraction:.1f} %"
+
+
+def nats(value: float) -> str:
+    """An information quantity with three decimals, without its unit."""
+    return f"{value:.3f}"
+
+
+def bound_with_error(summary: Mapping[str, Any], prefix: str, form: Any = nats) -> str:
+    """The bound under `prefix`, ± its standard error where there is one, without its unit."""
+    error = show(summary, f"{prefix}/mi_standard_error_nats", form)
+    return show(summary, f"{prefix}/mi_lower_bound_nats", form) + (f" ± {error}" if error else "")
+
+
+def _bound_group(summary: Mapping[str, Any], prefixes: Iterable[str]) -> Group:
+    columns = ("candidates", "bound", "ceiling", "true y ranked first")
+    note = "Nats ± one standard error, on pairs that training never saw. No bound can pass its ceiling, ln N."
+    return Group("held-out bound on mutual information", columns, tuple(_bound_row(summary, p) for p in prefixes), note)
+
+
+def _bound_row(summary: Mapping[str, Any], prefix: str) -> tuple[str, ...]:
+    candidates = show(summary, f"{prefix}/num_candidates")
+    return (
+        f"N = {candidates}" if candidates else prefix,
+        bound_with_error(summary, prefix),
+        show(summary, f"{prefix}/mi_ceiling_nats", nats),
+        show(summary, f"{prefix}/accuracy", percent),
+    )
+
+
+def _probe_group(summary: Mapping[str, Any], probes: Mapping[str, tuple[str, str]]) -> Group:
+    rows = tuple((name, *(show(summary, key, percent) for key in keys)) for name, keys in probes.items())
+    settings = [f"{label} {show(summary, key)}" for key, label in _SETTINGS.items() if key in summary]
+    return Group("label from one example", ("features", "linear probe", "cosine kNN"), rows, "; ".join(settings))
+
+
+def _group(title: str, rows: Iterable[tuple[str, str]]) -> Group:
+    return Group(title, ("", ""), tuple(row for row in rows if row[1] != ""))

@@ -1,0 +1,92 @@
+"""The sections of a report: each figure with the sentence that tells how to read it."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from mi_coding.reporting import plots
+from mi_coding.reporting.page import Section
+
+LEAD = (
+    "What a code of one half of a pair knows about the other half. Every bound is in nats, on pairs that training "
+    "never saw, with the ceiling that it could not have passed."
+)
+
+Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
+_NO_CURVE = (np.zeros(0, int), np.zeros(0))
+
+
+def bound(curves: Curves, num_candidates: int) -> Section:
+    """The bound over training, from the curves of `metrics.read_metrics`."""
+    key = "mi_lower_bound_nats"
+    steps, values = curves.get(f"train/{key}", _NO_CURVE)
+    validation = curves.get(f"validation/{key}")
+    figure = plots.bound_over_training(
+        steps, values, ceiling=math.log(num_candidates), num_candidates=num_candidates, validation=validation
+    )
+    text = (
+        "The lower bound on the information that codes of a pair share, on training batches and on held-out pairs of "
+        f"validation images. With N = {num_candidates:,} candidates no bound passes ln N = "
+        f"{math.log(num_candidates):.2f} nats, however much the codes know."
+    )
+    return Section("Bound over training", text, figure, "bound")
+
+
+def probes(summary: Mapping[str, float], num_classes: int) -> list[Section]:
+    """The probes beside their baselines; empty where the data has no labels."""
+    if "probe/linear_accuracy" not in summary:
+        return []
+    names = {
+        "trained encoder": ("", ""),
+        "untrained encoder": ("random_encoder_",) * 2,
+        "raw pixels": ("raw_pixels_",) * 2,
+    }
+    accuracies = {
+        "linear": {name: summary[f"probe/{p or 'linear_'}accuracy"] for name, (p, _) in names.items()},
+        "cosine kNN": {name: summary[f"probe/{p}knn_accuracy"] for name, (_, p) in names.items()},
+    }
+    text = (
+        "Accuracy for the label of one view of an unseen image. Features are frozen and read before the projection "
+        "head; the linear probe is multinomial logistic regression whose regulariser the validation images chose."
+    )
+    return [
+        Section(
+            "What the features say about the label",
+            text,
+            plots.probe_bars(accuracies, chance=1 / num_classes),
+            "probes",
+        )
+    ]
+
+
+def pair_strip(x: np.ndarray, y: np.ndarray, how: str) -> Section:
+    """Pairs as the encoder sees them; `how` says what makes x and y a pair."""
+    figure = plots.pair_strip(x, y, title="x above, its y below")
+    return Section("Pairs as the encoder sees them", f"Each column is one pair: {how}.", figure, "pairs")
+
+
+def code_map(points: np.ndarray, labels: np.ndarray | None) -> Section:
+    """A two-dimensional map of codes."""
+    text = (
+        "Codes of one view of each test image, laid out by t-SNE so that codes with a large cosine lie together. "
+        + ("Labels only colour the points: training never saw them." if labels is not None else "")
+    )
+    return Section("Map of codes", text.strip(), plots.code_map(points, labels, title="Codes of test images"), "codes")
+
+
+def neighbours(
+    queries: np.ndarray,
+    near: np.ndarray,
+    cosines: np.ndarray,
+    labels: tuple[np.ndarray, np.ndarray] | None,
+) -> Section:
+    """What the code takes for alike: test views with the training views whose codes are nearest."""
+    query_labels, near_labels = labels or (None, None)
+    figure = plots.nearest_neighbours(
+        queries, near, query_labels=query_labels, neighbour_labels=near_labels, similarities=cosines
+    )
+    text = (
+        "On the left a view of a test image, then the views of training images with the nearest codes and their cosine."
+    )
+    return Section("Nearest neighbours", text, figure, "neighbours")

@@ -1,0 +1,178 @@
+"""What a person sees while a run goes on: progress, warnings, and a closing table."""
+
+import math
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from mi_coding.reporting import results
+
+_PLAIN_WIDTH = 100  # of a table in a file or a pipe, which has no width of its own
+_REDRAW = 0.25  # seconds between two drawings on a terminal
+
+
+class _State(NamedTuple):
+    """What the last update told, as text."""
+
+    step: int
+    figures: str
+    time_left: str
+
+
+class Progress:
+    """Progress of training: a bar on a terminal, elsewhere a plain line every few seconds and one for the last step.
+
+    Loss and bound are those of a training batch, and are called so; they are no result.
+
+    >>> with Progress(200, first_step=0, ceiling=math.log(256)) as progress:
+    ...     progress.update(200, 1.64, 3.91, 5120.0)
+    step 200/200, train loss 1.640, train bound 3.91 of at most 5.55 nats, 5,120 examples/s, 0:00 left
+    """
+
+    def __init__(
+        self,
+        total_steps: int,
+        *,
+        first_step: int,
+        ceiling: float | None,
+        stream: TextIO | None = None,
+        interval: float = 5.0,
+    ):
+        """Shows nothing before the first update.
+
+        Args:
+            total_steps: steps of the whole run.
+            first_step: steps that were finished before this session; 0 unless it was resumed.
+            ceiling: ln N in nats, what the bound can never pass; None for an objective that has none.
+            stream: where to write; None is sys.stdout.
+            interval: seconds between plain lines; a terminal is redrawn four times a second at most.
+        """
+        self._stream = sys.stdout if stream is None else stream
+        self._live = _live_display(self._stream)
+        self._total_steps, self._first_step, self._ceiling = total_steps, first_step, ceiling
+        self._interval = _REDRAW if self._live else interval
+        self._counted_from: tuple[int, float] | None = None
+        self._shown_at = -math.inf
+        self._waiting: _State | None = None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._show()
+        if self._live:
+            self._live.stop()
+
+    def update(self, step: int, loss: float, bound: float | None, examples_per_second: float) -> None:
+        """Tells how far training is; cheap enough for every step.
+
+        Args:
+            step: finished steps, those before this session included.
+            loss: of the training batch, in nats.
+            bound: of the training batch, in nats; None where it is no bound, as with twins kept out.
+            examples_per_second: pairs that training takes in a second, on all devices together.
+        """
+        now = time.monotonic()
+        self._waiting = _State(step, self._figures(loss, bound, examples_per_second), self._time_left(step, now))
+        if step >= self._total_steps or now - self._shown_at >= self._interval:
+            self._show()
+            self._shown_at = now
+
+    def _figures(self, loss: float, bound: float | None, examples_per_second: float) -> str:
+        ceiling = "" if self._ceiling is None else f" of at most {self._ceiling:.2f}"
+        bound_text = "" if bound is None else f"train bound {bound:.2f}{ceiling} nats, "
+        return f"train loss {loss:.3f}, {bound_text}{examples_per_second:,.0f} examples/s"
+
+    def _time_left(self, step: int, now: float) -> str:
+        """From the speed since the first update: the steps before it also compiled."""
+        if self._counted_from is None:
+            self._counted_from = (step, now)
+        begun_step, begun = self._counted_from
+        if step >= self._total_steps:
+            return "0:00 left"
+        if step <= begun_step:
+            return "-:-- left"
+        return f"{_clock((now - begun) / (step - begun_step) * (self._total_steps - step))} left"
+
+    def _show(self) -> None:
+        if self._waiting is None:
+            return
+        if self._live:
+            self._live.update(self._two_lines(self._waiting), refresh=True)
+        else:
+            step, figures, time_left = self._waiting
+            print(f"step {step:,}/{self._total_steps:,}, {figures}, {time_left}", file=self._stream, flush=True)
+        self._waiting = None
+
+    def _two_lines(self, state: _State) -> RenderableType:
+        """A bar with step and time, and the figures under it: together they fit 80 columns."""
+        line = Table.grid(padding=(0, 1), expand=True)
+        line.add_column(no_wrap=True)
+        line.add_column(ratio=1)
+        line.add_column(no_wrap=True)
+        bar = ProgressBar(self._total_steps - self._first_step, state.step - self._first_step, complete_style="cyan")
+        line.add_row("training", bar, f"step {state.step:,}/{self._total_steps:,}, {state.time_left}")
+        return Group(line, Text(state.figures, style="dim"))
+
+
+def warning(message: str, *, stream: TextIO | None = None) -> None:
+    """Writes one line that a person will not miss.
+
+    Args:
+        message: what is wrong and what to do about it; line breaks become blanks.
+        stream: where to write; None is sys.stderr.
+    """
+    line = Text.assemble(("warning: ", "bold yellow"), " ".join(message.split()))
+    Console(file=sys.stderr if stream is None else stream).print(line, soft_wrap=True)
+
+
+def closing_table(summary: Mapping[str, Any], *, stream: TextIO | None = None) -> None:
+    """Writes the results of a run grouped by meaning: held-out bound, probes by their baselines, training, the rest.
+
+    Args:
+        summary: the flat summary.json. Groups without a key vanish; unknown keys stand in a last group.
+        stream: where to write; None is sys.stdout.
+    """
+    stream = sys.stdout if stream is None else stream
+    console = Console(file=stream, width=None if stream.isatty() else _PLAIN_WIDTH, highlight=False)
+    for group in results.group_results(summary):
+        console.print()
+        console.print(Text(group.title, style="bold"))
+        console.print(_table(group))
+        if group.note:
+            console.print(Text(f"  {group.note}", style="dim"))
+
+
+def _table(group: results.Group) -> Table:
+    """Columns, and a rule under their headings, without a frame."""
+    has_headings = any(group.columns)
+    table = Table(box=None, show_header=has_headings, header_style="dim", padding=(0, 2))
+    for index, heading in enumerate(group.columns):
+        table.add_column(heading, justify="left" if index == 0 else "right")
+    for row in group.rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def _live_display(stream: TextIO) -> Live | None:
+    """A display that redraws itself, where the stream is a terminal that can; a FORCE_COLOR does not make it one."""
+    console = Console(file=stream)
+    if not stream.isatty() or console.is_dumb_terminal:
+        return None
+    return Live(console=console, auto_refresh=False, redirect_stderr=sys.stderr.isatty())  # a file keeps its errors
+
+
+def _clock(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,1 @@
+"""One loop trains everything: devices, state, step, optimisers and checkpoints."""

@@ -1,0 +1,89 @@
+"""Devices, meshes and mapped axes are named here and nowhere else.
+
+`Spmd` is how one function of (state, data) runs on all local devices. Inside it the code sees one device and the axis
+`AXIS`; outside, state and metrics are single copies. Two ways exist, `jax.shard_map` and `jax.pmap`, with the same
+results.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
+
+AXIS = "devices"
+
+
+class Spmd(NamedTuple):
+    """One way to run a function on all devices.
+
+    Attributes:
+        num_devices: how many.
+        replicate: tree → the same tree with a copy on each device.
+        fetch: what `replicate` or a mapped function returned → the tree on its own.
+        parallel: fn(state, *data) → (state, metrics), written for one device under the axis `AXIS` → the compiled
+            function on all of them. State and data come in from `replicate`; the state's memory is reused.
+    """
+
+    num_devices: int
+    replicate: Callable[[Any], Any]
+    fetch: Callable[[Any], Any]
+    parallel: Callable[[Callable], Callable]
+
+
+def spmd(name: str, devices: Sequence[jax.Device] | None = None) -> Spmd:
+    """The way called "shard_map" or "pmap", over the given devices or all local ones.
+
+    >>> one = spmd("shard_map", jax.local_devices()[:1])
+    >>> step = one.parallel(lambda state, data: (state + data, {"loss": jax.lax.psum(data, AXIS)}))
+    >>> state, metrics = step(one.replicate(jnp.ones(())), one.replicate(jnp.ones(())))
+    >>> float(one.fetch(state)), float(one.fetch(metrics)["loss"])
+    (2.0, 1.0)
+    """
+    devices = list(jax.local_devices() if devices is None else devices)
+    mesh = jax.make_mesh((len(devices),), (AXIS,), axis_types=(jax.sharding.AxisType.Auto,), devices=devices)
+    return {"shard_map": _shard_map, "pmap": _pmap}[name](mesh)
+
+
+def mean_gradient(loss_fn: Callable, axis_name: str) -> Callable:
+    """The gradient of a global loss with respect to parameters that are copied to every device; one rule for all.
+
+    `loss_fn(params, …) → (loss, aux)` must return the loss of the global batch, the same on every device. Its
+    gradient on one device is that device's share times the number of devices, under pmap and under shard_map alike,
+    so the mean over devices is the truth; a sum is too large by their number, and either alone is wrong somewhere.
+    """
+    gradient = jax.value_and_grad(loss_fn, has_aux=True)
+
+    def value_and_mean_gradient(params: Any, *arguments: Any) -> tuple[tuple[jax.Array, Any], Any]:
+        value, gradients = gradient(params, *arguments)
+        return value, jax.lax.pmean(gradients, axis_name)
+
+    return value_and_mean_gradient
+
+
+def _shard_map(mesh: jax.sharding.Mesh) -> Spmd:
+    everywhere = NamedSharding(mesh, PartitionSpec())
+
+    def replicate(tree: Any) -> Any:
+        # A copy: the step gives the state's memory away, which may be the caller's, or one zero in two places.
+        return jax.device_put(jax.tree.map(jnp.copy, tree), everywhere)
+
+    def parallel(fn: Callable) -> Callable:
+        mapped = jax.shard_map(fn, mesh=mesh, in_specs=PartitionSpec(), out_specs=PartitionSpec())
+        return jax.jit(mapped, donate_argnums=0)
+
+    return Spmd(mesh.size, replicate, lambda tree: tree, parallel)
+
+
+def _pmap(mesh: jax.sharding.Mesh) -> Spmd:
+    one_each = NamedSharding(mesh, PartitionSpec(AXIS))
+
+    def replicate(tree: Any) -> Any:
+        stack = lambda x: jax.device_put(jnp.broadcast_to(x, (mesh.size, *jnp.shape(x))), one_each)  # noqa: E731
+        return jax.tree.map(stack, tree)
+
+    def parallel(fn: Callable) -> Callable:
+        return jax.pmap(fn, axis_name=AXIS, devices=list(mesh.devices.flat), donate_argnums=0)
+
+    return Spmd(mesh.size, replicate, lambda tree: jax.tree.map(lambda x: x[0], tree), parallel)

@@ -1,0 +1,42 @@
+"""All the loop knows of an experiment: how pairs are drawn, how parameters begin, and what is minimised."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import optax
+
+from mi_coding.objectives.cpc import CPCOutput
+
+
+class Experiment(NamedTuple):
+    """One experiment; a new one is new functions here, never a second loop.
+
+    Attributes:
+        sample_pairs: (key, data, rows int32[b]) → x, y: the pairs numbered `rows` of the global batch.
+        init: (key, x, y) → params, stats.
+        loss: (params, stats, key, x, y, axis_name) → loss, (metrics, stats); the loss and the metrics are those of the
+            global batch, the same on every device.
+        optimizer: an optax transformation over params.
+        batch_size: B, the global batch.
+    """
+
+    sample_pairs: Callable[[jax.Array, Any, jax.Array], tuple[jax.Array, jax.Array]]
+    init: Callable[[jax.Array, jax.Array, jax.Array], tuple[Any, Any]]
+    loss: Callable[..., tuple[jax.Array, tuple[dict[str, jax.Array], Any]]]
+    optimizer: optax.GradientTransformation
+    batch_size: int
+
+
+class Codes(NamedTuple):
+    """What training leaves: functions from params and stats.
+
+    Attributes:
+        features: (params, stats, x) → float32[b, F], before the head; what probes read.
+        codes: (params, stats, x) → float32[b, D].
+        contrast: (params, stats, x, y) → `CPCOutput` of a batch of held-out pairs.
+    """
+
+    features: Callable[[Any, Any, jax.Array], jax.Array]
+    codes: Callable[[Any, Any, jax.Array], jax.Array]
+    contrast: Callable[[Any, Any, jax.Array, jax.Array], CPCOutput]

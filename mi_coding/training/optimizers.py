@@ -1,0 +1,67 @@
+"""Optimisers by name: optax transformations with warm-up, a cosine to zero, and decay on weights only."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import optax
+
+
+def is_weight(params: Any) -> Any:
+    """True for matrices and kernels, False for biases and scales, which neither decay nor adapt (SimCLR, LARS)."""
+    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+
+
+def _adamw(schedule: optax.Schedule, weight_decay: float, momentum: float) -> optax.GradientTransformation:
+    del momentum  # AdamW keeps its own
+    return optax.adamw(schedule, weight_decay=weight_decay, mask=is_weight)
+
+
+def _sgd(schedule: optax.Schedule, weight_decay: float, momentum: float) -> optax.GradientTransformation:
+    return optax.chain(optax.add_decayed_weights(weight_decay, is_weight), optax.sgd(schedule, momentum))
+
+
+def _lars(schedule: optax.Schedule, weight_decay: float, momentum: float) -> optax.GradientTransformation:
+    return optax.lars(
+        schedule,
+        weight_decay=weight_decay,
+        weight_decay_mask=is_weight,
+        trust_ratio_mask=is_weight,
+        momentum=momentum,
+    )
+
+
+OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {"adamw": _adamw, "sgd": _sgd, "lars": _lars}
+"""Names of `config.optimizer.name`."""
+
+
+def learning_rate_schedule(peak: float, warmup_steps: int, num_steps: int) -> optax.Schedule:
+    """Linear from 0 to `peak` over the warm-up, then a cosine that reaches zero at `num_steps`.
+
+    >>> schedule = learning_rate_schedule(1.0, warmup_steps=10, num_steps=110)
+    >>> [round(float(schedule(step)), 3) for step in (0, 5, 10, 60, 110)]
+    [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
+    warmup_steps = min(warmup_steps, max(num_steps - 1, 0))  # a short trial of a long config still decays
+    return optax.warmup_cosine_decay_schedule(
+        init_value=0.0 if warmup_steps else peak,
+        peak_value=peak,
+        warmup_steps=warmup_steps,
+        decay_steps=num_steps,
+    )
+
+
+def build(
+    name: str,
+    *,
+    learning_rate: float,
+    warmup_steps: int,
+    num_steps: int,
+    weight_decay: float,
+    momentum: float,
+    gradient_clip: float,
+) -> optax.GradientTransformation:
+    """The optimiser called `name`, a key of `OPTIMIZERS`; `gradient_clip` is a largest global norm, 0 for none."""
+    schedule = learning_rate_schedule(learning_rate, warmup_steps, num_steps)
+    optimizer = OPTIMIZERS[name](schedule, weight_decay, momentum)
+    return optax.chain(optax.clip_by_global_norm(gradient_clip), optimizer) if gradient_clip else optimizer

@@ -1,0 +1,75 @@
+"""The state of training and the one function that changes it."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from mi_coding.training.devices import AXIS, mean_gradient
+from mi_coding.training.experiment import Experiment
+
+
+class TrainState(NamedTuple):
+    """All that a checkpoint holds.
+
+    Attributes:
+        step: int32[], steps taken.
+        params, stats, opt_state: see `Experiment`.
+        non_finite_at: int32[], the first step whose loss was infinite or NaN; 0 while there is none. It lives on the
+            device, so that the step is known exactly without the host waiting for every loss.
+    """
+
+    step: jax.Array
+    params: Any
+    stats: Any
+    opt_state: Any
+    non_finite_at: jax.Array
+
+
+def init_state(experiment: Experiment, key: jax.Array, data: Any) -> TrainState:
+    """The state before the first step; the same for every number of devices."""
+    sample_key, init_key = jax.random.split(key)
+    x, y = experiment.sample_pairs(sample_key, data, jnp.arange(2))
+    params, stats = experiment.init(init_key, x, y)
+    zero = jnp.zeros((), jnp.int32)
+    return TrainState(zero, params, stats, experiment.optimizer.init(params), zero)
+
+
+def make_step(experiment: Experiment, key: jax.Array, num_devices: int) -> Callable:
+    """One step on one device's shard, to be run by `Spmd.parallel`: (state, data) → (state, metrics).
+
+    The key of a step is `key` folded with the number of the step, and the pairs are numbered over the global batch: a
+    resumed run draws what the first would have drawn, and eight devices draw what one would.
+
+    Args:
+        experiment: what to draw and what to minimise.
+        key: of the whole run.
+        num_devices: that share the batch; must divide it.
+    """
+    shard = experiment.batch_size // num_devices
+
+    def step(state: TrainState, data: Any) -> tuple[TrainState, dict[str, jax.Array]]:
+        pair_key, loss_key = jax.random.split(jax.random.fold_in(key, state.step))
+        rows = lax.axis_index(AXIS) * shard + jnp.arange(shard)
+        x, y = experiment.sample_pairs(pair_key, data, rows)
+
+        def loss_fn(params: Any):
+            return experiment.loss(params, state.stats, loss_key, x, y, AXIS)
+
+        (loss, (metrics, stats)), gradients = mean_gradient(loss_fn, AXIS)(state.params)
+        updates, opt_state = experiment.optimizer.update(gradients, state.opt_state, state.params)
+        number = state.step + 1
+        is_first_bad = ~jnp.isfinite(loss) & (state.non_finite_at == 0)
+        new_state = TrainState(
+            step=number,
+            params=optax.apply_updates(state.params, updates),
+            stats=stats,
+            opt_state=opt_state,
+            non_finite_at=jnp.where(is_first_bad, number, state.non_finite_at),
+        )
+        return new_state, metrics | {"gradient_norm": optax.global_norm(gradients)}
+
+    return step

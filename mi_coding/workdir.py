@@ -1,0 +1,47 @@
+"""The work directory: checked before anything is written, and continued only by the config that began it."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from mi_coding.config import differing_keys
+from mi_coding.errors import InputError
+from mi_coding.reporting.files import write_atomically
+
+
+def check_workdir(workdir: Path, config: dict[str, Any]) -> None:
+    """Refuses a work directory that cannot hold this run; writes nothing.
+
+    Raises:
+        InputError: for a path that is a file or cannot be written to, or a directory begun by another config, naming
+            the keys that differ.
+    """
+    parent = next(path for path in [workdir.absolute(), *workdir.absolute().parents] if path.exists())
+    if not parent.is_dir():
+        what = "is a file" if parent == workdir.absolute() else f"lies under {parent}, which is a file"
+        raise InputError(f"--workdir={workdir} {what}; expected a directory, or a path where one can be made")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(f"--workdir={workdir} cannot be written to; choose another or change its permissions")
+    began_with = workdir / "config.json"
+    if began_with.exists():
+        _check_same(workdir, config, began_with)
+    elif workdir.is_dir() and any(workdir.iterdir()):
+        raise InputError(f"--workdir={workdir} is not empty and holds no run; choose an empty or new directory")
+
+
+def _check_same(workdir: Path, config: dict[str, Any], began_with: Path) -> None:
+    try:
+        before = json.loads(began_with.read_text(encoding="utf-8"))
+        keys = differing_keys(before, json.loads(json.dumps(config)))
+    except (ValueError, AttributeError):
+        raise InputError(f"{began_with} is not the config of a run; choose another --workdir") from None
+    if keys:
+        named = ", ".join(f"config.{key}" for key in keys)
+        raise InputError(f"--workdir={workdir} was begun with another config; these differ: {named}; choose another")
+
+
+def begin(workdir: Path, config: dict[str, Any]) -> None:
+    """Makes the directory and writes down the config that its run has from now on."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    write_atomically(workdir / "config.json", json.dumps(config, indent=2) + "\n")

@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from mi_coding import data
+from mi_coding.errors import InputError
+
+
+def as_rows(images):
+    return {image.tobytes() for image in images}
+
+
+def test_no_image_is_in_two_splits_and_none_is_lost():
+    splits = data.load("digits")[1:]
+    rows = [as_rows(split.images) for split in splits]
+    assert len(rows[0] | rows[1] | rows[2]) == sum(map(len, rows)) == 1797
+    assert len(splits[2].images) >= 390
+
+
+def test_labels_stay_with_their_images():
+    pixels, labels = load_digits(return_X_y=True)
+    known = {(row / 16).astype(np.float32).tobytes(): label for row, label in zip(pixels, labels, strict=True)}
+    for split in data.load("digits")[1:]:
+        assert [known[image.tobytes()] for image in split.images] == split.labels.tolist()
+
+
+def test_every_class_is_in_every_split():
+    for split in data.load("digits")[1:]:
+        assert len(set(split.labels.tolist())) == 10
+        assert split.images.min() >= 0
+        assert split.images.max() == 1
+
+
+def test_an_unknown_source_is_told_with_the_nearest_one():
+    with pytest.raises(InputError, match="did you mean 'digits'"):
+        data.load("digit")

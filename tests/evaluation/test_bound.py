@@ -1,0 +1,54 @@
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import mi_coding
+from mi_coding.evaluation.bound import HeldoutBound, make_heldout_bound
+from mi_coding.pairs import PairKind, sample_pairs
+
+RHO = 0.9
+INFORMATION = -math.log(1 - RHO**2)  # of two independent coordinates
+
+
+def correlated(key, image):
+    x, noise = jax.random.normal(key, (2, *image.shape))
+    return x, RHO * x + math.sqrt(1 - RHO**2) * noise
+
+
+def log_ratio(params, stats, x, y):
+    """The best critic for a correlated Gaussian pair, as an inner product."""
+    z_y = jnp.concatenate([RHO * y, -(RHO**2) * y**2 / 2], axis=1) / (1 - RHO**2)
+    return mi_coding.cpc(jnp.concatenate([x, jnp.ones_like(x)], axis=1), z_y)
+
+
+def measure(contrast, batch_size=64, num_pairs=20_000, kind=correlated):
+    sampler = partial(sample_pairs, kind=PairKind(kind, None))
+    heldout_bound = make_heldout_bound(sampler, contrast)
+    return heldout_bound(({}, {}), jax.random.key(0), jnp.zeros((10, 2)), batch_size=batch_size, num_pairs=num_pairs)
+
+
+def test_bound_stays_below_the_information_and_comes_near_it_with_the_best_critic():
+    bound = measure(log_ratio)
+    assert bound.mi_lower_bound <= INFORMATION + 3 * bound.standard_error
+    assert bound.mi_lower_bound >= INFORMATION - 0.15  # what N = 64 costs at 1.66 nats
+    assert bound.num_candidates == 64
+    assert bound.ceiling == pytest.approx(math.log(64))
+    assert not bound.near_ceiling
+
+
+def test_standard_error_shrinks_with_the_number_of_pairs():
+    few, many = (measure(log_ratio, num_pairs=n).standard_error for n in (2_000, 32_000))
+    assert 2.5 < few / many < 6.5  # a factor of 4 expected from 31 and 500 batches
+
+
+def test_bound_of_mispaired_codes_is_below_zero():
+    wrong = measure(lambda params, stats, x, y: log_ratio(params, stats, x, jnp.roll(y, 1, axis=0)))
+    assert wrong.mi_lower_bound < -1
+
+
+def test_a_bound_within_five_percent_of_its_ceiling_is_marked():
+    assert HeldoutBound(5.3, 0.01, 256, math.log(256), 0.9).near_ceiling
+    assert not HeldoutBound(5.2, 0.01, 256, math.log(256), 0.9).near_ceiling

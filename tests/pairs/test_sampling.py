@@ -1,0 +1,61 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mi_coding.pairs import PairKind, draw_examples, sample_pairs, views
+
+TAGGED = PairKind(
+    pair=lambda key, image: (image, -image + jax.random.uniform(key) / 2),
+    view=lambda key, image: image + jax.random.uniform(key) / 2,
+)
+IMAGES = jnp.arange(1.0, 51.0)[:, None, None, None] * jnp.ones((1, 2, 2, 1))  # image i carries the tag i + 1
+
+
+def tags(images):
+    return np.asarray(images)[:, 0, 0, 0]
+
+
+def test_row_i_of_y_belongs_to_row_i_of_x():
+    x, y = sample_pairs(jax.random.key(0), IMAGES, jnp.arange(200), kind=TAGGED)
+    np.testing.assert_array_equal(np.ceil(-tags(y)), tags(x))
+    assert len(set(tags(x))) > 40  # 50 images, 200 draws
+
+
+@pytest.mark.parametrize("distinct_among", [None, 40])
+def test_a_shard_draws_the_rows_it_has_in_the_whole_batch(distinct_among):
+    whole = sample_pairs(jax.random.key(1), IMAGES, jnp.arange(40), kind=TAGGED, distinct_among=distinct_among)
+    for start in range(0, 40, 10):
+        rows = start + jnp.arange(10)
+        shard = sample_pairs(jax.random.key(1), IMAGES, rows, kind=TAGGED, distinct_among=distinct_among)
+        for part, all_of_it in zip(shard, whole, strict=True):
+            np.testing.assert_array_equal(part, all_of_it[start : start + 10])
+
+
+def test_distinct_keeps_twins_out_and_independent_draws_have_them():
+    rows = jnp.arange(50)
+    distinct = draw_examples(jax.random.key(2), rows, num_examples=50, distinct_among=50)
+    independent = draw_examples(jax.random.key(2), rows, num_examples=50)
+    assert len(set(distinct.tolist())) == 50
+    assert 20 < len(set(independent.tolist())) < 45  # 31.8 expected
+
+
+def test_every_example_is_drawn_equally_often():
+    drawn = draw_examples(jax.random.key(3), jnp.arange(20_000), num_examples=10)
+    assert np.abs(np.bincount(drawn, minlength=10) - 2000).max() < 5 * np.sqrt(1800)
+
+
+def test_another_key_draws_other_pairs():
+    first, second = (sample_pairs(jax.random.key(k), IMAGES, jnp.arange(30), kind=TAGGED)[0] for k in (4, 5))
+    assert np.mean(tags(first) == tags(second)) < 0.3
+
+
+def test_a_batch_of_distinct_examples_larger_than_the_data_is_refused():
+    with pytest.raises(ValueError, match="51 distinct examples asked of 50"):
+        draw_examples(jax.random.key(0), jnp.arange(51), num_examples=50, distinct_among=51)
+
+
+def test_views_keep_the_order_of_their_images_and_have_keys_of_their_own():
+    seen = views(jax.random.key(6), IMAGES, TAGGED)
+    np.testing.assert_array_equal(np.floor(tags(seen)), tags(IMAGES))
+    assert len(set((tags(seen) % 1).round(4))) > 45

@@ -1,0 +1,164 @@
+import base64
+import io
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mi_coding.reporting import plots
+from mi_coding.reporting.page import Section, write_plots, write_report
+
+EVIL = "<script>alert('1')</script>&\""
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+
+
+class Page(HTMLParser):
+    """Reads a page and fails where a tag is not closed by its own end tag."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.seen, self.words = [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    def pictures(self):
+        return [attrs for tag, attrs in self.seen if tag == "img"]
+
+
+@pytest.fixture
+def sections():
+    bars = plots.probe_bars({"linear": {"trained encoder": 0.9}}, chance=0.1)
+    images = np.random.default_rng(0).random((4, 8, 8, 1))
+    return [
+        Section("Digit from one frame", f"How to read {EVIL}", bars, "probes"),
+        Section("Pairs", "Two frames of one clip.", plots.pair_strip(images, images, title="pairs"), "pairs"),
+    ]
+
+
+def write(path, summary, sections, **changes):
+    given = {
+        "title": "CPC on digits",
+        "lead": "What this is.",
+        "warnings": ["the bound is within 5 % of its ceiling"],
+        "config": {"seed": 0, "optimizer": {"name": "adamw", "clip": None}},
+        "environment": {"jax": "0.10.2", "devices": "1 × cpu"},
+    }
+    write_report(path, summary=summary, sections=sections, **given | changes)
+    return path.read_text(encoding="utf-8")
+
+
+def test_the_page_is_well_formed_and_says_everything_it_was_given(tmp_path, summary, sections):
+    text = Page(write(tmp_path / "report.html", summary | {"heldout/entropy_nats": 3.25}, sections)).text()
+    for part in (
+        "held-out bound 4.62 ± 0.02 nats of at most 5.55 nats",
+        "linear probe 95.3 % untrained encoder 61.2 %, raw pixels 55.3 %",
+        "cosine kNN 93.1 % untrained encoder 40.1 %, raw pixels 47.5 %",
+        "candidates N 256 the true y ranked first for 81.2 % of x",
+        "Warning the bound is within 5 % of its ceiling",
+        "Pairs Two frames of one clip.",
+        "N = 397 4.873 ± 0.034 5.984 74.4 %",
+        "heldout/entropy_nats 3.25",
+        "optimizer name adamw clip None",
+        "devices 1 × cpu",
+    ):
+        assert part in text, part
+
+
+def test_nothing_of_a_run_can_be_markup(tmp_path, summary, sections):
+    text = write(
+        tmp_path / "report.html",
+        summary | {EVIL: EVIL, "probe/linear_accuracy": None},
+        [section._replace(heading=EVIL) for section in sections],
+        title=EVIL,
+        lead=EVIL,
+        warnings=[EVIL],
+        config={EVIL: {EVIL: EVIL}},
+        environment={EVIL: EVIL},
+    )
+    page = Page(text)
+    assert "script" not in {tag for tag, _ in page.seen}
+    assert page.text().count(EVIL) == 14
+    assert page.pictures()[0]["alt"] == f"{EVIL}. How to read {EVIL}"
+
+
+def test_the_page_asks_for_nothing_outside_itself(tmp_path, summary, sections):
+    text = write(tmp_path / "report.html", summary, sections)
+    assert not re.search(r"https?:|//[a-z]|url\(|@import|<script", re.sub(r"base64,[^\"]*", "", text))
+    addresses = [value for _, attrs in Page(text).seen for name, value in attrs.items() if name in ("src", "href")]
+    assert len(addresses) == 3
+    assert all(address.startswith("data:") for address in addresses)
+
+
+def test_every_picture_is_a_png_inside_the_page_and_the_same_beside_it(tmp_path, summary, sections):
+    page = Page(write(tmp_path / "report.html", summary, sections))
+    write_plots(tmp_path / "plots", sections)
+    assert len(page.pictures()) == 2
+    for picture, section in zip(page.pictures(), sections, strict=True):
+        data = base64.b64decode(picture["src"].removeprefix("data:image/png;base64,"), validate=True)
+        inside, beside = Image.open(io.BytesIO(data)), Image.open(tmp_path / "plots" / f"{section.name}.png")
+        assert inside.width > 1000
+        np.testing.assert_array_equal(inside, beside)
+        assert section.heading in picture["alt"]
+
+
+def test_tiles_and_groups_without_numbers_vanish(tmp_path):
+    text = Page(write(tmp_path / "report.html", {}, [], warnings=[])).text()
+    assert not re.search("bound|probe|kNN|Results|Warning", text)
+    text = Page(write(tmp_path / "report.html", {"heldout/mi_lower_bound_nats": 0.5}, [])).text()
+    assert "held-out bound 0.50 nats" in text
+
+
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_headline_numbers_that_were_not_finite_are_dashes(tmp_path, summary, value):
+    broken = {key: value if isinstance(number, float) else number for key, number in summary.items()}
+    text = Page(write(tmp_path / "report.html", broken, [])).text()
+    assert "held-out bound — ± — nats" in text
+    assert "linear probe — % untrained encoder —" in text
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome is installed")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_browser_opens_the_page_without_complaint_and_shows_every_picture(tmp_path, summary, sections, scheme):
+    """A script added to a copy of the page looks at the loaded document; the page itself forbids scripts."""
+    text = write(tmp_path / "report.html", summary, sections)
+    script = (
+        "<script>addEventListener('load', () => { document.body.dataset.seen = [...document.images]"
+        ".map(i => i.naturalWidth).join() + ' ' + getComputedStyle(document.body).backgroundColor })</script>"
+    )
+    watched = tmp_path / "watched.html"
+    watched.write_text(text.replace("img-src data:;", "img-src data:; script-src 'unsafe-inline';") + script)
+    done = browse(watched, tmp_path / "profile", scheme)
+    widths, colour = re.search('data-seen="(.*?) (.*?)"', done.stdout).groups()
+    assert all(int(width) > 1000 for width in widths.split(","))
+    assert len(widths.split(",")) == len(sections)
+    assert colour == {"light": "rgb(251, 251, 250)", "dark": "rgb(20, 23, 29)"}[scheme]
+    assert "CONSOLE" not in browse(tmp_path / "report.html", tmp_path / "profile", scheme).stderr
+
+
+def browse(path, profile, scheme):
+    quiet = ["quic", "background-networking", "component-update", "sync", "gpu"]
+    flags = [f"--disable-{name}" for name in quiet] + ["--headless", "--no-sandbox", "--no-first-run", "--dump-dom"]
+    flags += [f"--user-data-dir={profile}", "--virtual-time-budget=2000", "--enable-logging=stderr"]
+    flags += [f"--blink-settings=preferredColorScheme={'01'[scheme == 'light']}"]
+    return subprocess.run([CHROMIUM, *flags, path.as_uri()], capture_output=True, text=True, check=True, timeout=60)

@@ -1,0 +1,33 @@
+import math
+
+from mi_coding.reporting.results import group_results
+
+
+def test_every_key_is_shown_exactly_once(summary):
+    for key in summary:
+        summary[key] = f"<{key}>"  # text is shown as it is, so that each key can be followed
+    shown = repr(group_results(summary))
+    assert {key: shown.count(f"<{key}>") for key in summary} == dict.fromkeys(summary, 1)
+
+
+def test_groups_come_in_order_and_vanish_with_their_keys(summary):
+    assert [group.title for group in group_results(summary)] == [
+        "held-out bound on mutual information",
+        "label from one example",
+        "training",
+    ]
+    unlabelled = {key: value for key, value in summary.items() if not key.startswith("probe/")}
+    assert [len(group.rows) for group in group_results(unlabelled)] == [2, 5]
+    assert group_results({}) == []
+
+
+def test_a_key_whose_group_is_absent_stands_among_the_others():
+    (group,) = group_results({"heldout/accuracy": 0.5, "probe/regulariser": 0.01, "heldout/entropy_nats": 3.25})
+    assert group.title == "other results"
+    assert [row[0] for row in group.rows] == ["heldout/accuracy", "probe/regulariser", "heldout/entropy_nats"]
+
+
+def test_a_number_that_was_not_finite_is_a_dash():
+    bound, others = group_results({"heldout/mi_lower_bound_nats": None, "x": math.nan, "y": math.inf})
+    assert bound.rows[0][1] == "—"
+    assert [row[1] for row in others.rows] == ["—", "—"]

@@ -1,0 +1,161 @@
+"""Every mistake of a user: one clear line on stderr, exit code 2, no traceback, nothing written."""
+
+import json
+import re
+
+import pytest
+from commands import CPC, start
+
+from mi_coding import main
+
+
+def refused(capsys, *arguments, config=CPC):
+    """The one line that `main` says before it ends with code 2."""
+    assert main.main(["main", *([f"--config={config}"] if config else []), *map(str, arguments)]) == 2
+    printed = capsys.readouterr()
+    lines = printed.err.strip().splitlines()
+    assert len(lines) == 1, printed.err
+    assert printed.out == ""
+    return lines[0].removeprefix("mi_coding: error: ")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("--config.batch_siz=64", ["config.batch_siz", "did you mean config.batch_size?"]),
+        ("--config.gap=1.0", ["config.gap", "config.pairs.gap"]),
+        ("--config.pairs.gapp=1.0", ["did you mean config.pairs.gap?"]),
+        ("--config.pairs=3", ["group of keys", "config.pairs.gap"]),
+        ("--config.zzzzzz=1", ["keys are", "config.zzzzzz"]),
+        ("--batch_size=64", ["batch_size"]),
+        ("--wrokdir=/tmp/x", ["wrokdir", "workdir"]),
+        ("--config.batch_size=many", ["config.batch_size='many'", "a whole number", "256"]),
+        ("--config.batch_size=64.5", ["config.batch_size='64.5'", "a whole number"]),
+        ("--config.pairs.gap=soon", ["config.pairs.gap='soon'", "a number"]),
+        ("--config.pairs.distinct=perhaps", ["config.pairs.distinct='perhaps'", "True or False"]),
+        ("--config.batch_size=100", ["must divide by 8 devices", "96 and 104"]),
+        ("--config.batch_size=0", ["config.batch_size=0", "> 0"]),
+        ("--config.batch_size=-8", ["config.batch_size=-8", "> 0"]),
+        ("--config.batch_size=1", ["at least 2"]),
+        ("--config.batch_size=4", ["must divide by 8 devices", "nearest are 8"]),
+        ("--config.num_steps=0", ["config.num_steps=0", "> 0"]),
+        ("--config.encoder.code_dim=-1", ["config.encoder.code_dim=-1"]),
+        ("--config.encoder.widths=(8,0)", ["config.encoder.widths=(8, 0)"]),
+        ("--config.pairs.window=0", ["config.pairs.window=0"]),
+        ("--config.pairs.window=6", ["smaller than the images of 8 × 8"]),
+        ("--config.seed=-1", ["config.seed=-1", "≥ 0"]),
+        ("--config.seed=99999999999999999999", ["config.seed", "4294967295"]),
+        ("--config.critic.temperature=0", ["config.critic.temperature=0.0", "> 0"]),
+        ("--config.critic.temperature=-0.5", ["config.critic.temperature=-0.5", "> 0"]),
+        ("--config.critic.temperature=nan", ["config.critic.temperature=nan", "finite"]),
+        ("--config.optimizer.learning_rate=inf", ["finite"]),
+        ("--config.pairs.gap=4.0", ["longer than a clip of 4.0 s", "at most 3.9"]),
+        ("--config.pairs.gap=100", ["longer than a clip"]),
+        ("--config.pairs.gap=0.01", ["less than half a frame", "at least 0.1"]),
+        ("--config.pairs.clip_seconds=0.05", ["longer than a clip"]),
+        ("--config.data.source=digit", ["config.data.source='digit'", "did you mean 'digits'?"]),
+        ("--config.data.source=nowhere:there", ["config.data.source='nowhere:there'", "digits"]),
+        ("--config.spmd=threads", ["config.spmd='threads'", "shard_map, pmap"]),
+        ("--config.objective.name=simclr", ["config.objective.name='simclr'", "cpc, nt_xent"]),
+        ("--config.objective.method=magic", ["config.objective.method='magic'", "gather"]),
+        ("--config.objective.method=dense", ["1 device, here are 8"]),
+        ("--config.critic.name=biliner", ["did you mean 'bilinear'?"]),
+        ("--config.optimizer.name=adam", ["config.optimizer.name='adam'", "adamw"]),
+        ("--config.encoder.name=resnet", ["config.encoder.name='resnet'", "convnet"]),
+        ("stray", ["unexpected argument 'stray'"]),
+        ("--config.batch_size", ["config.batch_size"]),
+    ],
+)
+def test_a_wrong_override_is_told_with_what_would_work(capsys, tmp_path, override, words):
+    message = refused(capsys, override, f"--workdir={tmp_path / 'run'}")
+    assert [word for word in words if word not in message] == [], message
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["--config.pairs.distinct=True", "--config.batch_size=2000"], ["1250 training examples", "batch_size ≤ 1250"]),
+        (["--config.objective.name=nt_xent", "--config.critic.name=bilinear"], ["cosine", "'inner_product'"]),
+        (["--config.objective.name=nt_xent", "--config.critic.normalize=False"], ["cosine", "normalize=True"]),
+        (["--config.objective.name=nt_xent", "--config.objective.distractors=other_devices"], ["takes 'all'"]),
+    ],
+)
+def test_choices_that_do_not_go_together_are_told(capsys, tmp_path, overrides, words):
+    message = refused(capsys, *overrides, f"--workdir={tmp_path / 'run'}")
+    assert [word for word in words if word not in message] == [], message
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_config_is_told_with_its_siblings(capsys, tmp_path):
+    assert "no --config given" in refused(capsys, config=None)
+    (tmp_path / "simclr.py").touch()
+    assert "simclr.py" in refused(capsys, config=tmp_path / "simclear.py")
+    assert "no file" in refused(capsys, config=tmp_path)
+    assert "no file" in refused(capsys, config=tmp_path / "nowhere" / "cpc.py")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("batch_size = 3\n", "no function get_config"),
+        ("def get_config(:\n", "SyntaxError"),
+        ("import no_such_package\n", "no_such_package"),
+        ("def get_config():\n    return {}\n", "returns dict"),
+        ("def get_config():\n    raise KeyError('x')\n", "KeyError"),
+    ],
+)
+def test_a_config_file_that_is_none_is_told(capsys, tmp_path, source, words):
+    path = tmp_path / "broken.py"
+    path.write_text(source)
+    assert words in refused(capsys, config=path)
+
+
+def test_a_config_that_lacks_a_key_is_told(capsys, tmp_path):
+    path = tmp_path / "short.py"
+    path.write_text("from ml_collections import ConfigDict\n\ndef get_config():\n    return ConfigDict({'seed': 0})\n")
+    assert "config.batch_size is missing" in refused(capsys, config=path)
+
+
+def test_a_work_directory_that_is_a_file_or_lies_in_one_is_told(capsys, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("precious")
+    assert "is a file" in refused(capsys, f"--workdir={file}")
+    assert "which is a file" in refused(capsys, f"--workdir={file / 'run'}")
+    assert file.read_text() == "precious"
+
+
+def test_a_work_directory_with_other_things_in_it_is_told(capsys, tmp_path):
+    (tmp_path / "notes.txt").write_text("precious")
+    assert "holds no run" in refused(capsys, f"--workdir={tmp_path}")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_work_directory_that_cannot_be_written_to_is_told(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write anywhere, so nothing real refuses it
+    assert "cannot be written to" in refused(capsys, f"--workdir={tmp_path / 'run'}")
+
+
+def test_a_work_directory_of_another_config_names_the_keys_that_differ(capsys, tmp_path):
+    from mi_coding.config import parse_command
+
+    began = parse_command(["main", f"--config={CPC}", "--config.pairs.gap=2.5", "--config.seed=3"]).config
+    (tmp_path / "config.json").write_text(json.dumps(began.to_dict()))
+    message = refused(capsys, f"--workdir={tmp_path}")
+    assert "differ: config.pairs.gap, config.seed" in message
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    (tmp_path / "config.json").write_text("{broken")
+    assert "is not the config of a run" in refused(capsys, f"--workdir={tmp_path}")
+
+
+def test_the_command_itself_exits_with_2_and_one_line(tmp_path):
+    process = start("--config.batch_siz=64", f"--workdir={tmp_path / 'run'}", short=False)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert output == ""
+    assert re.fullmatch(r"mi_coding: error: .*did you mean config\.batch_size\?\n", errors)
+
+
+def test_help_is_not_a_mistake(capsys):
+    assert main.main(["main", "--help"]) == 0
+    assert "--config.KEY=VALUE" in capsys.readouterr().out

@@ -1,0 +1,48 @@
+"""Every example in a docstring and in the README runs and shows what it says."""
+
+import doctest
+import importlib
+import re
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in (ROOT / "mi_coding").rglob("*.py")
+)
+NAMES = {"jax": jax, "jnp": jnp, "np": np}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples_show_what_they_say(name):
+    result = doctest.testmod(importlib.import_module(name), extraglobs=NAMES, optionflags=doctest.ELLIPSIS)
+    assert result.failed == 0
+
+
+def test_public_functions_have_an_example():
+    import mi_coding
+
+    functions = [getattr(mi_coding, name) for name in mi_coding.__all__ if name[0].islower()]
+    without = [f.__name__ for f in functions if callable(f) and ">>>" not in (f.__doc__ or "")]
+    assert without == []
+
+
+def test_python_in_the_readme_runs():
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        example = doctest.DocTestParser().get_doctest(block, {}, "README.md", "README.md", 0)
+        assert example.examples, f"no >>> in\n{block}"
+        assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example).failed == 0
+
+
+def test_files_that_the_readme_names_exist():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"\b((?:configs|launch|tests|mi_coding)/[\w./]*\w\.(?:py|sh|png|svg))", text))
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []

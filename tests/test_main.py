@@ -1,0 +1,202 @@
+"""The whole command: what a run leaves behind, how it continues, and how it ends."""
+
+import json
+import math
+import shutil
+import signal
+import time
+
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+from commands import CPC, ROOT, SHORT, start
+
+from mi_coding import main
+
+SUMMARY_KEYS = {
+    "train/steps",
+    "train/seconds",
+    "train/examples_per_second",
+    "train/first_step_seconds",
+    "heldout/mi_lower_bound_nats",
+    "heldout/mi_standard_error_nats",
+    "heldout/mi_ceiling_nats",
+    "heldout/num_candidates",
+    "heldout_largest/mi_lower_bound_nats",
+    "probe/linear_accuracy",
+    "probe/knn_accuracy",
+    "probe/raw_pixels_accuracy",
+    "probe/random_encoder_accuracy",
+}
+
+
+def run(workdir, *overrides, config=CPC):
+    return main.main(["main", f"--config={config}", f"--workdir={workdir}", *SHORT, *overrides])
+
+
+def parameters(workdir):
+    """Every array of the newest checkpoint, by name."""
+    with ocp.CheckpointManager((workdir / "checkpoints").absolute()) as manager:
+        restored = manager.restore(manager.latest_step(), args=ocp.args.Composite(state=ocp.args.StandardRestore()))
+    return {name: np.asarray(leaf) for name, leaf in ocp.tree.to_flat_dict(restored.state, sep="/").items()}
+
+
+def lines(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def assert_same_parameters(workdir, other):
+    ours, theirs = parameters(workdir), parameters(other)
+    assert ours.keys() == theirs.keys()
+    for name, leaf in ours.items():
+        np.testing.assert_array_equal(leaf, theirs[name], err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A short run that was never disturbed, with a checkpoint half way kept aside."""
+    workdir = tmp_path_factory.mktemp("finished") / "run"
+    assert run(workdir, "--config.checkpoint.every_steps=3") == 0
+    return workdir
+
+
+def test_a_run_leaves_everything_a_person_and_a_program_want(finished):
+    names = {path.name for path in finished.iterdir()}
+    assert {"config.json", "metrics.jsonl", "summary.json", "report.html", "checkpoints", "plots"} <= names
+    assert any("tfevents" in name for name in names)
+    assert {path.suffix for path in (finished / "plots").iterdir()} == {".png"}
+    assert json.loads((finished / "config.json").read_text())["batch_size"] == 16
+
+
+def test_summary_has_the_keys_that_must_not_change(finished):
+    summary = json.loads((finished / "summary.json").read_text())
+    assert summary.keys() >= SUMMARY_KEYS
+    assert summary["train/steps"] == 6
+    assert summary["heldout/num_candidates"] == 16
+    assert summary["heldout_largest/num_candidates"] == 397
+    assert summary["heldout/mi_ceiling_nats"] == pytest.approx(math.log(16))
+    assert all(summary[key] <= summary["heldout/mi_ceiling_nats"] for key in ("heldout/mi_lower_bound_nats",))
+
+
+def test_metrics_have_every_logged_step_once_with_bound_and_ceiling(finished):
+    training = [line for line in lines(finished) if "train/loss" in line]
+    assert [line["step"] for line in training] == [1, 2, 4, 6]
+    for line in training:
+        assert line["train/mi_lower_bound_nats"] == pytest.approx(math.log(16) - line["train/loss"], abs=1e-5)
+        assert line["train/mi_ceiling_nats"] == pytest.approx(math.log(16))
+    assert [line["step"] for line in lines(finished) if "validation/mi_lower_bound_nats" in line] == [1, 3, 6]
+
+
+def test_the_same_command_again_trains_no_more_and_reports_the_same(finished, tmp_path):
+    again = tmp_path / "again"
+    shutil.copytree(finished, again)
+    assert run(again, "--config.checkpoint.every_steps=3") == 0
+    before, after = (json.loads((w / "summary.json").read_text()) for w in (finished, again))
+    assert {k: v for k, v in after.items() if k[:5] != "train"} == {k: v for k, v in before.items() if k[:5] != "train"}
+    assert after["train/steps"] == 6
+    assert lines(again) == lines(finished)
+
+
+def test_twins_kept_out_of_training_are_no_bound_and_are_not_reported_as_one(tmp_path):
+    assert run(tmp_path / "run", "--config.pairs.distinct=True") == 0
+    assert not any("train/mi_lower_bound_nats" in line for line in lines(tmp_path / "run"))
+    assert "heldout/mi_lower_bound_nats" in json.loads((tmp_path / "run" / "summary.json").read_text())
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["--config.spmd=pmap"],
+        ["--config.objective.name=nt_xent"],
+        ["--config.objective.distractors=other_devices", "--config.critic.name=bilinear"],
+        ["--config.critic.normalize=False", "--config.critic.temperature=5.0", "--config.optimizer.name=lars"],
+    ],
+    ids=lambda overrides: overrides[0].rpartition("=")[2],
+)
+def test_every_choice_in_the_config_runs(tmp_path, overrides):
+    assert run(tmp_path / "run", *overrides) == 0
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert math.isfinite(summary["heldout/mi_lower_bound_nats"])
+
+
+def test_shard_map_and_pmap_on_eight_devices_leave_the_same_parameters(finished, tmp_path):
+    assert run(tmp_path / "run", "--config.checkpoint.every_steps=3", "--config.spmd=pmap") == 0
+    ours, theirs = parameters(tmp_path / "run"), parameters(finished)
+    for name, leaf in ours.items():
+        np.testing.assert_allclose(leaf, theirs[name], rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_every_config_runs_two_steps(tmp_path):
+    configs = sorted((ROOT / "configs").glob("*.py"))
+    assert configs
+    for config in configs:
+        workdir = tmp_path / config.stem
+        two_steps = ["--config.num_steps=2", "--config.evaluation.num_pairs=512", "--config.evaluation.views=1"]
+        assert main.main(["main", f"--config={config}", f"--workdir={workdir}", *two_steps]) == 0
+        assert json.loads((workdir / "summary.json").read_text())["train/steps"] == 2
+
+
+def wait_for_step(workdir, step, process):
+    """Waits until a line for a step at least as late is on disk."""
+    metrics = workdir / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and any(line["step"] >= step for line in lines(workdir))):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+LONG = ["--config.num_steps=400", "--config.checkpoint.every_steps=40", "--config.log.every_steps=20"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_run_continues_and_ends_bit_for_bit_as_one_that_never_stopped(tmp_path, number):
+    straight = start(f"--workdir={tmp_path / 'straight'}", *LONG)
+    killed = start(f"--workdir={tmp_path / 'killed'}", *LONG)
+    wait_for_step(tmp_path / "killed", 60, killed)
+    killed.send_signal(number)
+    output, errors = killed.communicate(timeout=60)
+    if number is signal.SIGTERM:
+        assert killed.returncode == 0, errors
+        assert "SIGTERM: saved step" in output
+    else:
+        assert killed.returncode == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "summary.json").exists()
+
+    resumed = start(f"--workdir={tmp_path / 'killed'}", *LONG)
+    output, errors = resumed.communicate(timeout=240)
+    assert resumed.returncode == 0, errors
+    assert "continuing" in output
+    assert straight.communicate(timeout=240) is not None
+    assert straight.returncode == 0
+    assert_same_parameters(tmp_path / "killed", tmp_path / "straight")
+    numbers = [[(line["step"], line.get("train/loss")) for line in lines(tmp_path / w)] for w in ("killed", "straight")]
+    assert numbers[0] == numbers[1]
+
+
+def test_a_loss_that_is_not_finite_ends_with_one_line_code_1_and_the_last_good_checkpoint(tmp_path, capsys):
+    explode = [
+        "--config.optimizer.name=sgd",
+        "--config.optimizer.learning_rate=1e30",
+        "--config.critic.normalize=False",
+    ]
+    late = ["--config.num_steps=40", "--config.optimizer.warmup_steps=30", "--config.checkpoint.every_steps=1"]
+    assert run(tmp_path / "run", *explode, *late) == 1
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 1
+    assert "is not finite" in errors[0]
+    kept = [int(path.name) for path in (tmp_path / "run" / "checkpoints").iterdir()]
+    assert f"step {max(kept) + 1} " in errors[0]
+    assert not (tmp_path / "run" / "summary.json").exists()
+
+
+def test_a_bound_near_its_ceiling_and_a_loss_that_stays_at_ln_n_are_warned_of(tmp_path, capsys):
+    stuck = ["--config.optimizer.learning_rate=1e-9", "--config.optimizer.warmup_steps=2"]
+    assert run(tmp_path / "stuck", *stuck, "--config.critic.temperature=100.0") == 0
+    assert "has not left ln N" in capsys.readouterr().err
+    assert "has not left ln N" in (tmp_path / "stuck" / "report.html").read_text()
+    easy = ["--config.batch_size=8", "--config.num_steps=150", "--config.encoder.widths=(16,32)"]
+    assert run(tmp_path / "easy", *easy, "--config.optimizer.warmup_steps=10") == 0
+    summary = json.loads((tmp_path / "easy" / "summary.json").read_text())
+    near = summary["heldout/mi_lower_bound_nats"] > 0.95 * summary["heldout/mi_ceiling_nats"]
+    assert ("raise batch_size" in capsys.readouterr().err) == near

@@ -1,0 +1,33 @@
+"""A very small experiment that goes through every part of a real one."""
+
+from functools import partial
+
+import mi_coding
+from mi_coding import encoders, pairs
+from mi_coding.critics import bilinear
+from mi_coding.pairs.frames import Clips, frames
+from mi_coding.training import optimizers
+from mi_coding.training.contrastive import contrastive
+
+
+def make_experiment(batch_size=16, distinct=False, objective=None, learning_rate=0.05):
+    """Returns what `contrastive` does."""
+    return contrastive(
+        encoders.build("convnet", widths=(4, 8), feature_dim=12, head_width=8, code_dim=4),
+        bilinear(),
+        objective or partial(mi_coding.cpc, normalize=True, temperature=0.2, symmetric=True),
+        partial(mi_coding.cpc, normalize=True, temperature=0.2),
+        sample_pairs=partial(
+            pairs.sample_pairs, kind=frames(Clips(window=10)), distinct_among=batch_size if distinct else None
+        ),
+        optimizer=optimizers.build(
+            "sgd",
+            learning_rate=learning_rate,
+            warmup_steps=0,
+            num_steps=100,
+            weight_decay=1e-3,
+            momentum=0.9,
+            gradient_clip=1.0,
+        ),
+        batch_size=batch_size,
+    )

@@ -1,0 +1,108 @@
+import os
+import signal
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small_experiment import make_experiment
+
+import mi_coding
+from mi_coding.errors import NonFiniteLossError
+from mi_coding.training.checkpoints import Checkpoints
+from mi_coding.training.devices import spmd
+from mi_coding.training.loop import Hook, train
+from mi_coding.training.step import init_state, make_step
+
+NOTHING = Hook(10**9, lambda step, state, metrics: None)
+
+
+def go(experiment, key, images, *, num_steps, state=None, hooks=(), save=NOTHING):
+    way = spmd("shard_map", jax.local_devices()[:2])
+    step = way.parallel(make_step(experiment, key, 2))
+    state = init_state(experiment, jax.random.key(0), images) if state is None else state
+    return train(step, state, images, spmd=way, num_steps=num_steps, hooks=hooks, save=save)
+
+
+def test_hooks_are_called_when_due_after_the_first_and_the_last_step(key, images):
+    called = []
+    hook = Hook(3, lambda step, state, metrics: called.append((step, int(state.step))))
+    saved = []
+    save = Hook(4, lambda step, state, metrics: saved.append(step))
+    trained = go(make_experiment()[0], key, images, num_steps=7, hooks=[hook], save=save)
+    assert called == [(1, 1), (3, 3), (6, 6), (7, 7)]
+    assert saved == [4, 7]
+    assert trained.stopped_by is None
+
+
+def test_a_resumed_run_ends_with_the_very_same_state(key, images, tmp_path):
+    experiment, _ = make_experiment()
+    straight = go(experiment, key, images, num_steps=6).state
+    first = Checkpoints(tmp_path / "checkpoints", keep=2)
+    go(experiment, key, images, num_steps=3, save=Hook(3, lambda step, state, _: first.save(state, 1.5)))
+    first.close()
+    restored, seconds = Checkpoints(tmp_path / "checkpoints", keep=2).restore(
+        init_state(experiment, jax.random.key(9), images)
+    )
+    assert seconds == 1.5
+    resumed = go(experiment, key, images, num_steps=6, state=restored).state
+    chex.assert_trees_all_equal(jax.tree.map(np.array, resumed), jax.tree.map(np.array, straight))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_the_step_it_met_and_stops(key, images, number):
+    saved = []
+    kill = Hook(2, lambda step, state, metrics: os.kill(os.getpid(), number) if step == 2 else None)
+    before = signal.getsignal(number)
+    save = Hook(100, lambda step, state, metrics: saved.append(step))
+    trained = go(make_experiment()[0], key, images, num_steps=9, hooks=[kill], save=save)
+    assert trained.stopped_by is number
+    assert saved == [3] == [int(trained.state.step)]
+    assert signal.getsignal(number) is before
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_names_the_step_and_is_never_saved(key, images):
+    def breaks(z_x, z_y, *, axis_name):
+        out = mi_coding.cpc(z_x, z_y, axis_name=axis_name)
+        return out._replace(loss=out.loss * jnp.nan)
+
+    def breaks_at_step_five(state, data):
+        bad = (state.step == 4).astype(jnp.int32)
+        step = state.step + 1
+        return state._replace(step=step, non_finite_at=jnp.maximum(state.non_finite_at, bad * step)), {}
+
+    experiment, _ = make_experiment(objective=breaks)
+    with pytest.raises(NonFiniteLossError, match="step 1 "):
+        go(experiment, key, images, num_steps=9)
+
+    way, saved = spmd("shard_map", jax.local_devices()[:1]), []
+    save = Hook(2, lambda step, state, metrics: saved.append(step))
+    with pytest.raises(NonFiniteLossError, match="step 5 "):
+        train(
+            way.parallel(breaks_at_step_five),
+            init_state(make_experiment()[0], key, images),
+            images,
+            spmd=way,
+            num_steps=9,
+            hooks=[],
+            save=save,
+        )
+    assert saved == [2, 4]
+
+
+def test_only_the_newest_checkpoints_stay(key, images, tmp_path):
+    checkpoints = Checkpoints(tmp_path / "c", keep=2)
+    go(
+        make_experiment()[0],
+        key,
+        images,
+        num_steps=5,
+        save=Hook(1, lambda step, state, _: checkpoints.save(state, 0.0)),
+    )
+    checkpoints.close()
+    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["4", "5"]
+
+
+def test_an_empty_folder_has_nothing_to_restore(key, images, tmp_path):
+    assert Checkpoints(tmp_path / "c", keep=1).restore(init_state(make_experiment()[0], key, images)) is None
