@@ -11,12 +11,22 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from mi_coding.contrast.blockwise import blockwise
 from mi_coding.contrast.contract import ALL, OTHER_DEVICES, POOL, Contrast, Rule
 from mi_coding.contrast.gather import dense, gather
+from mi_coding.contrast.ring import ring
+from mi_coding.contrast.sampled import contrast_sampled
 
-__all__ = ["ALL", "METHODS", "OTHER_DEVICES", "POOL", "Contrast", "Rule", "contrast"]
+__all__ = ["ALL", "METHODS", "OTHER_DEVICES", "POOL", "Contrast", "Rule", "contrast", "contrast_sampled"]
 
-METHODS: dict[str, Callable[..., Contrast]] = {"dense": dense, "gather": gather}
+METHODS: dict[str, Callable[..., Contrast]] = {"dense": dense, "gather": gather, "blockwise": blockwise, "ring": ring}
+"""Name → method. Scores held on a device with B pairs in all, b of them on it, codes of d numbers:
+
+dense: B². gather: b · B. blockwise: none, but the gathered keys, B · d. ring: none, a few times b · d in all.
+"""
+
+_SCORES_IN_FULL = 2**18
+"""Up to so many scores a device `auto` keeps them: they compile sooner, and have derivatives of every kind."""
 
 
 def contrast(
@@ -25,6 +35,7 @@ def contrast(
     *,
     scale: jax.Array | float = 1.0,
     rule: Rule = ALL,
+    columns: bool = True,
     method: str = "auto",
     block_size: int | None = None,
     axis_name: str | None = None,
@@ -36,6 +47,9 @@ def contrast(
     alike: a true score of another precision than its normaliser is a biased loss. Scores are held within an eighth
     of the largest finite float, so no scale makes an infinity.
 
+    All fields have gradients to queries, keys and scale (rank has none): of first order and in reverse mode, since
+    `blockwise` and `ring` compute their scores a second time in a backward pass of their own.
+
     >>> out = contrast(2 * jnp.eye(3), jnp.eye(3))
     >>> out.true_score.tolist(), out.rank.tolist(), out.num_candidates
     ([2.0, 2.0, 2.0], [0, 0, 0], 3)
@@ -46,20 +60,25 @@ def contrast(
             queries[i].
         scale: one over the temperature.
         rule: which keys are candidates: `ALL`, `OTHER_DEVICES` or `POOL`.
-        method: "auto", or one of `METHODS`.
+        columns: whether `column_lse` is wanted; without it a tile costs one exponential a score instead of two.
+        method: one of `METHODS`, or "auto": all scores at once while they are few, then `blockwise` on one device
+            and `ring` on several.
         block_size: side of a tile, for the methods that compute in tiles.
         axis_name: the mapped axis that holds the other shards; None where this shard is everything.
     Returns:
         A `Contrast`, one entry for each query of this shard.
     Raises:
-        ValueError: for an unknown method, or `dense` under a mapped axis.
+        ValueError: for an unknown method, `dense` under a mapped axis, a block size < 1, or fewer than two candidates.
     """
+    num_devices = 1 if axis_name is None else lax.axis_size(axis_name)
     if method == "auto":
-        method = "dense" if axis_name is None else "gather"
+        is_small = queries.shape[0] ** 2 * num_devices <= _SCORES_IN_FULL
+        alone, together = ("dense", "gather") if is_small else ("blockwise", "ring")
+        method = alone if axis_name is None else together
     if method not in METHODS:
         raise ValueError(f"method={method!r} is unknown; choose one of 'auto', {str(list(METHODS))[1:-1]}")
-    del block_size  # no method with tiles yet
-    num_devices = 1 if axis_name is None else lax.axis_size(axis_name)
+    if block_size is not None and block_size < 1:
+        raise ValueError(f"block_size={block_size}: the side of a tile must be at least 1")
     num_candidates = rule.num_candidates(queries.shape[0], num_devices)
     if num_candidates < 2:
         raise ValueError(
@@ -67,4 +86,5 @@ def contrast(
             f"{queries.shape[0]} queries each leaves no distractor; use more devices or a larger batch"
         )
     dtype = jnp.promote_types(jnp.result_type(queries, keys), jnp.float32)
-    return METHODS[method](queries, keys, jnp.asarray(scale, dtype), rule, axis_name)
+    options = {"rule": rule, "columns": columns, "block_size": block_size, "axis_name": axis_name}
+    return METHODS[method](queries, keys, jnp.asarray(scale, dtype), **options)

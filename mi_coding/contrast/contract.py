@@ -14,14 +14,14 @@ class Contrast(NamedTuple):
         true_score: float32[n], the score of each query with its true candidate.
         row_lse: float32[n], log-sum-exp over all candidates of each query, the true one among them.
         column_lse: float32[n], the same with the roles exchanged: for the true key of each query, log-sum-exp over
-            all queries that have this key among their candidates.
+            all queries that have this key among their candidates. None where the caller asked for no columns.
         rank: int32[n], how many distractors score at least as high as the true candidate; 0 is the best.
         num_candidates: N, the true candidate counted.
     """
 
     true_score: jax.Array
     row_lse: jax.Array
-    column_lse: jax.Array
+    column_lse: jax.Array | None
     rank: jax.Array
     num_candidates: int
 
@@ -35,15 +35,22 @@ class Rule(NamedTuple):
 
     name: str
 
-    def true_key(self, num_queries: int) -> jax.Array:
-        """int32[n]: the position, on the same device, of each query's true candidate."""
-        positions = jnp.arange(num_queries)
-        return jnp.roll(positions, num_queries // 2) if self.name == "pool" else positions
+    def partner(self, values: jax.Array) -> jax.Array:
+        """Entries of this device's keys [n, …] in the order of the queries whose true candidates they are.
 
-    def excluded(self, rows: jax.Array, columns: jax.Array) -> jax.Array:
-        """bool[rows, columns]: keys of the query's own device that are no candidates of it."""
+        It is its own inverse, so it also brings entries of queries into the order of their true keys.
+        """
+        return jnp.roll(values, values.shape[0] // 2, axis=0) if self.name == "pool" else values
+
+    def excluded(self, rows: jax.Array, columns: jax.Array, num_queries: int) -> jax.Array:
+        """bool[rows, columns]: positions of the query's own device whose key is no distractor of the query.
+
+        The true candidate is none, nor is a key that is no candidate at all.
+        """
         same = rows[:, None] == columns[None, :]
-        return {"all": jnp.zeros_like(same), "other_devices": ~same, "pool": same}[self.name]
+        if self.name == "pool":
+            return same | ((rows[:, None] + num_queries // 2) % num_queries == columns[None, :])
+        return jnp.ones_like(same) if self.name == "other_devices" else same
 
     def num_candidates(self, num_queries: int, num_devices: int) -> int:
         """N for each query, from the sizes of one shard and of the axis."""
@@ -65,7 +72,8 @@ POOL = Rule("pool")
 def score_products(queries: jax.Array, keys: jax.Array, scale: jax.Array) -> jax.Array:
     """Scores float32[n, m]; the one place that states the precision of a score product.
 
-    HIGHEST, since TPUs and recent GPUs round float32 products to bfloat16 or TF32 by default.
+    HIGHEST, since TPUs and recent GPUs round float32 products to bfloat16 or TF32 by default; codes that are
+    bfloat16 already are multiplied exactly. Sums are of the dtype of `scale`, float32 or float64.
     """
     products = lax.dot_general(
         queries,
@@ -74,5 +82,10 @@ def score_products(queries: jax.Array, keys: jax.Array, scale: jax.Array) -> jax
         precision=lax.Precision.HIGHEST,
         preferred_element_type=scale.dtype,
     )
-    limit = float(jnp.finfo(scale.dtype).max) / 8
+    limit = score_limit(scale.dtype)
     return jnp.clip(products * scale, -limit, limit)
+
+
+def score_limit(dtype: jnp.dtype) -> float:
+    """Scores are held within ± this, so that sums and differences of a few stay finite; beyond it no gradient."""
+    return float(jnp.finfo(dtype).max) / 8

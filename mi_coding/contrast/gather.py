@@ -7,31 +7,44 @@ from jax import lax
 from mi_coding.contrast.contract import Contrast, Rule, score_products
 
 
-def dense(queries: jax.Array, keys: jax.Array, scale: jax.Array, rule: Rule, axis_name: str | None) -> Contrast:
+def dense(queries: jax.Array, keys: jax.Array, scale: jax.Array, *, axis_name: str | None, **options) -> Contrast:
     """The reference: all scores on one device. It is `gather` with nobody to gather from."""
     if axis_name is not None:
         raise ValueError(f"method='dense' knows one device only, but axis_name={axis_name!r}; use 'gather'")
-    return gather(queries, keys, scale, rule, None)
+    return gather(queries, keys, scale, axis_name=None, **options)
 
 
-def gather(queries: jax.Array, keys: jax.Array, scale: jax.Array, rule: Rule, axis_name: str | None) -> Contrast:
+def gather(
+    queries: jax.Array,
+    keys: jax.Array,
+    scale: jax.Array,
+    *,
+    rule: Rule,
+    columns: bool,
+    block_size: int | None,
+    axis_name: str | None,
+) -> Contrast:
     """Gathers the keys of all devices and scores this device's queries with them. See `contrast`."""
+    del block_size  # one tile: everything
     n = queries.shape[0]
     everyone = keys[None] if axis_name is None else lax.all_gather(keys, axis_name)
     here = 0 if axis_name is None else lax.axis_index(axis_name)
     num_devices = everyone.shape[0]
     scores = score_products(queries, everyone.reshape(num_devices * n, -1), scale).reshape(n, num_devices, n)
 
-    positions, true_key = jnp.arange(n), rule.true_key(n)
+    positions = jnp.arange(n)
     is_here = (jnp.arange(num_devices) == here)[None, :, None]
-    is_true = is_here & (true_key[:, None] == positions)[:, None, :]
+    is_true = is_here & (rule.partner(positions)[:, None] == positions)[:, None, :]
+    is_distractor = ~(is_here & rule.excluded(positions, positions, n)[:, None, :])
     true_score = jnp.sum(jnp.where(is_true, scores, 0), axis=(1, 2))
-    candidates = jnp.where(is_here & rule.excluded(positions, positions)[:, None, :], -jnp.inf, scores)
-    rank = jnp.sum((candidates >= true_score[:, None, None]) & ~is_true, axis=(1, 2), dtype=jnp.int32)
+    rank = jnp.sum((scores >= true_score[:, None, None]) & is_distractor, axis=(1, 2), dtype=jnp.int32)
 
+    candidates = jnp.where(is_distractor | is_true, scores, -jnp.inf)
     row_lse = jax.nn.logsumexp(candidates, axis=(1, 2))
-    column_lse = _logsumexp_over_queries(candidates, axis_name)
-    column_lse = lax.dynamic_index_in_dim(column_lse, here, keepdims=False)[true_key]
+    column_lse = None
+    if columns:
+        column_lse = _logsumexp_over_queries(candidates, axis_name)
+        column_lse = rule.partner(lax.dynamic_index_in_dim(column_lse, here, keepdims=False))
     return Contrast(true_score, row_lse, column_lse, rank, rule.num_candidates(n, num_devices))
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from mi_coding.contrast import ALL, OTHER_DEVICES, POOL, Contrast, contrast
+from mi_coding.contrast import ALL, OTHER_DEVICES, POOL, Contrast, contrast, contrast_sampled
 
 CPC_RULES = {rule.name: rule for rule in (ALL, OTHER_DEVICES)}
 """What `distractors` of `cpc` may be."""
@@ -41,6 +41,8 @@ def cpc(
     method: str = "auto",
     block_size: int | None = None,
     axis_name: str | None = None,
+    num_distractors: int | None = None,
+    key: jax.Array | None = None,
 ) -> CPCOutput:
     """The CPC loss (InfoNCE) of a batch of pairs of codes, and the lower bound on mutual information it gives, in nats.
 
@@ -67,27 +69,36 @@ def cpc(
         method: how the scores are computed, see `mi_coding.contrast`; it changes memory and speed, not the value.
         block_size: side of a tile, for the methods that compute in tiles.
         axis_name: the mapped axis over devices, or None for one device.
+        num_distractors: K; instead of all pairs that `distractors` names, K of them drawn at random for each x (and,
+            with `symmetric`, for each y): N = K + 1. The draws do not depend on the number of devices. They are
+            gathered, whatever the size, so `method` must be "auto".
+        key: the random key of the draws, the same on all devices; only with `num_distractors`.
     Returns:
         A `CPCOutput`.
     Raises:
         ValueError: for codes that are not two float matrices of the same shape, a temperature ≤ 0, an unknown rule or
-            method, or fewer than two candidates.
+            method, fewer than two candidates, or `num_distractors` without `key` or the other way round.
     Source: loss arXiv:1807.03748 (CPC), bound arXiv:1905.06922 section 2.
     """
     _check_codes(z_x, z_y)
     _check_temperature(temperature)
     if distractors not in CPC_RULES:
         raise ValueError(f"distractors={distractors!r} is unknown; choose 'all' or 'other_devices'")
+    if (num_distractors is None) != (key is None):
+        raise ValueError("num_distractors and key go together: the draws need a random key, and only they need it")
+    if num_distractors is not None and method != "auto":
+        raise ValueError(f"method={method!r} with num_distractors: drawn candidates are always gathered; leave it out")
     queries, keys = (_unit_length(z_x), _unit_length(z_y)) if normalize else (z_x, z_y)
-    found = contrast(
-        queries,
-        keys,
-        scale=_inverse(temperature, queries),
-        rule=CPC_RULES[distractors],
-        method=method,
-        block_size=block_size,
-        axis_name=axis_name,
-    )
+    options = {
+        "scale": _inverse(temperature, queries),
+        "rule": CPC_RULES[distractors],
+        "columns": symmetric,
+        "axis_name": axis_name,
+    }
+    if num_distractors is None:
+        found = contrast(queries, keys, method=method, block_size=block_size, **options)
+    else:
+        found = contrast_sampled(queries, keys, num_distractors=num_distractors, key=key, **options)
     losses = found.row_lse - found.true_score
     if symmetric:
         losses = 0.5 * losses + 0.5 * (found.column_lse - found.true_score)
@@ -132,6 +143,7 @@ def nt_xent(
         pool,
         scale=_inverse(temperature, pool),
         rule=POOL,
+        columns=False,
         method=method,
         block_size=block_size,
         axis_name=axis_name,

@@ -1,0 +1,333 @@
+"""Memory and time of the contrast methods, each beside the bar it should meet.
+
+    python -m mi_coding.benchmarks.contrast --output contrast.json
+
+About two minutes on two CPU cores, and 8 GiB of memory for the peers. Times are medians of runs that take turns, so
+read them as ratios; memory is what the compiler assigns to temporaries, and needs no run. A row that cannot run here
+(no GPU, no PyTorch, too little memory) says so and has no value.
+"""
+
+import argparse
+import json
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+import mi_coding
+
+AXIS, DEVICES, DIM = "devices", 8, 128
+CPU_TILE = 512  # what the methods choose by themselves where the CPU is all there is
+
+
+class Row(NamedTuple):
+    """One measurement.
+
+    Attributes:
+        name: what was measured, with its sizes.
+        value: the number, None where it was not measured.
+        unit: of the value and of the bar; "×" for ratios.
+        bar: the number to meet, None for numbers that are only context.
+        at_most: whether meeting the bar means to stay below it.
+        note: the numbers behind a ratio, or why there is no value.
+    """
+
+    name: str
+    value: float | None
+    unit: str
+    bar: float | None = None
+    at_most: bool = True
+    note: str = ""
+
+    @property
+    def is_met(self) -> bool | None:
+        """None where nothing was measured, or nothing has to be met."""
+        if self.value is None or self.bar is None:
+            return None
+        return self.value <= self.bar if self.at_most else self.value >= self.bar
+
+
+def main() -> None:
+    """Parses the command line, measures, prints the table and writes the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, help="write the rows to this JSON file")
+    parser.add_argument("--repeats", type=int, default=5, help="timed runs of each program (default 5)")
+    parser.add_argument("--only", default="", help="only the groups whose name has this in it: " + ", ".join(GROUPS))
+    args = parser.parse_args()
+    # The flag is read when JAX first looks for devices, which importing it does not.
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={DEVICES}"
+    console = Console()
+    rows = []
+    for name, group in GROUPS.items():
+        if args.only in name:
+            console.print(f"measuring {name} …", style="dim", highlight=False)
+            rows += group(args.repeats)
+    print_table(rows, console)
+    if args.output:
+        args.output.write_text(json.dumps(as_json(rows), indent=1) + "\n", encoding="utf-8")
+        console.print(f"written to {args.output}", highlight=False)
+
+
+def print_table(rows: list[Row], console: Console) -> None:
+    """One line a row: value, bar, and whether it is met."""
+    table = Table(title=f"contrast on {jax.devices()[0].device_kind}, jax {jax.__version__}, codes of {DIM} numbers")
+    for column, justify in (("measured", "left"), ("value", "right"), ("bar", "right"), ("", "left"), ("note", "left")):
+        table.add_column(column, justify=justify)
+    for row in rows:
+        value = "not run" if row.value is None else f"{row.value:.4g} {row.unit}"
+        bar = "" if row.bar is None else f"{'≤' if row.at_most else '≥'} {row.bar:g}"
+        met = {True: "met", False: "NOT MET", None: ""}[row.is_met]
+        table.add_row(*map(escape, (row.name, value, bar, met, row.note)))
+    console.print(table)
+
+
+def as_json(rows: list[Row]) -> dict:
+    """Rows and the machine they were measured on."""
+    machine = {"device": jax.devices()[0].device_kind, "cpus": os.cpu_count(), "jax": jax.__version__}
+    return machine | {"rows": [row._asdict() | {"is_met": row.is_met} for row in rows]}
+
+
+def memory(repeats: int) -> Iterator[Row]:
+    """How temporary memory grows with the batch, and how much of it the ring needs; nothing is run."""
+    del repeats
+    sizes = [2**p for p in range(15, 21)]
+    for method, devices in (("blockwise", 1), ("ring", DEVICES)):
+        used = [temporary(compiled(method, pairs, devices, symmetric=True)) for pairs in sizes]
+        slope = float(np.polyfit(np.log(sizes), np.log(used), 1)[0])
+        local = math.log(used[-1] / used[-2]) / math.log(2)  # where fixed costs no longer flatten the line
+        note = f"log-log from 32k to 1M; last two {local:.3f}"
+        yield Row(
+            f"{method}, {devices} device(s): growth of memory, 32k to 1M pairs", max(slope, local), "", 1.05, note=note
+        )
+    for pairs, bar in ((2**15, 8), (2**20, 8)):
+        used = temporary(compiled("ring", pairs, DEVICES, symmetric=True))
+        block = pairs // DEVICES * DIM * 4
+        yield Row(f"ring at {pairs:,} pairs: memory in copies of [b, d]", used / block, "×", bar, note=mib(used))
+    yield Row("ring at 1,048,576 pairs: memory a device", used / 1e9, "GB", 0.5)
+    for method in ("blockwise", "gather"):
+        used = temporary(compiled(method, 2**15, DEVICES, symmetric=True))
+        yield Row(f"{method} at 32,768 pairs, D = {DEVICES}: memory a device", used / 1e9, "GB")
+
+
+def against_dense(repeats: int) -> Iterator[Row]:
+    """Blockwise on one device against the scores as one matrix product."""
+    pairs = 2**14
+    for symmetric in (False, True):
+        programs = {"dense": dense_program(pairs, symmetric), "blockwise": compiled("blockwise", pairs, 1, symmetric)}
+        yield from compare(f"16k pairs{', both directions' * symmetric}", programs, codes(pairs), repeats, 10, 1.1)
+
+
+def against_optax(repeats: int) -> Iterator[Row]:
+    """NT-Xent against `optax.losses.ntxent`, which broadcasts [2B, 2B, D]."""
+    pairs = 2**10
+    labels = jnp.tile(jnp.arange(pairs), 2)
+
+    def peer(x, y):
+        return optax.losses.ntxent(jnp.concatenate([x, y]), labels, temperature=0.5)
+
+    def ours(x, y):
+        return mi_coding.nt_xent(x, y, temperature=0.5, method="blockwise", block_size=CPU_TILE).loss
+
+    programs = {name: with_gradients(f, pairs) for name, f in (("optax", peer), ("blockwise", ours))}
+    needed = temporary(programs["optax"])
+    if needed > free_memory():
+        yield Row("1,024 pairs against optax.ntxent", None, "×", 5, False, f"not run: needs {mib(needed)}")
+    else:
+        yield from compare("1,024 pairs", programs, codes(pairs), min(repeats, 3), 500, 1 / 5)
+
+
+def ring_against_gather(repeats: int) -> Iterator[Row]:
+    """The ring against rows of gathered scores, on virtual devices that share the cores."""
+    pairs = 2**13
+    programs = {method: compiled(method, pairs, DEVICES, symmetric=False) for method in ("gather", "ring")}
+    sharding = NamedSharding(cpu_mesh(), P(AXIS))
+    yield from compare(
+        f"8k pairs, {DEVICES} devices", programs, jax.device_put(codes(pairs), sharding), repeats, None, 1.1
+    )
+
+
+def against_torch(repeats: int) -> Iterator[Row]:
+    """Blockwise against dense cross-entropy in PyTorch, on the CPU."""
+    name, pairs = "16k pairs: time of blockwise over PyTorch dense", 2**14
+    if find_spec("torch") is None:
+        yield Row(name, None, "×", note="not run: PyTorch is not installed")
+        return
+    import torch
+
+    x, y = codes(pairs)
+    a, b = (torch.tensor(np.asarray(z), requires_grad=True) for z in (x, y))
+
+    def peer():
+        a.grad = b.grad = None
+        torch.nn.functional.cross_entropy(a @ b.T, torch.arange(pairs)).backward()
+
+    ours = compiled("blockwise", pairs, 1, symmetric=False)
+    times = take_turns({"torch": peer, "ours": lambda: jax.block_until_ready(ours(x, y))}, repeats)
+    yield Row(name, times["ours"] / times["torch"], "×", note=f"{times['ours']:.3g} s against {times['torch']:.3g} s")
+
+
+def on_gpu(repeats: int) -> Iterator[Row]:
+    """bfloat16 codes on one GPU, forward and backward."""
+    limits = {2**16: (0.032, "65,536 candidates in bfloat16"), 2**20: (8.0, "1,048,576 candidates in bfloat16")}
+    gpu = jax.default_backend() == "gpu"
+    times = {}
+    for pairs, (bar, name) in limits.items():
+        if not gpu:
+            yield Row(f"GPU: {name}", None, "s", bar, note="not run: there is no GPU")
+            continue
+        program = with_gradients(lambda x, y: mi_coding.cpc(x, y, method="blockwise").loss, pairs, jnp.bfloat16)
+        arrays = codes(pairs, jnp.bfloat16)
+        turns = repeats if pairs < 2**20 else 2
+        times[pairs] = take_turns({name: lambda p=program, z=arrays: jax.block_until_ready(p(*z))}, turns)[name]
+        yield Row(f"GPU: {name}", times[pairs], "s", bar, note=mib(temporary(program)))
+    name = "GPU: 65,536 candidates, speed against torch.compile dense"
+    if not gpu or find_spec("torch") is None:
+        yield Row(name, None, "×", 2, False, "not run: there is no GPU" if not gpu else "not run: no PyTorch")
+        return
+    peer = torch_compiled_seconds(2**16, repeats)
+    yield Row(name, peer / times[2**16], "×", 2, False, f"torch {peer:.3g} s")
+
+
+def torch_compiled_seconds(pairs: int, repeats: int) -> float:
+    """Seconds of forward and backward of dense cross-entropy under torch.compile, in bfloat16 on the GPU."""
+    import torch
+
+    loss = torch.compile(
+        lambda a, b: torch.nn.functional.cross_entropy((a @ b.T).float(), torch.arange(len(a), device=a.device))
+    )
+    x, y = (np.asarray(z, np.float32) for z in codes(pairs, jnp.bfloat16))
+    a, b = (torch.tensor(z, dtype=torch.bfloat16, device="cuda", requires_grad=True) for z in (x, y))
+
+    def run():
+        a.grad = b.grad = None
+        loss(a, b).backward()
+        torch.cuda.synchronize()
+
+    return take_turns({"torch": run}, repeats)["torch"]
+
+
+GROUPS: dict[str, Callable[[int], Iterator[Row]]] = {
+    "memory": memory,
+    "dense": against_dense,
+    "optax": against_optax,
+    "ring": ring_against_gather,
+    "torch": against_torch,
+    "gpu": on_gpu,
+}
+
+
+def compare(
+    name: str, programs: dict[str, Callable], arrays: tuple, repeats: int, less_memory: float | None, time_bar: float
+) -> Iterator[Row]:
+    """Rows for the memory and the time of the second of two programs, over those of the first."""
+    peer, ours = programs
+    values = [float(np.ravel(jax.device_get(run(*arrays)[0]))[0]) for run in programs.values()]
+    if not math.isclose(*values, rel_tol=1e-4):
+        raise ValueError(f"{peer} and {ours} compute different losses: {values}")
+    used = {key: temporary(run) for key, run in programs.items()}
+    memory_note = f"{mib(used[ours])} against {mib(used[peer])}"
+    yield Row(f"{name}: memory of {peer} over {ours}", used[peer] / used[ours], "×", less_memory, False, memory_note)
+    runs = {key: lambda run=run: jax.block_until_ready(run(*arrays)) for key, run in programs.items()}
+    times = take_turns(runs, repeats)
+    time_note = f"{times[ours] * 1e3:.4g} ms against {times[peer] * 1e3:.4g} ms"
+    yield Row(f"{name}: time of {ours} over {peer}", times[ours] / times[peer], "×", time_bar, note=time_note)
+
+
+def take_turns(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median seconds of each, the first run not counted; they take turns, so that a busy neighbour slows all alike."""
+    seconds = {name: [] for name in runs}
+    for turn in range(repeats + 1):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if turn:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+@cache
+def compiled(method: str, pairs: int, devices: int, symmetric: bool) -> jax.stages.Compiled:
+    """(x, y) → CPC loss and accuracy, and the gradients of both codes, float32 on the CPU."""
+    axis = None if devices == 1 else AXIS
+
+    def loss(x, y):
+        options = {"symmetric": symmetric, "method": method, "axis_name": axis, "block_size": CPU_TILE}
+        out = mi_coding.cpc(x, y, **options)
+        return out.loss, out.accuracy
+
+    return with_gradients(loss, pairs, devices=devices, has_aux=True)
+
+
+def dense_program(pairs: int, symmetric: bool) -> jax.stages.Compiled:
+    """The same without this package: all scores, as one would write it first, and accuracy as well."""
+
+    def loss(x, y):
+        scores = jnp.matmul(x, y.T, precision="highest")
+        losses = jax.nn.logsumexp(scores, axis=1) - jnp.diagonal(scores)
+        if symmetric:
+            losses = 0.5 * losses + 0.5 * (jax.nn.logsumexp(scores, axis=0) - jnp.diagonal(scores))
+        return jnp.mean(losses), jnp.mean(jnp.argmax(scores, axis=1) == jnp.arange(pairs))
+
+    return with_gradients(loss, pairs, has_aux=True)
+
+
+def with_gradients(
+    loss: Callable, pairs: int, dtype: jnp.dtype = jnp.float32, *, devices: int = 1, has_aux: bool = False
+) -> jax.stages.Compiled:
+    """Compiles value and gradients of loss(x, y): float32 for the CPU, other dtypes for the default device."""
+    run = jax.value_and_grad(loss, (0, 1), has_aux=has_aux)
+    if devices > 1:
+        run = jax.shard_map(run, mesh=cpu_mesh(), in_specs=(P(AXIS), P(AXIS)), out_specs=(P(), P(AXIS)))
+    shape = jax.ShapeDtypeStruct((pairs, DIM), dtype)
+    with jax.default_device(jax.devices("cpu")[0] if dtype == jnp.float32 else None):
+        return jax.jit(run).lower(shape, shape).compile()
+
+
+def codes(pairs: int, dtype: jnp.dtype = jnp.float32) -> tuple[jax.Array, jax.Array]:
+    """Two arrays [pairs, DIM] that share enough to give a loss between zero and its ceiling."""
+    with jax.default_device(jax.devices("cpu")[0] if dtype == jnp.float32 else None):
+        x, noise = (0.3 * jax.random.normal(jax.random.key(seed), (pairs, DIM)) for seed in (0, 1))
+        return x.astype(dtype), (x + noise).astype(dtype)
+
+
+def cpu_mesh() -> jax.sharding.Mesh:
+    """Virtual devices that share the cores of the CPU."""
+    kinds = (jax.sharding.AxisType.Auto,)
+    return jax.make_mesh((DEVICES,), (AXIS,), axis_types=kinds, devices=jax.devices("cpu")[:DEVICES])
+
+
+def temporary(program: jax.stages.Compiled) -> int:
+    """Bytes a device needs besides arguments and results."""
+    return program.memory_analysis().temp_size_in_bytes
+
+
+def free_memory() -> float:
+    """Bytes of memory that nobody uses, infinite where the system does not tell."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return math.inf
+
+
+def mib(num_bytes: float) -> str:
+    """Bytes in MiB, for people."""
+    return f"{num_bytes / 2**20:,.1f} MiB"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+"""Scores computed a tile at a time and never kept: what `blockwise` and `ring` have in common.
+
+The queries of this device stay where they are; the keys of one device after another come by. A tile of t × t scores
+serves both directions at once: forward it enters the running log-sum-exp of its rows and of its columns, backward it
+is computed a second time and gives the gradient of its queries and of its keys.
+
+The true pairs never enter a tile. They are known beforehand, so they are where the running sums start, and their
+part of the gradient, p − 1, is computed in one piece; the tiles add distractors only.
+
+Source: online softmax arXiv:1805.02867; tiles with recomputation arXiv:2205.14135; both directions of a contrastive
+loss in one pass of tiles arXiv:2410.17243.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from mi_coding.contrast.contract import Rule, score_limit, score_products
+
+
+class Tiling(NamedTuple):
+    """`size` entries in `count` tiles of `block`; the last tile ends with the entries and may overlap the one before.
+
+    Overlap needs no padded copy of the codes, which would cost more memory than the method itself.
+    """
+
+    size: int
+    block: int
+    count: int
+
+    def start(self, index: jax.Array) -> jax.Array:
+        """int32[]: where tile `index` starts."""
+        return jnp.minimum(index * self.block, self.size - self.block)
+
+    def repeated(self, index: jax.Array) -> jax.Array:
+        """bool[block]: entries of tile `index` that the tile before has had."""
+        return self.start(index) + jnp.arange(self.block) < index * self.block
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether no tile overlaps."""
+        return self.block * self.count == self.size
+
+
+class Sums(NamedTuple):
+    """A running log-sum-exp, float32[n] each: the largest score so far, and Σ exp(score − largest)."""
+
+    peak: jax.Array
+    total: jax.Array
+
+    def lse(self) -> jax.Array:
+        """float32[n]: log-sum-exp of all scores so far."""
+        return jnp.log(self.total) + self.peak
+
+    def pull(self, gradient: jax.Array) -> "Pull":
+        """How the log-sum-exp pulls on its scores when this gradient comes to it."""
+        return Pull(self.peak, gradient / self.total)
+
+
+class Rows(NamedTuple):
+    """What the forward pass knows of each query: true score, running sums, and rank so far."""
+
+    true_score: jax.Array
+    sums: Sums
+    rank: jax.Array
+
+
+class Pull(NamedTuple):
+    """How a log-sum-exp of n rows or columns pulls on its scores: by factor · exp(score − peak); float32[n] each.
+
+    The factor is the gradient that comes to the log-sum-exp, over Σ exp(score − peak). Peak and sum are kept apart
+    since exp(score − lse) would lose the digits that lse has lost.
+    """
+
+    peak: jax.Array
+    factor: jax.Array
+
+
+Send = Callable[[object], object] | None
+"""What becomes of a tile of keys and of all that goes with it when its turn is over; None: it stays."""
+
+
+def tiling(size: int, block_size: int | None) -> Tiling:
+    """Tiles of at most `block_size` (by default what suits the hardware), as even as a multiple of eight allows."""
+    block_size = block_size or (512 if jax.default_backend() == "cpu" else 4096)
+    even = -(-size // -(-size // min(block_size, size)))
+    block = min(even + -even % 8, block_size, size)
+    return Tiling(size, block, -(-size // block))
+
+
+def true_scores(queries: jax.Array, keys: jax.Array, scale: jax.Array, rule: Rule, tiles: Tiling) -> jax.Array:
+    """float32[n]: the score of each query with its true candidate.
+
+    Read off whole tiles, for only a product of the same shape rounds the same, and a tie must stay a tie: codes that
+    have collapsed to one point would otherwise be ranked by rounding errors.
+    """
+    keys = rule.partner(keys)
+
+    def step(index, scores):
+        start = tiles.start(index)
+        tile = score_products(_take(queries, start, tiles), _take(keys, start, tiles), scale)
+        return lax.dynamic_update_slice_in_dim(scores, jnp.diagonal(tile), start, 0)
+
+    return lax.fori_loop(0, tiles.count, step, match(jnp.zeros(tiles.size, scale.dtype), queries))
+
+
+def visit(
+    queries: jax.Array,
+    rows: Rows,
+    keys: jax.Array,
+    columns: Sums | None,
+    scale: jax.Array,
+    tiles: Tiling,
+    *,
+    own: Rule | None = None,
+    send: Send = None,
+) -> tuple[Rows, jax.Array, Sums | None]:
+    """Scores this device's queries with one device's keys; returns rows, and the keys and columns that came back.
+
+    Args:
+        queries: float[n, d].
+        rows: of the queries.
+        keys: float[n, d].
+        columns: running sums of the keys, or None where nobody asks for columns.
+        scale: one over the temperature.
+        tiles: how n is cut.
+        own: the rule, if these keys are of the queries' own device.
+        send: see `Send`.
+    """
+
+    def column_tile(c, carry):
+        rows, keys, columns = carry
+        at_column = tiles.start(c)
+        key_tile, sums = _take(keys, at_column, tiles), _take(columns, at_column, tiles)
+
+        def row_tile(r, carry):
+            rows, sums = carry
+            at_row = tiles.start(r)
+            row = _take(rows, at_row, tiles)
+            scores = score_products(_take(queries, at_row, tiles), key_tile, scale)
+            scores = _mask(scores, r, c, tiles, own)
+            rank = row.rank + jnp.sum(scores >= row.true_score[:, None], axis=1, dtype=jnp.int32)
+            row = Rows(row.true_score, _add(row.sums, scores, axis=1), rank)
+            return _put(rows, row, at_row), sums and _add(sums, scores, axis=0)
+
+        rows, sums = lax.fori_loop(0, tiles.count, row_tile, (rows, sums))
+        if send is None:
+            return rows, keys, _put(columns, sums, at_column)
+        keys, columns = _exchange((keys, columns), send((key_tile, sums)), c, tiles)
+        return rows, keys, columns
+
+    return lax.fori_loop(0, tiles.count, column_tile, (rows, keys, columns))
+
+
+def visit_back(
+    queries: jax.Array,
+    d_queries: jax.Array,
+    rows: Pull,
+    keys: jax.Array,
+    d_keys: jax.Array,
+    columns: Pull | None,
+    scale: jax.Array,
+    tiles: Tiling,
+    *,
+    own: Rule | None = None,
+    send: Send = None,
+) -> tuple[jax.Array, jax.Array, jax.Array, Pull | None]:
+    """The backward pass of `visit`: adds the gradients of queries and keys, both short of their factor `scale`."""
+
+    def column_tile(c, carry):
+        d_queries, keys, d_keys, columns = carry
+        at_column = tiles.start(c)
+        key_tile, d_key_tile, column = _take((keys, d_keys, columns), at_column, tiles)
+
+        def row_tile(r, carry):
+            d_queries, d_key_tile = carry
+            at_row = tiles.start(r)
+            query_tile, row = _take((queries, rows), at_row, tiles)
+            scores = _mask(score_products(query_tile, key_tile, scale), r, c, tiles, own)
+            weights = score_gradient(scores, Pull(row.peak[:, None], row.factor[:, None]), column)
+            d_query_tile = _take(d_queries, at_row, tiles) + _weighted_sum(weights, key_tile, contract=1)
+            return _put(d_queries, d_query_tile, at_row), d_key_tile + _weighted_sum(weights, query_tile, contract=0)
+
+        d_queries, d_key_tile = lax.fori_loop(0, tiles.count, row_tile, (d_queries, d_key_tile))
+        if send is None:
+            return d_queries, keys, _put(d_keys, d_key_tile, at_column), columns
+        came = send((key_tile, d_key_tile, column))
+        return d_queries, *_exchange((keys, d_keys, columns), came, c, tiles)
+
+    return lax.fori_loop(0, tiles.count, column_tile, (d_queries, keys, d_keys, columns))
+
+
+def score_gradient(scores: jax.Array, row: Pull, column: Pull | None) -> jax.Array:
+    """The gradient that comes to each score from the log-sum-exp of its row and of its column.
+
+    No score exceeds the peak of its sum, but when computed a second time it may, by its last bit; at extreme
+    temperatures that bit is a large number, and its exponential infinite.
+    """
+    pulls = (row,) if column is None else (row, column)
+    gradient = sum(pull.factor * jnp.exp(jnp.minimum(scores - pull.peak, 0)) for pull in pulls)
+    return free_gradient(scores, gradient)
+
+
+def free_gradient(scores: jax.Array, gradient: jax.Array) -> jax.Array:
+    """The gradient of scores, but none of those that `score_products` holds at the limit."""
+    return jnp.where(jnp.abs(scores) < score_limit(scores.dtype), gradient, 0)
+
+
+def match(values: jax.Array, reference: jax.Array) -> jax.Array:
+    """The same values, typed as varying over the same mesh axes as `reference`.
+
+    shard_map wants to know which values may differ between devices; a loop must start with what it will end with.
+    `lax.pcast` does it too, but refuses a value that varies already, and there is no stable way to ask.
+    """
+    return jax.tree.map(lambda x: jnp.where(False, reference.ravel()[0].astype(x.dtype), x), values)
+
+
+def _weighted_sum(weights: jax.Array, codes: jax.Array, contract: int) -> jax.Array:
+    """Σ weights · codes over rows (0) or columns (1) of a tile: float32[t, d].
+
+    Weights take the dtype of the codes: tensor cores multiply bfloat16 with bfloat16, and the sums are float32.
+    """
+    return lax.dot_general(
+        weights.astype(codes.dtype),
+        codes,
+        (((contract,), (0,)), ((), ())),
+        precision=lax.Precision.HIGHEST,
+        preferred_element_type=weights.dtype,
+    )
+
+
+def _add(sums: Sums, scores: jax.Array, axis: int) -> Sums:
+    """Running sums with one more tile of scores; −inf adds nothing."""
+    peak = jnp.maximum(sums.peak, jnp.max(scores, axis=axis))
+    added = jnp.sum(jnp.exp(scores - jnp.expand_dims(peak, axis)), axis=axis)
+    return Sums(peak, sums.total * jnp.exp(sums.peak - peak) + added)
+
+
+def _mask(scores: jax.Array, r: jax.Array, c: jax.Array, tiles: Tiling, own: Rule | None) -> jax.Array:
+    """Scores with −inf where there is no distractor, or where an overlapping tile has counted it already."""
+    if own is not None:
+        rows, columns = (tiles.start(i) + jnp.arange(tiles.block) for i in (r, c))
+        scores = jnp.where(own.excluded(rows, columns, tiles.size), -jnp.inf, scores)
+    if not tiles.is_exact:
+        repeated = tiles.repeated(r)[:, None] | tiles.repeated(c)[None, :]
+        scores = jnp.where(repeated, -jnp.inf, scores)
+    return scores
+
+
+def _take(values, start: jax.Array, tiles: Tiling):
+    return jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, start, tiles.block), values)
+
+
+def _put(values, tile, start: jax.Array):
+    return jax.tree.map(lambda x, t: lax.dynamic_update_slice_in_dim(x, t, start, 0), values, tile)
+
+
+def _exchange(values, came, c: jax.Array, tiles: Tiling):
+    """Puts what came in the place of tile c, but for entries that the tile before has exchanged already."""
+    start = tiles.start(c)
+    if not tiles.is_exact:
+        repeated = tiles.repeated(c)
+        keep = lambda old, new: jnp.where(repeated.reshape(-1, *[1] * (new.ndim - 1)), old, new)  # noqa: E731
+        came = jax.tree.map(keep, _take(values, start, tiles), came)
+    return _put(values, came, start)

@@ -1,0 +1,28 @@
+"""How a shard is cut."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mi_coding.contrast.tiles import tiling
+
+
+@given(size=st.integers(1, 300), block_size=st.integers(1, 70))
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_tiles_have_every_entry_once_and_stay_within_the_shard(size, block_size):
+    tiles = tiling(size, block_size)
+    assert tiles.block <= min(size, block_size)
+    index = jnp.arange(tiles.count)
+    starts, repeated = np.asarray(tiles.start(index)), np.asarray(jax.vmap(tiles.repeated)(index))
+    assert np.all((starts >= 0) & (starts + tiles.block <= size))
+    entries = starts[:, None] + np.arange(tiles.block)
+    assert entries[~repeated].tolist() == list(range(size))
+    assert tiles.is_exact == (tiles.block * tiles.count == size)
+
+
+def test_a_shard_that_needs_several_tiles_is_cut_evenly():
+    assert tiling(1001, 512)[1:] == (504, 2)  # 501 would do; a multiple of eight fills the registers
+    assert tiling(1024, 512)[1:] == (512, 2)
+    assert tiling(100, 512)[1:] == (100, 1)
