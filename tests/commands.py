@@ -1,9 +1,13 @@
-"""Short runs of the command, in this process and in one of their own."""
+"""Short runs of the command, and what they leave behind."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import numpy as np
+import orbax.checkpoint as ocp
 
 ROOT = Path(__file__).parents[1]
 CPC = str(ROOT / "configs" / "cpc.py")
@@ -40,3 +44,14 @@ def start(*arguments, devices=1, **options):
     return subprocess.Popen(
         command(*arguments, **options), env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
+
+
+def parameters(workdir):
+    """Every array of the newest checkpoint, by name."""
+    with ocp.CheckpointManager((workdir / "checkpoints").absolute()) as manager:
+        restored = manager.restore(manager.latest_step(), args=ocp.args.Composite(state=ocp.args.StandardRestore()))
+    return {name: np.asarray(leaf) for name, leaf in ocp.tree.to_flat_dict(restored.state, sep="/").items()}
+
+
+def lines(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]

@@ -3,13 +3,10 @@
 import json
 import math
 import shutil
-import signal
-import time
 
 import numpy as np
-import orbax.checkpoint as ocp
 import pytest
-from commands import CPC, ROOT, SHORT, start
+from commands import CPC, ROOT, SHORT, lines, parameters
 
 from mi_coding import main
 
@@ -34,24 +31,6 @@ def run(workdir, *overrides, config=CPC):
     return main.main(["main", f"--config={config}", f"--workdir={workdir}", *SHORT, *overrides])
 
 
-def parameters(workdir):
-    """Every array of the newest checkpoint, by name."""
-    with ocp.CheckpointManager((workdir / "checkpoints").absolute()) as manager:
-        restored = manager.restore(manager.latest_step(), args=ocp.args.Composite(state=ocp.args.StandardRestore()))
-    return {name: np.asarray(leaf) for name, leaf in ocp.tree.to_flat_dict(restored.state, sep="/").items()}
-
-
-def lines(workdir):
-    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-
-
-def assert_same_parameters(workdir, other):
-    ours, theirs = parameters(workdir), parameters(other)
-    assert ours.keys() == theirs.keys()
-    for name, leaf in ours.items():
-        np.testing.assert_array_equal(leaf, theirs[name], err_msg=name)
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A short run that was never disturbed, with a checkpoint half way kept aside."""
@@ -60,7 +39,6 @@ def finished(tmp_path_factory):
     return workdir
 
 
-@pytest.mark.xdist_group("finished")
 def test_a_run_leaves_everything_a_person_and_a_program_want(finished):
     names = {path.name for path in finished.iterdir()}
     assert {"config.json", "metrics.jsonl", "summary.json", "report.html", "checkpoints", "plots"} <= names
@@ -69,7 +47,6 @@ def test_a_run_leaves_everything_a_person_and_a_program_want(finished):
     assert json.loads((finished / "config.json").read_text())["batch_size"] == 16
 
 
-@pytest.mark.xdist_group("finished")
 def test_summary_has_the_keys_that_must_not_change(finished):
     summary = json.loads((finished / "summary.json").read_text())
     assert summary.keys() >= SUMMARY_KEYS
@@ -80,7 +57,6 @@ def test_summary_has_the_keys_that_must_not_change(finished):
     assert all(summary[key] <= summary["heldout/mi_ceiling_nats"] for key in ("heldout/mi_lower_bound_nats",))
 
 
-@pytest.mark.xdist_group("finished")
 def test_metrics_have_every_logged_step_once_with_bound_and_ceiling(finished):
     training = [line for line in lines(finished) if "train/loss" in line]
     assert [line["step"] for line in training] == [1, 2, 4, 6]
@@ -90,7 +66,6 @@ def test_metrics_have_every_logged_step_once_with_bound_and_ceiling(finished):
     assert [line["step"] for line in lines(finished) if "validation/mi_lower_bound_nats" in line] == [1, 3, 6]
 
 
-@pytest.mark.xdist_group("finished")
 def test_the_same_command_again_trains_no_more_and_reports_the_same(finished, tmp_path):
     again = tmp_path / "again"
     shutil.copytree(finished, again)
@@ -122,7 +97,6 @@ def test_every_choice_in_the_config_runs(tmp_path, overrides):
     assert math.isfinite(summary["heldout/mi_lower_bound_nats"])
 
 
-@pytest.mark.xdist_group("finished")
 def test_shard_map_and_pmap_on_eight_devices_leave_the_same_parameters(finished, tmp_path):
     assert run(tmp_path / "run", "--config.checkpoint.every_steps=3", "--config.spmd=pmap") == 0
     ours, theirs = parameters(tmp_path / "run"), parameters(finished)
@@ -138,53 +112,6 @@ def test_every_config_runs_two_steps(tmp_path):
         two_steps = ["--config.num_steps=2", "--config.evaluation.num_pairs=512", "--config.evaluation.views=1"]
         assert main.main(["main", f"--config={config}", f"--workdir={workdir}", *two_steps]) == 0
         assert json.loads((workdir / "summary.json").read_text())["train/steps"] == 2
-
-
-def wait_for_step(workdir, step, process):
-    """Waits until a line for a step at least as late is on disk."""
-    metrics = workdir / "metrics.jsonl"
-    deadline = time.monotonic() + 120
-    while not (metrics.exists() and any(line["step"] >= step for line in lines(workdir))):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-LONG = ["--config.num_steps=300", "--config.checkpoint.every_steps=40", "--config.log.every_steps=20"]
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """A run on one device that nobody stopped."""
-    workdir = tmp_path_factory.mktemp("undisturbed") / "run"
-    process = start(f"--workdir={workdir}", *LONG)
-    errors = process.communicate(timeout=240)[1]
-    assert process.returncode == 0, errors
-    return workdir
-
-
-@pytest.mark.xdist_group("killed")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_run_continues_and_ends_bit_for_bit_as_one_that_never_stopped(undisturbed, tmp_path, number):
-    workdir = tmp_path / "killed"
-    killed = start(f"--workdir={workdir}", *LONG)
-    wait_for_step(workdir, 60, killed)
-    killed.send_signal(number)
-    output, errors = killed.communicate(timeout=60)
-    if number is signal.SIGTERM:
-        assert killed.returncode == 0, errors
-        assert "SIGTERM: saved step" in output
-    else:
-        assert killed.returncode == -signal.SIGKILL
-    assert not (workdir / "summary.json").exists()
-
-    resumed = start(f"--workdir={workdir}", *LONG)
-    output, errors = resumed.communicate(timeout=240)
-    assert resumed.returncode == 0, errors
-    assert "continuing" in output
-    assert_same_parameters(workdir, undisturbed)
-    numbers = [[(line["step"], line.get("train/loss")) for line in lines(w)] for w in (workdir, undisturbed)]
-    assert numbers[0] == numbers[1]
 
 
 def test_a_loss_that_is_not_finite_ends_with_one_line_code_1_and_the_last_good_checkpoint(tmp_path, capsys):
