@@ -14,6 +14,7 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
     config.batch_size = 256  # B, pairs in a step on all devices together; N = B candidates
+    config.microbatch_size = 0  # pairs that a device encodes at a time; 0 for all: less memory, the same N and loss
     config.num_steps = 1500
     config.spmd = "shard_map"  # or "pmap": how one step runs on all devices; the numbers are the same
 
@@ -45,7 +46,8 @@ def get_config() -> ConfigDict:
     config.objective.name = "cpc"  # or "nt_xent": both views in one pool, N = 2B − 1
     config.objective.symmetric = True  # also pick the x of each y (cpc)
     config.objective.distractors = "all"  # or "other_devices": N = B − b + 1
-    config.objective.method = "auto"  # how the scores are computed, see mi_coding/contrast
+    config.objective.num_distractors = 0  # K drawn at random for each x, N = K + 1 (cpc); 0 for all that there are
+    config.objective.method = "auto"  # or "dense", "gather", "blockwise", "ring": how the scores are computed
     config.objective.block_size = 0  # side of a tile; 0 chooses
 
     config.optimizer = ConfigDict()

@@ -19,6 +19,7 @@ from mi_coding.contrast import METHODS
 from mi_coding.critics import CRITICS
 from mi_coding.encoders import ENCODERS
 from mi_coding.errors import InputError
+from mi_coding.objectives.cpc import CPC_RULES
 from mi_coding.training.optimizers import OPTIMIZERS
 
 SPMD = ("shard_map", "pmap")
@@ -47,7 +48,9 @@ _POSITIVE = (
 )
 _NOT_NEGATIVE = (
     "seed",
+    "microbatch_size",
     "objective.block_size",
+    "objective.num_distractors",
     "optimizer.warmup_steps",
     "optimizer.weight_decay",
     "optimizer.momentum",
@@ -122,6 +125,7 @@ def check_config(config: ConfigDict, num_devices: int) -> None:
     _one_of("objective.method", config.objective.method, ("auto", *METHODS))
     _one_of("optimizer.name", config.optimizer.name, OPTIMIZERS)
     _check_batch(config.batch_size, num_devices)
+    _check_microbatch(config, num_devices)
     _check_clips(config.pairs)
     _check_objective(config, num_devices)
 
@@ -278,6 +282,17 @@ def _check_batch(batch_size: int, num_devices: int) -> None:
         raise InputError(f"batch_size {batch_size} must divide by {num_devices} devices; the nearest are {nearest}")
 
 
+def _check_microbatch(config: ConfigDict, num_devices: int) -> None:
+    shard, size = config.batch_size // num_devices, config.microbatch_size
+    if size and shard % size:
+        divisors = [d for d in range(1, shard + 1) if shard % d == 0]
+        near = [*[d for d in divisors if d < size][-1:], *[d for d in divisors if d > size][:1]]
+        raise InputError(
+            f"config.microbatch_size={size} must divide the {shard} pairs of each of {num_devices} device(s); "
+            f"the nearest are {' and '.join(map(str, near))}; 0 encodes all at once"
+        )
+
+
 def _check_clips(pairs: ConfigDict) -> None:
     num_frames, gap_frames = round(pairs.clip_seconds * pairs.frame_rate), round(pairs.gap * pairs.frame_rate)
     if gap_frames < 1:
@@ -309,5 +324,22 @@ def _check_objective(config: ConfigDict, num_devices: int) -> None:
         raise InputError(
             "config.objective.distractors='other_devices' leaves no distractor on 1 device; use 'all' or more devices"
         )
+    if objective.num_distractors:
+        _check_drawn(config, num_devices)
     if objective.method == "dense" and num_devices > 1:
         raise InputError(f"config.objective.method='dense' is for 1 device, here are {num_devices}; use 'auto'")
+
+
+def _check_drawn(config: ConfigDict, num_devices: int) -> None:
+    objective = config.objective
+    if objective.name != "cpc" or objective.method != "auto":
+        raise InputError(
+            f"config.objective.num_distractors={objective.num_distractors} is for objective 'cpc' with method 'auto'; "
+            f"given {objective.name!r} with {objective.method!r}"
+        )
+    others = CPC_RULES[objective.distractors].num_candidates(config.batch_size // num_devices, num_devices) - 1
+    if objective.num_distractors > others:
+        raise InputError(
+            f"config.objective.num_distractors={objective.num_distractors} of the {others} that "
+            f"distractors={objective.distractors!r} and batch_size={config.batch_size} leave; expected at most {others}"
+        )

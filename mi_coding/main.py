@@ -36,9 +36,10 @@ from mi_coding.reporting.page import Section, write_plots, write_report
 from mi_coding.reporting.recorder import Recorder
 from mi_coding.training import build
 from mi_coding.training.checkpoints import Checkpoints
-from mi_coding.training.devices import spmd
+from mi_coding.training.devices import Spmd, spmd
 from mi_coding.training.experiment import Codes, Experiment
 from mi_coding.training.loop import Hook, Trained, train
+from mi_coding.training.memory import bytes_needed, describe_bytes
 from mi_coding.training.step import init_state, make_step
 from mi_coding.workdir import begin, check_workdir
 
@@ -134,6 +135,9 @@ def _train(this: Run, warn: Callable[[str], None]) -> tuple[Trained, dict[str, f
     step = int(state.step)
     if step:
         print(f"continuing {this.workdir} after step {step}")
+    how_to_step = how.parallel(make_step(this.experiment, this.key("train"), this.num_devices))
+    compiled = how_to_step.lower(how.replicate(state), how.replicate(images)).compile()
+    print(_forecast(this, how, compiled), flush=True)
     with (
         MetricsWriter(this.workdir, resume_step=step) as writer,
         terminal.Progress(config.num_steps, first_step=step, ceiling=np.log(this.num_candidates)) as progress,
@@ -151,7 +155,7 @@ def _train(this: Run, warn: Callable[[str], None]) -> tuple[Trained, dict[str, f
             command_started=_STARTED,
         )
         trained = train(
-            how.parallel(make_step(this.experiment, this.key("train"), this.num_devices)),
+            compiled,
             state,
             images,
             spmd=how,
@@ -164,6 +168,16 @@ def _train(this: Run, warn: Callable[[str], None]) -> tuple[Trained, dict[str, f
         )
     checkpoints.close()
     return trained, recorder.summary()
+
+
+def _forecast(this: Run, how: Spmd, compiled: jax.stages.Compiled) -> str:
+    """One line before training starts: N, what the bound cannot pass, and the memory it will take."""
+    loss, step = (describe_bytes(b) for b in (this.experiment.loss_memory(how), bytes_needed(compiled)))
+    return (
+        f"{this.config.batch_size:,} pairs on {this.num_devices} device(s), N = {this.num_candidates:,} candidates, "
+        f"ceiling ln N = {np.log(this.num_candidates):.2f} nats; memory on each device, as compiled: "
+        f"loss {loss}, whole step {step}"
+    )
 
 
 def _heldout_bound(this: Run) -> Callable[..., HeldoutBound]:

@@ -38,6 +38,9 @@ def refused(capsys, *arguments, config=CPC):
         ("--config.batch_size=-8", ["config.batch_size=-8", "> 0"]),
         ("--config.batch_size=1", ["at least 2"]),
         ("--config.batch_size=4", ["must divide by 8 devices", "nearest are 8"]),
+        ("--config.microbatch_size=5", ["must divide the 32 pairs of each of 8 device(s)", "4 and 8"]),
+        ("--config.microbatch_size=-2", ["config.microbatch_size=-2", "≥ 0"]),
+        ("--config.objective.num_distractors=256", ["of the 255", "at most 255"]),
         ("--config.num_steps=0", ["config.num_steps=0", "> 0"]),
         ("--config.encoder.code_dim=-1", ["config.encoder.code_dim=-1"]),
         ("--config.encoder.widths=(8,0)", ["config.encoder.widths=(8, 0)"]),
@@ -78,6 +81,7 @@ def test_a_wrong_override_is_told_with_what_would_work(capsys, tmp_path, overrid
         (["--config.pairs.distinct=True", "--config.batch_size=2000"], ["1250 training examples", "batch_size ≤ 1250"]),
         (["--config.objective.name=nt_xent", "--config.critic.name=bilinear"], ["cosine", "'inner_product'"]),
         (["--config.objective.name=nt_xent", "--config.critic.normalize=False"], ["cosine", "normalize=True"]),
+        (["--config.objective.num_distractors=3", "--config.objective.method=ring"], ["method 'auto'", "'ring'"]),
         (["--config.objective.name=nt_xent", "--config.objective.distractors=other_devices"], ["takes 'all'"]),
     ],
 )

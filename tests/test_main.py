@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 
 import numpy as np
@@ -82,11 +83,20 @@ def test_twins_kept_out_of_training_are_no_bound_and_are_not_reported_as_one(tmp
     assert "heldout/mi_lower_bound_nats" in json.loads((tmp_path / "run" / "summary.json").read_text())
 
 
+def test_memory_candidates_and_ceiling_are_told_before_the_first_step(tmp_path, capsys):
+    assert run(tmp_path / "run") == 0
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert re.search(r"N = 16 candidates, ceiling ln N = 2\.77 nats; .* loss [\d.]+ \w+, whole step [\d.]+ \w+", first)
+    assert rest[0].startswith("step 1/")
+
+
 @pytest.mark.parametrize(
     "overrides",
     [
         ["--config.objective.name=nt_xent", "--config.spmd=pmap"],
         ["--config.objective.distractors=other_devices", "--config.critic.name=bilinear"],
+        ["--config.objective.num_distractors=3", "--config.microbatch_size=1", "--config.objective.method=auto"],
+        ["--config.objective.method=ring"],
         ["--config.critic.normalize=False", "--config.critic.temperature=5.0", "--config.optimizer.name=lars"],
     ],
     ids=lambda overrides: overrides[0].rpartition("=")[2],

@@ -26,7 +26,7 @@ MAY = {
     ),
     "reporting": (set(), {"numpy", "matplotlib", "rich", "tensorboardX", "PIL"}),
     "config": (
-        {"errors", "data", "encoders", "critics", "contrast", "training"},
+        {"errors", "data", "encoders", "critics", "contrast", "objectives", "training"},
         {"absl", "ml_collections"},
     ),
     "workdir": ({"errors", "config", "reporting"}, set()),

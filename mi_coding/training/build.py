@@ -1,13 +1,15 @@
 """From a config to an experiment: the one place in training/ that reads the names in a config."""
 
+from collections.abc import Callable
 from functools import partial
 
+import jax
 from ml_collections import ConfigDict
 
 from mi_coding import encoders, pairs
 from mi_coding.contrast import POOL
 from mi_coding.critics import CRITICS
-from mi_coding.objectives.cpc import CPC_RULES, cpc, nt_xent
+from mi_coding.objectives.cpc import CPC_RULES, CPCOutput, cpc, nt_xent
 from mi_coding.pairs.frames import Clips, frames
 from mi_coding.training import optimizers
 from mi_coding.training.contrastive import contrastive
@@ -45,11 +47,13 @@ def build_experiment(config: ConfigDict, platform: str) -> tuple[Experiment, Cod
     return contrastive(
         encoder,
         CRITICS[config.critic.name](),
-        _objective(config, distractors=config.objective.distractors, method=config.objective.method),
-        _objective(config, distractors="all", method="auto"),
+        _objective(config),
+        _loss(config),
         sample_pairs=sample_pairs,
         optimizer=_optimizer(config),
         batch_size=config.batch_size,
+        code_dim=config.encoder.code_dim,
+        microbatch_size=config.microbatch_size or None,
     )
 
 
@@ -58,19 +62,34 @@ def num_candidates(config: ConfigDict, num_devices: int) -> int:
     shard = config.batch_size // num_devices
     if config.objective.name == "nt_xent":
         return POOL.num_candidates(2 * shard, num_devices)
+    if config.objective.num_distractors:
+        return config.objective.num_distractors + 1
     return CPC_RULES[config.objective.distractors].num_candidates(shard, num_devices)
 
 
-def _objective(config: ConfigDict, *, distractors: str, method: str):
-    how = {
-        "temperature": config.critic.temperature,
-        "method": method,
-        "block_size": config.objective.block_size or None,
-    }
+def _objective(config: ConfigDict) -> Callable[..., CPCOutput]:
+    """What is minimised: (queries, keys, key=…, axis_name=…) → `CPCOutput`."""
+    method, block_size = config.objective.method, config.objective.block_size or None
+    loss = _loss(config, distractors=config.objective.distractors)
+    drawn = config.objective.num_distractors
+
+    def objective(queries: jax.Array, keys: jax.Array, *, key: jax.Array, axis_name: str | None) -> CPCOutput:
+        draws = {"num_distractors": drawn, "key": key} if drawn else {"method": method, "block_size": block_size}
+        return loss(queries, keys, axis_name=axis_name, **draws)
+
+    return objective
+
+
+def _loss(config: ConfigDict, distractors: str = "all") -> Callable[..., CPCOutput]:
     if config.objective.name == "nt_xent":
-        return partial(nt_xent, **how)
-    symmetric, normalize = config.objective.symmetric, config.critic.normalize
-    return partial(cpc, normalize=normalize, symmetric=symmetric, distractors=distractors, **how)
+        return partial(nt_xent, temperature=config.critic.temperature)
+    return partial(
+        cpc,
+        temperature=config.critic.temperature,
+        normalize=config.critic.normalize,
+        symmetric=config.objective.symmetric,
+        distractors=distractors,
+    )
 
 
 def _optimizer(config: ConfigDict):

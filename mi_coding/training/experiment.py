@@ -7,6 +7,7 @@ import jax
 import optax
 
 from mi_coding.objectives.cpc import CPCOutput
+from mi_coding.training.devices import Spmd
 
 
 class Experiment(NamedTuple):
@@ -19,6 +20,7 @@ class Experiment(NamedTuple):
             global batch, the same on every device.
         optimizer: an optax transformation over params.
         batch_size: B, the global batch.
+        loss_memory: spmd → bytes that the loss alone needs on one device, or None where nobody can tell.
     """
 
     sample_pairs: Callable[[jax.Array, Any, jax.Array], tuple[jax.Array, jax.Array]]
@@ -26,6 +28,7 @@ class Experiment(NamedTuple):
     loss: Callable[..., tuple[jax.Array, tuple[dict[str, jax.Array], Any]]]
     optimizer: optax.GradientTransformation
     batch_size: int
+    loss_memory: Callable[[Spmd], int | None]
 
 
 class Codes(NamedTuple):

@@ -10,12 +10,18 @@ from mi_coding.training import optimizers
 from mi_coding.training.contrastive import contrastive
 
 
-def make_experiment(batch_size=16, distinct=False, objective=None, learning_rate=0.05):
-    """Returns what `contrastive` does."""
+def make_experiment(loss=None, *, batch_size=16, distinct=False, learning_rate=0.05, microbatch_size=None):
+    """Returns what `contrastive` does; `loss` is called with the axis name, and with the key if it takes one."""
+    loss = loss or partial(mi_coding.cpc, normalize=True, temperature=0.2, symmetric=True)
+    takes_key = not isinstance(loss, partial)
+
+    def objective(z_x, z_y, *, key, axis_name):
+        return loss(z_x, z_y, axis_name=axis_name, **({"key": key} if takes_key else {}))
+
     return contrastive(
         encoders.build("convnet", widths=(4, 8), feature_dim=12, head_width=8, code_dim=4),
         bilinear(),
-        objective or partial(mi_coding.cpc, normalize=True, temperature=0.2, symmetric=True),
+        objective,
         partial(mi_coding.cpc, normalize=True, temperature=0.2),
         sample_pairs=partial(
             pairs.sample_pairs, kind=frames(Clips(window=10)), distinct_among=batch_size if distinct else None
@@ -30,4 +36,6 @@ def make_experiment(batch_size=16, distinct=False, objective=None, learning_rate
             gradient_clip=1.0,
         ),
         batch_size=batch_size,
+        code_dim=4,
+        microbatch_size=microbatch_size,
     )

@@ -63,7 +63,7 @@ def test_a_signal_saves_the_step_it_met_and_stops(key, images, number):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_names_the_step_and_is_never_saved(key, images):
-    def breaks(z_x, z_y, *, axis_name):
+    def breaks(z_x, z_y, *, key, axis_name):
         out = mi_coding.cpc(z_x, z_y, axis_name=axis_name)
         return out._replace(loss=out.loss * jnp.nan)
 
@@ -72,7 +72,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_names_the_step_and_is_never_sav
         step = state.step + 1
         return state._replace(step=step, non_finite_at=jnp.maximum(state.non_finite_at, bad * step)), {}
 
-    experiment, _ = make_experiment(objective=breaks)
+    experiment, _ = make_experiment(breaks)
     with pytest.raises(NonFiniteLossError, match="step 1 "):
         go(experiment, key, images, num_steps=9)
 

@@ -32,8 +32,8 @@ def test_eight_devices_and_both_ways_of_running_train_the_parameters_of_one(key,
 
 
 def test_nt_xent_and_other_devices_train_alike_under_both_ways(key, images):
-    for objective in (partial(mi_coding.nt_xent, temperature=0.3), partial(mi_coding.cpc, distractors="other_devices")):
-        experiment, _ = make_experiment(objective=objective)
+    for loss in (partial(mi_coding.nt_xent, temperature=0.3), partial(mi_coding.cpc, distractors="other_devices")):
+        experiment, _ = make_experiment(loss)
         mapped, pmapped = (run(experiment, key, images, how=how, devices=8) for how in ("shard_map", "pmap"))
         chex.assert_trees_all_close(mapped, pmapped, rtol=2e-4, atol=2e-6)
 
@@ -52,14 +52,14 @@ def test_first_loss_is_that_of_the_whole_batch_computed_by_hand(key, images):
 
 
 @chex.assert_max_traces(n=1)
-def traced_loss(z_x, z_y, *, axis_name):
+def traced_loss(z_x, z_y, *, key, axis_name):
     return mi_coding.cpc(z_x, z_y, axis_name=axis_name)
 
 
 @pytest.mark.parametrize("how", ["shard_map", "pmap"])
 def test_step_is_traced_once(key, images, how):
     chex.clear_trace_counter()
-    experiment, _ = make_experiment(objective=traced_loss)
+    experiment, _ = make_experiment(traced_loss)
     state, _ = run(experiment, key, images, how=how, devices=8, steps=4)
     assert state.step == 4
 
@@ -71,11 +71,11 @@ def test_every_step_draws_new_pairs(key, images):
 
 
 def test_the_first_loss_that_is_not_finite_is_remembered(key, images):
-    def breaks(z_x, z_y, *, axis_name):
+    def breaks(z_x, z_y, *, key, axis_name):
         out = mi_coding.cpc(z_x, z_y, axis_name=axis_name)
         return out._replace(loss=out.loss * jnp.inf)
 
-    experiment, _ = make_experiment(objective=breaks)
+    experiment, _ = make_experiment(breaks)
     state, _ = run(experiment, key, images, how="shard_map", devices=1, steps=3)
     assert state.step == 3
     assert state.non_finite_at == 1

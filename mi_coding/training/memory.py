@@ -1,0 +1,55 @@
+"""How much memory a compiled program needs on one device, read from the compiler before anything runs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from mi_coding.objectives.cpc import CPCOutput
+from mi_coding.training.devices import AXIS, Spmd
+
+
+def bytes_needed(compiled: jax.stages.Compiled) -> int | None:
+    """Bytes on one device for arguments, results and everything in between; None where the backend does not tell."""
+    sizes = compiled.memory_analysis()
+    if sizes is None:
+        return None
+    shared = sizes.alias_size_in_bytes  # results that are written over arguments
+    return sizes.argument_size_in_bytes + sizes.output_size_in_bytes + sizes.temp_size_in_bytes - shared
+
+
+def loss_bytes(objective: Callable[..., CPCOutput], *, batch_size: int, code_dim: int, spmd: Spmd) -> int | None:
+    """Bytes on one device for two codes a pair, the loss of all pairs and its gradient, apart from any encoder.
+
+    Args:
+        objective: (queries, keys, key=…, axis_name=…) → `CPCOutput`.
+        batch_size: B, the global batch.
+        code_dim: D.
+        spmd: the devices.
+    """
+
+    def loss_and_gradient(codes: tuple[jax.Array, jax.Array], key: jax.Array) -> tuple[Any, dict]:
+        def loss(codes: tuple[jax.Array, jax.Array]) -> jax.Array:
+            return objective(*codes, key=key, axis_name=AXIS).loss
+
+        own = jax.tree.map(lambda z: z + lax.axis_index(AXIS), codes)  # each device has codes of its own
+        gradients = jax.grad(loss)(own)
+        return codes, {"sum": lax.psum(sum(jnp.sum(g) for g in gradients), AXIS)}
+
+    codes = jnp.zeros((batch_size // spmd.num_devices, code_dim))
+    arguments = spmd.replicate((codes, codes)), spmd.replicate(jax.random.key(0))
+    return bytes_needed(spmd.parallel(loss_and_gradient).lower(*arguments).compile())
+
+
+def describe_bytes(count: int | None) -> str:
+    """A number of bytes for a person.
+
+    >>> describe_bytes(3 * 2**20), describe_bytes(None)
+    ('3.0 MiB', 'unknown')
+    """
+    if count is None:
+        return "unknown"
+    power = min(3, max(0, count.bit_length() - 1) // 10)
+    return f"{count / 2 ** (10 * power):.1f} {('B', 'KiB', 'MiB', 'GiB')[power]}"
