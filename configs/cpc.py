@@ -26,7 +26,7 @@ def get_config() -> ConfigDict:
     config.pairs.window = 16  # pixels, side of a frame
     config.pairs.clip_seconds = 4.0
     config.pairs.frame_rate = 10.0  # frames per second
-    config.pairs.gap = 1.0  # seconds from x to y
+    config.pairs.gap = 2.0  # seconds from x to y
     config.pairs.speed = 8.0  # pixels per second
     config.pairs.distinct = False  # True keeps twins out of a training batch; its own bound is then none
 
@@ -54,7 +54,7 @@ def get_config() -> ConfigDict:
     config.optimizer.name = "adamw"  # or "sgd" (momentum), "lars"
     config.optimizer.learning_rate = 2e-3  # the peak, after warm-up; then a cosine to zero
     config.optimizer.warmup_steps = 100
-    config.optimizer.weight_decay = 1e-3  # none on biases and norms
+    config.optimizer.weight_decay = 0.1  # none on biases and norms
     config.optimizer.momentum = 0.9  # sgd, lars
     config.optimizer.gradient_clip = 0.0  # largest global norm of a gradient; 0 does not clip
 
