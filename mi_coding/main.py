@@ -103,6 +103,7 @@ def run(config: ConfigDict, workdir: Path) -> int:
             f"--workdir={workdir} continues from it"
         )
         return 0
+    print("evaluating on images that training never saw", flush=True)
     variables = (trained.state.params, trained.state.stats)
     summary |= _measure_bounds(this, variables, partial(_warn, warnings))
     if this.dataset.test.labels is not None:
@@ -174,7 +175,7 @@ def _forecast(this: Run, how: Spmd, compiled: jax.stages.Compiled) -> str:
     """One line before training starts: N, what the bound cannot pass, and the memory it will take."""
     loss, step = (describe_bytes(b) for b in (this.experiment.loss_memory(how), bytes_needed(compiled)))
     return (
-        f"{this.config.batch_size:,} pairs on {this.num_devices} device(s), N = {this.num_candidates:,} candidates, "
+        f"{this.config.batch_size:,} pairs on {this.num_devices} device{'s' * (this.num_devices > 1)}, N = {this.num_candidates:,} candidates, "
         f"ceiling ln N = {np.log(this.num_candidates):.2f} nats; memory on each device, as compiled: "
         f"loss {loss}, whole step {step}"
     )
