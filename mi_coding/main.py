@@ -175,9 +175,9 @@ def _forecast(this: Run, how: Spmd, compiled: jax.stages.Compiled) -> str:
     """One line before training starts: N, what the bound cannot pass, and the memory it will take."""
     loss, step = (describe_bytes(b) for b in (this.experiment.loss_memory(how), bytes_needed(compiled)))
     return (
-        f"{this.config.batch_size:,} pairs on {this.num_devices} device{'s' * (this.num_devices > 1)}, N = {this.num_candidates:,} candidates, "
-        f"ceiling ln N = {np.log(this.num_candidates):.2f} nats; memory on each device, as compiled: "
-        f"loss {loss}, whole step {step}"
+        f"{this.config.batch_size:,} pairs on {this.num_devices} device{'s' * (this.num_devices > 1)}, "
+        f"N = {this.num_candidates:,} candidates, ceiling ln N = {np.log(this.num_candidates):.2f} nats; "
+        f"memory on each device, as compiled: loss {loss}, whole step {step}"
     )
 
 
