@@ -1,0 +1,77 @@
+import math
+import time
+
+import pytest
+
+from mi_coding.reporting.metrics import MetricsWriter, read_metrics
+from mi_coding.reporting.recorder import Recorder
+
+
+class Shown:
+    """Stands where the terminal would and keeps what it is told."""
+
+    def __init__(self):
+        self.updates = []
+
+    def update(self, *what):
+        self.updates.append(what)
+
+
+@pytest.fixture
+def record(tmp_path):
+    """A function that records losses by step, and returns the recorder with all it said."""
+
+    def go(losses, *, is_bound=True, warmup_steps=2, resumed_at=0, seconds_before=0.0):
+        shown, warnings = Shown(), []
+        with MetricsWriter(tmp_path, resume_step=resumed_at) as writer:
+            recorder = Recorder(
+                writer,
+                shown,
+                warnings.append,
+                batch_size=10,
+                num_candidates=16,
+                is_bound=is_bound,
+                warmup_steps=warmup_steps,
+                resumed_at=resumed_at,
+                seconds_before=seconds_before,
+                command_started=time.perf_counter() - 5,
+            )
+            for step, loss in losses.items():
+                metrics = {"loss": loss, "mi_lower_bound": math.log(16) - loss, "accuracy": 0.5, "gradient_norm": 1.0}
+                recorder.log(step, metrics)
+        return recorder, shown.updates, warnings, read_metrics(tmp_path)
+
+    return go
+
+
+def test_a_line_has_loss_bound_and_ceiling(record):
+    _, shown, _, curves = record({1: 2.5, 4: 1.5})
+    assert curves["train/loss"][1].tolist() == [2.5, 1.5]
+    assert curves["train/mi_lower_bound_nats"][1] == pytest.approx([math.log(16) - 2.5, math.log(16) - 1.5])
+    assert curves["train/mi_ceiling_nats"][1] == pytest.approx([math.log(16)] * 2)
+    assert [update[:2] for update in shown] == [(1, 2.5), (4, 1.5)]
+
+
+def test_what_is_no_bound_is_neither_written_nor_shown(record):
+    _, shown, _, curves = record({1: 2.5}, is_bound=False)
+    assert not any("bound" in name or "ceiling" in name for name in curves)
+    assert shown[0][2] is None
+
+
+def test_a_loss_still_at_ln_n_after_the_warm_up_is_warned_of_once(record):
+    assert len(record({1: 2.77, 2: 2.77, 3: 2.77})[2]) == 1
+    assert "has not left ln N" in record({1: 2.77, 2: 2.77})[2][0]
+    assert record({1: 2.77, 2: 2.5})[2] == []
+    assert record({1: 2.77}, warmup_steps=5)[2] == []
+
+
+def test_speed_leaves_the_first_step_out_which_also_compiled(record):
+    recorder = record({1: 2.0})[0]
+    assert recorder.summary()["train/examples_per_second"] == 0  # nothing but the first step: no speed yet
+    assert 5 < recorder.summary()["train/first_step_seconds"] < 6
+
+
+def test_seconds_of_earlier_sessions_count(record):
+    recorder = record({8: 2.0}, resumed_at=7, seconds_before=100.0)[0]
+    assert 100 < recorder.summary()["train/seconds"] < 101
+    assert recorder.summary()["train/steps"] == 8
