@@ -21,12 +21,13 @@ prepare_environment() {
   fi
   python="$environment/bin/python"
 
-  local stamp="$environment/.mi_coding-${extras:-run}" wanted
+  # One stamp for each set of extras that was installed; an installation with more extras serves those who want fewer.
+  local wanted
   wanted="$root $(cksum <"$root/setup.py")"
-  if [[ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]]; then
+  if ! grep -qsxF "$wanted" "$environment"/.mi_coding*"$extras"; then
     echo "installing mi_coding and what it needs into $environment (a minute or two, once)"
     "$python" -m pip install --quiet --disable-pip-version-check -e "$root${extras:+[$extras]}" ||
       fail "the installation failed; the lines above say why"
-    echo "$wanted" >"$stamp"
+    echo "$wanted" >"$environment/.mi_coding${extras:+-$extras}"
   fi
 }

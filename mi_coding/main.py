@@ -227,7 +227,7 @@ def _write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, floa
     test_codes, train_codes = encode(codes, seen), encode(codes, known)
     positions, cosines = nearest(test_codes[:NUM_QUERIES], train_codes, count=NUM_NEIGHBOURS)
     shown: list[Section] = [
-        sections.bound(read_metrics(this.workdir), this.num_candidates),
+        sections.bound(read_metrics(this.workdir), this.num_candidates, len(this.dataset.validation.images)),
         *sections.probes(summary, num_classes=1 if test.labels is None else len(np.unique(train_split.labels))),
         sections.pair_strip(np.asarray(x), np.asarray(y), f"two frames of one clip, {this.config.pairs.gap:g} s apart"),
         sections.code_map(map_codes(test_codes), test.labels),

@@ -11,6 +11,7 @@ CPC = str(ROOT / "configs" / "cpc.py")
 SHORT = [
     "--config.batch_size=16",
     "--config.num_steps=6",
+    "--config.optimizer.warmup_steps=2",
     "--config.log.every_steps=2",
     "--config.evaluation.every_steps=3",
     "--config.evaluation.num_pairs=64",

@@ -60,6 +60,7 @@ def finished(tmp_path_factory):
     return workdir
 
 
+@pytest.mark.xdist_group("finished")
 def test_a_run_leaves_everything_a_person_and_a_program_want(finished):
     names = {path.name for path in finished.iterdir()}
     assert {"config.json", "metrics.jsonl", "summary.json", "report.html", "checkpoints", "plots"} <= names
@@ -68,6 +69,7 @@ def test_a_run_leaves_everything_a_person_and_a_program_want(finished):
     assert json.loads((finished / "config.json").read_text())["batch_size"] == 16
 
 
+@pytest.mark.xdist_group("finished")
 def test_summary_has_the_keys_that_must_not_change(finished):
     summary = json.loads((finished / "summary.json").read_text())
     assert summary.keys() >= SUMMARY_KEYS
@@ -78,6 +80,7 @@ def test_summary_has_the_keys_that_must_not_change(finished):
     assert all(summary[key] <= summary["heldout/mi_ceiling_nats"] for key in ("heldout/mi_lower_bound_nats",))
 
 
+@pytest.mark.xdist_group("finished")
 def test_metrics_have_every_logged_step_once_with_bound_and_ceiling(finished):
     training = [line for line in lines(finished) if "train/loss" in line]
     assert [line["step"] for line in training] == [1, 2, 4, 6]
@@ -87,6 +90,7 @@ def test_metrics_have_every_logged_step_once_with_bound_and_ceiling(finished):
     assert [line["step"] for line in lines(finished) if "validation/mi_lower_bound_nats" in line] == [1, 3, 6]
 
 
+@pytest.mark.xdist_group("finished")
 def test_the_same_command_again_trains_no_more_and_reports_the_same(finished, tmp_path):
     again = tmp_path / "again"
     shutil.copytree(finished, again)
@@ -106,8 +110,7 @@ def test_twins_kept_out_of_training_are_no_bound_and_are_not_reported_as_one(tmp
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["--config.spmd=pmap"],
-        ["--config.objective.name=nt_xent"],
+        ["--config.objective.name=nt_xent", "--config.spmd=pmap"],
         ["--config.objective.distractors=other_devices", "--config.critic.name=bilinear"],
         ["--config.critic.normalize=False", "--config.critic.temperature=5.0", "--config.optimizer.name=lars"],
     ],
@@ -119,6 +122,7 @@ def test_every_choice_in_the_config_runs(tmp_path, overrides):
     assert math.isfinite(summary["heldout/mi_lower_bound_nats"])
 
 
+@pytest.mark.xdist_group("finished")
 def test_shard_map_and_pmap_on_eight_devices_leave_the_same_parameters(finished, tmp_path):
     assert run(tmp_path / "run", "--config.checkpoint.every_steps=3", "--config.spmd=pmap") == 0
     ours, theirs = parameters(tmp_path / "run"), parameters(finished)
@@ -146,14 +150,25 @@ def wait_for_step(workdir, step, process):
         time.sleep(0.05)
 
 
-LONG = ["--config.num_steps=400", "--config.checkpoint.every_steps=40", "--config.log.every_steps=20"]
+LONG = ["--config.num_steps=300", "--config.checkpoint.every_steps=40", "--config.log.every_steps=20"]
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A run on one device that nobody stopped."""
+    workdir = tmp_path_factory.mktemp("undisturbed") / "run"
+    process = start(f"--workdir={workdir}", *LONG)
+    errors = process.communicate(timeout=240)[1]
+    assert process.returncode == 0, errors
+    return workdir
+
+
+@pytest.mark.xdist_group("killed")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_run_continues_and_ends_bit_for_bit_as_one_that_never_stopped(tmp_path, number):
-    straight = start(f"--workdir={tmp_path / 'straight'}", *LONG)
-    killed = start(f"--workdir={tmp_path / 'killed'}", *LONG)
-    wait_for_step(tmp_path / "killed", 60, killed)
+def test_a_killed_run_continues_and_ends_bit_for_bit_as_one_that_never_stopped(undisturbed, tmp_path, number):
+    workdir = tmp_path / "killed"
+    killed = start(f"--workdir={workdir}", *LONG)
+    wait_for_step(workdir, 60, killed)
     killed.send_signal(number)
     output, errors = killed.communicate(timeout=60)
     if number is signal.SIGTERM:
@@ -161,16 +176,14 @@ def test_a_killed_run_continues_and_ends_bit_for_bit_as_one_that_never_stopped(t
         assert "SIGTERM: saved step" in output
     else:
         assert killed.returncode == -signal.SIGKILL
-    assert not (tmp_path / "killed" / "summary.json").exists()
+    assert not (workdir / "summary.json").exists()
 
-    resumed = start(f"--workdir={tmp_path / 'killed'}", *LONG)
+    resumed = start(f"--workdir={workdir}", *LONG)
     output, errors = resumed.communicate(timeout=240)
     assert resumed.returncode == 0, errors
     assert "continuing" in output
-    assert straight.communicate(timeout=240) is not None
-    assert straight.returncode == 0
-    assert_same_parameters(tmp_path / "killed", tmp_path / "straight")
-    numbers = [[(line["step"], line.get("train/loss")) for line in lines(tmp_path / w)] for w in ("killed", "straight")]
+    assert_same_parameters(workdir, undisturbed)
+    numbers = [[(line["step"], line.get("train/loss")) for line in lines(w)] for w in (workdir, undisturbed)]
     assert numbers[0] == numbers[1]
 
 
@@ -190,13 +203,14 @@ def test_a_loss_that_is_not_finite_ends_with_one_line_code_1_and_the_last_good_c
     assert not (tmp_path / "run" / "summary.json").exists()
 
 
-def test_a_bound_near_its_ceiling_and_a_loss_that_stays_at_ln_n_are_warned_of(tmp_path, capsys):
+def test_a_loss_that_stays_at_ln_n_is_warned_of(tmp_path, capsys):
     stuck = ["--config.optimizer.learning_rate=1e-9", "--config.optimizer.warmup_steps=2"]
     assert run(tmp_path / "stuck", *stuck, "--config.critic.temperature=100.0") == 0
     assert "has not left ln N" in capsys.readouterr().err
     assert "has not left ln N" in (tmp_path / "stuck" / "report.html").read_text()
-    easy = ["--config.batch_size=8", "--config.num_steps=150", "--config.encoder.widths=(16,32)"]
-    assert run(tmp_path / "easy", *easy, "--config.optimizer.warmup_steps=10") == 0
-    summary = json.loads((tmp_path / "easy" / "summary.json").read_text())
-    near = summary["heldout/mi_lower_bound_nats"] > 0.95 * summary["heldout/mi_ceiling_nats"]
-    assert ("raise batch_size" in capsys.readouterr().err) == near
+
+
+def test_a_bound_within_five_percent_of_its_ceiling_is_warned_of(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("mi_coding.evaluation.bound.TOO_NEAR", 2.0)  # a run of seconds does not get there by itself
+    assert run(tmp_path / "run") == 0
+    assert "at least this much; raise batch_size" in capsys.readouterr().err

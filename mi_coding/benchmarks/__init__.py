@@ -1,1 +1,1 @@
-"""Measurements that print a table beside the bar each number should meet; one file a room."""
+"""What this project promises of its speed, measured: each module is a command that prints a table."""

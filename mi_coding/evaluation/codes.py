@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
 
 
 def encode(encoder: Callable[[jax.Array], jax.Array], examples: np.ndarray | jax.Array, *, batch_size: int = 512):
@@ -40,7 +41,8 @@ def map_codes(codes: np.ndarray, *, seed: int = 0) -> np.ndarray:
     Distances between far groups, and axes, mean nothing.
     """
     perplexity = min(30, (len(codes) - 1) / 3)
-    return TSNE(metric="cosine", init="random", perplexity=perplexity, random_state=seed).fit_transform(codes)
+    with threadpool_limits(1):  # a few hundred points: on a busy machine, threads would mostly wait for each other
+        return TSNE(metric="cosine", init="pca", perplexity=perplexity, random_state=seed).fit_transform(codes)
 
 
 def _unit(codes: np.ndarray) -> np.ndarray:

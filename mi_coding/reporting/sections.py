@@ -17,8 +17,8 @@ Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
 _NO_CURVE = (np.zeros(0, int), np.zeros(0))
 
 
-def bound(curves: Curves, num_candidates: int) -> Section:
-    """The bound over training, from the curves of `metrics.read_metrics`."""
+def bound(curves: Curves, num_candidates: int, num_validation: int) -> Section:
+    """The bound over training, from the curves of `metrics.read_metrics`; held out are so many validation images."""
     key = "mi_lower_bound_nats"
     steps, values = curves.get(f"train/{key}", _NO_CURVE)
     validation = curves.get(f"validation/{key}")
@@ -26,9 +26,10 @@ def bound(curves: Curves, num_candidates: int) -> Section:
         steps, values, ceiling=math.log(num_candidates), num_candidates=num_candidates, validation=validation
     )
     text = (
-        "The lower bound on the information that codes of a pair share, on training batches and on held-out pairs of "
-        f"validation images. With N = {num_candidates:,} candidates no bound passes ln N = "
-        f"{math.log(num_candidates):.2f} nats, however much the codes know."
+        f"The lower bound on the information that codes of a pair share, on training batches and on pairs of the "
+        f"{num_validation:,} validation images. With N = {num_candidates:,} candidates no bound passes ln N = "
+        f"{math.log(num_candidates):.2f} nats, however much the codes know; and which of {num_validation:,} images a "
+        f"pair shows is worth ln {num_validation:,} = {math.log(num_validation):.2f} nats at most."
     )
     return Section("Bound over training", text, figure, "bound")
 

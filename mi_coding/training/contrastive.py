@@ -59,5 +59,6 @@ def contrastive(
     return Experiment(sample_pairs, init, loss, optimizer, batch_size), Codes(
         features=lambda params, stats, x: apply(params, stats, x)[0],
         codes=lambda params, stats, x: apply(params, stats, x)[1],
+        train_codes=lambda params, stats, x: encoder.apply(params["encoder"], stats, x, True)[0][1],
         contrast=contrast,
     )

@@ -34,9 +34,11 @@ class Codes(NamedTuple):
     Attributes:
         features: (params, stats, x) → float32[b, F], before the head; what probes read.
         codes: (params, stats, x) → float32[b, D].
+        train_codes: the same as the training step computes it, batch statistics and all.
         contrast: (params, stats, x, y) → `CPCOutput` of a batch of held-out pairs.
     """
 
     features: Callable[[Any, Any, jax.Array], jax.Array]
     codes: Callable[[Any, Any, jax.Array], jax.Array]
+    train_codes: Callable[[Any, Any, jax.Array], jax.Array]
     contrast: Callable[[Any, Any, jax.Array, jax.Array], CPCOutput]

@@ -1,0 +1,130 @@
+"""Where the time of a training step goes: the encoder, and everything else.
+
+    python -m mi_coding.benchmarks.step [--config=FILE] [--config.KEY=VALUE …]
+
+"Everything else" is drawing the pairs, the critic, the loss, the optimiser and logging. Encoder alone is the forward
+and backward pass of the same network on the same pairs, from codes to the gradient of every parameter. Both are timed
+alternately, so that a busy machine slows them alike; medians are printed, and the share is the median of the ratios.
+"""
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from rich.console import Console
+from rich.table import Table
+
+from mi_coding import data
+from mi_coding.config import check_config, parse_command
+from mi_coding.errors import InputError
+from mi_coding.reporting.metrics import MetricsWriter
+from mi_coding.training import build
+from mi_coding.training.devices import AXIS, spmd
+from mi_coding.training.step import init_state, make_step
+
+ROUNDS, STEPS = 15, 10
+"""How often both are timed, and the steps in one timing."""
+
+
+def measure(config) -> dict[str, float]:
+    """Milliseconds of a whole step and of its encoder alone, and the share of the step that is not the encoder."""
+    way = spmd(config.spmd)
+    experiment, codes = build.build_experiment(config, jax.default_backend())
+    images = jnp.asarray(data.load(config.data.source).train.images)
+    key = jax.random.key(config.seed)
+    initial = init_state(experiment, key, images)
+    step = way.parallel(make_step(experiment, key, way.num_devices))
+    encode = _encoder_alone(experiment, codes, key, way, images, initial)
+    whole, alone = [], []
+    with tempfile.TemporaryDirectory() as folder, MetricsWriter(Path(folder), resume_step=0) as writer:
+        state, shared = way.replicate(initial), way.replicate(images)
+
+        def train_steps() -> None:
+            nonlocal state
+            for _ in range(STEPS):
+                state, metrics = step(state, shared)
+            writer.write(int(way.fetch(state.step)), jax.device_get(way.fetch(metrics)))
+
+        for timed, times in [(train_steps, []), (encode, []), *[(train_steps, whole), (encode, alone)] * ROUNDS]:
+            times.append(_milliseconds(timed))
+    others = [1 - e / w for w, e in zip(whole, alone, strict=True)]
+    return {
+        "step_ms": statistics.median(whole) / STEPS,
+        "encoder_ms": statistics.median(alone) / STEPS,
+        "share_not_encoder": statistics.median(others),
+        "share_not_encoder_lowest": min(others),
+        "share_not_encoder_highest": max(others),
+    }
+
+
+def _encoder_alone(experiment, codes, key, way, images, initial) -> Callable[[], None]:
+    """A function that encodes and back-propagates STEPS times, without pairs, critic, loss, optimiser or log."""
+    x, y = experiment.sample_pairs(key, images, jnp.arange(experiment.batch_size))
+    shard = experiment.batch_size // way.num_devices
+
+    def one(state: tuple[Any, jax.Array], both: jax.Array) -> tuple[Any, dict]:
+        params, weights = state
+        here = lax.axis_index(AXIS) * shard
+        mine = lax.dynamic_slice_in_dim(both, here, shard, axis=1).reshape(-1, *both.shape[2:])
+
+        def total(params: Any) -> jax.Array:
+            return lax.pmean(jnp.vdot(codes.train_codes(params, initial.stats, mine), weights), AXIS)
+
+        gradients = lax.pmean(jax.grad(total)(params), AXIS)
+        # The gradient stays a result, so that no part of it can be left out, and moves the parameters by nothing.
+        return (jax.tree.map(lambda p, g: p + 0 * g, params, gradients), weights), {}
+
+    width = jax.eval_shape(lambda: codes.train_codes(initial.params, initial.stats, x)).shape[1]
+    compiled = way.parallel(one)
+    both = way.replicate(jnp.stack([x, y]))
+    state = way.replicate((initial.params, jax.random.normal(key, (2 * shard, width))))
+
+    def run() -> None:
+        nonlocal state
+        for _ in range(STEPS):
+            state, _ = compiled(state, both)
+        jax.block_until_ready(state)
+
+    return run
+
+
+def _milliseconds(function: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    function()
+    return 1e3 * (time.perf_counter() - began)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Prints the table and one line of JSON; returns the exit code."""
+    argv = sys.argv if argv is None else argv
+    default = Path(__file__).parents[2] / "configs" / "cpc.py"
+    given = any(argument.lstrip("-").partition("=")[0] == "config" for argument in argv[1:])
+    try:
+        command = parse_command(argv if given else [argv[0], f"--config={default}", *argv[1:]])
+        check_config(command.config, jax.local_device_count())
+    except InputError as error:
+        print(f"mi_coding: error: {error}", file=sys.stderr)
+        return 2
+    result = measure(command.config)
+    table = Table(box=None, padding=(0, 2))
+    for heading in (f"{command.config_name}, batch {command.config.batch_size}", "median"):
+        table.add_column(heading, justify="right" if heading == "median" else "left")
+    table.add_row("whole step", f"{result['step_ms']:.2f} ms")
+    table.add_row("encoder alone, forward and backward", f"{result['encoder_ms']:.2f} ms")
+    spread = f"{result['share_not_encoder_lowest']:.1%} to {result['share_not_encoder_highest']:.1%}"
+    table.add_row("share of a step that is not the encoder", f"{result['share_not_encoder']:.1%} ({spread})")
+    Console().print(table)
+    print(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
