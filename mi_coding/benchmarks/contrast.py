@@ -236,7 +236,7 @@ def compare(
 ) -> Iterator[Row]:
     """Rows for the memory and the time of the second of two programs, over those of the first."""
     peer, ours = programs
-    values = [float(np.ravel(jax.device_get(run(*arrays)[0]))[0]) for run in programs.values()]
+    values = [float(np.ravel(jax.device_get(run(*arrays))[0])[0]) for run in programs.values()]
     if not math.isclose(*values, rel_tol=1e-4):
         raise ValueError(f"{peer} and {ours} compute different losses: {values}")
     used = {key: temporary(run) for key, run in programs.items()}

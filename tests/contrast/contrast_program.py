@@ -66,8 +66,13 @@ def program(cases, dtype, axis_name, **options):
 
 
 def compile_and_run(function, *args):
-    """Runs it once, so a quick compilation is worth more than quick code."""
-    return function.lower(*args).compile(compiler_options={"xla_backend_optimization_level": 0})(*args)
+    """Runs it once, so a quick compilation is worth more than quick code.
+
+    Waits for the end: virtual devices share few threads, and a second program that takes some of them while the first
+    still exchanges values can stop both.
+    """
+    program = function.lower(*args).compile(compiler_options={"xla_backend_optimization_level": 0})
+    return jax.block_until_ready(program(*args))
 
 
 def run_alone(run, data, num_devices):

@@ -21,10 +21,12 @@ def codes(pairs, dim, seed=0):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_codes_that_collapsed_to_a_point_are_never_ranked_right(method):
+def test_codes_that_collapsed_to_points_are_never_ranked_right(method):
     # A tie is an error. Rounding must not break it, so the true score has to round as the others do.
-    point = np.tile(np.random.default_rng(0).normal(size=(1, 33)).astype(np.float32), (77, 1))
-    out = jax.jit(lambda z: mi_coding.cpc(z, z, method=method, block_size=16))(point)
+    points = np.random.default_rng(0).normal(size=(7, 33)).astype(np.float32)
+    run = jax.jit(lambda z: mi_coding.cpc(z, z, method=method, block_size=16))
+    assert run(np.tile(points, (11, 1))).accuracy == 0
+    out = run(np.tile(points[:1], (77, 1)))
     assert out.accuracy == 0
     np.testing.assert_allclose(out.loss, np.log(77), rtol=1e-6)
 

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mi_coding.contrast.tiles import tiling
+from mi_coding.contrast.contract import score_limit
+from mi_coding.contrast.tiles import Pull, free_gradient, score_gradient, tiling
 
 
 @given(size=st.integers(1, 300), block_size=st.integers(1, 70))
@@ -26,3 +27,16 @@ def test_a_shard_that_needs_several_tiles_is_cut_evenly():
     assert tiling(1001, 512)[1:] == (504, 2)  # 501 would do; a multiple of eight fills the registers
     assert tiling(1024, 512)[1:] == (512, 2)
     assert tiling(100, 512)[1:] == (100, 1)
+
+
+def test_a_score_that_comes_back_one_bit_above_its_peak_pulls_with_a_finite_force():
+    peak = jnp.array([1e37], jnp.float32)
+    above = jnp.nextafter(peak, jnp.inf)
+    assert above - peak > 1e29
+    assert score_gradient(above, Pull(peak, jnp.array([0.25], jnp.float32)), None).tolist() == [0.25]
+
+
+def test_scores_held_at_the_limit_have_no_gradient():
+    limit = score_limit(jnp.float32)
+    scores = jnp.array([-limit, 0.0, limit, -jnp.inf], jnp.float32)
+    assert free_gradient(scores, jnp.ones(4)).tolist() == [0, 1, 0, 0]
