@@ -1,0 +1,107 @@
+"""How many images a second the augmentations make: each preset, and each augmentation by itself.
+
+    python -m mi_coding.benchmarks.augmentations [--batch_size=256] [--side=32] [--repeats=15]
+
+An image is counted once for every modification of it, so a pair is two. Bytes go in and floats come out, jitted and
+mapped over a batch with one key an image, as in a training step. Programs take turns, so that a busy machine slows them
+alike, and medians are printed, with the fastest run beside them. The bar is the row "simclr_cifar10": crop, flip,
+jitter with hue, grayscale.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from rich.console import Console
+from rich.table import Table
+
+from mi_coding.pairs.augmentations import AUGMENTATIONS, PRESETS, Augmentation
+
+BAR, BAR_ROW = 25_000, "simclr_cifar10"
+"""Images a second to reach on two cores, at 32 × 32 × 3, and the row that has to reach it."""
+
+
+def measure(batch_size: int, side: int, repeats: int) -> dict[str, dict[str, float]]:
+    """Median and highest images a second of every program, by its name."""
+    images = {
+        channels: jax.random.randint(jax.random.key(1), (batch_size, side, side, channels), 0, 256).astype(jnp.uint8)
+        for channels in (1, 3)
+    }
+    keys = jax.random.split(jax.random.key(0), batch_size)
+    runs, made = {}, {}
+    for name, augmentation, images_a_call in programs():
+        batch = images[channels_of(name)]
+        run = jax.jit(jax.vmap(augmentation)).lower(keys, batch).compile()
+        runs[name] = lambda run=run, batch=batch: jax.block_until_ready(run(keys, batch))
+        made[name] = batch_size * images_a_call
+    seconds = take_turns(runs, repeats)
+    return {
+        name: {"images_per_second": made[name] / statistics.median(times), "highest": made[name] / min(times)}
+        for name, times in seconds.items()
+    }
+
+
+def programs() -> list[tuple[str, Callable, int]]:
+    """Name, (key, image) → image or pair, and how many images it makes of one."""
+    presets = [(name, preset_pair(name), 2) for name in PRESETS]
+    return presets + [(name, augmentation(), 1) for name, augmentation in AUGMENTATIONS.items()]
+
+
+def preset_pair(name: str) -> Augmentation:
+    """How a preset makes a pair of an image, in the image's own size."""
+    return PRESETS[name](size=None).pair
+
+
+def channels_of(name: str) -> int:
+    """Channels of the images that a program is timed with."""
+    return 1 if name == "gray28" else 3
+
+
+def take_turns(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Seconds of every run, the first of each not counted."""
+    seconds = {name: [] for name in runs}
+    for turn in range(repeats + 1):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if turn:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Prints the table and one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch_size", type=int, default=256, help="images a call (default 256)")
+    parser.add_argument("--side", type=int, default=32, help="height and width of the images (default 32)")
+    parser.add_argument("--repeats", type=int, default=15, help="timed runs of each program (default 15)")
+    args = parser.parse_args(argv)
+    for name, value in vars(args).items():
+        if value < 1:
+            parser.error(f"--{name} {value}; expected at least 1")
+    rows = measure(args.batch_size, args.side, args.repeats)
+    machine = {"device": jax.devices()[0].device_kind, "cpus": os.cpu_count(), "jax": jax.__version__}
+    print_table(rows, vars(args), machine)
+    print(json.dumps(machine | vars(args) | {"rows": rows}))
+
+
+def print_table(rows: dict[str, dict[str, float]], sizes: dict[str, int], machine: dict[str, str | int]) -> None:
+    """One line a program, and beside the bar's whether it is met."""
+    title = "batch {batch_size}, {side} × {side} pixels".format(**sizes)
+    table = Table(title=title + " on {device} ({cpus} CPUs), jax {jax}".format(**machine), box=None, padding=(0, 2))
+    for column in ("augmentation", "images/s, median", "fastest run", "bar"):
+        table.add_column(column, justify="left" if column == "augmentation" else "right")
+    for name, row in rows.items():
+        is_bar = name == BAR_ROW and sizes["side"] == 32
+        bar = f"≥ {BAR:,} {'met' if row['images_per_second'] >= BAR else 'NOT MET'}" if is_bar else ""
+        table.add_row(name, f"{row['images_per_second']:,.0f}", f"{row['highest']:,.0f}", bar)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
