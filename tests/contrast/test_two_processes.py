@@ -14,6 +14,7 @@ def test_two_processes_give_the_loss_and_gradients_of_the_definition():
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    env["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # for the reason that conftest.py gives
     processes = [
         subprocess.Popen(
             [sys.executable, SCRIPT, str(port), str(process_id)],
