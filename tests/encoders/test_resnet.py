@@ -154,6 +154,21 @@ def test_the_3_by_3_convolution_of_a_bottleneck_halves_the_resolution():
     assert "stage1_block2/shortcut_conv" not in layers
 
 
+def test_a_strided_convolution_is_centred_on_every_other_pixel():
+    net = ResNet(18, "imagenet", width_multiplier=1 / 16)
+    x = lopsided_images(2, side=16)
+    variables = filled(shapes_of(partial(net.init, train=False), x))
+    stem, later = variables["params"]["stem_conv"], variables["params"]["stage2_block1"]["conv1"]
+    for conv in (stem, later):  # put out their first input channel as it is
+        middle = conv["kernel"].shape[0] // 2
+        conv["kernel"] = jnp.zeros_like(conv["kernel"]).at[middle, middle, 0].set(1.0)
+    layers = outputs(net, x, variables=variables)
+    before = layers["stage1_block2"]
+    np.testing.assert_allclose(layers["stem_conv"][..., 0], x[:, ::2, ::2, 0], rtol=1e-6)
+    np.testing.assert_allclose(layers["stage2_block1/conv1"][..., 0], before[:, ::2, ::2, 0], rtol=1e-6)
+    assert before.shape[1:3] == (4, 4)
+
+
 @pytest.mark.parametrize("depth", [18, 50])
 def test_every_block_begins_as_its_shortcut(depth):
     net = ResNet(depth, "cifar", width_multiplier=1 / 16)
@@ -342,6 +357,19 @@ def test_bfloat16_computes_close_to_float32_with_float32_parameters_statistics_a
             1e-5 < error < 0.1
         )  # some forty roundings of up to 2⁻⁸, which norms over few channels amplify; and not none
     chex.assert_trees_all_close(results[1][1], new, rtol=0.05, atol=0.02)
+
+
+def test_statistics_of_bfloat16_inputs_are_taken_in_float32():
+    x = lopsided_images(64).astype(jnp.bfloat16)
+    norm = batch_norm(True, None, dtype="bfloat16")
+    variables = shapes_of(norm.init, x)
+    start = {"mean": jnp.zeros(3), "var": jnp.zeros(3)}
+    run = jax.jit(lambda params: norm.apply({"params": params, "batch_stats": start}, x, mutable=["batch_stats"]))
+    y, new = run(filled(variables["params"]))
+    exact = np.asarray(x, np.float64)
+    expected = {"mean": 0.1 * exact.mean((0, 1, 2)), "var": 0.1 * exact.var((0, 1, 2))}
+    chex.assert_trees_all_close(new["batch_stats"], expected, rtol=1e-4)
+    assert y.dtype == jnp.bfloat16
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
