@@ -20,21 +20,30 @@ class ConvNet(nn.Module):
         widths: channels of each convolution.
         feature_dim: F, the number of features the probe reads.
         patches: convolve by patches and matrix products. The same numbers; on CPU about twice as fast to train.
+        dtype: of the convolutions, "float32" or "bfloat16". Parameters, the mean over places and features are float32.
     """
 
     widths: Sequence[int] = (32, 64, 128)
     feature_dim: int = 256
     patches: bool = False
+    dtype: str = "float32"
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, train: bool, axis_name: str | None = None) -> jax.Array:
         convolve = convolve_by_patches if self.patches else None
         for layer, width in enumerate(self.widths):
             side = 5 if layer == 0 else 3
             stride = 1 if 0 < layer == len(self.widths) - 1 else 2
-            x = nn.Conv(width, (side, side), stride, kernel_init=_HE, conv_general_dilated=convolve)(x)
-            x = nn.relu(x)
-        return nn.relu(nn.Dense(self.feature_dim, kernel_init=_HE)(jnp.mean(x, axis=(1, 2))))
+            conv = nn.Conv(
+                width,
+                (side, side),
+                stride,
+                dtype=jnp.dtype(self.dtype),
+                kernel_init=_HE,
+                conv_general_dilated=convolve,
+            )
+            x = nn.relu(conv(x))
+        return nn.relu(nn.Dense(self.feature_dim, kernel_init=_HE)(jnp.mean(x, axis=(1, 2), dtype=jnp.float32)))
 
 
 _HE = nn.initializers.he_normal()  # keeps the variance through relu, arXiv:1502.01852

@@ -3,13 +3,43 @@
 import flax.linen as nn
 import jax
 
+from mi_coding.encoders.batch_norm import batch_norm
+
+MOST_LAYERS = 3
+
 
 class ProjectionHead(nn.Module):
-    """One hidden layer: float32[b, F] → float32[b, code_dim]."""
+    """Dense layers with relu between them, in float32: float32[b, F] → float32[b, code_dim].
+
+    >>> head = ProjectionHead(width=16, code_dim=4, layers=3)
+    >>> variables = head.init(jax.random.key(0), jnp.zeros((2, 8)), False)
+    >>> [layer["kernel"].shape for layer in variables["params"].values()]
+    [(8, 16), (16, 16), (16, 4)]
+
+    Attributes:
+        width: of the hidden layers.
+        code_dim: D, the dimension of a code.
+        layers: 1 is a linear map, 2 has one hidden layer (SimCLR), 3 has two (SimCLR v2, arXiv:2006.10029).
+        batch_norm: normalise every hidden layer over the global batch, before its relu, as in SimCLR.
+    Raises:
+        ValueError: when it is made, unless there are 1 to 3 layers.
+    """
 
     width: int
     code_dim: int
+    layers: int = 2
+    batch_norm: bool = False
+
+    def __post_init__(self) -> None:
+        if self.layers not in range(1, MOST_LAYERS + 1):
+            raise ValueError(f"a projection head of {self.layers!r} layers is unknown; expected 1 to {MOST_LAYERS}")
+        super().__post_init__()
 
     @nn.compact
-    def __call__(self, features: jax.Array) -> jax.Array:
-        return nn.Dense(self.code_dim)(nn.relu(nn.Dense(self.width)(features)))
+    def __call__(self, features: jax.Array, train: bool, axis_name: str | None = None) -> jax.Array:
+        for _ in range(self.layers - 1):
+            features = nn.Dense(self.width, use_bias=not self.batch_norm)(features)
+            if self.batch_norm:
+                features = batch_norm(train, axis_name)(features)
+            features = nn.relu(features)
+        return nn.Dense(self.code_dim)(features)

@@ -1,6 +1,7 @@
 """CPC and its relatives as an `Experiment`: one encoder for both halves of a pair, a critic, an objective."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -48,14 +49,14 @@ def contrastive(
         return {"encoder": params, "critic": critic.init(critic_key, code_dim)}, stats
 
     def loss(params: Any, stats: Any, key: jax.Array, x: jax.Array, y: jax.Array, axis_name: str | None):
-        encode = encode_in_chunks(train_codes, microbatch_size)
+        encode = encode_in_chunks(partial(train_codes, axis_name=axis_name), microbatch_size)
         z_x, z_y, stats = encode(params["encoder"], stats, x, y)
         out = objective(*critic.apply(params["critic"], z_x, z_y), key=key, axis_name=axis_name)
         metrics = {"loss": out.loss, "mi_lower_bound": out.mi_lower_bound, "accuracy": out.accuracy}
         return out.loss, (metrics, stats)
 
-    def train_codes(params: Any, stats: Any, x: jax.Array) -> tuple[jax.Array, Any]:
-        (_, codes), stats = encoder.apply(params, stats, x, True)
+    def train_codes(params: Any, stats: Any, x: jax.Array, axis_name: str | None = None) -> tuple[jax.Array, Any]:
+        (_, codes), stats = encoder.apply(params, stats, x, True, axis_name)
         return codes, stats
 
     def apply(params: Any, stats: Any, x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -81,8 +82,8 @@ def encode_in_chunks(codes: Callable[[Any, Any, jax.Array], tuple[jax.Array, Any
 
     The forward pass keeps only the codes of a chunk; the backward pass encodes it once more, with the very same
     pairs, and back-propagates. So the number of distractors does not shrink with the chunk, and the gradient is that
-    of all pairs at once. An encoder with batch norm normalises over a chunk, alike in both passes, and its running
-    statistics move by the mean over the chunks.
+    of all pairs at once. An encoder with batch norm normalises over a chunk (of every device, those that are encoded at
+    the same time), alike in both passes, and its running statistics move by the mean over the chunks.
 
     Args:
         codes: (params, stats, x float[m, …]) → codes float[m, D], stats.

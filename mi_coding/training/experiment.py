@@ -37,7 +37,7 @@ class Codes(NamedTuple):
     Attributes:
         features: (params, stats, x) → float32[b, F], before the head; what probes read.
         codes: (params, stats, x) → float32[b, D].
-        train_codes: the same as the training step computes it, batch statistics and all.
+        train_codes: as the training step computes it on one device, with the statistics of the batch it is given.
         contrast: (params, stats, x, y) → `CPCOutput` of a batch of held-out pairs.
     """
 
