@@ -31,9 +31,14 @@ def get_config() -> ConfigDict:
     config.pairs.distinct = False  # True keeps twins out of a training batch; its own bound is then none
 
     config.encoder = ConfigDict()
-    config.encoder.name = "convnet"
-    config.encoder.widths = (32, 64, 128)  # channels of each convolution
-    config.encoder.feature_dim = 256  # what the probe reads
+    config.encoder.name = "convnet"  # or "resnet18", "resnet34", "resnet50"
+    config.encoder.widths = (32, 64, 128)  # convnet: channels of each convolution
+    config.encoder.feature_dim = 256  # convnet: what the probe reads
+    config.encoder.stem = "cifar"  # resnets: or "imagenet"
+    config.encoder.width_multiplier = 1.0  # resnets: times the paper's channels
+    config.encoder.dtype = "float32"  # or "bfloat16": of the convolutions; parameters and features stay float32
+    config.encoder.head_layers = 2  # 1 to 3
+    config.encoder.head_batch_norm = False  # on the head's hidden layers
     config.encoder.head_width = 256
     config.encoder.code_dim = 64  # D
 

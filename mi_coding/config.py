@@ -17,7 +17,7 @@ from ml_collections import ConfigDict, config_flags
 from mi_coding import data
 from mi_coding.contrast import METHODS
 from mi_coding.critics import CRITICS
-from mi_coding.encoders import ENCODERS
+from mi_coding.encoders import DTYPES, ENCODERS, STEMS
 from mi_coding.errors import InputError
 from mi_coding.objectives.cpc import CPC_RULES
 from mi_coding.training.optimizers import OPTIMIZERS
@@ -33,6 +33,8 @@ _POSITIVE = (
     "pairs.frame_rate",
     "pairs.gap",
     "encoder.feature_dim",
+    "encoder.width_multiplier",
+    "encoder.head_layers",
     "encoder.head_width",
     "encoder.code_dim",
     "critic.temperature",
@@ -64,6 +66,9 @@ _OTHER = (
     "pairs.distinct",
     "encoder.name",
     "encoder.widths",
+    "encoder.stem",
+    "encoder.dtype",
+    "encoder.head_batch_norm",
     "critic.name",
     "critic.normalize",
     "objective.name",
@@ -119,6 +124,9 @@ def check_config(config: ConfigDict, num_devices: int) -> None:
     _one_of("spmd", config.spmd, SPMD)
     _one_of("pairs.name", config.pairs.name, PAIRS)
     _one_of("encoder.name", config.encoder.name, ENCODERS)
+    _one_of("encoder.stem", config.encoder.stem, STEMS)
+    _one_of("encoder.dtype", config.encoder.dtype, DTYPES)
+    _one_of("encoder.head_layers", config.encoder.head_layers, (1, 2, 3))
     _one_of("critic.name", config.critic.name, CRITICS)
     _one_of("objective.name", config.objective.name, OBJECTIVES)
     _one_of("objective.distractors", config.objective.distractors, ("all", "other_devices"))
@@ -261,6 +269,11 @@ def _check_numbers(config: ConfigDict) -> None:
             raise InputError(f"config.{name}={value}; expected a number {'>' if name in _POSITIVE else '≥'} 0")
     if config.seed > _LARGEST_SEED:
         raise InputError(f"config.seed={config.seed}; expected at most {_LARGEST_SEED}")
+    if config.encoder.width_multiplier * 64 % 1:
+        raise InputError(
+            f"config.encoder.width_multiplier={config.encoder.width_multiplier}; expected a multiple of 1/64, "
+            "so that 64 channels become a whole number"
+        )
     widths = config.encoder.widths
     if not widths or not all(isinstance(width, int) and width > 0 for width in widths):
         raise InputError(f"config.encoder.widths={tuple(widths)}; expected whole numbers > 0, such as (32, 64, 128)")
@@ -268,9 +281,9 @@ def _check_numbers(config: ConfigDict) -> None:
 
 def _one_of(name: str, value: str, choices: Any) -> None:
     if value not in choices:
-        near = difflib.get_close_matches(str(value), choices, n=1)
+        near = difflib.get_close_matches(str(value), list(map(str, choices)), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise InputError(f"config.{name}={value!r} is unknown; expected one of {', '.join(choices)}{hint}")
+        raise InputError(f"config.{name}={value!r} is unknown; expected one of {', '.join(map(str, choices))}{hint}")
 
 
 def _check_batch(batch_size: int, num_devices: int) -> None:

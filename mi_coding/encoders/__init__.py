@@ -1,6 +1,7 @@
 """Flax modules x → z, one family a file, handed out as pure functions so that no other room knows Flax."""
 
 from mi_coding.encoders.encoder import ENCODERS, Encoder, build
+from mi_coding.encoders.resnet import DTYPES, STEMS
 
-__all__ = ["ENCODERS", "Encoder", "build"]
+__all__ = ["DTYPES", "ENCODERS", "STEMS", "Encoder", "build"]
 """Names of `config.encoder.name` are the keys of `ENCODERS`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -33,9 +34,10 @@ def build_experiment(config: ConfigDict, platform: str) -> tuple[Experiment, Cod
     """The experiment a checked config describes, in the shapes that `platform` ("cpu", "gpu", "tpu") likes."""
     encoder = encoders.build(
         config.encoder.name,
-        widths=tuple(config.encoder.widths),
-        feature_dim=config.encoder.feature_dim,
-        patches=platform == "cpu",
+        **_family_options(config.encoder, platform),
+        dtype=config.encoder.dtype,
+        head_layers=config.encoder.head_layers,
+        head_batch_norm=config.encoder.head_batch_norm,
         head_width=config.encoder.head_width,
         code_dim=config.encoder.code_dim,
     )
@@ -55,6 +57,14 @@ def build_experiment(config: ConfigDict, platform: str) -> tuple[Experiment, Cod
         code_dim=config.encoder.code_dim,
         microbatch_size=config.microbatch_size or None,
     )
+
+
+def _family_options(encoder: ConfigDict, platform: str) -> dict[str, Any]:
+    """What only one family of encoders understands."""
+    if encoder.name == "convnet":
+        widths = tuple(encoder.widths)
+        return {"widths": widths, "feature_dim": encoder.feature_dim, "patches": platform == "cpu"}
+    return {"stem": encoder.stem, "width_multiplier": encoder.width_multiplier}
 
 
 def num_candidates(config: ConfigDict, num_devices: int) -> int:

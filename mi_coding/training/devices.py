@@ -20,6 +20,8 @@ class Spmd(NamedTuple):
 
     Attributes:
         num_devices: how many.
+        steps_in_flight: how many steps may be dispatched before the first of them has ended. Two keep an accelerator
+            busy. Virtual devices of one CPU share few threads: steps that wait for each other's exchanges can stop all.
         replicate: tree → the same tree with a copy on each device.
         fetch: what `replicate` or a mapped function returned → the tree on its own.
         parallel: fn(state, *data) → (state, metrics), written for one device under the axis `AXIS` → the compiled
@@ -27,6 +29,7 @@ class Spmd(NamedTuple):
     """
 
     num_devices: int
+    steps_in_flight: int
     replicate: Callable[[Any], Any]
     fetch: Callable[[Any], Any]
     parallel: Callable[[Callable], Callable]
@@ -73,7 +76,7 @@ def _shard_map(mesh: jax.sharding.Mesh) -> Spmd:
         mapped = jax.shard_map(fn, mesh=mesh, in_specs=PartitionSpec(), out_specs=PartitionSpec())
         return jax.jit(mapped, donate_argnums=0)
 
-    return Spmd(mesh.size, replicate, lambda tree: tree, parallel)
+    return Spmd(mesh.size, _steps_in_flight(mesh), replicate, lambda tree: tree, parallel)
 
 
 def _pmap(mesh: jax.sharding.Mesh) -> Spmd:
@@ -86,4 +89,8 @@ def _pmap(mesh: jax.sharding.Mesh) -> Spmd:
     def parallel(fn: Callable) -> Callable:
         return jax.pmap(fn, axis_name=AXIS, devices=list(mesh.devices.flat), donate_argnums=0)
 
-    return Spmd(mesh.size, replicate, lambda tree: jax.tree.map(lambda x: x[0], tree), parallel)
+    return Spmd(mesh.size, _steps_in_flight(mesh), replicate, lambda tree: jax.tree.map(lambda x: x[0], tree), parallel)
+
+
+def _steps_in_flight(mesh: jax.sharding.Mesh) -> int:
+    return 1 if mesh.devices.flat[0].platform == "cpu" else 2

@@ -1,6 +1,7 @@
 """The loop: it steps, calls what is due, and stops when told to. It knows of no objective."""
 
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -55,11 +56,14 @@ def train(
     Raises:
         NonFiniteLossError: naming the first step whose loss was not finite; nothing of it has been saved.
     """
-    first = int(state.step)
+    first, in_flight = int(state.step), deque()
     state, data = spmd.replicate(state), spmd.replicate(data)
     with _stop_signals() as received:
         for step in range(first + 1, num_steps + 1):
             state, metrics = step_fn(state, data)
+            in_flight.append(metrics)
+            if len(in_flight) >= spmd.steps_in_flight:
+                jax.block_until_ready(in_flight.popleft())
             stopping = bool(received)
             due = [hook for hook in hooks if step % hook.every == 0 or step in (1, num_steps)]
             if stopping or step % save.every == 0 or step == num_steps:
