@@ -20,9 +20,10 @@ from mi_coding.critics import CRITICS
 from mi_coding.encoders import DTYPES, ENCODERS, STEMS
 from mi_coding.errors import InputError
 from mi_coding.objectives.cpc import CPC_RULES
+from mi_coding.training.build import build_clips
+from mi_coding.training.devices import SPMD
 from mi_coding.training.optimizers import OPTIMIZERS
 
-SPMD = ("shard_map", "pmap")
 PAIRS = ("frames",)
 OBJECTIVES = ("cpc", "nt_xent")
 _POSITIVE = (
@@ -129,12 +130,12 @@ def check_config(config: ConfigDict, num_devices: int) -> None:
     _one_of("encoder.head_layers", config.encoder.head_layers, (1, 2, 3))
     _one_of("critic.name", config.critic.name, CRITICS)
     _one_of("objective.name", config.objective.name, OBJECTIVES)
-    _one_of("objective.distractors", config.objective.distractors, ("all", "other_devices"))
+    _one_of("objective.distractors", config.objective.distractors, CPC_RULES)
     _one_of("objective.method", config.objective.method, ("auto", *METHODS))
     _one_of("optimizer.name", config.optimizer.name, OPTIMIZERS)
     _check_batch(config.batch_size, num_devices)
     _check_microbatch(config, num_devices)
-    _check_clips(config.pairs)
+    _check_clips(config)
     _check_objective(config, num_devices)
 
 
@@ -235,7 +236,7 @@ def _one_line(error: Exception | str) -> str:
 
 
 def _flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """{"pairs.gap": 1.0, …} of nested dicts; tuples and lists are compared as lists, as JSON keeps them."""
+    """{"pairs.gap": 1.0, …} of nested dicts."""
     flat = {}
     for key, value in config.items():
         if isinstance(value, (dict, ConfigDict)):
@@ -306,8 +307,9 @@ def _check_microbatch(config: ConfigDict, num_devices: int) -> None:
         )
 
 
-def _check_clips(pairs: ConfigDict) -> None:
-    num_frames, gap_frames = round(pairs.clip_seconds * pairs.frame_rate), round(pairs.gap * pairs.frame_rate)
+def _check_clips(config: ConfigDict) -> None:
+    pairs, clips = config.pairs, build_clips(config)
+    num_frames, gap_frames = clips.num_frames, clips.gap_frames
     if gap_frames < 1:
         raise InputError(
             f"config.pairs.gap={pairs.gap} is less than half a frame at {pairs.frame_rate} frames/s; "

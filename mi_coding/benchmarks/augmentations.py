@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import statistics
-import time
 from collections.abc import Callable
 
 import jax
@@ -20,6 +19,7 @@ import jax.numpy as jnp
 from rich.console import Console
 from rich.table import Table
 
+from mi_coding.benchmarks.timing import take_turns
 from mi_coding.pairs.augmentations import AUGMENTATIONS, PRESETS, Augmentation
 
 BAR, BAR_ROW = 25_000, "simclr_cifar10"
@@ -60,18 +60,6 @@ def preset_pair(name: str) -> Augmentation:
 def channels_of(name: str) -> int:
     """Channels of the images that a program is timed with."""
     return 1 if name == "gray28" else 3
-
-
-def take_turns(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of every run, the first of each not counted."""
-    seconds = {name: [] for name in runs}
-    for turn in range(repeats + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if turn:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
 
 
 def main(argv: list[str] | None = None) -> None:

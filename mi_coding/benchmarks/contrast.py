@@ -11,8 +11,6 @@ import argparse
 import json
 import math
 import os
-import statistics
-import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.util import find_spec
@@ -30,6 +28,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import mi_coding
+from mi_coding.benchmarks.timing import median_seconds
 
 AXIS, DEVICES, DIM = "devices", 8, 128
 CPU_TILE = 512  # what the methods choose by themselves where the CPU is all there is
@@ -177,7 +176,7 @@ def against_torch(repeats: int) -> Iterator[Row]:
         torch.nn.functional.cross_entropy(a @ b.T, torch.arange(pairs)).backward()
 
     ours = compiled("blockwise", pairs, 1, symmetric=False)
-    times = take_turns({"torch": peer, "ours": lambda: jax.block_until_ready(ours(x, y))}, repeats)
+    times = median_seconds({"torch": peer, "ours": lambda: jax.block_until_ready(ours(x, y))}, repeats)
     yield Row(name, times["ours"] / times["torch"], "×", note=f"{times['ours']:.3g} s against {times['torch']:.3g} s")
 
 
@@ -193,7 +192,7 @@ def on_gpu(repeats: int) -> Iterator[Row]:
         program = with_gradients(lambda x, y: mi_coding.cpc(x, y, method="blockwise").loss, pairs, jnp.bfloat16)
         arrays = codes(pairs, jnp.bfloat16)
         turns = repeats if pairs < 2**20 else 2
-        times[pairs] = take_turns({name: lambda p=program, z=arrays: jax.block_until_ready(p(*z))}, turns)[name]
+        times[pairs] = median_seconds({name: lambda p=program, z=arrays: jax.block_until_ready(p(*z))}, turns)[name]
         yield Row(f"GPU: {name}", times[pairs], "s", bar, note=mib(temporary(program)))
     name = "GPU: 65,536 candidates, speed against torch.compile dense"
     if not gpu or find_spec("torch") is None:
@@ -218,7 +217,7 @@ def torch_compiled_seconds(pairs: int, repeats: int) -> float:
         loss(a, b).backward()
         torch.cuda.synchronize()
 
-    return take_turns({"torch": run}, repeats)["torch"]
+    return median_seconds({"torch": run}, repeats)["torch"]
 
 
 GROUPS: dict[str, Callable[[int], Iterator[Row]]] = {
@@ -243,21 +242,9 @@ def compare(
     memory_note = f"{mib(used[ours])} against {mib(used[peer])}"
     yield Row(f"{name}: memory of {peer} over {ours}", used[peer] / used[ours], "×", less_memory, False, memory_note)
     runs = {key: lambda run=run: jax.block_until_ready(run(*arrays)) for key, run in programs.items()}
-    times = take_turns(runs, repeats)
+    times = median_seconds(runs, repeats)
     time_note = f"{times[ours] * 1e3:.4g} ms against {times[peer] * 1e3:.4g} ms"
     yield Row(f"{name}: time of {ours} over {peer}", times[ours] / times[peer], "×", time_bar, note=time_note)
-
-
-def take_turns(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median seconds of each, the first run not counted; they take turns, so that a busy neighbour slows all alike."""
-    seconds = {name: [] for name in runs}
-    for turn in range(repeats + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if turn:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
 
 
 @cache

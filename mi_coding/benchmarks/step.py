@@ -11,7 +11,6 @@ import json
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mi_coding import data
+from mi_coding.benchmarks.timing import take_turns
 from mi_coding.config import check_config, parse_command
 from mi_coding.errors import InputError
 from mi_coding.reporting.metrics import MetricsWriter
@@ -43,7 +43,6 @@ def measure(config) -> dict[str, float]:
     initial = init_state(experiment, key, images)
     step = way.parallel(make_step(experiment, key, way.num_devices))
     encode = _encoder_alone(experiment, codes, key, way, images, initial)
-    whole, alone = [], []
     with tempfile.TemporaryDirectory() as folder, MetricsWriter(Path(folder), resume_step=0) as writer:
         state, shared = way.replicate(initial), way.replicate(images)
 
@@ -53,12 +52,11 @@ def measure(config) -> dict[str, float]:
                 state, metrics = step(state, shared)
             writer.write(int(way.fetch(state.step)), jax.device_get(way.fetch(metrics)))
 
-        for timed, times in [(train_steps, []), (encode, []), *[(train_steps, whole), (encode, alone)] * ROUNDS]:
-            times.append(_milliseconds(timed))
-    others = [1 - e / w for w, e in zip(whole, alone, strict=True)]
+        seconds = take_turns({"whole": train_steps, "alone": encode}, ROUNDS)
+    others = [1 - alone / whole for whole, alone in zip(seconds["whole"], seconds["alone"], strict=True)]
     return {
-        "step_ms": statistics.median(whole) / STEPS,
-        "encoder_ms": statistics.median(alone) / STEPS,
+        "step_ms": 1e3 * statistics.median(seconds["whole"]) / STEPS,
+        "encoder_ms": 1e3 * statistics.median(seconds["alone"]) / STEPS,
         "share_not_encoder": statistics.median(others),
         "share_not_encoder_lowest": min(others),
         "share_not_encoder_highest": max(others),
@@ -94,12 +92,6 @@ def _encoder_alone(experiment, codes, key, way, images, initial) -> Callable[[],
         jax.block_until_ready(state)
 
     return run
-
-
-def _milliseconds(function: Callable[[], None]) -> float:
-    began = time.perf_counter()
-    function()
-    return 1e3 * (time.perf_counter() - began)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 _HELD_OUT = ("heldout", "heldout_largest")
 _BOUND_KEYS = ("num_candidates", "mi_lower_bound_nats", "mi_standard_error_nats", "mi_ceiling_nats", "accuracy")
-_FEATURES = {
+FEATURES = {
     "trained encoder": ("probe/linear_accuracy", "probe/knn_accuracy"),
     "untrained encoder": ("probe/random_encoder_accuracy", "probe/random_encoder_knn_accuracy"),
     "raw pixels": ("probe/raw_pixels_accuracy", "probe/raw_pixels_knn_accuracy"),
 }
+"""Kind of features → the summary's keys for their linear and their nearest-neighbour accuracy."""
 _SETTINGS = {
     "probe/regulariser": "linear probe: regulariser",
     "probe/knn_neighbours": "kNN: neighbours",
@@ -53,7 +54,7 @@ def group_results(summary: Mapping[str, Any]) -> list[Group]:
         The groups that have rows. Every key of `summary` is in exactly one of them.
     """
     bounds = [prefix for prefix in _HELD_OUT if f"{prefix}/mi_lower_bound_nats" in summary]
-    probes = {name: keys for name, keys in _FEATURES.items() if any(key in summary for key in keys)}
+    probes = {name: keys for name, keys in FEATURES.items() if any(key in summary for key in keys)}
     shown = {f"{prefix}/{key}" for prefix in bounds for key in _BOUND_KEYS}
     shown |= {key for keys in probes.values() for key in keys} | set(_TRAINING) | (set(_SETTINGS) if probes else set())
     groups = [

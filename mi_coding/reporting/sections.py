@@ -7,6 +7,7 @@ import numpy as np
 
 from mi_coding.reporting import plots
 from mi_coding.reporting.page import Section
+from mi_coding.reporting.results import FEATURES
 
 LEAD = (
     "What a code of one half of a pair knows about the other half. Every bound is in nats, on pairs that training "
@@ -38,14 +39,9 @@ def probes(summary: Mapping[str, float], num_classes: int) -> list[Section]:
     """The probes beside their baselines; empty where the data has no labels."""
     if "probe/linear_accuracy" not in summary:
         return []
-    names = {
-        "trained encoder": ("", ""),
-        "untrained encoder": ("random_encoder_",) * 2,
-        "raw pixels": ("raw_pixels_",) * 2,
-    }
     accuracies = {
-        "linear": {name: summary[f"probe/{p or 'linear_'}accuracy"] for name, (p, _) in names.items()},
-        "cosine kNN": {name: summary[f"probe/{p}knn_accuracy"] for name, (_, p) in names.items()},
+        "linear": {name: summary[linear] for name, (linear, _) in FEATURES.items()},
+        "cosine kNN": {name: summary[knn] for name, (_, knn) in FEATURES.items()},
     }
     text = (
         "Accuracy for the label of one view of an unseen image. Features are frozen and read before the projection "

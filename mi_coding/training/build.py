@@ -19,14 +19,17 @@ from mi_coding.training.experiment import Codes, Experiment
 
 def build_pairs(config: ConfigDict) -> pairs.PairKind:
     """How `config.pairs` makes a pair of an example."""
-    return frames(
-        Clips(
-            window=config.pairs.window,
-            seconds=config.pairs.clip_seconds,
-            frame_rate=config.pairs.frame_rate,
-            gap=config.pairs.gap,
-            speed=config.pairs.speed,
-        )
+    return frames(build_clips(config))
+
+
+def build_clips(config: ConfigDict) -> Clips:
+    """The population of clips that `config.pairs` describes."""
+    return Clips(
+        window=config.pairs.window,
+        seconds=config.pairs.clip_seconds,
+        frame_rate=config.pairs.frame_rate,
+        gap=config.pairs.gap,
+        speed=config.pairs.speed,
     )
 
 

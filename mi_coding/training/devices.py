@@ -46,7 +46,7 @@ def spmd(name: str, devices: Sequence[jax.Device] | None = None) -> Spmd:
     """
     devices = list(jax.local_devices() if devices is None else devices)
     mesh = jax.make_mesh((len(devices),), (AXIS,), axis_types=(jax.sharding.AxisType.Auto,), devices=devices)
-    return {"shard_map": _shard_map, "pmap": _pmap}[name](mesh)
+    return SPMD[name](mesh)
 
 
 def mean_gradient(loss_fn: Callable, axis_name: str) -> Callable:
@@ -94,3 +94,7 @@ def _pmap(mesh: jax.sharding.Mesh) -> Spmd:
 
 def _steps_in_flight(mesh: jax.sharding.Mesh) -> int:
     return 1 if mesh.devices.flat[0].platform == "cpu" else 2
+
+
+SPMD: dict[str, Callable[[jax.sharding.Mesh], Spmd]] = {"shard_map": _shard_map, "pmap": _pmap}
+"""Names of `config.spmd`."""

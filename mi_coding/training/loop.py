@@ -72,7 +72,8 @@ def train(
                 _call(due, step, spmd.fetch(state), spmd.fetch(metrics))
             if stopping:
                 break
-    return Trained(spmd.fetch(state), received[0] if received and int(spmd.fetch(state).step) < num_steps else None)
+    last = spmd.fetch(state)
+    return Trained(last, received[0] if received and int(last.step) < num_steps else None)
 
 
 def _call(due: Sequence[Hook], step: int, state: TrainState, metrics: dict[str, jax.Array]) -> None:
