@@ -7,6 +7,7 @@ import difflib
 import importlib.util
 import math
 import re
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,20 +21,16 @@ from mi_coding.critics import CRITICS
 from mi_coding.encoders import DTYPES, ENCODERS, STEMS
 from mi_coding.errors import InputError
 from mi_coding.objectives.cpc import CPC_RULES
-from mi_coding.training.build import build_clips
+from mi_coding.pairs.augmentations import PRESETS
+from mi_coding.training import build
 from mi_coding.training.devices import SPMD
-from mi_coding.training.optimizers import OPTIMIZERS
+from mi_coding.training.optimizers import OPTIMIZERS, SCALINGS
 
-PAIRS = ("frames",)
 OBJECTIVES = ("cpc", "nt_xent")
 _POSITIVE = (
     "batch_size",
-    "num_steps",
-    "pairs.window",
-    "pairs.clip_seconds",
-    "pairs.frame_rate",
-    "pairs.gap",
     "encoder.feature_dim",
+    "encoder.grid",
     "encoder.width_multiplier",
     "encoder.head_layers",
     "encoder.head_width",
@@ -51,18 +48,27 @@ _POSITIVE = (
 )
 _NOT_NEGATIVE = (
     "seed",
+    "num_steps",
+    "num_epochs",
+    "steps_per_call",
     "microbatch_size",
+    "data.image_size",
+    "data.channels",
+    "data.num_workers",
     "objective.block_size",
     "objective.num_distractors",
     "optimizer.warmup_steps",
     "optimizer.weight_decay",
     "optimizer.momentum",
     "optimizer.gradient_clip",
-    "pairs.speed",
+    "optimizer.average_decay",
+    "optimizer.probe_learning_rate",
+    "evaluation.most_images",
 )
 _OTHER = (
     "spmd",
     "data.source",
+    "data.placement",
     "pairs.name",
     "pairs.distinct",
     "encoder.name",
@@ -77,7 +83,11 @@ _OTHER = (
     "objective.distractors",
     "objective.method",
     "optimizer.name",
+    "optimizer.learning_rate_scaling",
 )
+_CLIP_POSITIVE = ("pairs.window", "pairs.clip_seconds", "pairs.frame_rate", "pairs.gap")
+_CLIP_NOT_NEGATIVE = ("pairs.speed",)
+_AUGMENTATION_KEYS = ("pairs.preset", *(f"pairs.{name}" for name in build.AUGMENTATION_OPTIONS))
 _LARGEST_SEED = 2**32 - 1
 
 
@@ -119,11 +129,14 @@ def check_config(config: ConfigDict, num_devices: int) -> None:
     Raises:
         InputError: what was given, what was expected, and the nearest thing that works.
     """
-    _check_keys(config)
-    _check_numbers(config)
+    _check_keys(config, (*_POSITIVE, *_NOT_NEGATIVE, *_OTHER))
+    _check_numbers(config, _POSITIVE, _NOT_NEGATIVE)
+    _check_common(config)
     data.check_source(config.data.source)
+    _one_of("data.placement", config.data.placement, data.PLACEMENTS)
+    _one_of("data.channels", config.data.channels, (0, 1, 3))
     _one_of("spmd", config.spmd, SPMD)
-    _one_of("pairs.name", config.pairs.name, PAIRS)
+    _one_of("pairs.name", config.pairs.name, _CHECK_PAIRS)
     _one_of("encoder.name", config.encoder.name, ENCODERS)
     _one_of("encoder.stem", config.encoder.stem, STEMS)
     _one_of("encoder.dtype", config.encoder.dtype, DTYPES)
@@ -133,20 +146,26 @@ def check_config(config: ConfigDict, num_devices: int) -> None:
     _one_of("objective.distractors", config.objective.distractors, CPC_RULES)
     _one_of("objective.method", config.objective.method, ("auto", *METHODS))
     _one_of("optimizer.name", config.optimizer.name, OPTIMIZERS)
+    _one_of("optimizer.learning_rate_scaling", config.optimizer.learning_rate_scaling, SCALINGS)
     _check_batch(config.batch_size, num_devices)
     _check_microbatch(config, num_devices)
-    _check_clips(config)
+    _CHECK_PAIRS[config.pairs.name](config)
     _check_objective(config, num_devices)
 
 
 def check_data(config: ConfigDict, dataset: data.Dataset) -> None:
-    """Refuses what only the data can tell: images that do not fit the window, batches without enough examples."""
-    num_train, height, width = dataset.train.images.shape[:3]
-    if config.pairs.window < max(height, width):
+    """Refuses what only the data can tell: images that the pairs cannot be made of, too few of them for a batch."""
+    num_train, *shape = dataset.train.images.shape
+    height, width = shape[:2]
+    if config.pairs.name == "frames" and config.pairs.window < max(height, width):
         raise InputError(
             f"config.pairs.window={config.pairs.window} is smaller than the images of {height} × {width} pixels; "
             f"expected at least {max(height, width)}"
         )
+    try:
+        build.pair_shape(config, tuple(shape))
+    except ValueError as error:
+        raise InputError(f"config.pairs on images of {height} × {width}: {_one_line(error)}") from None
     if config.pairs.distinct and config.batch_size > num_train:
         raise InputError(
             f"config.pairs.distinct needs a batch no larger than the data: batch_size {config.batch_size}, "
@@ -252,24 +271,37 @@ def _get(config: ConfigDict, name: str) -> Any:
     return config
 
 
-def _check_keys(config: ConfigDict) -> None:
+def _check_keys(config: ConfigDict, names: Iterable[str]) -> None:
     present = _flatten(config)
-    missing = [name for name in (*_POSITIVE, *_NOT_NEGATIVE, *_OTHER) if name not in present]
+    missing = [name for name in names if name not in present]
     if missing:
-        raise InputError(f"config.{missing[0]} is missing in the config; configs/cpc.py has every key with its meaning")
+        raise InputError(
+            f"config.{missing[0]} is missing in the config; configs/cpc.py and configs/simclr.py have every key with "
+            "its meaning"
+        )
 
 
-def _check_numbers(config: ConfigDict) -> None:
-    for name in (*_POSITIVE, *_NOT_NEGATIVE):
+def _check_numbers(config: ConfigDict, positive: Iterable[str], not_negative: Iterable[str]) -> None:
+    for name in (*positive, *not_negative):
         value = _get(config, name)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise InputError(f"config.{name}={value!r}; expected a number")
         if not math.isfinite(value):
             raise InputError(f"config.{name}={value}; expected a finite number")
-        if value < 0 or (value == 0 and name in _POSITIVE):
-            raise InputError(f"config.{name}={value}; expected a number {'>' if name in _POSITIVE else '≥'} 0")
+        if value < 0 or (value == 0 and name in positive):
+            raise InputError(f"config.{name}={value}; expected a number {'>' if name in positive else '≥'} 0")
+
+
+def _check_common(config: ConfigDict) -> None:
     if config.seed > _LARGEST_SEED:
         raise InputError(f"config.seed={config.seed}; expected at most {_LARGEST_SEED}")
+    if not config.num_steps and not config.num_epochs:
+        raise InputError("config.num_steps=0 and config.num_epochs=0 leave no end; expected one of them > 0")
+    if config.optimizer.average_decay >= 1:
+        raise InputError(
+            f"config.optimizer.average_decay={config.optimizer.average_decay}; expected less than 1, such as 0.999, or "
+            "0 for no average"
+        )
     if config.encoder.width_multiplier * 64 % 1:
         raise InputError(
             f"config.encoder.width_multiplier={config.encoder.width_multiplier}; expected a multiple of 1/64, "
@@ -308,7 +340,9 @@ def _check_microbatch(config: ConfigDict, num_devices: int) -> None:
 
 
 def _check_clips(config: ConfigDict) -> None:
-    pairs, clips = config.pairs, build_clips(config)
+    _check_keys(config, (*_CLIP_POSITIVE, *_CLIP_NOT_NEGATIVE))
+    _check_numbers(config, _CLIP_POSITIVE, _CLIP_NOT_NEGATIVE)
+    pairs, clips = config.pairs, build.build_clips(config)
     num_frames, gap_frames = clips.num_frames, clips.gap_frames
     if gap_frames < 1:
         raise InputError(
@@ -322,6 +356,31 @@ def _check_clips(config: ConfigDict) -> None:
             f"config.pairs.gap={pairs.gap} s is longer than a clip of {pairs.clip_seconds} s "
             f"({num_frames} frame(s) at {pairs.frame_rate}/s); {hint}"
         )
+
+
+def _check_augmentations(config: ConfigDict) -> None:
+    _check_keys(config, _AUGMENTATION_KEYS)
+    pairs = config.pairs
+    _one_of("pairs.preset", pairs.preset, (*PRESETS, build.CUSTOM))
+    has = (*build.augmentation_options(pairs.preset), "order")
+    strange = [name for name in build.AUGMENTATION_OPTIONS if name not in has and pairs[name]]
+    if strange:
+        others = ", ".join(f"{name}={pairs[name]!r}" for name in strange)
+        raise InputError(
+            f"config.pairs.preset={pairs.preset!r} has no {others}; set {'it' if len(strange) == 1 else 'them'} to "
+            f"{'()' if strange == ['steps'] else '0'} or choose another of {', '.join(PRESETS)}, {build.CUSTOM}"
+        )
+    if pairs.preset == build.CUSTOM and not pairs.steps:
+        raise InputError("config.pairs.preset='custom' needs config.pairs.steps, such as ({'name': 'rotation'},)")
+    _check_numbers(config, (), ("pairs.size",))
+    try:
+        build.build_pairs(config)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"config.pairs: {_one_line(error)}") from None
+
+
+_CHECK_PAIRS: dict[str, Callable[[ConfigDict], None]] = {"frames": _check_clips, "augmentations": _check_augmentations}
+"""Names of `config.pairs.name`, with what checks the keys that go with each."""
 
 
 def _check_objective(config: ConfigDict, num_devices: int) -> None:

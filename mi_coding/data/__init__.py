@@ -3,39 +3,121 @@
 import difflib
 from collections.abc import Callable
 
-from mi_coding.data import digits
-from mi_coding.data.dataset import Dataset, Split
+import numpy as np
+
+from mi_coding.data import digits, folder, tfds_source
+from mi_coding.data.dataset import Dataset, Split, blocks, num_examples, take
+from mi_coding.data.images import Form, LazyImages, decode_all
+from mi_coding.data.stream import Batch, Stream, stream
 from mi_coding.errors import InputError
 
-__all__ = ["SOURCES", "Dataset", "Split", "check_source", "load"]
+__all__ = [
+    "PLACEMENTS",
+    "SOURCES",
+    "Batch",
+    "Dataset",
+    "LazyImages",
+    "Split",
+    "Stream",
+    "blocks",
+    "check_source",
+    "load",
+    "num_examples",
+    "stream",
+    "take",
+]
 
-SOURCES: dict[str, Callable[[str], Dataset]] = {"digits": digits.load}
+SOURCES: dict[str, Callable[[str, Form], Dataset]] = {
+    "digits": digits.load,
+    "tfds": tfds_source.load,
+    "folder": folder.load,
+}
 """Scheme of `config.data.source` (what stands before the colon) to its reader, which takes what stands after it."""
+
+PLACEMENTS = ("auto", "memory", "stream")
+"""Names of `config.data.placement`."""
+
+MEMORY_BYTES = 4 * 2**30
+"""Decoded images of all splits that "auto" keeps in memory; more are streamed."""
+
+MOST_UNREADABLE = 0.01
+"""Share of image files that may be unreadable before the data count as broken."""
 
 
 def check_source(source: str) -> None:
-    """Refuses a source whose scheme no reader knows.
+    """Refuses a source whose scheme no reader knows, or that names nothing.
 
     Raises:
         InputError: naming the schemes that exist and the nearest one.
     """
-    scheme = source.partition(":")[0]
+    scheme, _, argument = source.partition(":")
     if scheme not in SOURCES:
         near = difflib.get_close_matches(scheme, SOURCES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise InputError(f"config.data.source={source!r} is unknown; expected one of {', '.join(SOURCES)}{hint}")
+    if scheme != "digits" and not argument:
+        example = {"tfds": "tfds:fashion_mnist", "folder": "folder:/path/to/images"}[scheme]
+        raise InputError(f"config.data.source={source!r} names nothing; expected such as {example!r}")
 
 
-def load(source: str) -> Dataset:
+def load(
+    source: str,
+    *,
+    image_size: int = 0,
+    channels: int = 0,
+    placement: str = "auto",
+    warn: Callable[[str], None] = lambda message: None,
+) -> Dataset:
     """Reads the examples named by one string, such as `digits`, split into train, validation and test.
 
     >>> digits = load("digits")
     >>> digits.test.images.shape, digits.test.images.dtype
     ((397, 8, 8, 1), dtype('float32'))
 
+    Args:
+        source: `digits`, `tfds:NAME` or `folder:PATH`.
+        image_size, channels: see `images.Form`; 0 keeps what the images have, which must then be one and the same.
+        placement: "memory" decodes every image now; "stream" leaves them encoded; "auto" decides by their size.
+        warn: is told in one line of files that cannot be decoded, which are left out.
     Raises:
-        InputError: for an unknown source.
+        InputError: for an unknown source, and for data that is not there, is broken, or does not fit together.
     """
     check_source(source)
     scheme, _, argument = source.partition(":")
-    return SOURCES[scheme](argument)
+    dataset = SOURCES[scheme](argument, Form(image_size, channels))
+    if isinstance(dataset.train.images, np.ndarray):
+        return dataset
+    if len({split.images.shape[1:] for split in dataset[1:]}) > 1:
+        shapes = ", ".join(" × ".join(map(str, split.images.shape[1:])) for split in dataset[1:])
+        raise InputError(
+            f"{source}: images to train, validate and test are {shapes}; expected one size and one number of channels: "
+            "set --config.data.image_size and --config.data.channels"
+        )
+    size = sum(np.prod(split.images.shape, dtype=np.int64) for split in dataset[1:])
+    if placement == "stream" or (placement == "auto" and size > MEMORY_BYTES):
+        if scheme == "folder" and not (image_size and channels):
+            raise InputError(
+                f"{source} is streamed, so its images are not looked at beforehand; expected "
+                "--config.data.image_size and --config.data.channels, such as 224 and 3"
+            )
+        return dataset
+    return _in_memory(dataset, warn)
+
+
+def _in_memory(dataset: Dataset, warn: Callable[[str], None]) -> Dataset:
+    """Every image decoded; files that cannot be are left out, named and counted."""
+    splits, unreadable, total = [], [], 0
+    for images, labels in dataset[1:]:
+        decoded, readable = decode_all(images, np.arange(len(images)))
+        splits.append(Split(decoded, None if labels is None else labels[readable]))
+        unreadable += [images.name(int(i)) for i in np.flatnonzero(~readable)]
+        total += len(images)
+    if unreadable:
+        some = ", ".join(unreadable[:3]) + (", …" if len(unreadable) > 3 else "")
+        told = f"{len(unreadable):,} of {total:,} images cannot be decoded: {some}"
+        if len(unreadable) > MOST_UNREADABLE * total:
+            raise InputError(
+                f"{told}; more than {MOST_UNREADABLE:.0%}: expected PNG, JPEG or like; repair or remove them"
+            )
+        warn(f"{told}; left out")
+    return Dataset(dataset.name, *splits)

@@ -10,20 +10,23 @@ from mi_coding.encoders.convolution import convolve_by_patches
 
 
 class ConvNet(nn.Module):
-    """Convolutions, then the mean over all places, then one dense layer: float32[b, H, W, C] → float32[b, feature_dim].
+    """Convolutions, then means over places, then one dense layer: float32[b, H, W, C] → float32[b, feature_dim].
 
-    The first convolution looks at 5 × 5 pixels and the others at 3 × 3; all but the last halve the resolution. The mean
-    over places makes the features almost blind to where the object is, which is what two frames of a clip differ in.
+    The first convolution looks at 5 × 5 pixels and the others at 3 × 3; all but the last halve the resolution. A mean
+    over all places makes the features almost blind to where the object is, which is what two frames of a clip differ
+    in; where objects are centred, a finer grid of means keeps what is above and what is below.
 
     Attributes:
         widths: channels of each convolution.
         feature_dim: F, the number of features the probe reads.
+        grid: means are taken over the cells of a grid of so many rows and columns; 1 takes one over all places.
         patches: convolve by patches and matrix products. The same numbers; on CPU about a fifth faster to train.
         dtype: of the convolutions, "float32" or "bfloat16". Parameters, the mean over places and features are float32.
     """
 
     widths: Sequence[int] = (32, 64, 128)
     feature_dim: int = 256
+    grid: int = 1
     patches: bool = False
     dtype: str = "float32"
 
@@ -42,7 +45,23 @@ class ConvNet(nn.Module):
                 conv_general_dilated=convolve,
             )
             x = nn.relu(conv(x))
-        return nn.relu(nn.Dense(self.feature_dim, kernel_init=_HE)(jnp.mean(x, axis=(1, 2), dtype=jnp.float32)))
+        means = _mean_over_cells(x.astype(jnp.float32), self.grid)
+        return nn.relu(nn.Dense(self.feature_dim, kernel_init=_HE)(means))
+
+
+def _mean_over_cells(x: jax.Array, grid: int) -> jax.Array:
+    """float32[b, grid · grid · C] of float32[b, H, W, C]; cells overlap by a place where they do not divide evenly."""
+    if grid == 1:
+        return jnp.mean(x, axis=(1, 2))
+    rows, columns = (_cells(side, min(grid, side)) for side in x.shape[1:3])
+    return jnp.einsum("gh,bhwc,kw->bgkc", rows, x, columns).reshape(x.shape[0], -1)
+
+
+def _cells(side: int, cells: int) -> jax.Array:
+    """float32[cells, side]: row i is the mean over the places from floor(i side/cells) to ceil((i+1) side/cells)."""
+    place, cell = jnp.arange(side)[None, :], jnp.arange(cells)[:, None]
+    inside = (place >= cell * side // cells) & (place < -(-(cell + 1) * side // cells))
+    return inside / inside.sum(1, keepdims=True)
 
 
 _HE = nn.initializers.he_normal()  # keeps the variance through relu, arXiv:1502.01852

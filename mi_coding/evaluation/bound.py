@@ -13,6 +13,9 @@ from mi_coding.objectives.cpc import CPCOutput
 TOO_NEAR = 0.05
 """Share of the ceiling within which a bound says only "at least this much"."""
 
+ENCODE_AT_ONCE = 512
+"""Pairs that are drawn and encoded at a time, so that memory does not grow with N."""
+
 
 class HeldoutBound(NamedTuple):
     """A lower bound on I(z_x; z_y) from held-out pairs.
@@ -37,27 +40,46 @@ class HeldoutBound(NamedTuple):
         return self.mi_lower_bound > (1 - TOO_NEAR) * self.ceiling
 
 
+def make_pair_codes(sample_pairs: Callable, codes: Callable) -> Callable[..., tuple[jax.Array, jax.Array]]:
+    """A jitted function that draws pairs and encodes them, a few at a time: (variables, key, images, rows) → z_x, z_y.
+
+    Args:
+        sample_pairs: (key, images, rows) → x, y, independent draws: a distractor may be a twin of the true y.
+        codes: (params, stats, x) → float32[b, D].
+    """
+
+    @jax.jit
+    def pair_codes(variables, key: jax.Array, images: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def encode_some(some: jax.Array) -> tuple[jax.Array, jax.Array]:
+            x, y = sample_pairs(key, images, some)
+            return tuple(jnp.split(codes(*variables, jnp.concatenate([x, y])), 2))
+
+        count, size = len(rows), min(len(rows), ENCODE_AT_ONCE)
+        padded = jnp.pad(rows, (0, -count % size), mode="edge").reshape(-1, size)
+        return tuple(z.reshape(-1, z.shape[-1])[:count] for z in jax.lax.map(encode_some, padded))
+
+    return pair_codes
+
+
 def make_heldout_bound(
-    sample_pairs: Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]],
+    pair_codes: Callable[..., tuple[jax.Array, jax.Array]],
     contrast: Callable[..., CPCOutput],
 ) -> Callable[..., HeldoutBound]:
     """A function that measures the held-out bound, compiled once for each size of batch.
 
     Args:
-        sample_pairs: (key, images, rows) → x, y, independent draws: a distractor may be a twin of the true y.
-        contrast: (params, stats, x, y) → `CPCOutput` of a batch of pairs.
+        pair_codes: from `make_pair_codes`.
+        contrast: (params, z_x, z_y) → `CPCOutput` of the codes of a batch of pairs.
     Returns:
         ((params, stats), key, images, *, batch_size, num_pairs) → `HeldoutBound` over num_pairs / batch_size batches,
         at least two.
     """
-
-    @jax.jit
-    def one_batch(variables, key: jax.Array, images: jax.Array, rows: jax.Array) -> CPCOutput:
-        return contrast(*variables, *sample_pairs(key, images, rows))
+    score = jax.jit(contrast)
 
     def heldout_bound(variables, key: jax.Array, images: jax.Array, *, batch_size: int, num_pairs: int) -> HeldoutBound:
         keys = jax.random.split(key, max(2, math.ceil(num_pairs / batch_size)))
-        batches = jax.device_get([one_batch(variables, k, images, jnp.arange(batch_size)) for k in keys])
+        rows = jnp.arange(batch_size)
+        batches = jax.device_get([score(variables[0], *pair_codes(variables, k, images, rows)) for k in keys])
         bounds = np.array([out.mi_lower_bound for out in batches], np.float64)
         num_candidates = int(batches[0].num_candidates)
         return HeldoutBound(

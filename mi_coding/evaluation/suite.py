@@ -1,24 +1,28 @@
 """Every question about a trained encoder, answered with one protocol."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from mi_coding.data import Dataset, Split
+from mi_coding.data import Dataset, Split, blocks, num_examples, take
 from mi_coding.evaluation.bound import HeldoutBound
 from mi_coding.evaluation.codes import encode
-from mi_coding.evaluation.probes import Examples, knn_probe, linear_probe
+from mi_coding.evaluation.health import alignment, effective_rank, uniformity
+from mi_coding.evaluation.probes import Examples, KnnProbe, LinearProbe, knn_probe, linear_probe
 from mi_coding.pairs import PairKind, views
 
 
 class ProbeSettings(NamedTuple):
-    """How features are probed: views of each image, and the nearest-neighbour vote."""
+    """How features are probed: views of each image, the nearest-neighbour vote, training images at most (0: all)."""
 
     views: int
     neighbours: int
     temperature: float
+    most_images: int = 0
 
 
 def probe(
@@ -27,7 +31,7 @@ def probe(
     kind: PairKind,
     key: jax.Array,
     settings: ProbeSettings,
-) -> dict[str, Any]:
+) -> dict[str, tuple[LinearProbe, KnnProbe]]:
     """Linear and nearest-neighbour accuracy for each kind of features, on single views of unseen images.
 
     Every kind sees the same views: several of each image, drawn as the encoder's x is, each with the image's label.
@@ -38,18 +42,62 @@ def probe(
         kind: draws a view.
         key: of the views.
         settings: see `ProbeSettings`.
-    Returns:
-        name → (LinearProbe, kNN accuracy).
     """
-    shown = [
-        _views(part, kind, k, settings.views) for part, k in zip(dataset[1:], jax.random.split(key, 3), strict=True)
+    train, validation, test = dataset[1:]
+    if settings.most_images:
+        train = fair_sample(train, settings.most_images)
+    parts = [
+        _examples(features, part, kind, k, settings.views)
+        for part, k in zip((train, validation, test), jax.random.split(key, 3), strict=True)
     ]
     results = {}
-    for name, function in features.items():
-        train, validation, test = (Examples(encode(function, x), labels) for x, labels in shown)
+    for name in features:
+        train, validation, test = (part[name] for part in parts)
         nearest = knn_probe(train, test, neighbours=settings.neighbours, temperature=settings.temperature)
         results[name] = (linear_probe(train, validation, test), nearest)
     return results
+
+
+def health(codes_x: np.ndarray, codes_y: np.ndarray, features: np.ndarray) -> dict[str, float]:
+    """The entries of summary.json that tell a sick representation from a healthy one, from codes of held-out pairs."""
+    return {
+        "health/alignment": alignment(codes_x, codes_y),
+        "health/uniformity": uniformity(codes_x),
+        "health/effective_rank": effective_rank(features),
+        "health/feature_dim": features.shape[1],
+    }
+
+
+def fair_sample(split: Split, most: int) -> Split:
+    """A split of at most so many examples, in memory; the same examples for every run."""
+    count = num_examples(split)
+    chosen = np.random.default_rng(0).choice(count, most, replace=False) if count > most else np.arange(count)
+    return take(split, np.sort(chosen))
+
+
+def make_accuracy(
+    logits: Callable[[Any, Any, jax.Array], jax.Array], kind: PairKind, split: Split, key: jax.Array
+) -> Callable[[tuple[Any, Any]], float]:
+    """A function (params, stats) → fraction of images of a split whose label has the largest logit, on one view each.
+
+    Args:
+        logits: (params, stats, x) → float32[b, K].
+        kind: draws a view.
+        split: with labels; a fair sample of at most `MOST_JUDGED` images is judged.
+        key: of the views.
+    """
+    sample = fair_sample(split, MOST_JUDGED)
+    size = min(len(sample.images), _JUDGED_AT_ONCE)
+    count = len(sample.images) // size * size
+    shown = jax.jit(partial(views, kind=kind))(key, sample.images[:count])
+    shown, labels = shown.reshape(-1, size, *shown.shape[1:]), jnp.asarray(sample.labels[:count]).reshape(-1, size)
+
+    @jax.jit
+    def accuracy(variables: tuple[Any, Any], shown: jax.Array, labels: jax.Array) -> jax.Array:
+        chosen = jax.lax.map(lambda x: jnp.argmax(logits(*variables, x), axis=1), shown)
+        return jnp.mean(chosen == labels)
+
+    return lambda variables: float(accuracy(variables, shown, labels))
 
 
 def bound_summary(bound: HeldoutBound, prefix: str) -> dict[str, float]:
@@ -63,18 +111,20 @@ def bound_summary(bound: HeldoutBound, prefix: str) -> dict[str, float]:
     }
 
 
-def probe_summary(results: dict[str, Any], settings: ProbeSettings) -> dict[str, float]:
+def probe_summary(results: dict[str, tuple[LinearProbe, KnnProbe]], settings: ProbeSettings) -> dict[str, float]:
     """The entries of summary.json for the probes of trained, untrained and raw features."""
     (linear, knn), (random_linear, random_knn), (raw_linear, raw_knn) = (
         results[name] for name in (TRAINED, UNTRAINED, RAW)
     )
     return {
         "probe/linear_accuracy": linear.accuracy,
-        "probe/knn_accuracy": knn,
+        "probe/linear_top5_accuracy": linear.top5_accuracy,
+        "probe/knn_accuracy": knn.accuracy,
+        "probe/knn_top5_accuracy": knn.top5_accuracy,
         "probe/random_encoder_accuracy": random_linear.accuracy,
-        "probe/random_encoder_knn_accuracy": random_knn,
+        "probe/random_encoder_knn_accuracy": random_knn.accuracy,
         "probe/raw_pixels_accuracy": raw_linear.accuracy,
-        "probe/raw_pixels_knn_accuracy": raw_knn,
+        "probe/raw_pixels_knn_accuracy": raw_knn.accuracy,
         "probe/regulariser": linear.regulariser,
         "probe/knn_neighbours": settings.neighbours,
         "probe/knn_temperature": settings.temperature,
@@ -84,11 +134,39 @@ def probe_summary(results: dict[str, Any], settings: ProbeSettings) -> dict[str,
 TRAINED, UNTRAINED, RAW = "trained encoder", "untrained encoder", "raw pixels"
 
 
+RAW_SIDE = 32
+"""Pixels; larger images are shrunk to it before their pixels are a baseline."""
+MOST_HELDOUT, MOST_JUDGED = 10_000, 2048
+"""Images in memory for bounds and pictures; validation images for the curve of the online probe."""
+_JUDGED_AT_ONCE = 256
+_BLOCK = 4096  # images read, shown and encoded at a time
+
+
 def raw_pixels(x: jax.Array) -> jax.Array:
-    """The baseline that learns nothing: pixels in a row, float32[n, H·W·C]."""
+    """The baseline that learns nothing: pixels in a row, float32[n, h·w·C], of at most 32 × 32 pixels.
+
+    >>> raw_pixels(jnp.ones((2, 8, 8, 1))).shape, raw_pixels(jnp.ones((2, 224, 224, 3))).shape
+    ((2, 64), (2, 3072))
+    """
+    side = (min(x.shape[1], RAW_SIDE), min(x.shape[2], RAW_SIDE))
+    if side != x.shape[1:3]:
+        x = jax.image.resize(x, (x.shape[0], *side, x.shape[3]), "linear")
     return x.reshape(x.shape[0], -1)
 
 
-def _views(part: Split, kind: PairKind, key: jax.Array, count: int) -> tuple[np.ndarray, np.ndarray]:
-    images, labels = np.repeat(part.images, count, axis=0), np.repeat(part.labels, count)
-    return np.asarray(jax.jit(lambda k, x: views(k, x, kind))(key, images)), labels
+def _examples(
+    features: dict[str, Callable], split: Split, kind: PairKind, key: jax.Array, views_each: int
+) -> dict[str, Examples]:
+    """Name of features → features and labels of several views of each image; images are read a block at a time."""
+    show = jax.jit(jax.vmap(kind.view))
+    jitted = {name: jax.jit(function) for name, function in features.items()}
+    keys = jax.random.split(key, num_examples(split) * views_each)
+    parts, labels, done = {name: [] for name in features}, [], 0
+    for block in blocks(split, _BLOCK):
+        images = np.repeat(block.images, views_each, axis=0)
+        shown = show(keys[done : done + len(images)], images)
+        done += len(images)
+        labels.append(np.repeat(block.labels, views_each))
+        for name, function in jitted.items():
+            parts[name].append(encode(function, shown))
+    return {name: Examples(np.concatenate(part), np.concatenate(labels)) for name, part in parts.items()}

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from mi_coding.pairs.augmentations.compose import as_float
 from mi_coding.pairs.sampling import PairKind
 
 
@@ -65,13 +66,14 @@ def frames(clips: Clips) -> PairKind:
         velocity = clips.speed * jnp.stack([jnp.sin(angle), jnp.cos(angle)])
         first = jax.random.randint(time_key, (), 0, clips.num_frames - clips.gap_frames)
         times = jnp.stack([first, first + clips.gap_frames]) / clips.frame_rate
+        image = as_float(image)
         x, y = (draw(image, bounce(start + velocity * time, room), clips.window) for time in times)
         return x, y
 
     def view(key: jax.Array, image: jax.Array) -> jax.Array:
         # A path that bounces between walls leaves a uniform place uniform, so this is the marginal law of x.
         room = _room(clips, image)
-        return draw(image, jax.random.uniform(key, (2,)) * room, clips.window)
+        return draw(as_float(image), jax.random.uniform(key, (2,)) * room, clips.window)
 
     return PairKind(pair, view)
 

@@ -5,7 +5,7 @@ makes it, and the number of devices changes nothing.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -14,7 +14,7 @@ class PairKind(NamedTuple):
     """One way to make pairs of an example; both functions are pure and take one example at a time.
 
     Attributes:
-        pair: (key, image float32[H, W, C]) → x, y, one independent draw of ⟨x, y⟩.
+        pair: (key, image uint8 or float[H, W, C]) → x, y, one independent draw of ⟨x, y⟩.
         view: (key, image) → x, what the encoder is shown where a code of the example is wanted (probes, neighbours).
     """
 
@@ -51,17 +51,17 @@ def draw_examples(
 
 def sample_pairs(
     key: jax.Array,
-    images: jax.Array,
+    data: Any,
     rows: jax.Array,
     *,
     kind: PairKind,
     distinct_among: int | None = None,
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[Any, Any]:
     """The pairs numbered `rows` of the batch that `key` stands for.
 
     Args:
         key: the key of the whole batch.
-        images: float32[n, H, W, C], all examples.
+        data: all examples: images[n, H, W, C], or a tree of arrays such as (images, labels), as `kind` takes them.
         rows: int32[b], positions in the global batch; a device passes those of its own shard.
         kind: how one pair is made.
         distinct_among: see `draw_examples`.
@@ -69,11 +69,47 @@ def sample_pairs(
         x, y: float32[b, h, w, C].
     """
     example_key, pair_key = jax.random.split(key)
-    examples = draw_examples(example_key, rows, num_examples=images.shape[0], distinct_among=distinct_among)
-    keys = jax.vmap(lambda row: jax.random.fold_in(pair_key, row))(rows)
-    return jax.vmap(kind.pair)(keys, images[examples])
+    num_examples = jax.tree.leaves(data)[0].shape[0]
+    examples = draw_examples(example_key, rows, num_examples=num_examples, distinct_among=distinct_among)
+    return _make_pairs(pair_key, jax.tree.map(lambda leaf: leaf[examples], data), rows, kind)
+
+
+def pairs_of_batch(key: jax.Array, examples: Any, rows: jax.Array, *, kind: PairKind) -> tuple[Any, Any]:
+    """A pair of each example of a batch that somebody else has drawn, such as a stream from disk.
+
+    Args:
+        key: the key of the whole batch.
+        examples: images[b, H, W, C], or a tree of arrays, those numbered `rows` of the batch.
+        rows: int32[b], their positions in the global batch.
+        kind: how one pair is made.
+    Returns:
+        x, y: float32[b, h, w, C].
+    """
+    return _make_pairs(jax.random.split(key)[1], examples, rows, kind)
+
+
+def labelled(kind: PairKind) -> PairKind:
+    """The same pairs of examples (image, label): x and y are (view, label), for whoever learns from the label.
+
+    >>> kind = labelled(PairKind(pair=lambda key, image: (image, -image), view=lambda key, image: image))
+    >>> x, y = kind.pair(jax.random.key(0), (jnp.ones(()), jnp.array(7)))
+    >>> [float(x[0]), int(x[1])], [float(y[0]), int(y[1])]
+    ([1.0, 7], [-1.0, 7])
+    """
+
+    def pair(key: jax.Array, example: tuple[jax.Array, jax.Array]) -> tuple[Any, Any]:
+        image, label = example
+        x, y = kind.pair(key, image)
+        return (x, label), (y, label)
+
+    return PairKind(pair, lambda key, example: (kind.view(key, example[0]), example[1]))
 
 
 def views(key: jax.Array, images: jax.Array, kind: PairKind) -> jax.Array:
     """float32[n, h, w, C]: one view of each image, drawn as the marginal of x is."""
     return jax.vmap(kind.view)(jax.random.split(key, images.shape[0]), images)
+
+
+def _make_pairs(pair_key: jax.Array, examples: Any, rows: jax.Array, kind: PairKind) -> tuple[Any, Any]:
+    keys = jax.vmap(lambda row: jax.random.fold_in(pair_key, row))(rows)
+    return jax.vmap(kind.pair)(keys, examples)

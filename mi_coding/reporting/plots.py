@@ -106,29 +106,38 @@ def probe_bars(accuracies: Mapping[str, Mapping[str, float]], *, chance: float |
     return figure
 
 
-def pair_strip(x: np.ndarray, y: np.ndarray, *, title: str) -> Figure:
-    """Pairs as the encoder sees them: x above, its y below.
+def pair_strip(x: np.ndarray, y: np.ndarray, *, title: str, originals: np.ndarray | None = None) -> Figure:
+    """Pairs as the encoder sees them: x above, its y below, and above both the image they were made of.
 
     Args:
-        x: float[n, H, W, C] in 0..1, C = 1 or 3; values outside are clipped.
-        y: float[n, H, W, C], y[i] belongs to x[i].
+        x: uint8, or float[n, H, W, C] in 0..1, C = 1 or 3; values outside are clipped.
+        y: as x, y[i] belongs to x[i].
         title: what the pairs are.
+        originals: [n, h, w, C], of any size; None leaves them out.
     Returns:
         The figure.
     Raises:
-        ValueError: for arrays that are not images of one shape.
+        ValueError: for arrays that are not images of one shape, or originals of another number.
     """
     x, y = _as_images(x), _as_images(y)
-    if x.shape != y.shape:
-        raise ValueError(f"x of shape {x.shape} and y of shape {y.shape}: expected one shape [n, H, W, C]")
-    figure, axes = _tile_canvas(columns=len(x) + 0.35, rows=2 * _aspect(x) + 0.08, header=0.36)
-    for row, (name, images) in enumerate((("x", x), ("y", y))):
-        top = row * (_aspect(x) + 0.08)
+    if x.shape != y.shape or (originals is not None and len(originals) != len(x)):
+        raise ValueError(
+            f"x of shape {x.shape} and y of shape {y.shape}: expected one shape [n, H, W, C], and n images"
+        )
+    rows = {"x": x, "y": y} if originals is None else {"image": _as_images(originals), "x": x, "y": y}
+    heights = [_aspect(images) for images in rows.values()]
+    left = 0.35 if originals is None else 0.6
+    height = sum(heights) + 0.08 * (len(rows) - 1)
+    figure, axes = _tile_canvas(columns=len(x) + left, rows=height, header=0.36)
+    top = 0.0
+    for name, images in rows.items():
+        middle = top + _aspect(images) / 2
         axes.text(
-            0.15, top + _aspect(x) / 2, name, fontsize=_TITLE, color=_MUTED, style="italic", ha="center", va="center"
+            left / 2 - 0.03, middle, name, fontsize=_TITLE, color=_MUTED, style="italic", ha="center", va="center"
         )
         for column, image in enumerate(images):
-            _tile(axes, image, 0.35 + column, top)
+            _tile(axes, image, left + column, top)
+        top += _aspect(images) + 0.08
     _heading(figure, title)
     return figure
 
@@ -291,8 +300,9 @@ def _mark_chance(axes: Axes, chance: float | None) -> None:
 
 
 def _as_images(images: np.ndarray) -> np.ndarray:
-    """float[n, H, W, 3] in 0..1."""
-    images = np.asarray(images, dtype=np.float32)
+    """float[n, H, W, 3] in 0..1; bytes are divided by 255."""
+    images = np.asarray(images)
+    images = np.asarray(images, np.float32) / (255 if images.dtype == np.uint8 else 1)
     if images.ndim != 4 or images.shape[-1] not in (1, 3):
         raise ValueError(f"images of shape {images.shape}: expected [n, H, W, C] with C = 1 or 3")
     return np.repeat(np.clip(images, 0, 1), 3 // images.shape[-1], axis=-1)

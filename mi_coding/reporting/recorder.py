@@ -10,6 +10,9 @@ from mi_coding.reporting.terminal import Progress
 _NOT_LEFT = 0.01
 """Share of ln N within which a loss has learnt nothing."""
 
+MOST_WAITING = 0.1
+"""Share of the time that may go by waiting for data before a warning."""
+
 
 class Recorder:
     """Writes down and shows how training goes, and owns the clock of a run, resumed sessions included."""
@@ -27,6 +30,7 @@ class Recorder:
         resumed_at: int,
         seconds_before: float,
         command_started: float,
+        input_wait: Callable[[], float] | None = None,
     ):
         """Starts the clock.
 
@@ -40,6 +44,7 @@ class Recorder:
             resumed_at: steps finished before this session.
             seconds_before: of training, before this session.
             command_started: `time.perf_counter()` when the command began.
+            input_wait: seconds that training has waited for data so far; None where the data is always there.
         """
         self._writer, self._progress, self._warn = writer, progress, warn
         self._batch_size, self._ceiling, self._is_bound = batch_size, math.log(num_candidates), is_bound
@@ -48,7 +53,8 @@ class Recorder:
         self._steps, self._loss, self._first_step_seconds = resumed_at, math.nan, math.nan
         self._counted_from: tuple[int, float] | None = None
         self._last = (resumed_at, self._began)
-        self._warned = False
+        self._warned = self._warned_of_input = False
+        self._input_wait, self._waited_before = input_wait, 0.0
 
     @property
     def seconds(self) -> float:
@@ -56,14 +62,15 @@ class Recorder:
         return self._seconds_before + time.perf_counter() - self._began
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Records loss, mi_lower_bound, accuracy and gradient_norm of the step that has just been finished."""
+        """Records loss, mi_lower_bound, accuracy, gradient_norm and whatever else the finished step tells."""
         now = time.perf_counter()
         if self._counted_from is None:  # the first step also compiled: it is no measure of speed
             self._counted_from, self._first_step_seconds = (step, now), now - self._command_started
         speed = self._rate(step, now, *self._last)
+        waited = self._share_waited(now)
         self._last, self._steps, self._loss = (step, now), step, float(metrics["loss"])
         bound = float(metrics["mi_lower_bound"]) if self._is_bound else None
-        self._writer.write(step, self._line(metrics, bound, speed))
+        self._writer.write(step, self._line(metrics, bound, speed) | waited)
         self._progress.update(step, self._loss, bound, speed)
         self._warn_if_nothing_learnt(step)
 
@@ -82,10 +89,26 @@ class Recorder:
         return (step - from_step) * self._batch_size / max(now - since, 1e-9)
 
     def _line(self, metrics: Mapping[str, float], bound: float | None, speed: float) -> dict[str, float]:
-        line = {"train/loss": self._loss, "train/accuracy": metrics["accuracy"]}
+        line = {f"train/{name}": value for name, value in metrics.items() if name != "mi_lower_bound"}
         if bound is not None:
             line |= {"train/mi_lower_bound_nats": bound, "train/mi_ceiling_nats": self._ceiling}
-        return line | {"train/gradient_norm": metrics["gradient_norm"], "train/examples_per_second": speed}
+        return line | {"train/examples_per_second": speed}
+
+    def _share_waited(self, now: float) -> dict[str, float]:
+        """Share of the time since the last line that went by waiting for data, with a warning where it is large."""
+        if self._input_wait is None:
+            return {}
+        step_before, since = self._last
+        waited, before, self._waited_before = self._input_wait(), self._waited_before, self._input_wait()
+        share = (waited - before) / max(now - since, 1e-9)
+        settled = self._counted_from is not None and step_before > self._counted_from[0]  # workers have started
+        if settled and share > MOST_WAITING and not self._warned_of_input:
+            self._warned_of_input = True
+            self._warn(
+                f"{share:.0%} of the time goes by waiting for data, more than {MOST_WAITING:.0%}: raise "
+                "config.data.num_workers, lower config.data.image_size, or keep the data in memory"
+            )
+        return {"train/input_wait_share": share}
 
     def _warn_if_nothing_learnt(self, step: int) -> None:
         if self._warned or step < self._warmup_steps:

@@ -17,6 +17,17 @@ _SETTINGS = {
     "probe/knn_neighbours": "kNN: neighbours",
     "probe/knn_temperature": "kNN: temperature",
 }
+_TOP_FIVE = ("probe/linear_top5_accuracy", "probe/knn_top5_accuracy")
+_PROTOCOL = (
+    "Frozen features before the head, batch norm in inference mode; L-BFGS logistic regression, its L2 penalty chosen "
+    "on validation images; vote of cosine neighbours."
+)
+_HEALTH = {
+    "health/alignment": ("alignment of x and y: mean squared distance, 0 is best, 2 unrelated", lambda v: f"{v:.3f}"),
+    "health/uniformity": ("uniformity of codes: 0 is collapse, lower is better", lambda v: f"{v:.2f}"),
+    "health/effective_rank": ("effective rank of features", lambda v: f"{v:.1f}"),
+    "health/feature_dim": ("number of features, the most that rank can be", lambda v: f"{v:,.0f}"),
+}
 _TRAINING = {
     "train/steps": ("steps", lambda v: f"{v:,.0f}"),
     "train/seconds": ("time", lambda v: f"{v:,.1f} s"),
@@ -56,10 +67,12 @@ def group_results(summary: Mapping[str, Any]) -> list[Group]:
     bounds = [prefix for prefix in _HELD_OUT if f"{prefix}/mi_lower_bound_nats" in summary]
     probes = {name: keys for name, keys in FEATURES.items() if any(key in summary for key in keys)}
     shown = {f"{prefix}/{key}" for prefix in bounds for key in _BOUND_KEYS}
-    shown |= {key for keys in probes.values() for key in keys} | set(_TRAINING) | (set(_SETTINGS) if probes else set())
+    shown |= {key for keys in probes.values() for key in keys} | set(_TRAINING) | set(_HEALTH)
+    shown |= {*_SETTINGS, *_TOP_FIVE} if probes else set()
     groups = [
         _bound_group(summary, bounds),
         _probe_group(summary, probes),
+        _group("health of the codes", ((label, show(summary, key, form)) for key, (label, form) in _HEALTH.items())),
         _group("training", ((label, show(summary, key, form)) for key, (label, form) in _TRAINING.items())),
         _group("other results", ((key, show(summary, key)) for key in summary if key not in shown)),
     ]
@@ -114,9 +127,12 @@ def _bound_row(summary: Mapping[str, Any], prefix: str) -> tuple[str, ...]:
 
 
 def _probe_group(summary: Mapping[str, Any], probes: Mapping[str, tuple[str, str]]) -> Group:
-    rows = tuple((name, *(show(summary, key, percent) for key in keys)) for name, keys in probes.items())
-    settings = [f"{label} {show(summary, key)}" for key, label in _SETTINGS.items() if key in summary]
-    return Group("label from one example", ("features", "linear probe", "cosine kNN"), rows, "; ".join(settings))
+    rows = [(name, *(show(summary, key, percent) for key in keys)) for name, keys in probes.items()]
+    if any(key in summary for key in _TOP_FIVE):
+        rows.insert(1, ("  among its first five", *(show(summary, key, percent) for key in _TOP_FIVE)))
+    settings = "; ".join(f"{label} {show(summary, key)}" for key, label in _SETTINGS.items() if key in summary)
+    note = f"{_PROTOCOL} {settings[:1].upper()}{settings[1:]}." if settings else _PROTOCOL
+    return Group("label from one example", ("features", "linear probe", "cosine kNN"), tuple(rows), note)
 
 
 def _group(title: str, rows: Iterable[tuple[str, str]]) -> Group:

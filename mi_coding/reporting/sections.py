@@ -57,9 +57,9 @@ def probes(summary: Mapping[str, float], num_classes: int) -> list[Section]:
     ]
 
 
-def pair_strip(x: np.ndarray, y: np.ndarray, how: str) -> Section:
-    """Pairs as the encoder sees them; `how` says what makes x and y a pair."""
-    figure = plots.pair_strip(x, y, title="x above, its y below")
+def pair_strip(images: np.ndarray, x: np.ndarray, y: np.ndarray, how: str) -> Section:
+    """Pairs as the encoder sees them, under the images they are made of; `how` says what makes x and y a pair."""
+    figure = plots.pair_strip(x, y, originals=images, title="A test image, x and its y")
     return Section("Pairs as the encoder sees them", f"Each column is one pair: {how}.", figure, "pairs")
 
 

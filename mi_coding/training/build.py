@@ -1,25 +1,36 @@
 """From a config to an experiment: the one place in training/ that reads the names in a config."""
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
+import optax
 from ml_collections import ConfigDict
 
 from mi_coding import encoders, pairs
 from mi_coding.contrast import POOL
 from mi_coding.critics import CRITICS
+from mi_coding.errors import InputError
 from mi_coding.objectives.cpc import CPC_RULES, CPCOutput, cpc, nt_xent
+from mi_coding.pairs.augmentations import PRESETS, augmented, composition
 from mi_coding.pairs.frames import Clips, frames
 from mi_coding.training import optimizers
 from mi_coding.training.contrastive import contrastive
 from mi_coding.training.experiment import Codes, Experiment
 
+STEPS_PER_CALL = 50
+"""Steps in one call where the config leaves it open and the platform likes it."""
+
 
 def build_pairs(config: ConfigDict) -> pairs.PairKind:
-    """How `config.pairs` makes a pair of an example."""
-    return frames(build_clips(config))
+    """How `config.pairs` makes a pair of an example.
+
+    Raises:
+        ValueError: for strengths, probabilities or sizes that cannot be.
+    """
+    return PAIRS[config.pairs.name](config)
 
 
 def build_clips(config: ConfigDict) -> Clips:
@@ -33,8 +44,97 @@ def build_clips(config: ConfigDict) -> Clips:
     )
 
 
-def build_experiment(config: ConfigDict, platform: str) -> tuple[Experiment, Codes]:
-    """The experiment a checked config describes, in the shapes that `platform` ("cpu", "gpu", "tpu") likes."""
+def _augmentation_pairs(config: ConfigDict) -> pairs.PairKind:
+    options = {name: config.pairs[name] for name in augmentation_options(config.pairs.preset)}
+    options["size"] = options["size"] or None
+    if config.pairs.preset == CUSTOM:
+        return augmented(composition(options["steps"]), size=options["size"])
+    return PRESETS[config.pairs.preset](**options)
+
+
+CUSTOM = "custom"
+"""The `config.pairs.preset` that is a list of steps in `config.pairs.steps`."""
+AUGMENTATION_OPTIONS = ("size", "strength", "min_area", "flip", "jitter", "gray", "blur", "mask", "order", "steps")
+"""Keys of `config.pairs` that describe augmentations; each preset has some of them."""
+
+
+def augmentation_options(preset: str) -> tuple[str, ...]:
+    """Which of `AUGMENTATION_OPTIONS` a preset has.
+
+    >>> augmentation_options("gray28")
+    ('size', 'strength', 'min_area', 'flip', 'jitter', 'mask')
+    """
+    if preset == CUSTOM:
+        return "size", "steps"
+    takes = inspect.signature(PRESETS[preset]).parameters
+    return tuple(name for name in AUGMENTATION_OPTIONS if name in takes)
+
+
+PAIRS: dict[str, Callable[[ConfigDict], pairs.PairKind]] = {
+    "frames": lambda config: frames(build_clips(config)),
+    "augmentations": _augmentation_pairs,
+}
+"""Names of `config.pairs.name`."""
+
+
+def describe_pairs(config: ConfigDict) -> str:
+    """What makes x and y a pair, in a few words."""
+    if config.pairs.name == "frames":
+        return f"two frames of one clip, {config.pairs.gap:g} s apart"
+    return f"two random modifications of one image, preset {config.pairs.preset}"
+
+
+def pair_shape(config: ConfigDict, image_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of x for images of one shape; nothing is computed.
+
+    Raises:
+        ValueError: where the pairs cannot be made of such images.
+    """
+    key, image = jax.random.key(0), jax.ShapeDtypeStruct(image_shape, "float32")
+    return jax.eval_shape(build_pairs(config).pair, key, image)[0].shape
+
+
+def num_steps(config: ConfigDict, num_examples: int) -> int:
+    """Steps of the whole run: `config.num_steps` or `config.num_epochs`, whichever ends first; 0 is no end."""
+    ends = [config.num_steps] if config.num_steps else []
+    if config.num_epochs:
+        ends.append(max(1, round(config.num_epochs * num_examples / config.batch_size)))
+    return min(ends)
+
+
+def steps_per_call(config: ConfigDict, platform: str, num_devices: int, *, streamed: bool) -> int:
+    """Steps that one call takes on the devices.
+
+    A loop on the device saves the host's part of every step; on CPU it also made a step of matrix products 1.6 times
+    as fast, but XLA's own convolutions run on one thread inside a loop there, 13 times as slow. Virtual devices of one
+    CPU that exchange something inside a loop can wait for each other forever (8 devices on 2 cores, jaxlib 0.10.2).
+
+    Raises:
+        InputError: where the config asks for more than one and that cannot be.
+    """
+    virtual = platform == "cpu" and num_devices > 1
+    if config.steps_per_call > 1 and (streamed or virtual):
+        why = "streamed data" if streamed else f"{num_devices} virtual devices of a CPU"
+        raise InputError(f"config.steps_per_call={config.steps_per_call} on {why}; expected 1, or 0 to choose")
+    if streamed or virtual:
+        return 1
+    if config.steps_per_call:
+        return config.steps_per_call
+    return 1 if platform == "cpu" and config.encoder.name != "convnet" else STEPS_PER_CALL
+
+
+def build_experiment(
+    config: ConfigDict, platform: str, *, num_steps: int, num_classes: int = 0, streamed: bool = False
+) -> tuple[Experiment, Codes]:
+    """The experiment a checked config describes.
+
+    Args:
+        config: checked.
+        platform: "cpu", "gpu" or "tpu", whose favourite shapes are used.
+        num_steps: of the whole run, for the schedule of the learning rate.
+        num_classes: of the labels that come with the images, for the online probe; 0 where there are none.
+        streamed: whether the steps get batches of examples, and not all of them to draw from.
+    """
     encoder = encoders.build(
         config.encoder.name,
         **_family_options(config.encoder, platform),
@@ -44,29 +144,35 @@ def build_experiment(config: ConfigDict, platform: str) -> tuple[Experiment, Cod
         head_width=config.encoder.head_width,
         code_dim=config.encoder.code_dim,
     )
-    sample_pairs = partial(
-        pairs.sample_pairs,
-        kind=build_pairs(config),
-        distinct_among=config.batch_size if config.pairs.distinct else None,
-    )
     return contrastive(
         encoder,
         CRITICS[config.critic.name](),
         _objective(config),
         _loss(config),
-        sample_pairs=sample_pairs,
-        optimizer=_optimizer(config),
+        sample_pairs=_sample_pairs(config, with_labels=num_classes > 0, streamed=streamed),
+        optimizer=_optimizer(config, num_steps, has_probe=num_classes > 0),
         batch_size=config.batch_size,
         code_dim=config.encoder.code_dim,
         microbatch_size=config.microbatch_size or None,
+        num_classes=num_classes,
+        average_decay=config.optimizer.average_decay,
     )
+
+
+def _sample_pairs(config: ConfigDict, *, with_labels: bool, streamed: bool) -> Callable:
+    kind = pairs.labelled(build_pairs(config)) if with_labels else build_pairs(config)
+    if streamed:
+        return partial(pairs.pairs_of_batch, kind=kind)
+    distinct_among = config.batch_size if config.pairs.distinct else None
+    return partial(pairs.sample_pairs, kind=kind, distinct_among=distinct_among)
 
 
 def _family_options(encoder: ConfigDict, platform: str) -> dict[str, Any]:
     """What only one family of encoders understands."""
     if encoder.name == "convnet":
         widths = tuple(encoder.widths)
-        return {"widths": widths, "feature_dim": encoder.feature_dim, "patches": platform == "cpu"}
+        options = {"widths": widths, "feature_dim": encoder.feature_dim, "grid": encoder.grid}
+        return options | {"patches": platform == "cpu"}
     return {"stem": encoder.stem, "width_multiplier": encoder.width_multiplier}
 
 
@@ -105,6 +211,15 @@ def _loss(config: ConfigDict, distractors: str = "all") -> Callable[..., CPCOutp
     )
 
 
-def _optimizer(config: ConfigDict):
-    options = config.optimizer.to_dict()
-    return optimizers.build(options.pop("name"), num_steps=config.num_steps, **options)
+def _optimizer(config: ConfigDict, num_steps: int, *, has_probe: bool) -> optax.GradientTransformation:
+    options = config.optimizer
+    optimizer = optimizers.build(
+        options.name,
+        learning_rate=options.learning_rate * optimizers.SCALINGS[options.learning_rate_scaling](config.batch_size),
+        warmup_steps=options.warmup_steps,
+        num_steps=num_steps,
+        weight_decay=options.weight_decay,
+        momentum=options.momentum,
+        gradient_clip=options.gradient_clip,
+    )
+    return optimizers.with_online_probe(optimizer, options.probe_learning_rate) if has_probe else optimizer

@@ -27,6 +27,8 @@ def contrastive(
     batch_size: int,
     code_dim: int,
     microbatch_size: int | None = None,
+    num_classes: int = 0,
+    average_decay: float = 0.0,
 ) -> tuple[Experiment, Codes]:
     """Joins the parts of a contrastive experiment.
 
@@ -35,49 +37,80 @@ def contrastive(
         critic: makes queries and keys of the codes.
         objective: (queries, keys, key=…, axis_name=…) → `CPCOutput`, what is minimised; the key is for its draws.
         heldout_objective: (queries, keys) → `CPCOutput`, the same with all distractors of one device's batch.
-        sample_pairs, optimizer, batch_size: see `Experiment`.
+        sample_pairs, optimizer, batch_size, average_decay: see `Experiment`.
         code_dim: D, the dimension of the encoder's codes.
         microbatch_size: pairs that a device encodes at a time, see `encode_in_chunks`; None encodes all at once.
+        num_classes: K of an online probe: a linear classifier that learns beside the encoder, params["probe"], and
+            whose gradient never reaches it. x and y are then (images, labels), see `pairs.labelled`. 0 for none.
     Returns:
         What the loop trains, and what evaluation reads from the parameters it leaves.
     """
 
-    def init(key: jax.Array, x: jax.Array, y: jax.Array) -> tuple[Any, Any]:
+    def init(key: jax.Array, x: Any, y: Any) -> tuple[Any, Any]:
         del y  # the same encoder and the same shapes
+        images, _ = _image_and_label(x)
         encoder_key, critic_key = jax.random.split(key)
-        params, stats = encoder.init(encoder_key, x)
-        return {"encoder": params, "critic": critic.init(critic_key, code_dim)}, stats
+        params, stats = encoder.init(encoder_key, images)
+        params = {"encoder": params, "critic": critic.init(critic_key, code_dim)}
+        if num_classes:
+            feature_dim = jax.eval_shape(lambda: encoder.apply(params["encoder"], stats, images, False)[0][0]).shape[1]
+            params["probe"] = {"kernel": jnp.zeros((feature_dim, num_classes)), "bias": jnp.zeros(num_classes)}
+        return params, stats
 
-    def loss(params: Any, stats: Any, key: jax.Array, x: jax.Array, y: jax.Array, axis_name: str | None):
-        encode = encode_in_chunks(partial(train_codes, axis_name=axis_name), microbatch_size)
-        z_x, z_y, stats = encode(params["encoder"], stats, x, y)
+    def loss(params: Any, stats: Any, key: jax.Array, x: Any, y: Any, axis_name: str | None):
+        (images_x, labels), (images_y, _) = _image_and_label(x), _image_and_label(y)
+        encode = encode_in_chunks(partial(train_outputs, axis_name=axis_name), microbatch_size)
+        (features_x, z_x), (features_y, z_y), stats = encode(params["encoder"], stats, images_x, images_y)
         out = objective(*critic.apply(params["critic"], z_x, z_y), key=key, axis_name=axis_name)
         metrics = {"loss": out.loss, "mi_lower_bound": out.mi_lower_bound, "accuracy": out.accuracy}
-        return out.loss, (metrics, stats)
+        if not num_classes:
+            return out.loss, (metrics, stats)
+        features, labels = jnp.concatenate([features_x, features_y]), jnp.concatenate([labels, labels])
+        probe_loss, accuracy = _online_probe(params["probe"], features, labels, axis_name)
+        return out.loss + probe_loss, (metrics | {"online_probe_accuracy": accuracy}, stats)
 
-    def train_codes(params: Any, stats: Any, x: jax.Array, axis_name: str | None = None) -> tuple[jax.Array, Any]:
-        (_, codes), stats = encoder.apply(params, stats, x, True, axis_name)
-        return codes, stats
+    def train_outputs(params: Any, stats: Any, images: jax.Array, axis_name: str | None = None) -> tuple[Any, Any]:
+        return encoder.apply(params, stats, images, True, axis_name)
 
-    def apply(params: Any, stats: Any, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return encoder.apply(params["encoder"], stats, x, False)[0]
+    def apply(params: Any, stats: Any, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return encoder.apply(params["encoder"], stats, images, False)[0]
 
-    def contrast(params: Any, stats: Any, x: jax.Array, y: jax.Array) -> CPCOutput:
-        z_x, z_y = jnp.split(apply(params, stats, jnp.concatenate([x, y]))[1], 2)
+    def contrast(params: Any, z_x: jax.Array, z_y: jax.Array) -> CPCOutput:
         return heldout_objective(*critic.apply(params["critic"], z_x, z_y))
 
     def loss_memory(spmd: Spmd) -> int | None:
         return loss_bytes(objective, batch_size=batch_size, code_dim=code_dim, spmd=spmd)
 
-    return Experiment(sample_pairs, init, loss, optimizer, batch_size, loss_memory), Codes(
+    return Experiment(sample_pairs, init, loss, optimizer, batch_size, loss_memory, average_decay), Codes(
         features=lambda params, stats, x: apply(params, stats, x)[0],
         codes=lambda params, stats, x: apply(params, stats, x)[1],
-        train_codes=lambda params, stats, x: train_codes(params["encoder"], stats, x)[0],
+        train_codes=lambda params, stats, x: train_outputs(params["encoder"], stats, x)[0][1],
         contrast=contrast,
+        online_logits=(lambda params, stats, x: _logits(params["probe"], apply(params, stats, x)[0]))
+        if num_classes
+        else None,
     )
 
 
-def encode_in_chunks(codes: Callable[[Any, Any, jax.Array], tuple[jax.Array, Any]], chunk_size: int | None) -> Callable:
+def _image_and_label(half: Any) -> tuple[jax.Array, jax.Array | None]:
+    return half if isinstance(half, tuple) else (half, None)
+
+
+def _logits(probe: dict[str, jax.Array], features: jax.Array) -> jax.Array:
+    return features @ probe["kernel"] + probe["bias"]
+
+
+def _online_probe(
+    probe: dict[str, jax.Array], features: jax.Array, labels: jax.Array, axis_name: str | None
+) -> tuple[jax.Array, jax.Array]:
+    """Cross-entropy of the global batch and the fraction of labels it gets right; features get no gradient."""
+    logits = _logits(probe, jax.lax.stop_gradient(features))
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    means = jnp.mean(losses), jnp.mean(jnp.argmax(logits, axis=1) == labels, dtype=jnp.float32)
+    return jax.lax.pmean(means, axis_name) if axis_name else means
+
+
+def encode_in_chunks(outputs: Callable[[Any, Any, jax.Array], tuple[Any, Any]], chunk_size: int | None) -> Callable:
     """Encodes both halves of pairs a few at a time, in the memory of a few, for one exact loss over all of them.
 
     The forward pass keeps only the codes of a chunk; the backward pass encodes it once more, with the very same
@@ -86,21 +119,27 @@ def encode_in_chunks(codes: Callable[[Any, Any, jax.Array], tuple[jax.Array, Any
     the same time), alike in both passes, and its running statistics move by the mean over the chunks.
 
     Args:
-        codes: (params, stats, x float[m, …]) → codes float[m, D], stats.
+        outputs: (params, stats, x float[m, …]) → codes float[m, D], or a tree such as (features, codes); stats.
         chunk_size: pairs at a time, a divisor of their number; None for all at once.
     Returns:
-        (params, stats, x float[b, …], y float[b, …]) → z_x, z_y float[b, D], stats.
+        (params, stats, x float[b, …], y float[b, …]) → outputs of x, outputs of y, stats.
     Source: gradient caching, arXiv:2101.06983, here as rematerialisation of a loop over chunks.
     """
 
-    def encode(params: Any, stats: Any, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array, Any]:
+    def encode(params: Any, stats: Any, x: jax.Array, y: jax.Array) -> tuple[Any, Any, Any]:
         if chunk_size is None or chunk_size == x.shape[0]:
-            both, stats = codes(params, stats, jnp.concatenate([x, y]))
-            return *jnp.split(both, 2), stats
+            both, stats = outputs(params, stats, jnp.concatenate([x, y]))
+            return *_halves(both, axis=0), stats
         chunks = [part.reshape(-1, chunk_size, *part.shape[1:]) for part in (x, y)]
-        one_chunk = jax.checkpoint(lambda pairs: codes(params, stats, jnp.concatenate(pairs)))
+        one_chunk = jax.checkpoint(lambda pairs: outputs(params, stats, jnp.concatenate(pairs)))
         both, stats_of_chunks = jax.lax.map(one_chunk, tuple(chunks))
-        halves = (half.reshape(x.shape[0], -1) for half in jnp.split(both, 2, axis=1))
-        return *halves, jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), stats_of_chunks)
+        joined = (jax.tree.map(lambda z: z.reshape(x.shape[0], -1), half) for half in _halves(both, axis=1))
+        return *joined, jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), stats_of_chunks)
 
     return encode
+
+
+def _halves(tree: Any, axis: int) -> tuple[Any, Any]:
+    """What was made of x and what was made of y, which lie one behind the other along an axis."""
+    first, second = (lambda leaf, half=half: jnp.split(leaf, 2, axis=axis)[half] for half in (0, 1))
+    return jax.tree.map(first, tree), jax.tree.map(second, tree)

@@ -24,15 +24,18 @@ class Spmd(NamedTuple):
             busy. Virtual devices of one CPU share few threads: steps that wait for each other's exchanges can stop all.
         replicate: tree → the same tree with a copy on each device.
         fetch: what `replicate` or a mapped function returned → the tree on its own.
+        shard: tree of arrays with the global batch as their first axis → the same tree, each device with its share.
         parallel: fn(state, *data) → (state, metrics), written for one device under the axis `AXIS` → the compiled
-            function on all of them. State and data come in from `replicate`; the state's memory is reused.
+            function on all of them. State and data come in from `replicate`; the state's memory is reused. With
+            `sharded=True` it is fn(state, batch), and the batch comes in from `shard`.
     """
 
     num_devices: int
     steps_in_flight: int
     replicate: Callable[[Any], Any]
     fetch: Callable[[Any], Any]
-    parallel: Callable[[Callable], Callable]
+    shard: Callable[[Any], Any]
+    parallel: Callable[..., Callable]
 
 
 def spmd(name: str, devices: Sequence[jax.Device] | None = None) -> Spmd:
@@ -72,11 +75,15 @@ def _shard_map(mesh: jax.sharding.Mesh) -> Spmd:
         # A copy: the step gives the state's memory away, which may be the caller's, or one zero in two places.
         return jax.device_put(jax.tree.map(jnp.copy, tree), everywhere)
 
-    def parallel(fn: Callable) -> Callable:
-        mapped = jax.shard_map(fn, mesh=mesh, in_specs=PartitionSpec(), out_specs=PartitionSpec())
+    def shard(tree: Any) -> Any:
+        return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(AXIS)))
+
+    def parallel(fn: Callable, *, sharded: bool = False) -> Callable:
+        specs = (PartitionSpec(), PartitionSpec(AXIS)) if sharded else PartitionSpec()
+        mapped = jax.shard_map(fn, mesh=mesh, in_specs=specs, out_specs=PartitionSpec())
         return jax.jit(mapped, donate_argnums=0)
 
-    return Spmd(mesh.size, _steps_in_flight(mesh), replicate, lambda tree: tree, parallel)
+    return Spmd(mesh.size, _steps_in_flight(mesh), replicate, lambda tree: tree, shard, parallel)
 
 
 def _pmap(mesh: jax.sharding.Mesh) -> Spmd:
@@ -86,10 +93,18 @@ def _pmap(mesh: jax.sharding.Mesh) -> Spmd:
         stack = lambda x: jax.device_put(jnp.broadcast_to(x, (mesh.size, *jnp.shape(x))), one_each)  # noqa: E731
         return jax.tree.map(stack, tree)
 
-    def parallel(fn: Callable) -> Callable:
+    def fetch(tree: Any) -> Any:
+        return jax.tree.map(lambda x: x[0], tree)
+
+    def shard(tree: Any) -> Any:
+        split = lambda x: jax.device_put(x.reshape(mesh.size, -1, *x.shape[1:]), one_each)  # noqa: E731
+        return jax.tree.map(split, tree)
+
+    def parallel(fn: Callable, *, sharded: bool = False) -> Callable:
+        del sharded  # every argument has the devices as its first axis already
         return jax.pmap(fn, axis_name=AXIS, devices=list(mesh.devices.flat), donate_argnums=0)
 
-    return Spmd(mesh.size, _steps_in_flight(mesh), replicate, lambda tree: jax.tree.map(lambda x: x[0], tree), parallel)
+    return Spmd(mesh.size, _steps_in_flight(mesh), replicate, fetch, shard, parallel)
 
 
 def _steps_in_flight(mesh: jax.sharding.Mesh) -> int:

@@ -21,6 +21,7 @@ class Experiment(NamedTuple):
         optimizer: an optax transformation over params.
         batch_size: B, the global batch.
         loss_memory: spmd → bytes that the loss alone needs on one device, or None where nobody can tell.
+        average_decay: of the moving average of params and stats that `TrainState.average` keeps; 0 keeps none.
     """
 
     sample_pairs: Callable[[jax.Array, Any, jax.Array], tuple[jax.Array, jax.Array]]
@@ -29,6 +30,7 @@ class Experiment(NamedTuple):
     optimizer: optax.GradientTransformation
     batch_size: int
     loss_memory: Callable[[Spmd], int | None]
+    average_decay: float = 0.0
 
 
 class Codes(NamedTuple):
@@ -38,10 +40,12 @@ class Codes(NamedTuple):
         features: (params, stats, x) → float32[b, F], before the head; what probes read.
         codes: (params, stats, x) → float32[b, D].
         train_codes: as the training step computes it on one device, with the statistics of the batch it is given.
-        contrast: (params, stats, x, y) → `CPCOutput` of a batch of held-out pairs.
+        contrast: (params, z_x, z_y) → `CPCOutput` of the codes of a batch of held-out pairs.
+        online_logits: (params, stats, x) → float32[b, K], what the online probe makes of x; None without one.
     """
 
     features: Callable[[Any, Any, jax.Array], jax.Array]
     codes: Callable[[Any, Any, jax.Array], jax.Array]
     train_codes: Callable[[Any, Any, jax.Array], jax.Array]
-    contrast: Callable[[Any, Any, jax.Array, jax.Array], CPCOutput]
+    contrast: Callable[[Any, jax.Array, jax.Array], CPCOutput]
+    online_logits: Callable[[Any, Any, jax.Array], jax.Array] | None = None

@@ -34,33 +34,35 @@ class Trained(NamedTuple):
 
 
 def train(
-    step_fn: Callable,
+    advance: Callable[[TrainState, int], tuple[TrainState, dict[str, jax.Array]]],
     state: TrainState,
-    data: Any,
     *,
     spmd: Spmd,
     num_steps: int,
+    steps_per_call: int = 1,
     hooks: Sequence[Hook],
     save: Hook,
 ) -> Trained:
     """Trains from `state` to `num_steps`, or until SIGTERM or SIGINT, which save first.
 
     Args:
-        step_fn: (state, data) → (state, metrics), from `Spmd.parallel`.
+        advance: (state, count) → (state after count steps, metrics of the last one), on all devices, from feed.py.
         state: a single copy; training continues at its step.
-        data: passed to every step, a single copy.
-        spmd: how `step_fn` runs.
+        spmd: how `advance` runs.
         num_steps: where training ends.
+        steps_per_call: the most steps that one call of `advance` may take; it takes fewer where a hook is due before.
         hooks: called in this order when due.
         save: the hook that writes a checkpoint; called when due, and once more when a signal stops the loop.
     Raises:
         NonFiniteLossError: naming the first step whose loss was not finite; nothing of it has been saved.
     """
-    first, in_flight = int(state.step), deque()
-    state, data = spmd.replicate(state), spmd.replicate(data)
+    step, in_flight = int(state.step), deque()
+    state = spmd.replicate(state)
     with _stop_signals() as received:
-        for step in range(first + 1, num_steps + 1):
-            state, metrics = step_fn(state, data)
+        while step < num_steps:
+            count = min(steps_per_call, _next_due(step, num_steps, [*hooks, save]) - step)
+            state, metrics = advance(state, count)
+            step += count
             in_flight.append(metrics)
             if len(in_flight) >= spmd.steps_in_flight:
                 jax.block_until_ready(in_flight.popleft())
@@ -74,6 +76,11 @@ def train(
                 break
     last = spmd.fetch(state)
     return Trained(last, received[0] if received and int(last.step) < num_steps else None)
+
+
+def _next_due(step: int, num_steps: int, hooks: Sequence[Hook]) -> int:
+    """The next step after which something is due; the first step of all is one."""
+    return min([1] if step == 0 else [num_steps, *((step // hook.every + 1) * hook.every for hook in hooks)])
 
 
 def _call(due: Sequence[Hook], step: int, state: TrainState, metrics: dict[str, jax.Array]) -> None:

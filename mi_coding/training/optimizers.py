@@ -51,6 +51,16 @@ def learning_rate_schedule(peak: float, warmup_steps: int, num_steps: int) -> op
     )
 
 
+SCALINGS: dict[str, Callable[[int], float]] = {
+    "none": lambda batch_size: 1.0,
+    "linear": lambda batch_size: batch_size / 256,
+    "sqrt": lambda batch_size: batch_size**0.5,
+}
+"""Names of `config.optimizer.learning_rate_scaling`: what a learning rate is multiplied by for a global batch.
+
+SimCLR, arXiv:2002.05709: 0.3 with "linear" (section 2.2), 0.075 with "sqrt" (appendix B.1) for small batches."""
+
+
 def build(
     name: str,
     *,
@@ -65,3 +75,15 @@ def build(
     schedule = learning_rate_schedule(learning_rate, warmup_steps, num_steps)
     optimizer = OPTIMIZERS[name](schedule, weight_decay, momentum)
     return optax.chain(optax.clip_by_global_norm(gradient_clip), optimizer) if gradient_clip else optimizer
+
+
+def with_online_probe(optimizer: optax.GradientTransformation, learning_rate: float) -> optax.GradientTransformation:
+    """`optimizer` for everything but params["probe"], which Adam moves at a constant rate.
+
+    The two never see each other's gradients, so the probe changes nothing that the other parameters do.
+    """
+
+    def owner(params: dict[str, Any]) -> dict[str, str]:
+        return {name: "probe" if name == "probe" else "model" for name in params}
+
+    return optax.multi_transform({"model": optimizer, "probe": optax.adam(learning_rate)}, owner)

@@ -20,6 +20,7 @@ class TrainState(NamedTuple):
         params, stats, opt_state: see `Experiment`.
         non_finite_at: int32[], the first step whose loss was infinite or NaN; 0 while there is none. It lives on the
             device, so that the step is known exactly without the host waiting for every loss.
+        average: moving averages (params, stats), or () where the experiment keeps none.
     """
 
     step: jax.Array
@@ -27,6 +28,12 @@ class TrainState(NamedTuple):
     stats: Any
     opt_state: Any
     non_finite_at: jax.Array
+    average: Any
+
+    @property
+    def variables(self) -> tuple[Any, Any]:
+        """(params, stats) to take away and to judge: the averages where they are kept."""
+        return self.average or (self.params, self.stats)
 
 
 def init_state(experiment: Experiment, key: jax.Array, data: Any) -> TrainState:
@@ -35,7 +42,8 @@ def init_state(experiment: Experiment, key: jax.Array, data: Any) -> TrainState:
     x, y = experiment.sample_pairs(sample_key, data, jnp.arange(2))
     params, stats = experiment.init(init_key, x, y)
     zero = jnp.zeros((), jnp.int32)
-    return TrainState(zero, params, stats, experiment.optimizer.init(params), zero)
+    average = jax.tree.map(jnp.copy, (params, stats)) if experiment.average_decay else ()
+    return TrainState(zero, params, stats, experiment.optimizer.init(params), zero, average)
 
 
 def make_step(experiment: Experiment, key: jax.Array, num_devices: int) -> Callable:
@@ -61,15 +69,45 @@ def make_step(experiment: Experiment, key: jax.Array, num_devices: int) -> Calla
 
         (loss, (metrics, stats)), gradients = mean_gradient(loss_fn, AXIS)(state.params)
         updates, opt_state = experiment.optimizer.update(gradients, state.opt_state, state.params)
-        number = state.step + 1
+        params, number = optax.apply_updates(state.params, updates), state.step + 1
         is_first_bad = ~jnp.isfinite(loss) & (state.non_finite_at == 0)
         new_state = TrainState(
             step=number,
-            params=optax.apply_updates(state.params, updates),
+            params=params,
             stats=stats,
             opt_state=opt_state,
             non_finite_at=jnp.where(is_first_bad, number, state.non_finite_at),
+            average=_move_average(state.average, (params, stats), number, experiment.average_decay),
         )
         return new_state, metrics | {"gradient_norm": optax.global_norm(gradients)}
 
     return step
+
+
+def repeat_step(step: Callable) -> Callable:
+    """Many steps in one call, so that the host is needed only between calls: (state, data, count) → (state, metrics).
+
+    The number of steps is an argument, so one compiled program serves every number; the metrics are those of the last.
+
+    >>> count_up = repeat_step(lambda state, data: (state + data, {"loss": 1.0 * state}))
+    >>> state, metrics = count_up(jnp.array(0), jnp.array(2), jnp.array(5))
+    >>> int(state), float(metrics["loss"])
+    (10, 8.0)
+
+    Args:
+        step: (state, data) → (state, metrics).
+    """
+
+    def steps(state: Any, data: Any, count: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
+        nothing_yet = jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), jax.eval_shape(step, state, data)[1])
+        return lax.fori_loop(0, count, lambda _, carry: step(carry[0], data), (state, nothing_yet))
+
+    return steps
+
+
+def _move_average(average: Any, current: Any, number: jax.Array, decay: float) -> Any:
+    """Moves the average towards the current values, faster in the first steps, when it is mostly the beginning."""
+    if not average:
+        return average
+    decay = jnp.minimum(decay, (1 + number) / (10 + number))
+    return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, current)

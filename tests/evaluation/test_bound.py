@@ -3,10 +3,11 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import mi_coding
-from mi_coding.evaluation.bound import HeldoutBound, make_heldout_bound
+from mi_coding.evaluation.bound import ENCODE_AT_ONCE, HeldoutBound, make_heldout_bound, make_pair_codes
 from mi_coding.pairs import PairKind, sample_pairs
 
 RHO = 0.9
@@ -18,15 +19,15 @@ def correlated(key, image):
     return x, RHO * x + math.sqrt(1 - RHO**2) * noise
 
 
-def log_ratio(params, stats, x, y):
+def log_ratio(params, x, y):
     """The best critic for a correlated Gaussian pair, as an inner product."""
     z_y = jnp.concatenate([RHO * y, -(RHO**2) * y**2 / 2], axis=1) / (1 - RHO**2)
     return mi_coding.cpc(jnp.concatenate([x, jnp.ones_like(x)], axis=1), z_y)
 
 
 def measure(contrast, batch_size=64, num_pairs=20_000, kind=correlated):
-    sampler = partial(sample_pairs, kind=PairKind(kind, None))
-    heldout_bound = make_heldout_bound(sampler, contrast)
+    pair_codes = make_pair_codes(partial(sample_pairs, kind=PairKind(kind, None)), lambda params, stats, x: x)
+    heldout_bound = make_heldout_bound(pair_codes, contrast)
     return heldout_bound(({}, {}), jax.random.key(0), jnp.zeros((10, 2)), batch_size=batch_size, num_pairs=num_pairs)
 
 
@@ -45,8 +46,18 @@ def test_standard_error_shrinks_with_the_number_of_pairs():
 
 
 def test_bound_of_mispaired_codes_is_below_zero():
-    wrong = measure(lambda params, stats, x, y: log_ratio(params, stats, x, jnp.roll(y, 1, axis=0)))
+    wrong = measure(lambda params, x, y: log_ratio(params, x, jnp.roll(y, 1, axis=0)))
     assert wrong.mi_lower_bound < -1
+
+
+def test_codes_of_many_pairs_are_those_of_their_rows_however_many_are_encoded_at_a_time():
+    sampler = partial(sample_pairs, kind=PairKind(correlated, None))
+    pair_codes = make_pair_codes(sampler, lambda params, stats, x: 2 * x + params)
+    count, key, images = 2 * ENCODE_AT_ONCE + 7, jax.random.key(0), jnp.zeros((10, 2))
+    z_x, z_y = pair_codes((1.0, {}), key, images, jnp.arange(count))
+    x, y = sampler(key, images, jnp.arange(count))
+    np.testing.assert_allclose(z_x, 2 * x + 1, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(z_y, 2 * y + 1, rtol=1e-5, atol=1e-6)
 
 
 def test_a_bound_within_five_percent_of_its_ceiling_is_marked():

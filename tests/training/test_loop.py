@@ -12,17 +12,20 @@ import mi_coding
 from mi_coding.errors import NonFiniteLossError
 from mi_coding.training.checkpoints import Checkpoints
 from mi_coding.training.devices import spmd
+from mi_coding.training.feed import resident
 from mi_coding.training.loop import Hook, train
 from mi_coding.training.step import init_state, make_step
 
 NOTHING = Hook(10**9, lambda step, state, metrics: None)
 
 
-def go(experiment, key, images, *, num_steps, state=None, hooks=(), save=NOTHING):
-    way = spmd("shard_map", jax.local_devices()[:2])
-    step = way.parallel(make_step(experiment, key, 2))
+def go(experiment, key, images, *, num_steps, state=None, hooks=(), save=NOTHING, steps_per_call=2):
+    way = spmd("shard_map", jax.local_devices()[:1])
     state = init_state(experiment, jax.random.key(0), images) if state is None else state
-    return train(step, state, images, spmd=way, num_steps=num_steps, hooks=hooks, save=save)
+    feed = resident(make_step(experiment, key, 1), state, images, way, steps_per_call=steps_per_call)
+    return train(
+        feed.advance, state, spmd=way, num_steps=num_steps, steps_per_call=steps_per_call, hooks=hooks, save=save
+    )
 
 
 def test_hooks_are_called_when_due_after_the_first_and_the_last_step(key, images):
@@ -34,6 +37,32 @@ def test_hooks_are_called_when_due_after_the_first_and_the_last_step(key, images
     assert called == [(1, 1), (3, 3), (6, 6), (7, 7)]
     assert saved == [4, 7]
     assert trained.stopped_by is None
+
+
+@pytest.mark.parametrize("steps_per_call", [1, 2, 3, 50])
+def test_many_steps_in_one_call_stop_for_every_hook_and_end_with_the_same_state(key, images, steps_per_call):
+    experiment, _ = make_experiment()
+    counts, seen = [], []
+    way = spmd("shard_map", jax.local_devices()[:1])
+    state = init_state(experiment, jax.random.key(0), images)
+    feed = resident(make_step(experiment, key, 1), state, images, way, steps_per_call=11)
+
+    def advance(state, count):
+        counts.append(count)
+        return feed.advance(state, count)
+
+    hook = Hook(4, lambda step, state, metrics: seen.append((step, float(metrics["loss"]))))
+    save = Hook(6, lambda step, state, metrics: seen.append(step))
+    options = {"spmd": way, "num_steps": 11, "hooks": [hook], "save": save}
+    together = train(advance, state, steps_per_call=steps_per_call, **options).state
+    assert sum(counts) == 11
+    assert max(counts) == min(steps_per_call, 3)  # from 1 to 4, and from 8 to 11, is the farthest
+    together_seen = seen.copy()
+    seen.clear()
+    alone = train(feed.advance, state, steps_per_call=1, **options).state
+    assert [s if isinstance(s, int) else s[0] for s in together_seen] == [1, 4, 6, 8, 11, 11]
+    assert together_seen == seen
+    chex.assert_trees_all_equal(jax.tree.map(np.array, together), jax.tree.map(np.array, alone))
 
 
 def test_a_resumed_run_ends_with_the_very_same_state(key, images, tmp_path):
@@ -56,7 +85,7 @@ def test_a_signal_saves_the_step_it_met_and_stops(key, images, number):
     kill = Hook(2, lambda step, state, metrics: os.kill(os.getpid(), number) if step == 2 else None)
     before = signal.getsignal(number)
     save = Hook(100, lambda step, state, metrics: saved.append(step))
-    trained = go(make_experiment()[0], key, images, num_steps=9, hooks=[kill], save=save)
+    trained = go(make_experiment()[0], key, images, num_steps=9, hooks=[kill], save=save, steps_per_call=1)
     assert trained.stopped_by is number
     assert saved == [3] == [int(trained.state.step)]
     assert signal.getsignal(number) is before
@@ -67,7 +96,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_names_the_step_and_is_never_sav
         out = mi_coding.cpc(z_x, z_y, axis_name=axis_name)
         return out._replace(loss=out.loss * jnp.nan)
 
-    def breaks_at_step_five(state, data):
+    def breaks_at_step_five(state, count):
+        assert count == 1
         bad = (state.step == 4).astype(jnp.int32)
         step = state.step + 1
         return state._replace(step=step, non_finite_at=jnp.maximum(state.non_finite_at, bad * step)), {}
@@ -80,9 +110,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_names_the_step_and_is_never_sav
     save = Hook(2, lambda step, state, metrics: saved.append(step))
     with pytest.raises(NonFiniteLossError, match="step 5 "):
         train(
-            way.parallel(breaks_at_step_five),
+            breaks_at_step_five,
             init_state(make_experiment()[0], key, images),
-            images,
             spmd=way,
             num_steps=9,
             hooks=[],

@@ -62,3 +62,23 @@ def test_a_warm_up_longer_than_the_run_is_cut():
     schedule = optimizers.learning_rate_schedule(1.0, warmup_steps=100, num_steps=5)
     assert [round(float(schedule(step)), 2) for step in range(6)] == [0, 0.25, 0.5, 0.75, 1, 0]
     assert float(optimizers.learning_rate_schedule(1.0, warmup_steps=0, num_steps=4)(0)) == 1
+
+
+def test_learning_rates_grow_with_the_batch_as_the_paper_says():
+    factors = {name: scaling(1024) for name, scaling in optimizers.SCALINGS.items()}
+    assert factors == {"none": 1, "linear": 4, "sqrt": 32}
+    assert 0.3 * optimizers.SCALINGS["linear"](4096) == pytest.approx(4.8)
+    assert 0.075 * optimizers.SCALINGS["sqrt"](4096) == pytest.approx(4.8)  # where both rules of the paper meet
+
+
+def test_a_probe_beside_changes_no_update_of_the_other_parameters(params):
+    options = PLAIN | {"learning_rate": 0.1, "gradient_clip": 0.5, "weight_decay": 0.1}
+    plain = optimizers.build("lars", **options)
+    gradients = jax.tree.map(jnp.ones_like, params)
+    expected, _ = plain.update(gradients, plain.init(params), params)
+    both = {**params, "probe": {"kernel": jnp.ones((3, 2))}}
+    optimizer = optimizers.with_online_probe(plain, 0.01)
+    updates, _ = optimizer.update({**gradients, "probe": {"kernel": jnp.full((3, 2), 1e6)}}, optimizer.init(both), both)
+    np.testing.assert_array_equal(updates["kernel"], expected["kernel"])
+    np.testing.assert_array_equal(updates["bias"], expected["bias"])
+    np.testing.assert_allclose(updates["probe"]["kernel"], -0.01, rtol=1e-5)  # Adam's first step

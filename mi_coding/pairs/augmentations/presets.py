@@ -102,6 +102,7 @@ def gray28(
     flip: float = 0.5,
     jitter: float = 0.8,
     mask: float = 0.5,
+    order: str = "random",
 ) -> PairKind:
     """For small images of one channel, such as Fashion-MNIST: crop and resize with flip, jitter, a square masked.
 
@@ -113,11 +114,11 @@ def gray28(
     ((28, 28, 1), (28, 28, 1))
 
     Args:
-        size, strength, min_area: see `simclr_imagenet`.
+        size, strength, min_area, order: see `simclr_imagenet`.
         flip, jitter, mask: probabilities; 0 for `flip` where left and right mean something, as in digits.
     """
     crop = random_resized_crop(size=size, area=(min_area, 1), flip=flip)
-    colour = colour_jitter(brightness=0.8 * strength, contrast=0.8 * strength, saturation=0, hue=0)
+    colour = colour_jitter(brightness=0.8 * strength, contrast=0.8 * strength, saturation=0, hue=0, order=order)
     return augmented(chain(crop, sometimes(jitter, colour), sometimes(mask, cutout(side=(0.2, 0.4)))), size=size)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from mi_coding.pairs.augmentations.colour import colour_jitter, grayscale, solarize
-from mi_coding.pairs.augmentations.compose import Augmentation, chain, sometimes
+from mi_coding.pairs.augmentations.compose import Augmentation, chain, one_of, sometimes
 from mi_coding.pairs.augmentations.filters import edges, gaussian_blur, gaussian_noise
 from mi_coding.pairs.augmentations.geometry import horizontal_flip, random_resized_crop, rotation, translation
 from mi_coding.pairs.augmentations.masking import cutout
@@ -28,7 +28,10 @@ AUGMENTATIONS: dict[str, Callable[..., Augmentation]] = {
 def composition(steps: Iterable[Mapping[str, Any]]) -> Augmentation:
     """The chain that a list of steps spells: each a name, perhaps a probability `p`, and the options of that name.
 
-    >>> steps = [{"name": "translation", "fraction": 0.1}, {"name": "edges", "p": 0.3}]
+    The name "one_of" draws one of its own `steps`, each equally likely.
+
+    >>> either = {"name": "one_of", "steps": [{"name": "rotation", "degrees": 30.0}, {"name": "cutout"}]}
+    >>> steps = [{"name": "translation", "fraction": 0.1}, either, {"name": "edges", "p": 0.3}]
     >>> composition(steps)(jax.random.key(0), jnp.ones((8, 8, 1))).shape
     (8, 8, 1)
 
@@ -38,11 +41,12 @@ def composition(steps: Iterable[Mapping[str, Any]]) -> Augmentation:
     return chain(*(_step(**step) for step in steps))
 
 
-def _step(name: str, p: float = 1.0, **options: Any) -> Augmentation:
-    if name not in AUGMENTATIONS:
-        raise ValueError(f"no augmentation is called {name!r}; there are {', '.join(AUGMENTATIONS)}")
+def _step(name: str = "", p: float = 1.0, **options: Any) -> Augmentation:
+    makers = AUGMENTATIONS | {"one_of": lambda steps: one_of(*(_step(**step) for step in steps))}
+    if name not in makers:
+        raise ValueError(f"no augmentation is called {name!r}; there are {', '.join(makers)}")
     try:
-        augmentation = AUGMENTATIONS[name](**options)
+        augmentation = makers[name](**options)
     except TypeError as error:
         raise ValueError(f"augmentation {name!r}: {error}") from None
     return augmentation if p == 1 else sometimes(p, augmentation)

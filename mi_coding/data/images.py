@@ -1,0 +1,149 @@
+"""Encoded images: decoded, brought to one size, and told apart from files that are none."""
+
+import io
+import os
+from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from mi_coding.errors import InputError
+
+_GREY_MODES = ("1", "L", "LA", "La", "I;16", "I;16B")
+_AT_A_TIME = 256  # images that one thread decodes before it asks for more
+
+
+class Form(NamedTuple):
+    """What images are brought to.
+
+    Attributes:
+        image_size: pixels; the shorter side is resized to it and the square in the middle is cut out. 0 keeps the size.
+        channels: 1 or 3 converts to grey or colour; 0 keeps what an image has.
+    """
+
+    image_size: int = 0
+    channels: int = 0
+
+
+class LazyImages(ABC):
+    """Images that stay encoded until one is asked for; can be sent to other processes.
+
+    All have one shape. The first that can be read decides it, unless a form does.
+    """
+
+    def __init__(self, count: int, form: Form):
+        """A source calls this once its files are known."""
+        self._count, self._form = count, form
+        first = next((i for i in range(count) if self._decode(i) is not None), None)
+        if first is None:
+            raise InputError(
+                f"none of {count} images can be decoded, such as {self.name(0)}; expected PNG, JPEG or like"
+            )
+        self._first, self.shape = first, (count, *self._decode(first).shape)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def read(self, i: int) -> np.ndarray | None:
+        """uint8[H, W, C], or None where the file cannot be decoded.
+
+        Raises:
+            InputError: for an image of another size or with other channels than the rest.
+        """
+        image = self._decode(i)
+        if image is None or image.shape == self.shape[1:]:
+            return image
+        first, (height, width, channels) = self.name(self._first), self.shape[1:]
+        if image.shape[2] != channels:
+            kind = {1: "grey", 3: "colour"}
+            raise InputError(
+                f"{self.name(i)} is {kind[image.shape[2]]} and {first} is {kind[channels]}; expected one kind: "
+                "--config.data.channels=3 makes all of them colour, 1 grey"
+            )
+        raise InputError(
+            f"{self.name(i)} has {image.shape[0]} × {image.shape[1]} pixels and {first} has {height} × {width}; "
+            f"expected one size: --config.data.image_size={min(height, width)} resizes and crops all of them to it"
+        )
+
+    @abstractmethod
+    def name(self, i: int) -> str:
+        """What a person knows image i by."""
+
+    @abstractmethod
+    def encoded(self, i: int) -> Path | bytes:
+        """The file of image i, or what stands in it."""
+
+    def _decode(self, i: int) -> np.ndarray | None:
+        return decode(self.encoded(i), self._form)
+
+
+def decode(encoded: Path | bytes, form: Form) -> np.ndarray | None:
+    """uint8[H, W, C] of an image file; None where it is none, is truncated or otherwise broken.
+
+    The orientation that a camera noted is obeyed, transparency is dropped, 16 bits become 8.
+    """
+    try:
+        with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
+            if form.image_size:
+                image.draft(None, (2 * form.image_size,) * 2)  # a large JPEG is decoded at a fraction of its size
+            channels = form.channels or (1 if image.mode in _GREY_MODES else 3)
+            pixels = _resize(_convert(ImageOps.exif_transpose(image), channels), form.image_size)
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):  # what Pillow says of bad files
+        return None
+    array = np.asarray(pixels)
+    return array[:, :, None] if channels == 1 else array
+
+
+def resize_floats(images: np.ndarray, form: Form) -> np.ndarray:
+    """float32[n, h, w, c] in [0, 1] of float32[n, H, W, 1], brought to a form as `decode` does.
+
+    >>> resize_floats(np.ones((2, 8, 8, 1), np.float32), Form(image_size=4, channels=3)).shape
+    (2, 4, 4, 3)
+    """
+    if form.image_size:
+        one = [np.asarray(_resize(Image.fromarray(image[:, :, 0]), form.image_size)) for image in images]
+        images = np.clip(np.stack(one), 0, 1)[..., None]
+    return np.repeat(images, form.channels or 1, axis=-1)
+
+
+def decode_all(images: LazyImages, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Decodes some images with all cores.
+
+    Returns:
+        uint8[m, H, W, C], those that can be read in the order asked for, and bool[len(indices)], which these are.
+    Raises:
+        InputError: for images of several sizes or kinds.
+    """
+    decoded = np.zeros((len(indices), *images.shape[1:]), np.uint8)
+    readable = np.zeros(len(indices), bool)
+
+    def decode_some(start: int) -> None:
+        for place in range(start, min(start + _AT_A_TIME, len(indices))):
+            image = images.read(int(indices[place]))
+            if image is not None:
+                decoded[place], readable[place] = image, True
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        list(threads.map(decode_some, range(0, len(indices), _AT_A_TIME)))  # the list raises what a thread raised
+    return decoded if readable.all() else decoded[readable], readable
+
+
+def _convert(image: Image.Image, channels: int) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image.convert("L" if channels == 1 else "RGB")
+
+
+def _resize(image: Image.Image, size: int) -> Image.Image:
+    if not size:
+        return image
+    width, height = image.size
+    scale = size / min(width, height)
+    resized = (max(size, round(width * scale)), max(size, round(height * scale)))
+    if resized != image.size:
+        image = image.resize(resized, Image.Resampling.BILINEAR)
+    left, top = (resized[0] - size) // 2, (resized[1] - size) // 2
+    return image.crop((left, top, left + size, top + size))

@@ -1,0 +1,67 @@
+"""How the steps get their data: all of it on the devices, or batch by batch from the host.
+
+Either way the loop sees one function, (state, count) → (state, metrics), and knows nothing of data.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from mi_coding.training.devices import Spmd
+from mi_coding.training.step import TrainState, repeat_step
+
+
+class Feed(NamedTuple):
+    """Steps with their data.
+
+    Attributes:
+        advance: (state, count) → (state, metrics of the last step), the state as `Spmd.replicate` lays it out.
+        compiled: the program, which knows how much memory it needs.
+    """
+
+    advance: Callable[[TrainState, int], tuple[TrainState, dict[str, jax.Array]]]
+    compiled: jax.stages.Compiled
+
+
+def resident(step: Callable, state: TrainState, data: Any, spmd: Spmd, *, steps_per_call: int = 1) -> Feed:
+    """All data stays on every device, and one call takes as many steps as it is told to.
+
+    Args:
+        step: (state, data) → (state, metrics) on one device, from `make_step`.
+        state: a single copy, for its shapes.
+        data: a tree of arrays.
+        spmd: the devices.
+        steps_per_call: the most that a call may be told to take; with 1 there is no loop on the device.
+    """
+    data = spmd.replicate(data)
+    if steps_per_call == 1:
+        compiled = spmd.parallel(step).lower(spmd.replicate(state), data).compile()
+        return Feed(_one_at_a_time(lambda state: compiled(state, data)), compiled)
+    counts = {count: spmd.replicate(jnp.array(count, jnp.int32)) for count in range(1, steps_per_call + 1)}
+    compiled = spmd.parallel(repeat_step(step)).lower(spmd.replicate(state), data, counts[1]).compile()
+    return Feed(lambda state, count: compiled(state, data, counts[count]), compiled)
+
+
+def streamed(step: Callable, state: TrainState, first: Any, batches: Iterator[Any], spmd: Spmd) -> Feed:
+    """Each step gets the next batch of examples, each device its share; a call takes one step.
+
+    Args:
+        step: (state, examples) → (state, metrics) on one device, from `make_step`.
+        state: a single copy, for its shapes.
+        first: a batch, for its shapes; it is not trained on.
+        batches: trees of arrays with the global batch as their first axis.
+        spmd: the devices.
+    """
+    compiled = spmd.parallel(step, sharded=True).lower(spmd.replicate(state), spmd.shard(first)).compile()
+    return Feed(_one_at_a_time(lambda state: compiled(state, spmd.shard(next(batches)))), compiled)
+
+
+def _one_at_a_time(step: Callable) -> Callable:
+    def advance(state: TrainState, count: int) -> tuple[TrainState, dict[str, jax.Array]]:
+        if count != 1:
+            raise ValueError(f"{count} steps asked of a call that takes one; expected 1")
+        return step(state)
+
+    return advance
