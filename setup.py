@@ -17,6 +17,8 @@ setup(
         "absl-py>=2.1",
         "chex>=0.1.90",
         "flax>=0.12,<0.14",
+        "grain>=0.2.16,<0.3",
+        "importlib_resources>=6",  # tensorflow-datasets needs it and does not say so
         "jax>=0.10,<0.13",
         "matplotlib>=3.9",
         "ml-collections>=1.0",

@@ -185,14 +185,16 @@ def differing_keys(config: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
 
 def _config_path(argv: list[str]) -> Path:
-    given = None
+    given = []
     for argument, following in pairwise([*argv[1:], None]):
         name, equals, value = argument.lstrip("-").partition("=")
         if argument.startswith("-") and name == "config":
-            given = value if equals else following
-    if not given:
+            given.append(value if equals else following)
+    if not given or not given[0]:
         raise InputError("no --config given; expected one such as --config=configs/cpc.py")
-    return Path(given)
+    if len(given) > 1:
+        raise InputError(f"--config is given {len(given)} times; expected one such as --config=configs/cpc.py")
+    return Path(given[0])
 
 
 def _overrides(argv: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import orbax.checkpoint as ocp
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 CPC = str(ROOT / "configs" / "cpc.py")
@@ -25,6 +26,31 @@ SHORT = [
     "--config.encoder.head_width=8",
     "--config.encoder.code_dim=4",
 ]
+
+# Any encoder, made very small, on few images.
+TINY = [
+    "--config.batch_size=16",
+    "--config.data.num_workers=2",
+    "--config.encoder.width_multiplier=0.0625",
+    "--config.encoder.widths=(4,8)",
+    "--config.encoder.feature_dim=16",
+    "--config.encoder.head_width=8",
+    "--config.encoder.code_dim=4",
+    "--config.evaluation.num_pairs=32",
+    "--config.evaluation.knn_neighbours=3",
+]
+
+
+def make_folder(root, *, count, side, classes=("ant", "bee"), channels=3):
+    """Writes so many images of each class, whose colours differ, and returns the folder; "" is no class."""
+    rng = np.random.default_rng(0)
+    for number, name in enumerate(classes):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            pixels = rng.integers(0, 128, (side, side, channels)) + 60 * number
+            pixels = pixels[:, :, 0] if channels == 1 else pixels
+            Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{i:04d}.png")
+    return root
 
 
 def command(*arguments, config=CPC, short=True):

@@ -10,7 +10,7 @@ SOURCE = Path(__file__).parents[1] / "mi_coding"
 # Room → rooms of mi_coding it may import, and packages beside the standard library.
 MAY = {
     "errors": (set(), set()),
-    "data": ({"errors"}, {"numpy", "sklearn"}),
+    "data": ({"errors"}, {"numpy", "sklearn", "PIL", "tensorflow_datasets", "grain", "absl"}),
     "pairs": (set(), {"jax"}),
     "encoders": (set(), {"jax", "flax"}),
     "critics": (set(), {"jax", "flax"}),
@@ -22,11 +22,11 @@ MAY = {
     ),
     "evaluation": (
         {"data", "pairs", "encoders", "critics", "contrast", "objectives"},
-        {"jax", "numpy", "sklearn", "threadpoolctl"},
+        {"jax", "numpy", "optax", "sklearn", "threadpoolctl"},
     ),
     "reporting": (set(), {"numpy", "matplotlib", "rich", "tensorboardX", "PIL"}),
     "config": (
-        {"errors", "data", "encoders", "critics", "contrast", "objectives", "training"},
+        {"errors", "data", "pairs", "encoders", "critics", "contrast", "objectives", "training"},
         {"absl", "ml_collections"},
     ),
     "workdir": ({"errors", "config", "reporting"}, set()),

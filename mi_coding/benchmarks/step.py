@@ -1,12 +1,13 @@
 """Where the time of a training step goes: the encoder, and everything else.
 
-    python -m mi_coding.benchmarks.step [--config=FILE] [--config.KEY=VALUE …]
+    python -m mi_coding.benchmarks.step [--config=FILE] [--rounds=15] [--steps=10] [--config.KEY=VALUE …]
 
 "Everything else" is drawing the pairs, the critic, the loss, the optimiser and logging. Encoder alone is the forward
 and backward pass of the same network on the same pairs, from codes to the gradient of every parameter. Both are timed
 alternately, so that a busy machine slows them alike; medians are printed, and the share is the median of the ratios.
 """
 
+import argparse
 import json
 import statistics
 import sys
@@ -34,37 +35,38 @@ ROUNDS, STEPS = 15, 10
 """How often both are timed, and the steps in one timing."""
 
 
-def measure(config) -> dict[str, float]:
+def measure(config, rounds: int, steps: int) -> dict[str, float]:
     """Milliseconds of a whole step and of its encoder alone, and the share of the step that is not the encoder."""
     way = spmd(config.spmd)
-    experiment, codes = build.build_experiment(config, jax.default_backend())
-    images = jnp.asarray(data.load(config.data.source).train.images)
+    experiment, codes = build.build_experiment(config, jax.default_backend(), num_steps=(rounds + 1) * steps)
+    loaded = data.load(config.data.source, image_size=config.data.image_size, channels=config.data.channels)
+    images = jnp.asarray(loaded.train.images)
     key = jax.random.key(config.seed)
     initial = init_state(experiment, key, images)
     step = way.parallel(make_step(experiment, key, way.num_devices))
-    encode = _encoder_alone(experiment, codes, key, way, images, initial)
+    encode = _encoder_alone(experiment, codes, key, way, images, initial, steps)
     with tempfile.TemporaryDirectory() as folder, MetricsWriter(Path(folder), resume_step=0) as writer:
         state, shared = way.replicate(initial), way.replicate(images)
 
         def train_steps() -> None:
             nonlocal state
-            for _ in range(STEPS):
+            for _ in range(steps):
                 state, metrics = step(state, shared)
             writer.write(int(way.fetch(state.step)), jax.device_get(way.fetch(metrics)))
 
-        seconds = take_turns({"whole": train_steps, "alone": encode}, ROUNDS)
+        seconds = take_turns({"whole": train_steps, "alone": encode}, rounds)
     others = [1 - alone / whole for whole, alone in zip(seconds["whole"], seconds["alone"], strict=True)]
     return {
-        "step_ms": 1e3 * statistics.median(seconds["whole"]) / STEPS,
-        "encoder_ms": 1e3 * statistics.median(seconds["alone"]) / STEPS,
+        "step_ms": 1e3 * statistics.median(seconds["whole"]) / steps,
+        "encoder_ms": 1e3 * statistics.median(seconds["alone"]) / steps,
         "share_not_encoder": statistics.median(others),
         "share_not_encoder_lowest": min(others),
         "share_not_encoder_highest": max(others),
     }
 
 
-def _encoder_alone(experiment, codes, key, way, images, initial) -> Callable[[], None]:
-    """A function that encodes and back-propagates STEPS times, without pairs, critic, loss, optimiser or log."""
+def _encoder_alone(experiment, codes, key, way, images, initial, steps: int) -> Callable[[], None]:
+    """A function that encodes and back-propagates so many times, without pairs, critic, loss, optimiser or log."""
     x, y = experiment.sample_pairs(key, images, jnp.arange(experiment.batch_size))
     shard = experiment.batch_size // way.num_devices
 
@@ -87,7 +89,7 @@ def _encoder_alone(experiment, codes, key, way, images, initial) -> Callable[[],
 
     def run() -> None:
         nonlocal state
-        for _ in range(STEPS):
+        for _ in range(steps):
             state, _ = compiled(state, both)
         jax.block_until_ready(state)
 
@@ -97,6 +99,10 @@ def _encoder_alone(experiment, codes, key, way, images, initial) -> Callable[[],
 def main(argv: list[str] | None = None) -> int:
     """Prints the table and one line of JSON; returns the exit code."""
     argv = sys.argv if argv is None else argv
+    own = argparse.ArgumentParser(add_help=False)
+    for name, count in (("rounds", ROUNDS), ("steps", STEPS)):
+        own.add_argument(f"--{name}", type=int, default=count)
+    sizes, argv = own.parse_known_args(argv)
     default = Path(__file__).parents[2] / "configs" / "cpc.py"
     given = any(argument.lstrip("-").partition("=")[0] == "config" for argument in argv[1:])
     try:
@@ -105,7 +111,7 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"mi_coding: error: {error}", file=sys.stderr)
         return 2
-    result = measure(command.config)
+    result = measure(command.config, max(1, sizes.rounds), max(1, sizes.steps))
     table = Table(box=None, padding=(0, 2))
     for heading in (f"{command.config_name}, batch {command.config.batch_size}", "median"):
         table.add_column(heading, justify="right" if heading == "median" else "left")

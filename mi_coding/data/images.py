@@ -2,18 +2,30 @@
 
 import io
 import os
+import struct
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from mi_coding.errors import InputError
 
-_GREY_MODES = ("1", "L", "LA", "La", "I;16", "I;16B")
-_AT_A_TIME = 256  # images that one thread decodes before it asks for more
+_GREY_MODES = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N")
+_UNSCALED_MODES = ("I", "F")  # 32 bits, of which no file says what is white
+_ORIENTATION = 0x0112  # EXIF
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_AT_A_TIME = 256  # images that one thread decodes, at most, before it asks for more
 
 
 class Form(NamedTuple):
@@ -32,7 +44,13 @@ class LazyImages(ABC):
     """Images that stay encoded until one is asked for; can be sent to other processes.
 
     All have one shape. The first that can be read decides it, unless a form does.
+
+    Attributes:
+        shape: (n, H, W, C).
+        dtype: uint8.
     """
+
+    dtype = np.dtype(np.uint8)
 
     def __init__(self, count: int, form: Form):
         """A source calls this once its files are known."""
@@ -54,19 +72,17 @@ class LazyImages(ABC):
             InputError: for an image of another size or with other channels than the rest.
         """
         image = self._decode(i)
-        if image is None or image.shape == self.shape[1:]:
-            return image
-        first, (height, width, channels) = self.name(self._first), self.shape[1:]
-        if image.shape[2] != channels:
-            kind = {1: "grey", 3: "colour"}
-            raise InputError(
-                f"{self.name(i)} is {kind[image.shape[2]]} and {first} is {kind[channels]}; expected one kind: "
-                "--config.data.channels=3 makes all of them colour, 1 grey"
-            )
-        raise InputError(
-            f"{self.name(i)} has {image.shape[0]} × {image.shape[1]} pixels and {first} has {height} × {width}; "
-            f"expected one size: --config.data.image_size={min(height, width)} resizes and crops all of them to it"
-        )
+        if image is not None:
+            _check_alike(self.name(i), image.shape, self.name(self._first), self.shape[1:])
+        return image
+
+    def check_like(self, other: "LazyImages") -> None:
+        """Refuses images of another shape than those of another split.
+
+        Raises:
+            InputError: naming one image of each.
+        """
+        _check_alike(self.name(self._first), self.shape[1:], other.name(other._first), other.shape[1:])
 
     @abstractmethod
     def name(self, i: int) -> str:
@@ -83,16 +99,22 @@ class LazyImages(ABC):
 def decode(encoded: Path | bytes, form: Form) -> np.ndarray | None:
     """uint8[H, W, C] of an image file; None where it is none, is truncated or otherwise broken.
 
-    The orientation that a camera noted is obeyed, transparency is dropped, 16 bits become 8.
+    The orientation that a camera noted is obeyed, transparency is dropped, 16 bits become 8, and of a film the first
+    picture counts. Pixels of 32 bits count as broken: no file says which of their values is white.
+
+    >>> decode(b"not an image", Form()) is None
+    True
     """
     try:
         with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
+            if image.mode in _UNSCALED_MODES:
+                return None
             if form.image_size:
                 image.draft(None, (2 * form.image_size,) * 2)  # a large JPEG is decoded at a fraction of its size
             channels = form.channels or (1 if image.mode in _GREY_MODES else 3)
-            pixels = _resize(_convert(ImageOps.exif_transpose(image), channels), form.image_size)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):  # what Pillow says of bad files
-        return None
+            pixels = _resize(_convert(_upright(image), channels), form.image_size)
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError):
+        return None  # what Pillow says of bad files
     array = np.asarray(pixels)
     return array[:, :, None] if channels == 1 else array
 
@@ -120,21 +142,49 @@ def decode_all(images: LazyImages, indices: np.ndarray) -> tuple[np.ndarray, np.
     decoded = np.zeros((len(indices), *images.shape[1:]), np.uint8)
     readable = np.zeros(len(indices), bool)
 
+    cores = os.cpu_count() or 1
+    at_a_time = min(_AT_A_TIME, max(1, len(indices) // (4 * cores)))
+
     def decode_some(start: int) -> None:
-        for place in range(start, min(start + _AT_A_TIME, len(indices))):
+        for place in range(start, min(start + at_a_time, len(indices))):
             image = images.read(int(indices[place]))
             if image is not None:
                 decoded[place], readable[place] = image, True
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        list(threads.map(decode_some, range(0, len(indices), _AT_A_TIME)))  # the list raises what a thread raised
+    with ThreadPoolExecutor(cores) as threads:
+        list(threads.map(decode_some, range(0, len(indices), at_a_time)))  # the list raises what a thread raised
     return decoded if readable.all() else decoded[readable], readable
+
+
+def _check_alike(name: str, shape: tuple[int, ...], other: str, expected: tuple[int, ...]) -> None:
+    (height, width, channels), (other_height, other_width, other_channels) = shape, expected
+    if channels != other_channels:
+        kind = {1: "grey", 3: "colour"}
+        raise InputError(
+            f"{name} is {kind[channels]} and {other} is {kind[other_channels]}; expected one kind: "
+            "--config.data.channels=3 makes all of them colour, 1 grey"
+        )
+    if shape != expected:
+        size = min(other_height, other_width)
+        raise InputError(
+            f"{name} has {height} × {width} pixels and {other} has {other_height} × {other_width}; "
+            f"expected one size: --config.data.image_size={size} resizes and crops all of them to it"
+        )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()  # first: a TIFF is turned by this, and a PNG may note its orientation behind its pixels
+    turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION))
+    return image if turn is None else image.transpose(turn)
 
 
 def _convert(image: Image.Image, channels: int) -> Image.Image:
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return image.convert("L" if channels == 1 else "RGB")
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # straight to another mode Pillow would warn
+    mode = "L" if channels == 1 else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _resize(image: Image.Image, size: int) -> Image.Image:

@@ -3,6 +3,7 @@
 import difflib
 import io
 import logging
+import os
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
@@ -79,7 +80,8 @@ def _builder(argument: str) -> Any:
     try:
         # A builder that needs TensorFlow to be made says so at length before it fails.
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            builder = tfds.builder(argument)
+            # TFDS looks at TFDS_DATA_DIR once, when it is imported; here it counts when data is asked for.
+            builder = tfds.builder(argument, data_dir=os.environ.get("TFDS_DATA_DIR"))
     except Exception as error:  # builders are code of many authors
         raise InputError(_why_no_builder(argument, tfds.list_builders(with_community_datasets=False), error)) from None
     if not builder.is_prepared():

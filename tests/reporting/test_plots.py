@@ -196,3 +196,14 @@ def oklab(rgb):
     to_lms = np.array([[0.41222, 0.53633, 0.05145], [0.21190, 0.68070, 0.10740], [0.08830, 0.28172, 0.62998]])
     to_lab = np.array([[0.21045, 0.79362, -0.00407], [1.97800, -2.42859, 0.45059], [0.02590, 0.78277, -0.80868]])
     return to_lab @ np.cbrt(to_lms @ np.clip(rgb, 0, 1))
+
+
+def test_a_strip_shows_the_originals_above_the_pairs_bytes_as_what_they_stand_for():
+    x = np.full((3, 8, 8, 1), 0.5)
+    figure = plots.pair_strip(x, x, title="pairs", originals=np.full((3, 4, 6, 1), 51, np.uint8))
+    shown = [image.get_array() for axes in figure.axes for image in axes.images]
+    assert len(shown) == 9
+    np.testing.assert_allclose(shown[0], 0.2)
+    np.testing.assert_allclose(shown[3], 0.5)
+    with pytest.raises(ValueError, match="n images"):
+        plots.pair_strip(x, x, title="", originals=x[:2])

@@ -21,7 +21,7 @@ class Shown:
 def record(tmp_path):
     """A function that records losses by step, and returns the recorder with all it said."""
 
-    def go(losses, *, is_bound=True, warmup_steps=2, resumed_at=0, seconds_before=0.0):
+    def go(losses, *, is_bound=True, warmup_steps=2, resumed_at=0, seconds_before=0.0, input_wait=None, more=()):
         shown, warnings = Shown(), []
         with MetricsWriter(tmp_path, resume_step=resumed_at) as writer:
             recorder = Recorder(
@@ -35,10 +35,11 @@ def record(tmp_path):
                 resumed_at=resumed_at,
                 seconds_before=seconds_before,
                 command_started=time.perf_counter() - 5,
+                input_wait=input_wait,
             )
             for step, loss in losses.items():
                 metrics = {"loss": loss, "mi_lower_bound": math.log(16) - loss, "accuracy": 0.5, "gradient_norm": 1.0}
-                recorder.log(step, metrics)
+                recorder.log(step, metrics | dict(more))
         return recorder, shown.updates, warnings, read_metrics(tmp_path)
 
     return go
@@ -75,3 +76,19 @@ def test_seconds_of_earlier_sessions_count(record):
     recorder = record({8: 2.0}, resumed_at=7, seconds_before=100.0)[0]
     assert 100 < recorder.summary()["train/seconds"] < 101
     assert recorder.summary()["train/steps"] == 8
+
+
+def test_whatever_else_a_step_tells_is_written(record):
+    curves = record({1: 2.5}, more={"online_probe_accuracy": 0.25})[3]
+    assert curves["train/online_probe_accuracy"][1].tolist() == [0.25]
+    assert "train/input_wait_share" not in curves
+
+
+def test_waiting_for_data_is_a_share_of_the_time_and_warned_of_once_when_it_is_much(record):
+    clock = time.perf_counter
+    _, _, warnings, curves = record({1: 2.5, 2: 2.0, 3: 2.0, 4: 2.0}, input_wait=clock)  # all of the time
+    assert curves["train/input_wait_share"][1][2:] == pytest.approx([1, 1], abs=0.3)
+    assert len(warnings) == 1
+    assert "waiting for data" in warnings[0]
+    assert "num_workers" in warnings[0]
+    assert record({1: 2.5, 2: 2.0, 3: 2.0}, input_wait=lambda: 0.0)[2] == []

@@ -31,3 +31,15 @@ def test_a_number_that_was_not_finite_is_a_dash():
     bound, others = group_results({"heldout/mi_lower_bound_nats": None, "x": math.nan, "y": math.inf})
     assert bound.rows[0][1] == "—"
     assert [row[1] for row in others.rows] == ["—", "—"]
+
+
+def test_top_five_stands_under_the_trained_encoder_and_health_in_a_group_of_its_own():
+    probe = {"probe/linear_accuracy": 0.5, "probe/linear_top5_accuracy": 0.9, "probe/random_encoder_accuracy": 0.25}
+    probes, health = group_results(probe | {"health/effective_rank": 12.34, "health/feature_dim": 256})
+    assert [row[:2] for row in probes.rows] == [
+        ("trained encoder", "50.0 %"),
+        ("  among its first five", "90.0 %"),
+        ("untrained encoder", "25.0 %"),
+    ]
+    assert "Frozen features before the head" in probes.note
+    assert [row[1] for row in health.rows] == ["12.3", "256"]

@@ -1,0 +1,180 @@
+"""Images in folders: every layout, and every way in which one can be wrong."""
+
+import numpy as np
+import pytest
+from pictures import numbers, pixels, write
+
+from mi_coding import data
+from mi_coding.errors import InputError
+
+
+def make(root, layout, shape=(4, 6, 3)):
+    """Writes so many pictures into each folder of `layout`, numbered from 0; returns number → folder."""
+    where = {}
+    for folder, count in layout.items():
+        for _ in range(count):
+            where[len(where)] = folder
+            write(root / folder / f"{len(where):04d}.png", len(where) - 1, shape)
+    return where
+
+
+def refused(root, **options):
+    with pytest.raises(InputError) as error:
+        data.load(f"folder:{root}", **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_splits_of_their_own_keep_their_images_and_labels_follow_them(tmp_path):
+    layout = {f"{split}/{name}": n for split, n in (("train", 20), ("val", 5), ("test", 6)) for name in ("ant", "bee")}
+    where = make(tmp_path, layout)
+    dataset = data.load(f"folder:{tmp_path}")
+    assert dataset.name == tmp_path.name
+    for split, name in zip(dataset[1:], ("train", "val", "test"), strict=True):
+        shown = numbers(split.images)
+        assert sorted(shown) == [number for number, folder in where.items() if folder.startswith(f"{name}/")]
+        assert [("ant", "bee")[label] for label in split.labels] == [where[number].split("/")[1] for number in shown]
+        assert split.images.dtype == np.uint8
+        assert split.labels.dtype == np.int32
+        np.testing.assert_array_equal(split.images[3], pixels(shown[3]))
+        assert shown != sorted(shown)
+
+
+def test_validation_is_cut_from_training_where_it_is_missing_a_tenth_of_each_class(tmp_path):
+    where = make(tmp_path, {"train/a": 40, "train/b": 20, "test/a": 3, "test/b": 2})
+    dataset = data.load(f"folder:{tmp_path}")
+    assert np.bincount(dataset.validation.labels).tolist() == [4, 2]
+    assert np.bincount(dataset.train.labels).tolist() == [36, 18]
+    shown = [number for split in dataset[1:] for number in numbers(split.images)]
+    assert sorted(shown) == sorted(where)
+
+
+def test_val_is_the_test_split_where_there_is_no_test(tmp_path):
+    where = make(tmp_path, {"train/a": 30, "val/a": 4})
+    dataset = data.load(f"folder:{tmp_path}")
+    assert {where[number] for number in numbers(dataset.test.images)} == {"val/a"}
+    assert len(dataset.validation.images) == 3
+
+
+def test_a_folder_of_classes_is_cut_with_every_class_in_every_split(tmp_path):
+    make(tmp_path, {"cat": 50, "dog/puppies": 20, "dog/old": 10})
+    dataset = data.load(f"folder:{tmp_path}")
+    assert [np.bincount(split.labels).tolist() for split in dataset[1:]] == [[35, 21], [5, 3], [10, 6]]
+    again = data.load(f"folder:{tmp_path}")
+    np.testing.assert_array_equal(again.train.images, dataset.train.images)
+
+
+def test_a_folder_without_classes_has_no_labels(tmp_path):
+    where = make(tmp_path, {".": 40})
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / ".hidden.png").write_text("no image")
+    dataset = data.load(f"folder:{tmp_path}")
+    assert [len(split.images) for split in dataset[1:]] == [28, 4, 8]
+    assert all(split.labels is None for split in dataset[1:])
+    assert sorted(number for split in dataset[1:] for number in numbers(split.images)) == sorted(where)
+
+
+def test_a_corrupt_file_is_named_counted_and_left_out_with_its_label(tmp_path):
+    where = make(tmp_path, {"train/a": 150, "train/b": 50, "test/a": 20, "test/b": 20})
+    (tmp_path / "train" / "a" / "0008.png").write_bytes(b"torn")
+    said = []
+    dataset = data.load(f"folder:{tmp_path}", warn=said.append)
+    assert said == ["1 of 240 images cannot be decoded: train/a/0008.png; left out"]
+    both = [*zip(numbers(dataset.train.images), dataset.train.labels, strict=True)]
+    both += zip(numbers(dataset.validation.images), dataset.validation.labels, strict=True)
+    assert len(both) == 199
+    assert all(where[number].split("/")[1] == "ab"[label] for number, label in both)
+    assert 7 not in [number for number, _ in both]
+
+
+def test_more_than_one_percent_of_corrupt_files_is_an_error(tmp_path):
+    make(tmp_path, {"a": 90})
+    (tmp_path / "a" / "0002.png").write_bytes(b"torn")
+    said = refused(tmp_path)
+    assert "1 of 90 images cannot be decoded: a/0002.png" in said
+    assert "more than 1%" in said
+
+
+def test_a_stream_reads_what_memory_would_hold_and_says_none_of_a_corrupt_file(tmp_path):
+    make(tmp_path, {"a": 30, "b": 30}, shape=(8, 8, 3))
+    options = {"image_size": 4, "channels": 3}
+    memory = data.load(f"folder:{tmp_path}", **options)
+    lazy = data.load(f"folder:{tmp_path}", placement="stream", **options)
+    assert lazy.train.images.shape == memory.train.images.shape
+    np.testing.assert_array_equal(lazy.train.labels, memory.train.labels)
+    np.testing.assert_array_equal(data.take(lazy.train, np.array([5, 2])).images, memory.train.images[[5, 2]])
+    (tmp_path / lazy.train.images.name(1)).write_bytes(b"torn")
+    assert lazy.train.images.read(1) is None
+    parts = list(data.blocks(lazy.train, 16))
+    assert [len(part.images) for part in parts] == [15, 16, 10]
+    np.testing.assert_array_equal(np.concatenate([part.labels for part in parts]), np.delete(memory.train.labels, 1))
+
+
+def test_images_too_large_for_memory_are_streamed_by_themselves(tmp_path, monkeypatch):
+    make(tmp_path, {"a": 30})
+    monkeypatch.setattr(data, "MEMORY_BYTES", 100)
+    assert "image_size" in refused(tmp_path)
+    lazy = data.load(f"folder:{tmp_path}", image_size=4, channels=3)
+    assert isinstance(lazy.train.images, data.LazyImages)
+    assert isinstance(data.load(f"folder:{tmp_path}", placement="memory").train.images, np.ndarray)
+
+
+def test_images_of_mixed_sizes_or_kinds_are_told_with_what_would_work(tmp_path):
+    make(tmp_path, {"a": 30})
+    write(tmp_path / "a" / "0001.png", 0, (4, 7, 3))
+    assert "4 × 7 pixels" in refused(tmp_path)
+    assert "--config.data.image_size=4" in refused(tmp_path)
+    assert data.load(f"folder:{tmp_path}", image_size=4).train.images.shape[1:] == (4, 4, 3)
+    write(tmp_path / "a" / "0001.png", 0, (4, 6, 1))
+    assert "is grey" in refused(tmp_path)
+    assert "--config.data.channels=3" in refused(tmp_path)
+    assert data.load(f"folder:{tmp_path}", channels=1).train.images.shape[1:] == (4, 6, 1)
+
+
+def test_splits_of_different_sizes_are_told(tmp_path):
+    make(tmp_path, {"train/a": 30})
+    make(tmp_path, {"test/a": 5}, shape=(3, 3, 3))
+    assert "4 × 6 × 3, 4 × 6 × 3, 3 × 3 × 3" in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("layout", "words"),
+    [
+        ({}, "holds no image"),
+        ({"train/a": 20}, "no test"),
+        ({"train/a": 20, "test": 4}, "expected labels in every split or in none"),
+        ({"train": 20, "test/a": 4}, "expected labels in every split or in none"),
+        ({"train/a": 20, "test/b": 4}, "class 'b'"),
+        ({"a": 20, ".": 2}, "2 image(s) such as 0021.png lie beside the class folders"),
+        ({"a": 3}, "too few images"),
+        ({"train/a": 20, "test/a": 1}, "too few images"),
+    ],
+)
+def test_layouts_that_cannot_be_are_told(tmp_path, layout, words):
+    make(tmp_path, layout)
+    assert words in refused(tmp_path)
+
+
+def test_a_class_with_no_image_is_named(tmp_path):
+    make(tmp_path, {"train/a": 20, "test/a": 4})
+    (tmp_path / "train" / "empty").mkdir()
+    assert "empty holds no image; add images or remove the folder" in refused(tmp_path)
+
+
+def test_a_folder_that_is_none_is_told(tmp_path):
+    assert "does not exist" in refused(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("")
+    assert "is a file" in refused(tmp_path / "file")
+
+
+def test_a_folder_of_files_that_only_end_like_images_is_told(tmp_path):
+    (tmp_path / "a").mkdir()
+    for i in range(20):
+        (tmp_path / "a" / f"{i}.jpg").write_text("not an image")
+    assert "can be decoded" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("source", ["folder:", "tfds:"])
+def test_a_source_that_names_nothing_is_told(source):
+    with pytest.raises(InputError, match="names nothing"):
+        data.check_source(source)

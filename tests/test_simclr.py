@@ -1,0 +1,161 @@
+"""SimCLR by the whole command: augmentation pairs, images in folders, streams, and what each mistake is told."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import ROOT, TINY, lines, make_folder, parameters, start
+
+from mi_coding import main
+
+SIMCLR = str(ROOT / "configs" / "simclr.py")
+IMAGENET = str(ROOT / "configs" / "simclr_imagenet.py")
+SHORT = [
+    *TINY,
+    "--config.num_steps=6",
+    "--config.optimizer.warmup_steps=2",
+    "--config.log.every_steps=2",
+    "--config.evaluation.every_steps=3",
+    "--config.evaluation.num_pairs=64",
+]
+
+
+def run(workdir, *overrides, config=SIMCLR):
+    return main.main(["main", f"--config={config}", f"--workdir={workdir}", *SHORT, *overrides])
+
+
+def summary_of(workdir):
+    return json.loads((workdir / "summary.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("simclr") / "run"
+    assert run(workdir, "--config.checkpoint.every_steps=3") == 0
+    return workdir
+
+
+def test_a_run_says_top_one_top_five_and_health(finished):
+    summary = summary_of(finished)
+    assert summary["heldout/num_candidates"] == 31  # both views of 16 images in one pool, less the view itself
+    for probe in ("linear", "knn"):
+        assert 0 <= summary[f"probe/{probe}_accuracy"] <= summary[f"probe/{probe}_top5_accuracy"] <= 1
+    assert 0 <= summary["health/alignment"] <= 4
+    assert -8 <= summary["health/uniformity"] <= 0
+    assert 1 <= summary["health/effective_rank"] <= summary["health/feature_dim"] == 16
+
+
+def test_an_online_probe_is_logged_on_training_and_on_validation_images(finished):
+    assert all(0 <= line["train/online_probe_accuracy"] <= 1 for line in lines(finished) if "train/loss" in line)
+    assert [line["step"] for line in lines(finished) if "validation/online_probe_accuracy" in line] == [1, 3, 6]
+
+
+def test_the_report_shows_the_images_with_both_halves(finished):
+    page = (finished / "report.html").read_text()
+    assert "two random modifications of one image, preset gray28" in page
+    assert "L-BFGS logistic regression" in page
+    assert "effective rank" in page
+    assert (finished / "plots" / "pairs.png").stat().st_size > 10_000
+
+
+def test_a_run_without_an_online_probe_and_with_an_average_works(tmp_path):
+    probe_less = ["--config.optimizer.probe_learning_rate=0.0", "--config.optimizer.average_decay=0.9"]
+    assert run(tmp_path / "run", *probe_less) == 0
+    assert not any("online" in name for line in lines(tmp_path / "run") for name in line)
+    assert any(name.startswith("average/") for name in parameters(tmp_path / "run"))
+    assert "probe/linear_accuracy" in summary_of(tmp_path / "run")
+
+
+def test_a_composition_of_ones_own_is_spelled_in_a_config_file(tmp_path):
+    own = tmp_path / "own.py"
+    text = Path(SIMCLR).read_text(encoding="utf-8")
+    steps = '({"name": "one_of", "steps": ({"name": "rotation"}, {"name": "edges"})}, {"name": "cutout", "p": 0.5})'
+    text = text.replace("config.pairs.steps = ()", f"config.pairs.steps = {steps}").replace('"gray28"', '"custom"')
+    own.write_text(text.replace("jitter = 0.8", "jitter = 0.0"))
+    plain = [f"--config.pairs.{name}=0.0" for name in ("strength", "min_area", "mask")]
+    assert run(tmp_path / "run", *plain, config=own) == 0
+    assert math.isfinite(summary_of(tmp_path / "run")["heldout/mi_lower_bound_nats"])
+    assert run(tmp_path / "run", *plain, config=own) == 0  # the same config still, after it was written as JSON
+
+
+def test_a_folder_without_classes_gives_everything_but_the_probes(tmp_path):
+    folder = make_folder(tmp_path / "images", count=60, side=8, classes=("",), channels=1)
+    source = [f"--config.data.source=folder:{folder}", "--config.data.image_size=0"]
+    assert run(tmp_path / "run", *source) == 0
+    summary = summary_of(tmp_path / "run")
+    assert {"heldout/mi_lower_bound_nats", "health/alignment"} <= summary.keys()
+    assert not any(name.startswith("probe/") for name in summary)
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_epochs_end_a_run_and_steps_end_it_sooner(tmp_path):
+    folder = make_folder(tmp_path / "images", count=40, side=8, channels=1)  # 56 of 80 to train
+    source = [f"--config.data.source=folder:{folder}", "--config.data.image_size=0", "--config.num_epochs=2.0"]
+    assert run(tmp_path / "epochs", *source, "--config.num_steps=0") == 0
+    assert summary_of(tmp_path / "epochs")["train/steps"] == 7  # 2 × 56 / 16
+    assert run(tmp_path / "steps", *source, "--config.num_steps=4") == 0
+    assert summary_of(tmp_path / "steps")["train/steps"] == 4
+
+
+def test_a_streamed_run_is_killed_and_ends_as_one_that_never_stopped(tmp_path):
+    folder = make_folder(tmp_path / "images", count=60, side=40)
+    (folder / "bee" / "0007.png").write_bytes(b"torn")
+    streamed = [
+        *SHORT,
+        f"--config.data.source=folder:{folder}",
+        "--config.data.image_size=32",
+        "--config.pairs.size=24",
+        "--config.encoder.name=resnet18",
+        "--config.checkpoint.every_steps=2",
+    ]
+    straight = start(*streamed, f"--workdir={tmp_path / 'straight'}", config=IMAGENET, short=False)
+    assert straight.wait(timeout=300) == 0, straight.communicate()
+    errors = straight.communicate()[1]
+    assert "bee/0007.png" in errors
+    assert "Traceback" not in errors
+    half = start(*streamed, f"--workdir={tmp_path / 'half'}", config=IMAGENET, short=False)
+    while not (tmp_path / "half" / "checkpoints" / "2").exists():
+        assert half.poll() is None, half.communicate()
+    half.kill()
+    half.communicate()
+    again = start(*streamed, f"--workdir={tmp_path / 'half'}", config=IMAGENET, short=False)
+    output, errors = again.communicate(timeout=300)
+    assert again.returncode == 0, errors
+    assert "continuing" in output
+    ours, theirs = parameters(tmp_path / "half"), parameters(tmp_path / "straight")
+    for name, leaf in theirs.items():
+        np.testing.assert_array_equal(ours[name], leaf, err_msg=name)
+    assert all("train/input_wait_share" in line for line in lines(tmp_path / "straight") if "train/loss" in line)
+    assert not any("train/mi_lower_bound_nats" in line for line in lines(tmp_path / "straight"))  # no twins: no bound
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["--config.pairs.preset=simclr"], ["config.pairs.preset='simclr'", "simclr_cifar10"]),
+        (["--config.pairs.preset=simclr_cifar10"], ["has no mask=0.5", "gray28"]),
+        (["--config.pairs.blur=0.5"], ["'gray28' has no blur=0.5", "set it to 0"]),
+        (["--config.pairs.preset=custom"], ["has no", "set them to 0"]),
+        (["--config.pairs.flip=1.5"], ["config.pairs: ", "1.5", "0 to 1"]),
+        (["--config.pairs.min_area=2.0"], ["config.pairs: ", "2"]),
+        (["--config.pairs.strength=-1.0"], ["config.pairs: "]),
+        (["--config.pairs.size=17"], ["crop of size 17 is larger than the image of 16 × 16", "at most 16"]),
+        (["--config.pairs.size=-3"], ["config.pairs.size=-3", "≥ 0"]),
+        (["--config.num_steps=0"], ["num_steps=0 and config.num_epochs=0 leave no end"]),
+        (["--config.data.channels=2"], ["config.data.channels=2", "0, 1, 3"]),
+        (["--config.data.placement=disk"], ["config.data.placement='disk'", "auto, memory, stream"]),
+        (["--config.data.source=folder:/nowhere/at/all"], ["/nowhere/at/all", "does not exist"]),
+        (["--config.data.source=folder:"], ["names nothing", "folder:/path/to/images"]),
+        (["--config.optimizer.learning_rate_scaling=log"], ["linear, sqrt"]),
+        (["--config.optimizer.average_decay=1.0"], ["less than 1"]),
+        (["--config.steps_per_call=5"], ["8 virtual devices of a CPU", "expected 1, or 0"]),
+    ],
+)
+def test_a_mistake_is_told_in_one_line_and_nothing_is_written(capsys, tmp_path, overrides, words):
+    assert run(tmp_path / "run", *overrides) == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 1
+    assert [word for word in words if word not in errors[0]] == [], errors[0]
+    assert not (tmp_path / "run").exists()
