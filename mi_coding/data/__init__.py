@@ -8,7 +8,7 @@ import numpy as np
 from mi_coding.data import digits, folder, tfds_source
 from mi_coding.data.dataset import Dataset, Split, blocks, num_examples, take
 from mi_coding.data.images import Form, LazyImages, decode_all
-from mi_coding.data.stream import Batch, Stream, stream
+from mi_coding.data.stream import MAX_UNREADABLE, Batch, Stream, stream
 from mi_coding.errors import InputError
 
 __all__ = [
@@ -40,12 +40,11 @@ PLACEMENTS = ("auto", "memory", "stream")
 MEMORY_BYTES = 4 * 2**30
 """Decoded images of all splits that "auto" keeps in memory; more are streamed."""
 
-MOST_UNREADABLE = 0.01
-"""Share of image files that may be unreadable before the data count as broken."""
-
 
 def check_source(source: str) -> None:
     """Refuses a source whose scheme no reader knows, or that names nothing.
+
+    >>> check_source("folder:/path/to/images")  # whether it is there only `load` can tell
 
     Raises:
         InputError: naming the schemes that exist and the nearest one.
@@ -58,6 +57,8 @@ def check_source(source: str) -> None:
     if scheme != "digits" and not argument:
         example = {"tfds": "tfds:fashion_mnist", "folder": "folder:/path/to/images"}[scheme]
         raise InputError(f"config.data.source={source!r} names nothing; expected such as {example!r}")
+    if scheme == "digits" and source != "digits":
+        raise InputError(f"config.data.source={source!r} names more than there is; expected 'digits'")
 
 
 def load(
@@ -75,33 +76,32 @@ def load(
     ((397, 8, 8, 1), dtype('float32'))
 
     Args:
-        source: `digits`, `tfds:NAME` or `folder:PATH`.
+        source: `digits`, `tfds:NAME` (also NAME/CONFIG and NAME:VERSION) or `folder:PATH`.
         image_size, channels: see `images.Form`; 0 keeps what the images have, which must then be one and the same.
         placement: "memory" decodes every image now; "stream" leaves them encoded; "auto" decides by their size.
+            The digits are always in memory.
         warn: is told in one line of files that cannot be decoded, which are left out.
     Raises:
         InputError: for an unknown source, and for data that is not there, is broken, or does not fit together.
     """
     check_source(source)
+    if placement not in PLACEMENTS:
+        raise InputError(f"config.data.placement={placement!r} is unknown; expected one of {', '.join(PLACEMENTS)}")
     scheme, _, argument = source.partition(":")
     dataset = SOURCES[scheme](argument, Form(image_size, channels))
     if isinstance(dataset.train.images, np.ndarray):
         return dataset
-    if len({split.images.shape[1:] for split in dataset[1:]}) > 1:
-        shapes = ", ".join(" × ".join(map(str, split.images.shape[1:])) for split in dataset[1:])
-        raise InputError(
-            f"{source}: images to train, validate and test are {shapes}; expected one size and one number of channels: "
-            "set --config.data.image_size and --config.data.channels"
-        )
+    for split in (dataset.validation, dataset.test):
+        split.images.check_like(dataset.train.images)
     size = sum(np.prod(split.images.shape, dtype=np.int64) for split in dataset[1:])
-    if placement == "stream" or (placement == "auto" and size > MEMORY_BYTES):
-        if scheme == "folder" and not (image_size and channels):
-            raise InputError(
-                f"{source} is streamed, so its images are not looked at beforehand; expected "
-                "--config.data.image_size and --config.data.channels, such as 224 and 3"
-            )
-        return dataset
-    return _in_memory(dataset, warn)
+    if placement == "memory" or (placement == "auto" and size <= MEMORY_BYTES):
+        return _in_memory(dataset, warn)
+    if scheme == "folder" and not (image_size and channels):
+        raise InputError(
+            f"{source} takes {size / 2**30:,.1f} GiB decoded and is streamed, so its images are not looked at "
+            "beforehand; expected --config.data.image_size and --config.data.channels, such as 224 and 3"
+        )
+    return dataset
 
 
 def _in_memory(dataset: Dataset, warn: Callable[[str], None]) -> Dataset:
@@ -115,9 +115,10 @@ def _in_memory(dataset: Dataset, warn: Callable[[str], None]) -> Dataset:
     if unreadable:
         some = ", ".join(unreadable[:3]) + (", …" if len(unreadable) > 3 else "")
         told = f"{len(unreadable):,} of {total:,} images cannot be decoded: {some}"
-        if len(unreadable) > MOST_UNREADABLE * total:
+        if len(unreadable) > MAX_UNREADABLE * total:
             raise InputError(
-                f"{told}; more than {MOST_UNREADABLE:.0%}: expected PNG, JPEG or like; repair or remove them"
+                f"{told}; that is {len(unreadable) / total:.1%}, more than {MAX_UNREADABLE:.0%}: repair or remove "
+                "these files"
             )
         warn(f"{told}; left out")
     return Dataset(dataset.name, *splits)

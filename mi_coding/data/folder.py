@@ -6,39 +6,43 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mi_coding.data.cuts import cut
+from mi_coding.data.cuts import check_counts, cut
 from mi_coding.data.dataset import Dataset, Split
 from mi_coding.data.images import Form, LazyImages
 from mi_coding.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 _VALIDATION = ("val", "validation")
+_HELD_OUT = ("test", *_VALIDATION)
 _SHARES = (0.2, 0.1)  # of the test and the validation split, where the folder has no splits
 
 
 class _Files(NamedTuple):
-    """Image files below one folder, sorted, each with the class folder it lies in; None for all where there is none."""
+    """Image files below one folder, sorted, each with the class folder it lies in; None for all where there is none.
+
+    Files are strings, named from the root of the source: a million paths would take minutes to reach a worker process.
+    """
 
     folder: Path
-    paths: list[Path]
+    names: list[str]
     classes: list[str] | None
 
 
 class FolderImages(LazyImages):
     """Images in files."""
 
-    def __init__(self, root: Path, paths: list[Path], form: Form):
+    def __init__(self, root: Path, names: list[str], form: Form):
         """Files are called by their path from `root`."""
-        self._root, self._paths = root, paths
-        super().__init__(len(paths), form)
+        self._root, self._names = root, names
+        super().__init__(len(names), form)
 
     def name(self, i: int) -> str:
         """The path from the root of the source."""
-        return str(self._paths[i].relative_to(self._root))
+        return self._names[i]
 
     def encoded(self, i: int) -> Path:
         """The file."""
-        return self._paths[i]
+        return self._root / self._names[i]
 
 
 def load(argument: str, form: Form) -> Dataset:
@@ -47,7 +51,7 @@ def load(argument: str, form: Form) -> Dataset:
     With folders `train` and `test`, and perhaps `val`, these are the splits; with `train` and `val` alone, as ImageNet
     is unpacked, `val` is the test split. A validation split that is missing is cut from training, a tenth of each
     class. Without a folder `train` all images are cut, of each class 70 % to train, 10 % to validate, 20 % to test.
-    The first folder below a split is an image's class; without such folders there are no labels.
+    The first folder below a split is an image's class; without such folders, or with a single one, there are no labels.
 
     Args:
         argument: path of the folder.
@@ -59,44 +63,49 @@ def load(argument: str, form: Form) -> Dataset:
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
         raise InputError(f"config.data.source='folder:{argument}' {what}; expected a folder with images")
-    splits = _own_splits(root) if (root / "train").is_dir() else _cut_splits(_scan(root))
-    if any(len(paths) < 2 for paths, _ in splits):
-        sizes = ", ".join(str(len(paths)) for paths, _ in splits)
+    held = [name for name in _HELD_OUT if (root / name).is_dir()]
+    if (root / "train").is_dir():
+        splits = _own_splits(root, held)
+    elif held:
         raise InputError(
-            f"{root} has too few images: {sizes} to train, validate and test; expected at least 2 for each"
+            f"{root} has a folder {held[0]} and no folder train; expected train and test, or only classes or images"
         )
-    return Dataset(root.resolve().name, *(Split(FolderImages(root, paths, form), labels) for paths, labels in splits))
+    else:
+        splits = _cut_splits(_scan(root, root))
+    check_counts(str(root), [len(names) for names, _ in splits])
+    return Dataset(root.resolve().name, *(Split(FolderImages(root, names, form), labels) for names, labels in splits))
 
 
-def _own_splits(root: Path) -> list[tuple[list[Path], np.ndarray | None]]:
-    validation = next((root / name for name in _VALIDATION if (root / name).is_dir()), None)
-    test = root / "test" if (root / "test").is_dir() else validation
-    if test is None:
-        raise InputError(f"{root} has a folder train and no test; expected train and test, or train and val")
-    parts = [_scan(root / "train"), _scan(test)]
-    if validation not in (None, test):
-        parts.insert(1, _scan(validation))
+def _own_splits(root: Path, held: list[str]) -> list[tuple[list[str], np.ndarray | None]]:
+    """Of train and of what is held out: test and perhaps one of two names for validation."""
+    if not held or set(_VALIDATION) <= set(held):
+        given = f"both {' and '.join(_VALIDATION)}" if held else "a folder train and no test"
+        raise InputError(f"{root} has {given}; expected train, test and perhaps val, or train and val")
+    folders = [root / name for name in ("train", *reversed(held))]
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise InputError(f"{root} has splits that are links to one folder; expected splits that share no image")
+    parts = [_scan(root, folder) for folder in folders]
     ids = _class_ids(parts)
     read = [_shuffled(part, ids) for part in parts]
     if len(read) == 2:
-        paths, labels = read[0]
-        held, rest = cut(labels, len(paths), (0.1,))
-        read[:1] = [_pick(paths, labels, rest), _pick(paths, labels, held)]
+        names, labels = read[0]
+        chosen, rest = cut(labels, len(names), (0.1,))
+        read[:1] = [_pick(names, labels, rest), _pick(names, labels, chosen)]
     return read
 
 
-def _cut_splits(files: _Files) -> list[tuple[list[Path], np.ndarray | None]]:
+def _cut_splits(files: _Files) -> list[tuple[list[str], np.ndarray | None]]:
     labels = _labels(files, _class_ids([files]))
-    test, validation, train = cut(labels, len(files.paths), _SHARES)
-    return [_pick(files.paths, labels, chosen) for chosen in (train, validation, test)]
+    test, validation, train = cut(labels, len(files.names), _SHARES)
+    return [_pick(files.names, labels, chosen) for chosen in (train, validation, test)]
 
 
-def _shuffled(files: _Files, ids: dict[str, int] | None) -> tuple[list[Path], np.ndarray | None]:
-    return _pick(files.paths, _labels(files, ids), cut(None, len(files.paths), ())[0])
+def _shuffled(files: _Files, ids: dict[str, int] | None) -> tuple[list[str], np.ndarray | None]:
+    return _pick(files.names, _labels(files, ids), cut(None, len(files.names), ())[0])
 
 
-def _pick(paths: list[Path], labels: np.ndarray | None, chosen: np.ndarray) -> tuple[list[Path], np.ndarray | None]:
-    return [paths[i] for i in chosen], None if labels is None else labels[chosen]
+def _pick(names: list[str], labels: np.ndarray | None, chosen: np.ndarray) -> tuple[list[str], np.ndarray | None]:
+    return [names[i] for i in chosen.tolist()], None if labels is None else labels[chosen]
 
 
 def _labels(files: _Files, ids: dict[str, int] | None) -> np.ndarray | None:
@@ -104,60 +113,65 @@ def _labels(files: _Files, ids: dict[str, int] | None) -> np.ndarray | None:
 
 
 def _class_ids(parts: list[_Files]) -> dict[str, int] | None:
-    """Class → number, from the training split, which comes first."""
+    """Class → number, from the training split, which comes first; None for fewer than two, which tell nothing apart."""
     train, *others = parts
     for part in others:
         if (part.classes is None) != (train.classes is None):
             with_labels, without = (train, part) if part.classes is None else (part, train)
             raise InputError(
                 f"{without.folder} has no class folders and {with_labels.folder} has; expected labels in every split "
-                "or in none"
+                "or in none: sort the images into class folders, or move them out"
             )
         unknown = sorted(set(part.classes or ()) - set(train.classes or ()))
         if unknown:
             raise InputError(
-                f"class {unknown[0]!r} of {part.folder} is none of {train.folder}; expected the classes of training"
+                f"class {unknown[0]!r} of {part.folder} is none of {train.folder}; expected the classes of training: "
+                "rename or remove the folder"
             )
-    return None if train.classes is None else {name: i for i, name in enumerate(sorted(set(train.classes)))}
+    known = sorted(set(train.classes or ()))
+    return {name: i for i, name in enumerate(known)} if len(known) > 1 else None
 
 
-def _scan(folder: Path) -> _Files:
+def _scan(root: Path, folder: Path) -> _Files:
     """All image files below a folder.
 
     Raises:
         InputError: where there is none, a class has none, or images lie beside class folders.
     """
-    loose = _images_in(folder)
-    classes = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    below = {entry.name: _images_below(entry) for entry in classes}
+    loose = sorted(entry.name for entry in folder.iterdir() if _is_image(entry.name) and not entry.is_dir())
+    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    below = {name: _images_below(folder / name) for name in classes}
     if not loose and not any(below.values()):
         raise InputError(f"{folder} holds no image; expected files ending in {', '.join(SUFFIXES)}")
-    if not classes:
-        return _Files(folder, loose, None)
-    if loose:
+    if loose and classes:
         raise InputError(
-            f"{len(loose)} image(s) such as {loose[0].name} lie beside the class folders of {folder}; expected all "
+            f"{len(loose):,} image(s) such as {loose[0]} lie beside the class folders of {folder}; expected all "
             "images inside class folders, or no such folders"
         )
-    empty = [name for name, paths in below.items() if not paths]
+    empty = [name for name in classes if not below[name]]
     if empty:
         raise InputError(f"class folder {folder / empty[0]} holds no image; add images or remove the folder")
+    names = [os.path.join(name, file) for name in classes for file in below[name]] or loose
+    start = os.path.relpath(folder, root)
     return _Files(
         folder,
-        [path for paths in below.values() for path in paths],
-        [name for name, paths in below.items() for _ in paths],
+        names if start == "." else [os.path.join(start, name) for name in names],
+        [name for name in classes for _ in below[name]] if classes else None,
     )
 
 
-def _images_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if _is_image(path.name) and path.is_file())
-
-
-def _images_below(folder: Path) -> list[Path]:
-    found = []
+def _images_below(folder: Path) -> list[str]:
+    """Paths from `folder`. Folders that links lead to twice, or in a circle, are read once."""
+    found, seen = [], set()
     for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(parent) / name for name in names if _is_image(name)]
+        start = os.path.relpath(parent, folder)
+        found += [name if start == "." else os.path.join(start, name) for name in names if _is_image(name)]
     return sorted(found)
 
 

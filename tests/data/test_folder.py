@@ -1,10 +1,13 @@
 """Images in folders: every layout, and every way in which one can be wrong."""
 
+import pickle
+
 import numpy as np
 import pytest
 from pictures import numbers, pixels, write
 
 from mi_coding import data
+from mi_coding.data.images import Form
 from mi_coding.errors import InputError
 
 
@@ -92,7 +95,7 @@ def test_more_than_one_percent_of_corrupt_files_is_an_error(tmp_path):
     (tmp_path / "a" / "0002.png").write_bytes(b"torn")
     said = refused(tmp_path)
     assert "1 of 90 images cannot be decoded: a/0002.png" in said
-    assert "more than 1%" in said
+    assert "that is 1.1%, more than 1%" in said
 
 
 def test_a_stream_reads_what_memory_would_hold_and_says_none_of_a_corrupt_file(tmp_path):
@@ -131,17 +134,90 @@ def test_images_of_mixed_sizes_or_kinds_are_told_with_what_would_work(tmp_path):
     assert data.load(f"folder:{tmp_path}", channels=1).train.images.shape[1:] == (4, 6, 1)
 
 
-def test_splits_of_different_sizes_are_told(tmp_path):
+@pytest.mark.parametrize("placement", ["memory", "stream"])
+def test_splits_of_different_sizes_are_told(tmp_path, placement):
     make(tmp_path, {"train/a": 30})
     make(tmp_path, {"test/a": 5}, shape=(3, 3, 3))
-    assert "4 × 6 × 3, 4 × 6 × 3, 3 × 3 × 3" in refused(tmp_path)
+    said = refused(tmp_path, placement=placement)
+    assert said.startswith("test/a/")
+    assert "has 3 × 3 pixels and train/a/" in said
+    assert "has 4 × 6" in said
+
+
+def test_a_streamed_image_of_another_size_or_kind_is_named_when_it_is_read(tmp_path):
+    make(tmp_path, {"a": 30})
+    lazy = data.load(f"folder:{tmp_path}", placement="stream", image_size=4, channels=3)
+    lazy.train.images._form = Form()  # as if the shape had been taken from the first image
+    lazy.train.images.shape = (21, 4, 6, 3)
+    write(tmp_path / lazy.train.images.name(2), 0, (4, 7, 3))
+    with pytest.raises(InputError, match=rf"^{lazy.train.images.name(2)} has 4 × 7 pixels and .* has 4 × 6"):
+        lazy.train.images.read(2)
+
+
+def test_the_first_examples_of_a_split_are_a_fair_sample(tmp_path):
+    make(tmp_path, {f"{split}/{name}": n for split, n in (("train", 80), ("test", 40)) for name in "ab"})
+    for split in data.load(f"folder:{tmp_path}")[1:]:
+        first = split.labels[: len(split.labels) // 2]
+        assert 0.3 < first.mean() < 0.7  # sorted by class it would be 0; at worst 8 fair coins here
+
+
+def test_files_are_known_by_their_suffix_in_any_case_and_hidden_ones_are_not_seen(tmp_path):
+    where = make(tmp_path, {"a": 10, "b/deep/deeper": 10})
+    (tmp_path / "a" / "0001.png").rename(tmp_path / "a" / "0001.PNG")
+    for name in ("a/.hidden.png", "a/notes.txt", ".hidden/1.png", "b/.hidden/1.png", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write(tmp_path / "picture.png").replace(tmp_path / name)
+    dataset = data.load(f"folder:{tmp_path}")
+    shown = [
+        (number, "ab"[label])
+        for split in dataset[1:]
+        for number, label in zip(numbers(split.images), split.labels, strict=True)
+    ]
+    assert sorted(shown) == [(number, folder[0]) for number, folder in where.items()]
+
+
+def test_linked_folders_are_followed_and_circles_are_left(tmp_path):
+    make(tmp_path / "elsewhere", {"b": 20})
+    where = make(tmp_path / "images", {"a": 20})
+    (tmp_path / "images" / "b").symlink_to(tmp_path / "elsewhere" / "b")
+    (tmp_path / "images" / "a" / "circle").symlink_to(tmp_path / "images" / "a")
+    dataset = data.load(f"folder:{tmp_path}/images")
+    assert sum(len(split.images) for split in dataset[1:]) == 2 * len(where)
+    assert [np.bincount(split.labels).tolist() for split in dataset[1:]] == [[14, 14], [2, 2], [4, 4]]
+
+
+def test_splits_that_are_one_folder_are_told(tmp_path):
+    make(tmp_path, {"train/a": 20})
+    (tmp_path / "test").symlink_to(tmp_path / "train")
+    assert "links to one folder" in refused(tmp_path)
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    make(tmp_path / "photos", {".": 20})
+    assert data.load("folder:~/photos").name == "photos"
+
+
+def test_a_single_class_tells_nothing_apart_and_is_no_label(tmp_path):
+    make(tmp_path, {"images": 20})
+    assert [split.labels for split in data.load(f"folder:{tmp_path}")[1:]] == [None] * 3
+
+
+def test_lazy_images_reach_another_process(tmp_path):
+    make(tmp_path, {"a": 30})
+    images = data.load(f"folder:{tmp_path}", placement="stream", image_size=4, channels=3).train.images
+    again = pickle.loads(pickle.dumps(images))
+    assert (again.shape, again.dtype, len(again), again.name(3)) == (images.shape, np.uint8, 21, images.name(3))
+    np.testing.assert_array_equal(again.read(3), images.read(3))
 
 
 @pytest.mark.parametrize(
     ("layout", "words"),
     [
         ({}, "holds no image"),
-        ({"train/a": 20}, "no test"),
+        ({"train/a": 20}, "a folder train and no test"),
+        ({"train/a": 20, "val/a": 4, "validation/a": 4}, "both val and validation"),
+        ({"test/a": 20, "val/a": 4}, "a folder test and no folder train"),
         ({"train/a": 20, "test": 4}, "expected labels in every split or in none"),
         ({"train": 20, "test/a": 4}, "expected labels in every split or in none"),
         ({"train/a": 20, "test/b": 4}, "class 'b'"),
@@ -178,3 +254,7 @@ def test_a_folder_of_files_that_only_end_like_images_is_told(tmp_path):
 def test_a_source_that_names_nothing_is_told(source):
     with pytest.raises(InputError, match="names nothing"):
         data.check_source(source)
+
+
+def test_a_placement_that_nobody_knows_is_told(tmp_path):
+    assert "expected one of auto, memory, stream" in refused(tmp_path, placement="disk")

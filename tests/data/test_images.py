@@ -1,9 +1,11 @@
 """Decoding: pixels as they are in the file, brought to one size, and files that are no images told apart."""
 
+import io
+
 import numpy as np
 import pytest
 from pictures import pixels, write
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mi_coding.data.images import Form, decode, resize_floats
 
@@ -38,12 +40,48 @@ def test_the_shorter_side_is_resized_and_the_middle_cut_out(tmp_path):
     np.testing.assert_array_equal(decode(tmp_path / "wide.png", Form(image_size=4))[:, :, 0], np.asarray(half)[:, 4:8])
 
 
-def test_the_orientation_that_a_camera_noted_is_obeyed(tmp_path):
-    image = Image.fromarray(pixels(3))
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
+def test_the_orientation_that_a_camera_noted_is_obeyed(tmp_path, orientation, suffix):
+    image = Image.fromarray(pixels(3, (16, 24, 3)))
     exif = image.getexif()
-    exif[0x0112] = 6  # turned a quarter clockwise for display
-    image.save(tmp_path / "a.png", exif=exif)
-    np.testing.assert_array_equal(decode(tmp_path / "a.png", Form()), np.rot90(pixels(3), -1))
+    exif[0x0112] = orientation
+    image.save(tmp_path / f"a.{suffix}", exif=exif)
+    with Image.open(tmp_path / f"a.{suffix}") as written:
+        expected = np.asarray(ImageOps.exif_transpose(written))
+    if orientation == 6 and suffix == "png":
+        np.testing.assert_array_equal(expected, np.rot90(pixels(3, (16, 24, 3)), -1))
+    np.testing.assert_array_equal(decode(tmp_path / f"a.{suffix}", Form()), expected)
+
+
+def test_pixels_of_32_bits_have_no_known_white_and_are_none(tmp_path):
+    for dtype in (np.int32, np.float32):
+        Image.fromarray(np.full((4, 5), 70000, dtype)).save(tmp_path / "a.tif")
+        assert decode(tmp_path / "a.tif", Form()) is None
+
+
+@pytest.mark.parametrize("transparency", [3, bytes(range(0, 240, 3))])
+def test_a_palette_with_transparency_keeps_its_colours(tmp_path, transparency):
+    image = Image.fromarray(pixels(3)).quantize(80)
+    image.save(tmp_path / "a.png", transparency=transparency)  # warnings are errors here
+    np.testing.assert_array_equal(decode(tmp_path / "a.png", Form()), np.asarray(image.convert("RGB")))
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpeg", "gif", "bmp", "webp", "tiff"])
+@pytest.mark.filterwarnings("ignore")  # Pillow's, of damaged files
+def test_a_damaged_file_is_an_image_or_none_and_never_an_error(suffix):
+    image, file, rng = Image.fromarray(pixels(3, (20, 30, 3))), io.BytesIO(), np.random.default_rng(0)
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(file, suffix, **({} if suffix in ("gif", "bmp") else {"exif": exif}))
+    whole, broken = np.frombuffer(file.getvalue(), np.uint8), 0
+    for _ in range(200):
+        damaged = whole.copy()
+        damaged[rng.integers(0, min(len(whole), 200), 4)] = rng.integers(0, 256, 4)
+        decoded = decode(damaged.tobytes(), Form(image_size=8, channels=3))
+        assert decoded is None or decoded.shape == (8, 8, 3)
+        broken += decoded is None
+    assert 0 < broken < 200
 
 
 def test_files_that_are_no_images_are_none(tmp_path):

@@ -1,18 +1,23 @@
 """Data sets that TFDS prepared. The real one is read where it is; elsewhere those tests are skipped."""
 
+import json
 import os
+import pickle
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pictures import encoded, numbers, pixels
 
 from mi_coding import data
 from mi_coding.errors import InputError
 
-HERE = Path(os.environ.get("TFDS_DATA_DIR", Path(__file__).parents[3] / "shared" / "data" / "tfds"))
+HERE = Path(os.environ.get("MI_CODING_TFDS", Path(__file__).parents[3] / "shared" / "data" / "tfds"))
 needs_data = pytest.mark.skipif(
-    not (HERE / "fashion_mnist").is_dir(), reason=f"Fashion-MNIST is not prepared in {HERE}; see TFDS_DATA_DIR"
+    not (HERE / "fashion_mnist").is_dir(), reason=f"Fashion-MNIST is not prepared in {HERE}; see $MI_CODING_TFDS"
 )
 
 
@@ -42,7 +47,6 @@ def test_fashion_mnist_has_its_images_and_labels(fashion):
     # Trousers (1) have a gap between the legs, and bags (8) do not.
     middle = [fashion.train.images[fashion.train.labels == label][:, 24, 14, 0].mean() for label in (1, 8)]
     assert middle[0] < 40 < 80 < middle[1]
-    assert "tensorflow" not in sys.modules
 
 
 @needs_data
@@ -66,20 +70,176 @@ def test_images_larger_than_memory_are_read_record_by_record(fashion, monkeypatc
 def test_a_data_set_that_is_not_there_comes_with_the_command_that_prepares_it(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     said = refused("tfds:cifar10")
-    assert f"tfds build cifar10 --file_format=array_record --data_dir={tmp_path}" in said
+    assert f"is not in {tmp_path}/cifar10/" in said
+    assert f"tfds.builder('cifar10', data_dir='{tmp_path}', file_format='array_record').download_and_prepare()" in said
     assert "TFDS_DATA_DIR" in said
+    assert "tfds.builder('imagenet_v2/topimages', " in refused("tfds:imagenet_v2/topimages")
 
 
-@needs_data
-def test_a_data_set_that_is_not_array_record_is_told(tmp_path, monkeypatch):
-    version = next((HERE / "fashion_mnist").glob("*.*.*"))
-    copy = tmp_path / "fashion_mnist" / version.name
-    copy.mkdir(parents=True)
-    for path in version.glob("*.json"):
-        (copy / path.name).write_text(path.read_text().replace('"array_record"', '"tfrecord"'))
-    (copy / "label.labels.txt").write_text((version / "label.labels.txt").read_text())
+def make(root, features, splits, file_format="array_record"):
+    """Prepares a data set `pets` without TensorFlow: split → its records."""
+    from array_record.python.array_record_module import ArrayRecordWriter
+
+    folder = root / "pets" / "1.0.0"
+    folder.mkdir(parents=True)
+    features.save_config(str(folder))
+    described = []
+    for split, records in splits.items():
+        writer = ArrayRecordWriter(str(folder / f"pets-{split}.{file_format}-00000-of-00001"), "group_size:1")
+        for record in records:
+            writer.write(features.serialize_example(record))
+        writer.close()
+        described.append(
+            {
+                "name": split,
+                "shardLengths": [str(len(records))],
+                "numBytes": "1000",
+                "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+            }
+        )
+    info = {"name": "pets", "version": "1.0.0", "fileFormat": file_format, "splits": described}
+    (folder / "dataset_info.json").write_text(json.dumps(info))
+    return folder
+
+
+def records(count, first=0, shape=(4, 6, 3), label=lambda number: number % 3 % 2):
+    return [{"image": encoded(number, shape), "label": label(number)} for number in range(first, first + count)]
+
+
+@pytest.fixture
+def pets(tmp_path, monkeypatch):
+    """Prepares pets of two classes, and tells TFDS where they are."""
+    import tensorflow_datasets as tfds
+
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    assert "is not array_record; prepare it with" in refused("tfds:fashion_mnist")
+    image = tfds.features.Image(shape=(None, None, 3))
+    features = {"image": image, "label": tfds.features.ClassLabel(names=["ant", "bee"])}
+
+    def prepare(splits, changes=None, **options):
+        chosen = {name: feature for name, feature in (features | (changes or {})).items() if feature is not None}
+        return make(tmp_path, tfds.features.FeaturesDict(chosen), splits, **options)
+
+    return prepare
+
+
+def test_every_image_keeps_its_label_and_its_split(pets):
+    pets({"train": records(60), "validation": records(7, 60), "test": records(9, 70)})
+    for placement in ("memory", "stream"):
+        dataset = data.load("tfds:pets", placement=placement)
+        splits = [data.take(split, np.arange(len(split.images))) for split in dataset[1:]]
+        for split, (first, count) in zip(splits, ((0, 60), (60, 7), (70, 9)), strict=True):
+            shown = numbers(split.images)
+            assert sorted(shown) == list(range(first, first + count)) != shown
+            assert split.labels.tolist() == [number % 3 % 2 for number in shown]
+            np.testing.assert_array_equal(split.images[2], pixels(shown[2]))
+
+
+def test_reading_needs_no_tensorflow_and_says_nothing(pets):
+    pets({"train": records(30), "test": records(9)})
+    code = "import sys; from mi_coding import data; data.load('tfds:pets'); print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+def test_validation_is_cut_from_training_where_it_is_missing(pets):
+    pets({"train": records(60), "validation": records(9, 70)})
+    dataset = data.load("tfds:pets")
+    assert sorted(numbers(dataset.train.images) + numbers(dataset.validation.images)) == list(range(60))
+    assert np.bincount(dataset.validation.labels).tolist() == [4, 2]
+    assert min(numbers(dataset.test.images)) == 70
+
+
+def test_where_labels_of_test_are_hidden_validation_is_the_test_split(pets):
+    folder = pets({"train": records(60), "validation": records(9, 70), "test": records(5, 80, label=lambda _: -1)})
+    dataset = data.load("tfds:pets")
+    assert min(numbers(dataset.test.images)) == 70
+    assert len(dataset.validation.images) == 6
+    info = json.loads((folder / "dataset_info.json").read_text())
+    info["splits"] = [split for split in info["splits"] if split["name"] != "validation"]
+    (folder / "dataset_info.json").write_text(json.dumps(info))
+    assert "hidden labels (-1) in test" in refused("tfds:pets")
+
+
+def test_hidden_labels_in_training_are_told(pets):
+    pets({"train": records(60, label=lambda number: -1 if number == 7 else 0), "test": records(9, 70)})
+    assert "hidden labels (-1) in train" in refused("tfds:pets")
+
+
+def test_a_data_set_without_a_class_label_has_no_labels(pets):
+    unlabelled = [{"image": record["image"]} for record in records(40)]
+    pets({"train": unlabelled[:30], "test": unlabelled[30:]}, {"label": None})
+    assert [split.labels for split in data.load("tfds:pets")[1:]] == [None] * 3
+
+
+def test_lazy_images_reach_another_process_without_those_kept_in_memory(pets):
+    pets({"train": records(200), "test": records(9)})
+    images = data.load("tfds:pets", placement="stream").train.images
+    sent = pickle.dumps(images)
+    assert len(sent) < 60 * len(images)  # one image takes 90 bytes
+    again = pickle.loads(sent)
+    assert (again.shape, again.name(5)) == (images.shape, images.name(5))
+    np.testing.assert_array_equal(again.read(5), images.read(5))
+
+
+def test_a_record_that_is_no_image_is_named_and_left_out(pets):
+    train = records(200)
+    train[17]["image"] = b"torn"
+    pets({"train": train, "test": records(9)})
+    said = []
+    dataset = data.load("tfds:pets", warn=said.append)
+    assert said == ["1 of 209 images cannot be decoded: train[17]; left out"]
+    assert len(dataset.train.images) + len(dataset.validation.images) == 199
+
+
+def test_images_of_mixed_sizes_are_told(pets):
+    pets({"train": [*records(30), *records(1, 30, (4, 5, 3))], "test": records(9)})
+    assert "--config.data.image_size=4" in refused("tfds:pets")
+    assert data.load("tfds:pets", image_size=4).train.images.shape == (28, 4, 4, 3)
+
+
+def test_features_that_hold_no_image_or_several_are_told(pets):
+    import tensorflow_datasets as tfds
+
+    text = [{"text": "hello", "label": 0}] * 9
+    folder = pets({"train": text, "test": text}, {"image": None, "text": tfds.features.Text()})
+    assert "has features label, text; expected one image feature" in refused("tfds:pets")
+    shutil.rmtree(folder)
+    two = [{"left": encoded(0), "right": encoded(1), "label": 0}] * 9
+    images = {"image": None, "left": tfds.features.Image(), "right": tfds.features.Image()}
+    pets({"train": two, "test": two}, images)
+    assert "has images left, right; expected one image feature" in refused("tfds:pets")
+
+
+def test_images_of_16_bits_are_told(pets):
+    import tensorflow_datasets as tfds
+
+    pets({"train": records(30), "test": records(9)}, {"image": tfds.features.Image(shape=(4, 6, 3), dtype=np.uint16)})
+    assert "has images of uint16; expected uint8" in refused("tfds:pets")
+
+
+def test_splits_that_are_missing_or_too_small_are_told(pets):
+    folder = pets({"train": records(30), "extra": records(9)})
+    assert "has splits extra, train; expected train, and test or validation" in refused("tfds:pets")
+    info = (folder / "dataset_info.json").read_text()
+    (folder / "dataset_info.json").write_text(info.replace("extra", "test").replace('"9"', '"1"'))
+    (folder / "pets-extra.array_record-00000-of-00001").rename(folder / "pets-test.array_record-00000-of-00001")
+    assert "tfds:pets has too few images: 27, 3, 1" in refused("tfds:pets")
+
+
+def test_a_data_set_that_is_not_array_record_comes_with_the_command_that_converts_it(pets):
+    folder = pets({"train": records(30), "test": records(9)}, file_format="tfrecord")
+    said = refused("tfds:pets")
+    assert "is not array_record" in said
+    assert f"tfds convert_format --dataset_version_dir={folder} --out_file_format=array_record" in said
+
+
+def test_a_file_that_is_missing_or_damaged_is_told(pets):
+    folder = pets({"train": records(30), "test": records(9)})
+    shard = folder / "pets-test.array_record-00000-of-00001"
+    shard.write_bytes(shard.read_bytes()[:100])
+    assert "cannot be read" in refused("tfds:pets")
+    shard.unlink()
+    assert f"remove {folder} and prepare it" in refused("tfds:pets")
 
 
 def test_a_name_that_nobody_knows_comes_with_the_nearest(capfd):

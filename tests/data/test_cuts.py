@@ -1,0 +1,47 @@
+"""Cutting a split off another: nothing lost, nothing twice, every class with its share."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mi_coding.data.cuts import check_counts, cut
+from mi_coding.errors import InputError
+
+
+@given(st.lists(st.integers(0, 6), max_size=60), st.sampled_from([(), (0.1,), (0.2, 0.1)]))
+def test_every_example_is_in_one_part_and_the_rest_has_every_class(classes, shares):
+    labels = np.array(classes, int)
+    parts = cut(labels, len(labels), shares)
+    assert len(parts) == len(shares) + 1
+    assert sorted(np.concatenate(parts).tolist()) == list(range(len(labels)))
+    assert set(labels[parts[-1]]) == set(classes)
+
+
+def test_classes_of_different_sizes_keep_their_shares():
+    labels = np.random.default_rng(0).permutation(np.repeat([3, 0, 7], [500, 90, 10]))
+    test, validation, train = cut(labels, 600, (0.2, 0.1))
+    assert [np.sum(labels[part] == 3) for part in (train, validation, test)] == [350, 50, 100]
+    assert [np.sum(labels[part] == 0) for part in (train, validation, test)] == [63, 9, 18]
+    assert [np.sum(labels[part] == 7) for part in (train, validation, test)] == [7, 1, 2]
+
+
+def test_a_thousand_classes_of_four_still_make_a_tenth():
+    validation, rest = cut(np.repeat(np.arange(1000), 4), 4000, (0.1,))
+    assert (len(validation), len(rest)) == (400, 3600)
+
+
+def test_a_part_has_two_examples_however_few_there_are():
+    assert [len(part) for part in cut(None, 6, (0.2, 0.1))] == [2, 2, 2]
+    assert [len(part) for part in cut(np.array([0, 0, 0, 1, 1, 1]), 6, (0.1,))] == [2, 4]
+
+
+def test_a_cut_is_always_the_same_and_shuffled():
+    first, second = cut(None, 50, (0.1,)), cut(None, 50, (0.1,))
+    for one, other in zip(first, second, strict=True):
+        assert one.tolist() == other.tolist() != sorted(one.tolist())
+
+
+def test_splits_of_one_example_are_refused():
+    with pytest.raises(InputError, match="photos has too few images: 5, 1, 3 to train"):
+        check_counts("photos", [5, 1, 3])
