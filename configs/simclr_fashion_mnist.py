@@ -15,7 +15,7 @@ def get_config() -> ConfigDict:
     config.seed = 0
     config.batch_size = 256  # B, pairs in a step on all devices together; N = B candidates
     config.microbatch_size = 0  # pairs that a device encodes at a time; 0 for all: less memory, the same N and loss
-    config.num_steps = 1500  # training ends after num_steps or num_epochs, whichever comes first; 0 for no such end
+    config.num_steps = 5000  # training ends after num_steps or num_epochs, whichever comes first; 0 for no such end
     config.num_epochs = 0.0  # an epoch is as many pairs as there are training images
     config.steps_per_call = 0  # steps that run on the devices in one call; 0 chooses
     config.spmd = "shard_map"  # or "pmap": how one step runs on all devices; the numbers are the same
@@ -32,12 +32,12 @@ def get_config() -> ConfigDict:
     config.pairs.preset = "gray28"  # or "simclr_imagenet", "simclr_cifar10", "custom": which modifications
     config.pairs.size = 0  # pixels, side of x and y; 0 for the images' own
     config.pairs.strength = 0.5  # of the colour jitter: brightness, contrast, saturation 0.8, hue 0.2, times this
-    config.pairs.min_area = 0.25  # smallest share of the image that a crop shows
+    config.pairs.min_area = 0.4  # smallest share of the image that a crop shows
     config.pairs.flip = 0.5  # probability, as are the next four
     config.pairs.jitter = 0.8
     config.pairs.gray = 0.0  # not in gray28
     config.pairs.blur = 0.0  # in simclr_imagenet
-    config.pairs.mask = 0.5  # in gray28
+    config.pairs.mask = 0.0  # in gray28
     config.pairs.order = "random"  # of the four parts of the jitter; or "fixed"
     config.pairs.steps = ()  # of "custom", such as ({"name": "rotation", "degrees": 20.0, "p": 0.5}, …)
     config.pairs.distinct = False  # True keeps twins out of a training batch; its own bound is then none
@@ -45,8 +45,8 @@ def get_config() -> ConfigDict:
     config.encoder = ConfigDict()
     config.encoder.name = "convnet"  # or "resnet18", "resnet34", "resnet50"
     config.encoder.widths = (32, 64, 128)  # convnet: channels of each convolution
-    config.encoder.feature_dim = 256  # convnet: what the probe reads
-    config.encoder.grid = 1  # convnet: means over grid × grid cells; 1 does not see where things are
+    config.encoder.feature_dim = 1024  # convnet: what the probe reads
+    config.encoder.grid = 4  # convnet: means over grid × grid cells; 1 does not see where things are
     config.encoder.stem = "cifar"  # resnets: or "imagenet"
     config.encoder.width_multiplier = 1.0  # resnets: times the paper's channels
     config.encoder.dtype = "float32"  # or "bfloat16": of the convolutions; parameters and features stay float32
@@ -73,24 +73,24 @@ def get_config() -> ConfigDict:
     config.optimizer.learning_rate = 2e-3  # the peak, after warm-up; then a cosine to zero
     config.optimizer.learning_rate_scaling = "none"  # or "linear": times B / 256; "sqrt": times √B
     config.optimizer.warmup_steps = 100
-    config.optimizer.weight_decay = 0.1  # none on biases and norms
+    config.optimizer.weight_decay = 1e-4  # none on biases and norms
     config.optimizer.momentum = 0.9  # sgd, lars
     config.optimizer.gradient_clip = 0.0  # largest global norm of a gradient; 0 does not clip
     config.optimizer.average_decay = 0.0  # of a moving average of the weights, which is then evaluated; 0 for none
     config.optimizer.probe_learning_rate = 1e-3  # of a linear probe beside the encoder, no gradient to it; 0 for none
 
     config.checkpoint = ConfigDict()
-    config.checkpoint.every_steps = 500
+    config.checkpoint.every_steps = 1000
     config.checkpoint.keep = 2
 
     config.log = ConfigDict()
-    config.log.every_steps = 10
+    config.log.every_steps = 50
 
     config.evaluation = ConfigDict()
-    config.evaluation.every_steps = 250  # held-out bound on validation pairs, for the curve
+    config.evaluation.every_steps = 500  # held-out bound on validation pairs, for the curve
     config.evaluation.num_pairs = 10_240  # independent pairs for each held-out bound
     config.evaluation.views = 1  # the image itself is the view: more would be copies
     config.evaluation.most_images = 0  # training images that the probes learn from; 0 for all
-    config.evaluation.knn_neighbours = 20
-    config.evaluation.knn_temperature = 0.07  # weight exp(cosine / temperature), arXiv:1805.01978
+    config.evaluation.knn_neighbours = 200
+    config.evaluation.knn_temperature = 0.1  # weight exp(cosine / temperature), arXiv:1805.01978
     return config.lock()

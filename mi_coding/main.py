@@ -218,13 +218,18 @@ def _train(this: Run) -> tuple[Trained, dict[str, float]]:
 
 def _initial_state(this: Run) -> TrainState:
     """The state before the first step, which is also the untrained encoder of the baseline."""
-    two = data.take(this.dataset.train, np.arange(2))
-    return init_state(this.experiment, this.key("init"), _as_data(this, two.images, two.labels))
+    examples = _blank_examples(this, 2) if this.streamed else _as_data(this, *this.dataset.train)
+    return init_state(this.experiment, this.key("init"), jax.tree.map(jnp.asarray, examples))
 
 
 def _as_data(this: Run, images: np.ndarray, labels: np.ndarray | None) -> Any:
     """What the experiment draws pairs of: images, with their labels where an online probe learns from them."""
     return (images, labels) if this.codes.online_logits else images
+
+
+def _blank_examples(this: Run, count: int) -> Any:
+    """So many examples of a stream, for their shapes."""
+    return _as_data(this, np.zeros((count, *this.dataset.train.images.shape[1:]), np.uint8), np.zeros(count, np.int32))
 
 
 @contextmanager
@@ -233,9 +238,8 @@ def _feed(this: Run, how: Spmd, state: TrainState) -> Iterator[tuple[Feed, Calla
     config, train_split = this.config, this.dataset.train
     step = make_step(this.experiment, this.key("train"), this.num_devices)
     if not this.streamed:
-        images = _as_data(this, train_split.images, train_split.labels)
-        images = jax.tree.map(jnp.asarray, images)
-        yield resident(step, state, images, how, steps_per_call=this.steps_per_call), None
+        examples = jax.tree.map(jnp.asarray, _as_data(this, *train_split))
+        yield resident(step, state, examples, how, steps_per_call=this.steps_per_call), None
         return
     with data.stream(
         train_split,
@@ -246,10 +250,11 @@ def _feed(this: Run, how: Spmd, state: TrainState) -> Iterator[tuple[Feed, Calla
         num_workers=config.data.num_workers,
         warn=this.warn,
     ) as batches:
-        blank = np.zeros((config.batch_size, *train_split.images.shape[1:]), np.uint8)
-        first = _as_data(this, blank, np.zeros(config.batch_size, np.int32))
-        feed = streamed(step, state, first, (_as_data(this, batch.images, batch.labels) for batch in batches), how)
+        blank = _blank_examples(this, config.batch_size)
+        feed = streamed(step, state, blank, (_as_data(this, *batch) for batch in batches), how)
         yield feed, lambda: batches.wait_seconds
+        if len(batches.unreadable) > 1:
+            this.warn(f"{len(batches.unreadable):,} images could not be decoded; others took their places")
 
 
 def _forecast(this: Run, how: Spmd, compiled: jax.stages.Compiled) -> str:

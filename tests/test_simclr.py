@@ -7,8 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import ROOT, TINY, lines, make_folder, parameters, start
+from ml_collections import ConfigDict
 
 from mi_coding import main
+from mi_coding.config import parse_command
+from mi_coding.training import build
+from mi_coding.workdir import check_workdir
 
 SIMCLR = str(ROOT / "configs" / "simclr.py")
 IMAGENET = str(ROOT / "configs" / "simclr_imagenet.py")
@@ -60,14 +64,6 @@ def test_the_report_shows_the_images_with_both_halves(finished):
     assert (finished / "plots" / "pairs.png").stat().st_size > 10_000
 
 
-def test_a_run_without_an_online_probe_and_with_an_average_works(tmp_path):
-    probe_less = ["--config.optimizer.probe_learning_rate=0.0", "--config.optimizer.average_decay=0.9"]
-    assert run(tmp_path / "run", *probe_less) == 0
-    assert not any("online" in name for line in lines(tmp_path / "run") for name in line)
-    assert any(name.startswith("average/") for name in parameters(tmp_path / "run"))
-    assert "probe/linear_accuracy" in summary_of(tmp_path / "run")
-
-
 def test_a_composition_of_ones_own_is_spelled_in_a_config_file(tmp_path):
     own = tmp_path / "own.py"
     text = Path(SIMCLR).read_text(encoding="utf-8")
@@ -77,26 +73,27 @@ def test_a_composition_of_ones_own_is_spelled_in_a_config_file(tmp_path):
     plain = [f"--config.pairs.{name}=0.0" for name in ("strength", "min_area", "mask")]
     assert run(tmp_path / "run", *plain, config=own) == 0
     assert math.isfinite(summary_of(tmp_path / "run")["heldout/mi_lower_bound_nats"])
-    assert run(tmp_path / "run", *plain, config=own) == 0  # the same config still, after it was written as JSON
+    command = parse_command(["main", f"--config={own}", *SHORT, *plain])
+    check_workdir(tmp_path / "run", command.config.to_dict())  # the same config still, after it was written as JSON
 
 
-def test_a_folder_without_classes_gives_everything_but_the_probes(tmp_path):
-    folder = make_folder(tmp_path / "images", count=60, side=8, classes=("",), channels=1)
+def test_a_folder_without_classes_gives_everything_but_the_probes_here_with_an_average_for_two_epochs(tmp_path):
+    folder = make_folder(tmp_path / "images", count=80, side=8, classes=("",), channels=1)  # 56 to train
     source = [f"--config.data.source=folder:{folder}", "--config.data.image_size=0"]
-    assert run(tmp_path / "run", *source) == 0
+    two_epochs = ["--config.num_epochs=2.0", "--config.num_steps=0", "--config.optimizer.average_decay=0.9"]
+    assert run(tmp_path / "run", *source, *two_epochs) == 0
     summary = summary_of(tmp_path / "run")
+    assert summary["train/steps"] == 7  # 2 × 56 / 16
+    assert any(name.startswith("average/") for name in parameters(tmp_path / "run"))
+    assert not any("online" in name for line in lines(tmp_path / "run") for name in line)
     assert {"heldout/mi_lower_bound_nats", "health/alignment"} <= summary.keys()
     assert not any(name.startswith("probe/") for name in summary)
     assert (tmp_path / "run" / "report.html").exists()
 
 
-def test_epochs_end_a_run_and_steps_end_it_sooner(tmp_path):
-    folder = make_folder(tmp_path / "images", count=40, side=8, channels=1)  # 56 of 80 to train
-    source = [f"--config.data.source=folder:{folder}", "--config.data.image_size=0", "--config.num_epochs=2.0"]
-    assert run(tmp_path / "epochs", *source, "--config.num_steps=0") == 0
-    assert summary_of(tmp_path / "epochs")["train/steps"] == 7  # 2 × 56 / 16
-    assert run(tmp_path / "steps", *source, "--config.num_steps=4") == 0
-    assert summary_of(tmp_path / "steps")["train/steps"] == 4
+@pytest.mark.parametrize(("steps", "epochs", "expected"), [(7, 0.0, 7), (0, 2.0, 125), (7, 2.0, 7), (500, 2.0, 125)])
+def test_steps_or_epochs_end_a_run_whichever_is_sooner(steps, epochs, expected):
+    assert build.num_steps(ConfigDict({"num_steps": steps, "num_epochs": epochs, "batch_size": 16}), 1000) == expected
 
 
 def test_a_streamed_run_is_killed_and_ends_as_one_that_never_stopped(tmp_path):
@@ -107,7 +104,7 @@ def test_a_streamed_run_is_killed_and_ends_as_one_that_never_stopped(tmp_path):
         f"--config.data.source=folder:{folder}",
         "--config.data.image_size=32",
         "--config.pairs.size=24",
-        "--config.encoder.name=resnet18",
+        "--config.encoder.name=convnet",
         "--config.checkpoint.every_steps=2",
     ]
     straight = start(*streamed, f"--workdir={tmp_path / 'straight'}", config=IMAGENET, short=False)

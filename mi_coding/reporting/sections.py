@@ -67,7 +67,7 @@ def code_map(points: np.ndarray, labels: np.ndarray | None) -> Section:
     """A two-dimensional map of codes."""
     text = (
         "Codes of one view of each test image, laid out by t-SNE so that codes with a large cosine lie together. "
-        + ("Labels only colour the points: training never saw them." if labels is not None else "")
+        + ("Labels only colour the points: the encoder never learnt from them." if labels is not None else "")
     )
     return Section("Map of codes", text.strip(), plots.code_map(points, labels, title="Codes of test images"), "codes")
 

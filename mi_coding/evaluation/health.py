@@ -1,0 +1,97 @@
+"""Figures that tell a sick representation from a healthy one, without a label."""
+
+import numpy as np
+
+from mi_coding.evaluation.codes import unit
+
+MOST_CODES = 10_000
+"""Codes whose pairs `uniformity` takes the mean over; of more, a sample."""
+
+_ROWS = 1024  # codes compared with all others at a time
+
+
+def alignment(z_x: np.ndarray, z_y: np.ndarray) -> float:
+    """How far apart the two codes of a pair lie: the mean squared distance of their directions, ‖ẑ_x − ẑ_y‖².
+
+    Between 0 and 4: 0 is best, about 2 says that the codes of a pair are unrelated. A collapse has 0 too, so read it
+    with `uniformity`.
+
+    >>> alignment(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[3.0, 0.0], [1.0, 0.0]]))
+    1.0
+
+    Args:
+        z_x: float[n, D].
+        z_y: float[n, D]; row i is paired with row i of z_x.
+    Raises:
+        ValueError: unless both are finite, of one shape, with at least two rows.
+    Source: arXiv:2005.10242, section 4.1.
+    """
+    z_x, z_y = _checked("z_x", z_x), _checked("z_y", z_y)
+    if z_x.shape != z_y.shape:
+        raise ValueError(f"z_x {z_x.shape} and z_y {z_y.shape} must have one shape: row i of one is paired with row i")
+    return float(np.mean(np.sum((unit(z_x) - unit(z_y)) ** 2, axis=1, dtype=np.float64)))
+
+
+def uniformity(z: np.ndarray, *, most: int = MOST_CODES) -> float:
+    """How evenly codes fill the sphere: ln of the mean of exp(−2 ‖ẑ_i − ẑ_j‖²) over pairs of different examples.
+
+    Between −8 and 0: 0 is a collapse to one direction, lower is more even; about −4 is what codes spread evenly over
+    a sphere of many dimensions reach.
+
+    >>> round(uniformity(np.eye(4)), 3)  # all at right angles
+    -4.0
+
+    Args:
+        z: float[n, D].
+        most: of more codes than this, a sample of so many is measured, the same for every call.
+    Raises:
+        ValueError: unless z is finite with at least two rows, and most is at least 2.
+    Source: arXiv:2005.10242, section 4.1, with t = 2.
+    """
+    z = _checked("z", z)
+    if most < 2:
+        raise ValueError(f"most {most} must be at least 2: uniformity compares codes with each other")
+    if len(z) > most:
+        z = z[np.random.default_rng(0).choice(len(z), most, replace=False)]
+    directions, count = unit(z), len(z)
+    squares = np.sum(directions**2, axis=1)
+    total = 0.0
+    for start in range(0, count, _ROWS):
+        some = slice(start, start + _ROWS)
+        distances = squares[some, None] + squares - 2 * directions[some] @ directions.T
+        similar = np.exp(-2 * distances)
+        np.fill_diagonal(similar[:, some], 0)  # no example is a pair with itself
+        total += np.sum(similar, dtype=np.float64)
+    return float(np.log(total / (count * (count - 1))))
+
+
+def effective_rank(features: np.ndarray) -> float:
+    """How many directions features use: exp of the entropy of their singular values, brought to sum 1.
+
+    Between 1 and min(n, F): 1 is a collapse to one direction, F uses all directions alike. The features are taken as
+    they are, not centred, as in RankMe. Features that are all zero have 1.
+
+    >>> round(effective_rank(np.eye(8)[:, :3]), 3)
+    3.0
+
+    Args:
+        features: float[n, F].
+    Raises:
+        ValueError: unless features are finite with at least two rows.
+    Source: Roy & Vetterli, EUSIPCO 2007; RankMe, arXiv:2210.02885.
+    """
+    features = _checked("features", features).astype(np.float64)
+    values = np.linalg.svd(features, compute_uv=False)
+    if not values.any():
+        return 1.0
+    shares = values[values > 0] / values.sum()
+    return float(np.exp(-np.sum(shares * np.log(shares))))
+
+
+def _checked(name: str, codes: np.ndarray) -> np.ndarray:
+    codes = np.asarray(codes)
+    if codes.ndim != 2 or len(codes) < 2:
+        raise ValueError(f"{name} {codes.shape} must be (n, D) with n at least 2")
+    if not np.isfinite(codes).all():
+        raise ValueError(f"{name} must be finite")
+    return codes
