@@ -46,10 +46,9 @@ def build_clips(config: ConfigDict) -> Clips:
 
 def _augmentation_pairs(config: ConfigDict) -> pairs.PairKind:
     options = {name: config.pairs[name] for name in augmentation_options(config.pairs.preset)}
-    options["size"] = options["size"] or None
     if config.pairs.preset == CUSTOM:
-        return augmented(composition(options["steps"]), size=options["size"])
-    return PRESETS[config.pairs.preset](**options)
+        return augmented(composition(options["steps"]))
+    return PRESETS[config.pairs.preset](**options | {"size": options["size"] or None})
 
 
 CUSTOM = "custom"
@@ -65,7 +64,7 @@ def augmentation_options(preset: str) -> tuple[str, ...]:
     ('size', 'strength', 'min_area', 'flip', 'jitter', 'mask')
     """
     if preset == CUSTOM:
-        return "size", "steps"
+        return ("steps",)  # a step that crops has a size of its own
     takes = inspect.signature(PRESETS[preset]).parameters
     return tuple(name for name in AUGMENTATION_OPTIONS if name in takes)
 

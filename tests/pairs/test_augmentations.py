@@ -214,3 +214,12 @@ def test_a_crop_larger_than_the_image_is_refused_by_every_preset():
 def test_a_kind_of_pair_can_be_made_of_any_augmentation():
     x, y = augmented(bit).pair(jax.random.key(0), jnp.ones((2, 2, 1)))
     assert 0 <= x[0, 0, 0] != y[0, 0, 0] >= 0
+
+
+def test_a_view_has_the_size_of_the_pairs_that_it_goes_with():
+    crop = composition([{"name": "random_resized_crop", "size": 5}])
+    kind = augmented(crop)
+    image = jnp.ones((8, 12, 3))
+    assert kind.view(jax.random.key(0), image).shape == kind.pair(jax.random.key(0), image)[0].shape == (5, 5, 3)
+    same = augmented(lambda key, image: 1 - image).view(jax.random.key(0), image)
+    np.testing.assert_array_equal(same, image)

@@ -26,7 +26,7 @@ def augmented(augmentation: Augmentation, *, size: int | None = None) -> PairKin
 
     Args:
         augmentation: how one half is made.
-        size: side of the square view; None for the image's own height and width.
+        size: side of the square view; None for the height and width that the modifications have.
     """
 
     def pair(key: jax.Array, image: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -35,7 +35,8 @@ def augmented(augmentation: Augmentation, *, size: int | None = None) -> PairKin
         return both[0], both[1]
 
     def view(key: jax.Array, image: jax.Array) -> jax.Array:
-        return as_float(image) if size is None else resize(image, (size, size))
+        height, width, _ = jax.eval_shape(augmentation, key, image).shape if size is None else (size, size, None)
+        return as_float(image) if image.shape[:2] == (height, width) else resize(image, (height, width))
 
     return PairKind(pair, view)
 
