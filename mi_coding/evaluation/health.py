@@ -1,6 +1,7 @@
 """Figures that tell a sick representation from a healthy one, without a label."""
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from mi_coding.evaluation.codes import unit
 
@@ -81,7 +82,8 @@ def effective_rank(features: np.ndarray) -> float:
     Source: Roy & Vetterli, EUSIPCO 2007; RankMe, arXiv:2210.02885.
     """
     features = _checked("features", features).astype(np.float64)
-    values = np.linalg.svd(features, compute_uv=False)
+    with threadpool_limits(1):  # on a busy machine two threads took 9 s where one takes 0.2 s, waiting for each other
+        values = np.linalg.svd(features, compute_uv=False)
     if not values.any():
         return 1.0
     shares = values[values > 0] / values.sum()

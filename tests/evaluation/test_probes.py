@@ -143,14 +143,14 @@ def test_a_constant_feature_does_no_harm():
 
 
 def test_collapsed_features_are_probed_without_a_nan():
-    """All of 300 features are one: the second moments have rank 1, far from what float32 can factor by itself."""
-    parts = [part._replace(features=np.repeat(part.features[:, :1], 300, axis=1)) for part in [clusters(200, 0.01)] * 3]
+    """All of 100 features are one: the second moments have rank 1, far from what float32 can factor by itself."""
+    parts = [part._replace(features=np.repeat(part.features[:, :1], 100, axis=1)) for part in [clusters(200, 0.01)] * 3]
     (fit,) = logistic_path(parts[0].features - 0.5, parts[0].labels, num_classes=3, regularisers=(10.0,))
     assert np.isfinite(fit.weights).all()
     # One feature finds class 0; of the other two it knows nothing.
     larger = max(np.mean(parts[0].labels == k) for k in (1, 2))
     assert linear_probe(*parts).accuracy == pytest.approx(np.mean(parts[0].labels == 0) + larger)
-    zeros = [part._replace(features=np.zeros((200, 4), np.float32)) for part in parts]
+    zeros = [part._replace(features=np.zeros((200, 100), np.float32)) for part in parts]
     assert linear_probe(*zeros).accuracy == pytest.approx(np.bincount(parts[0].labels).max() / 200)
 
 
