@@ -57,7 +57,7 @@ def nearest(queries: np.ndarray, codes: np.ndarray, *, count: int) -> tuple[np.n
 def map_codes(codes: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """float32[n, 2]: a map on which codes with a large cosine lie close together (t-SNE, JMLR 9:2579, 2008).
 
-    Distances between far groups, and axes, mean nothing. 2,000 codes take about 5 s on one core; of more, pass a sample.
+    Distances between far groups, and axes, mean nothing. 2,000 codes take 5 s on one core; of more, pass a sample.
 
     >>> map_codes(np.eye(5)).shape
     (5, 2)
