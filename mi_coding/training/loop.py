@@ -66,6 +66,8 @@ def train(
             in_flight.append(metrics)
             if len(in_flight) >= spmd.steps_in_flight:
                 jax.block_until_ready(in_flight.popleft())
+            if spmd.steps_in_flight == 1:  # metrics may be there while virtual devices still exchange gradients
+                jax.block_until_ready(state)
             stopping = bool(received)
             due = [hook for hook in hooks if step % hook.every == 0 or step in (1, num_steps)]
             if stopping or step % save.every == 0 or step == num_steps:

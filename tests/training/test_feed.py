@@ -23,7 +23,7 @@ def resident_state(key, images, how):
     feed = resident(make_step(experiment, key, 8), state, images, way)
     state = way.replicate(state)
     for _ in range(STEPS):
-        state, metrics = feed.advance(state, 1)
+        state, metrics = jax.block_until_ready(feed.advance(state, 1))  # as the loop does on virtual devices
     return jax.device_get((way.fetch(state), way.fetch(metrics)))
 
 
@@ -42,7 +42,7 @@ def test_a_stream_of_the_examples_that_would_have_been_drawn_trains_the_same_par
     assert bytes_needed(feed.compiled) > 0
     state = way.replicate(state)
     for _ in range(STEPS):
-        state, metrics = feed.advance(state, 1)
+        state, metrics = jax.block_until_ready(feed.advance(state, 1))  # as the loop does on virtual devices
     got = jax.device_get((way.fetch(state), way.fetch(metrics)))
     expected = resident_state(key, images, "shard_map")
     chex.assert_trees_all_close(got, expected, rtol=2e-4, atol=2e-6)

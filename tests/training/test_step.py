@@ -19,7 +19,7 @@ def run(experiment, key, images, *, how, devices, steps=3):
     step = way.parallel(make_step(experiment, key, devices))
     state, data = way.replicate(init_state(experiment, jax.random.key(0), images)), way.replicate(images)
     for _ in range(steps):
-        state, metrics = step(state, data)
+        state, metrics = jax.block_until_ready(step(state, data))  # as the loop does on virtual devices
     return jax.device_get((way.fetch(state), way.fetch(metrics)))
 
 
