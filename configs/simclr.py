@@ -2,7 +2,7 @@
 
     python -m mi_coding.main --config=configs/simclr.py
 
-Two CPU cores, TIME. Expect NUMBERS.
+SC_DOC
 The digits ship inside scikit-learn; for images of your own: --config.data.source=folder:PATH
 """
 

@@ -2,7 +2,7 @@
 
     python -m mi_coding.main --config=configs/simclr_fashion_mnist.py
 
-TIME
+FM_DOC
 The data is read from where TFDS looks (TFDS_DATA_DIR); the command says how to prepare it where it is not there.
 """
 

@@ -364,7 +364,7 @@ def _check_augmentations(config: ConfigDict) -> None:
     _check_keys(config, _AUGMENTATION_KEYS)
     pairs = config.pairs
     _one_of("pairs.preset", pairs.preset, (*PRESETS, build.CUSTOM))
-    has = (*build.augmentation_options(pairs.preset), "order")
+    has = (*build.augmentation_options(pairs.preset), "order")  # an order with nothing to put in order does no harm
     strange = [name for name in build.AUGMENTATION_OPTIONS if name not in has and pairs[name]]
     if strange:
         others = ", ".join(f"{name}={pairs[name]!r}" for name in strange)

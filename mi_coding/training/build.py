@@ -61,7 +61,7 @@ def augmentation_options(preset: str) -> tuple[str, ...]:
     """Which of `AUGMENTATION_OPTIONS` a preset has.
 
     >>> augmentation_options("gray28")
-    ('size', 'strength', 'min_area', 'flip', 'jitter', 'mask')
+    ('size', 'strength', 'min_area', 'flip', 'jitter', 'mask', 'order')
     """
     if preset == CUSTOM:
         return ("steps",)  # a step that crops has a size of its own
