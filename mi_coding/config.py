@@ -155,7 +155,7 @@ def check_config(config: ConfigDict, num_devices: int) -> None:
 
 def check_data(config: ConfigDict, dataset: data.Dataset) -> None:
     """Refuses what only the data can tell: images that the pairs cannot be made of, too few of them for a batch."""
-    num_train, *shape = dataset.train.images.shape
+    num_train, *shape = dataset.train.examples.shape
     height, width = shape[:2]
     if config.pairs.name == "frames" and config.pairs.window < max(height, width):
         raise InputError(

@@ -40,7 +40,7 @@ def measure(config, rounds: int, steps: int) -> dict[str, float]:
     way = spmd(config.spmd)
     experiment, codes = build.build_experiment(config, jax.default_backend(), num_steps=(rounds + 1) * steps)
     loaded = data.load(config.data.source, image_size=config.data.image_size, channels=config.data.channels)
-    images = jnp.asarray(loaded.train.images)
+    images = jnp.asarray(loaded.train.examples)
     key = jax.random.key(config.seed)
     initial = init_state(experiment, key, images)
     step = way.parallel(make_step(experiment, key, way.num_devices))

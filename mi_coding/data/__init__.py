@@ -7,7 +7,7 @@ import numpy as np
 
 from mi_coding.data import digits, folder, tfds_source
 from mi_coding.data.dataset import Dataset, Split, blocks, num_examples, take
-from mi_coding.data.images import Form, LazyImages, decode_all
+from mi_coding.data.images import Form, LazyImages
 from mi_coding.data.stream import MAX_UNREADABLE, Batch, Stream, stream
 from mi_coding.errors import InputError
 
@@ -72,7 +72,7 @@ def load(
     """Reads the examples named by one string, such as `digits`, split into train, validation and test.
 
     >>> digits = load("digits")
-    >>> digits.test.images.shape, digits.test.images.dtype
+    >>> digits.test.examples.shape, digits.test.examples.dtype
     ((397, 8, 8, 1), dtype('float32'))
 
     Args:
@@ -89,11 +89,11 @@ def load(
         raise InputError(f"config.data.placement={placement!r} is unknown; expected one of {', '.join(PLACEMENTS)}")
     scheme, _, argument = source.partition(":")
     dataset = SOURCES[scheme](argument, Form(image_size, channels))
-    if isinstance(dataset.train.images, np.ndarray):
+    if isinstance(dataset.train.examples, np.ndarray):
         return dataset
     for split in (dataset.validation, dataset.test):
-        split.images.check_like(dataset.train.images)
-    size = sum(np.prod(split.images.shape, dtype=np.int64) for split in dataset[1:])
+        split.examples.check_like(dataset.train.examples)
+    size = sum(np.prod(split.examples.shape, dtype=np.int64) for split in dataset[1:])
     if placement == "memory" or (placement == "auto" and size <= MEMORY_BYTES):
         return _in_memory(dataset, warn)
     if scheme == "folder" and not (image_size and channels):
@@ -107,11 +107,11 @@ def load(
 def _in_memory(dataset: Dataset, warn: Callable[[str], None]) -> Dataset:
     """Every image decoded; files that cannot be are left out, named and counted."""
     splits, unreadable, total = [], [], 0
-    for images, labels in dataset[1:]:
-        decoded, readable = decode_all(images, np.arange(len(images)))
-        splits.append(Split(decoded, None if labels is None else labels[readable]))
-        unreadable += [images.name(int(i)) for i in np.flatnonzero(~readable)]
-        total += len(images)
+    for split in dataset[1:]:
+        splits.append(take(split, np.arange(num_examples(split))))
+        read, names = set(splits[-1].names), map(split.examples.name, range(num_examples(split)))
+        unreadable += [name for name in names if name not in read]
+        total += num_examples(split)
     if unreadable:
         some = ", ".join(unreadable[:3]) + (", …" if len(unreadable) > 3 else "")
         told = f"{len(unreadable):,} of {total:,} images cannot be decoded: {some}"

@@ -1,6 +1,6 @@
-"""What every source returns: splits of images, in memory or still encoded, and ways to read them."""
+"""What every source returns: splits of examples, in memory or still encoded, and ways to read them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,13 +12,16 @@ class Split(NamedTuple):
     """Examples of one split.
 
     Attributes:
-        images: uint8[n, H, W, C], or float32[n, H, W, C] with intensities in [0, 1]; or `LazyImages`, which are decoded
-            when they are asked for.
-        labels: int32[n], the class of each image, or None where the source has no labels.
+        examples: uint8[n, H, W, C], or float32[n, H, W, C] with intensities in [0, 1]; or `LazyImages`, which are
+            decoded when they are asked for.
+        labels: int32[n], the class of each example, or None where the source has no labels.
+        names: what a person knows each example by, such as the path of its file; None where they have none, and for
+            `LazyImages`, which know them.
     """
 
-    images: np.ndarray | LazyImages
+    examples: np.ndarray | LazyImages
     labels: np.ndarray | None
+    names: Sequence[str] | None = None
 
 
 class Dataset(NamedTuple):
@@ -37,26 +40,28 @@ def num_examples(split: Split) -> int:
     >>> num_examples(Split(np.zeros((3, 2, 2, 1), np.uint8), None))
     3
     """
-    return len(split.images)
+    return len(split.examples)
 
 
 def take(split: Split, indices: np.ndarray) -> Split:
-    """Some examples of a split, in memory. Images that cannot be read are left out together with their labels.
+    """Some examples of a split, in memory, with their names. Images that cannot be read are left out.
 
     >>> take(Split(np.zeros((3, 2, 2, 1), np.uint8), np.array([5, 6, 7])), np.array([2, 0])).labels.tolist()
     [7, 5]
     """
+    if isinstance(split.examples, np.ndarray):
+        examples, name = split.examples[indices], split.names and split.names.__getitem__
+    else:
+        examples, readable = decode_all(split.examples, indices)
+        indices, name = indices[readable], split.examples.name
     labels = None if split.labels is None else split.labels[indices]
-    if isinstance(split.images, np.ndarray):
-        return Split(split.images[indices], labels)
-    images, readable = decode_all(split.images, indices)
-    return Split(images, None if labels is None else labels[readable])
+    return Split(examples, labels, [name(i) for i in indices.tolist()] if name else None)
 
 
 def blocks(split: Split, size: int) -> Iterator[Split]:
     """The whole split in order, at most `size` examples at a time, for data that memory does not hold.
 
-    >>> [len(part.images) for part in blocks(Split(np.zeros((5, 2, 2, 1), np.uint8), None), 2)]
+    >>> [len(part.examples) for part in blocks(Split(np.zeros((5, 2, 2, 1), np.uint8), None), 2)]
     [2, 2, 1]
     """
     for start in range(0, num_examples(split), size):

@@ -44,11 +44,11 @@ class Batch(NamedTuple):
     """One batch on the host.
 
     Attributes:
-        images: uint8[b, H, W, C], or the dtype of an array in memory.
+        examples: uint8[b, H, W, C], or the dtype of an array in memory.
         labels: int32[b], −1 where the source has no labels.
     """
 
-    images: np.ndarray
+    examples: np.ndarray
     labels: np.ndarray
 
 
@@ -71,11 +71,11 @@ def stream(
 
     >>> from mi_coding import data
     >>> with stream(data.load("digits").train, batch_size=4, seed=0, first_batch=1000) as batches:
-    ...     next(batches).images.shape
+    ...     next(batches).examples.shape
     (4, 8, 8, 1)
 
     Args:
-        split: images are an array, or a picklable object with shape, read(i) and name(i) such as `LazyImages`.
+        split: examples are an array, or a picklable object with shape, read(i) and name(i) such as `LazyImages`.
         batch_size: B, examples in the batch of all processes together.
         first_batch: number of the first batch; a large one costs nothing.
         seed: at least 0.
@@ -90,15 +90,15 @@ def stream(
         ValueError: for sizes that do not fit: B over count, or B distinct examples among fewer.
         InputError: where shared memory is too small for the workers.
     """
-    num_examples, (index, count) = len(split.images), shard
+    num_examples, (index, count) = len(split.examples), shard
     if batch_size < 1 or not 0 <= index < count or batch_size % count:
         raise ValueError(f"a batch of {batch_size} cannot be split into {count} shards to take number {index}")
     if distinct and batch_size > num_examples:
         raise ValueError(f"a batch of {batch_size} distinct examples asked of {num_examples}")
     order = _Order(num_examples, batch_size, seed, distinct)
     rows = batch_size // count
-    pieces = _Pieces(split.images, order, first_batch, range(index * rows, (index + 1) * rows))
-    if isinstance(split.images, np.ndarray):
+    pieces = _Pieces(split.examples, order, first_batch, range(index * rows, (index + 1) * rows))
+    if isinstance(split.examples, np.ndarray):
         num_workers = 0
     _check_shared_memory(num_workers, pieces.largest_bytes)
     return Stream(pieces, split.labels, num_workers=num_workers, prefetch=prefetch, warn=warn)

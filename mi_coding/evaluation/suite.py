@@ -87,9 +87,9 @@ def make_accuracy(
         key: of the views.
     """
     sample = fair_sample(split, MOST_JUDGED)
-    size = min(len(sample.images), _JUDGED_AT_ONCE)
-    count = len(sample.images) // size * size
-    shown = jax.jit(partial(views, kind=kind))(key, sample.images[:count])
+    size = min(len(sample.examples), _JUDGED_AT_ONCE)
+    count = len(sample.examples) // size * size
+    shown = jax.jit(partial(views, kind=kind))(key, sample.examples[:count])
     shown, labels = shown.reshape(-1, size, *shown.shape[1:]), jnp.asarray(sample.labels[:count]).reshape(-1, size)
 
     @jax.jit
@@ -163,7 +163,7 @@ def _examples(
     keys = jax.random.split(key, num_examples(split) * views_each)
     parts, labels, done = {name: [] for name in features}, [], 0
     for block in blocks(split, _BLOCK):
-        images = np.repeat(block.images, views_each, axis=0)
+        images = np.repeat(block.examples, views_each, axis=0)
         shown = show(keys[done : done + len(images)], images)
         done += len(images)
         labels.append(np.repeat(block.labels, views_each))

@@ -12,31 +12,31 @@ def as_rows(images):
 
 def test_no_image_is_in_two_splits_and_none_is_lost():
     splits = data.load("digits")[1:]
-    rows = [as_rows(split.images) for split in splits]
+    rows = [as_rows(split.examples) for split in splits]
     assert len(rows[0] | rows[1] | rows[2]) == sum(map(len, rows)) == 1797
-    assert len(splits[2].images) >= 390
+    assert len(splits[2].examples) >= 390
 
 
 def test_labels_stay_with_their_images():
     pixels, labels = load_digits(return_X_y=True)
     known = {(row / 16).astype(np.float32).tobytes(): label for row, label in zip(pixels, labels, strict=True)}
     for split in data.load("digits")[1:]:
-        assert [known[image.tobytes()] for image in split.images] == split.labels.tolist()
+        assert [known[image.tobytes()] for image in split.examples] == split.labels.tolist()
 
 
 def test_every_class_is_in_every_split():
     for split in data.load("digits")[1:]:
         assert len(set(split.labels.tolist())) == 10
-        assert split.images.min() >= 0
-        assert split.images.max() == 1
+        assert split.examples.min() >= 0
+        assert split.examples.max() == 1
 
 
 def test_digits_are_brought_to_a_size_and_to_colour():
     plain, grown = data.load("digits"), data.load("digits", image_size=16, channels=3)
-    assert [split.images.shape[1:] for split in grown[1:]] == [(16, 16, 3)] * 3
+    assert [split.examples.shape[1:] for split in grown[1:]] == [(16, 16, 3)] * 3
     np.testing.assert_array_equal(grown.test.labels, plain.test.labels)
-    assert grown.test.images.dtype == np.float32
-    np.testing.assert_allclose(grown.test.images.mean((1, 2))[:, 1], plain.test.images.mean((1, 2, 3)), atol=0.02)
+    assert grown.test.examples.dtype == np.float32
+    np.testing.assert_allclose(grown.test.examples.mean((1, 2))[:, 1], plain.test.examples.mean((1, 2, 3)), atol=0.02)
     with pytest.raises(InputError, match="names more than there is"):
         data.load("digits:5")
 

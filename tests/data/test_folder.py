@@ -34,12 +34,12 @@ def test_splits_of_their_own_keep_their_images_and_labels_follow_them(tmp_path):
     dataset = data.load(f"folder:{tmp_path}")
     assert dataset.name == tmp_path.name
     for split, name in zip(dataset[1:], ("train", "val", "test"), strict=True):
-        shown = numbers(split.images)
+        shown = numbers(split.examples)
         assert sorted(shown) == [number for number, folder in where.items() if folder.startswith(f"{name}/")]
         assert [("ant", "bee")[label] for label in split.labels] == [where[number].split("/")[1] for number in shown]
-        assert split.images.dtype == np.uint8
+        assert split.examples.dtype == np.uint8
         assert split.labels.dtype == np.int32
-        np.testing.assert_array_equal(split.images[3], pixels(shown[3]))
+        np.testing.assert_array_equal(split.examples[3], pixels(shown[3]))
         assert shown != sorted(shown)
 
 
@@ -48,15 +48,15 @@ def test_validation_is_cut_from_training_where_it_is_missing_a_tenth_of_each_cla
     dataset = data.load(f"folder:{tmp_path}")
     assert np.bincount(dataset.validation.labels).tolist() == [4, 2]
     assert np.bincount(dataset.train.labels).tolist() == [36, 18]
-    shown = [number for split in dataset[1:] for number in numbers(split.images)]
+    shown = [number for split in dataset[1:] for number in numbers(split.examples)]
     assert sorted(shown) == sorted(where)
 
 
 def test_val_is_the_test_split_where_there_is_no_test(tmp_path):
     where = make(tmp_path, {"train/a": 30, "val/a": 4})
     dataset = data.load(f"folder:{tmp_path}")
-    assert {where[number] for number in numbers(dataset.test.images)} == {"val/a"}
-    assert len(dataset.validation.images) == 3
+    assert {where[number] for number in numbers(dataset.test.examples)} == {"val/a"}
+    assert len(dataset.validation.examples) == 3
 
 
 def test_a_folder_of_classes_is_cut_with_every_class_in_every_split(tmp_path):
@@ -64,7 +64,7 @@ def test_a_folder_of_classes_is_cut_with_every_class_in_every_split(tmp_path):
     dataset = data.load(f"folder:{tmp_path}")
     assert [np.bincount(split.labels).tolist() for split in dataset[1:]] == [[35, 21], [5, 3], [10, 6]]
     again = data.load(f"folder:{tmp_path}")
-    np.testing.assert_array_equal(again.train.images, dataset.train.images)
+    np.testing.assert_array_equal(again.train.examples, dataset.train.examples)
 
 
 def test_a_folder_without_classes_has_no_labels(tmp_path):
@@ -72,9 +72,9 @@ def test_a_folder_without_classes_has_no_labels(tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / ".hidden.png").write_text("no image")
     dataset = data.load(f"folder:{tmp_path}")
-    assert [len(split.images) for split in dataset[1:]] == [28, 4, 8]
+    assert [len(split.examples) for split in dataset[1:]] == [28, 4, 8]
     assert all(split.labels is None for split in dataset[1:])
-    assert sorted(number for split in dataset[1:] for number in numbers(split.images)) == sorted(where)
+    assert sorted(number for split in dataset[1:] for number in numbers(split.examples)) == sorted(where)
 
 
 def test_a_corrupt_file_is_named_counted_and_left_out_with_its_label(tmp_path):
@@ -83,8 +83,8 @@ def test_a_corrupt_file_is_named_counted_and_left_out_with_its_label(tmp_path):
     said = []
     dataset = data.load(f"folder:{tmp_path}", warn=said.append)
     assert said == ["1 of 240 images cannot be decoded: train/a/0008.png; left out"]
-    both = [*zip(numbers(dataset.train.images), dataset.train.labels, strict=True)]
-    both += zip(numbers(dataset.validation.images), dataset.validation.labels, strict=True)
+    both = [*zip(numbers(dataset.train.examples), dataset.train.labels, strict=True)]
+    both += zip(numbers(dataset.validation.examples), dataset.validation.labels, strict=True)
     assert len(both) == 199
     assert all(where[number].split("/")[1] == "ab"[label] for number, label in both)
     assert 7 not in [number for number, _ in both]
@@ -103,13 +103,13 @@ def test_a_stream_reads_what_memory_would_hold_and_says_none_of_a_corrupt_file(t
     options = {"image_size": 4, "channels": 3}
     memory = data.load(f"folder:{tmp_path}", **options)
     lazy = data.load(f"folder:{tmp_path}", placement="stream", **options)
-    assert lazy.train.images.shape == memory.train.images.shape
+    assert lazy.train.examples.shape == memory.train.examples.shape
     np.testing.assert_array_equal(lazy.train.labels, memory.train.labels)
-    np.testing.assert_array_equal(data.take(lazy.train, np.array([5, 2])).images, memory.train.images[[5, 2]])
-    (tmp_path / lazy.train.images.name(1)).write_bytes(b"torn")
-    assert lazy.train.images.read(1) is None
+    np.testing.assert_array_equal(data.take(lazy.train, np.array([5, 2])).examples, memory.train.examples[[5, 2]])
+    (tmp_path / lazy.train.examples.name(1)).write_bytes(b"torn")
+    assert lazy.train.examples.read(1) is None
     parts = list(data.blocks(lazy.train, 16))
-    assert [len(part.images) for part in parts] == [15, 16, 10]
+    assert [len(part.examples) for part in parts] == [15, 16, 10]
     np.testing.assert_array_equal(np.concatenate([part.labels for part in parts]), np.delete(memory.train.labels, 1))
 
 
@@ -118,8 +118,8 @@ def test_images_too_large_for_memory_are_streamed_by_themselves(tmp_path, monkey
     monkeypatch.setattr(data, "MEMORY_BYTES", 100)
     assert "image_size" in refused(tmp_path)
     lazy = data.load(f"folder:{tmp_path}", image_size=4, channels=3)
-    assert isinstance(lazy.train.images, data.LazyImages)
-    assert isinstance(data.load(f"folder:{tmp_path}", placement="memory").train.images, np.ndarray)
+    assert isinstance(lazy.train.examples, data.LazyImages)
+    assert isinstance(data.load(f"folder:{tmp_path}", placement="memory").train.examples, np.ndarray)
 
 
 def test_images_of_mixed_sizes_or_kinds_are_told_with_what_would_work(tmp_path):
@@ -127,11 +127,11 @@ def test_images_of_mixed_sizes_or_kinds_are_told_with_what_would_work(tmp_path):
     write(tmp_path / "a" / "0001.png", 0, (4, 7, 3))
     assert "4 × 7 pixels" in refused(tmp_path)
     assert "--config.data.image_size=4" in refused(tmp_path)
-    assert data.load(f"folder:{tmp_path}", image_size=4).train.images.shape[1:] == (4, 4, 3)
+    assert data.load(f"folder:{tmp_path}", image_size=4).train.examples.shape[1:] == (4, 4, 3)
     write(tmp_path / "a" / "0001.png", 0, (4, 6, 1))
     assert "is grey" in refused(tmp_path)
     assert "--config.data.channels=3" in refused(tmp_path)
-    assert data.load(f"folder:{tmp_path}", channels=1).train.images.shape[1:] == (4, 6, 1)
+    assert data.load(f"folder:{tmp_path}", channels=1).train.examples.shape[1:] == (4, 6, 1)
 
 
 @pytest.mark.parametrize("placement", ["memory", "stream"])
@@ -147,11 +147,11 @@ def test_splits_of_different_sizes_are_told(tmp_path, placement):
 def test_a_streamed_image_of_another_size_or_kind_is_named_when_it_is_read(tmp_path):
     make(tmp_path, {"a": 30})
     lazy = data.load(f"folder:{tmp_path}", placement="stream", image_size=4, channels=3)
-    lazy.train.images._form = Form()  # as if the shape had been taken from the first image
-    lazy.train.images.shape = (21, 4, 6, 3)
-    write(tmp_path / lazy.train.images.name(2), 0, (4, 7, 3))
-    with pytest.raises(InputError, match=rf"^{lazy.train.images.name(2)} has 4 × 7 pixels and .* has 4 × 6"):
-        lazy.train.images.read(2)
+    lazy.train.examples._form = Form()  # as if the shape had been taken from the first image
+    lazy.train.examples.shape = (21, 4, 6, 3)
+    write(tmp_path / lazy.train.examples.name(2), 0, (4, 7, 3))
+    with pytest.raises(InputError, match=rf"^{lazy.train.examples.name(2)} has 4 × 7 pixels and .* has 4 × 6"):
+        lazy.train.examples.read(2)
 
 
 def test_the_first_examples_of_a_split_are_a_fair_sample(tmp_path):
@@ -171,7 +171,7 @@ def test_files_are_known_by_their_suffix_in_any_case_and_hidden_ones_are_not_see
     shown = [
         (number, "ab"[label])
         for split in dataset[1:]
-        for number, label in zip(numbers(split.images), split.labels, strict=True)
+        for number, label in zip(numbers(split.examples), split.labels, strict=True)
     ]
     assert sorted(shown) == [(number, folder[0]) for number, folder in where.items()]
 
@@ -182,7 +182,7 @@ def test_linked_folders_are_followed_and_circles_are_left(tmp_path):
     (tmp_path / "images" / "b").symlink_to(tmp_path / "elsewhere" / "b")
     (tmp_path / "images" / "a" / "circle").symlink_to(tmp_path / "images" / "a")
     dataset = data.load(f"folder:{tmp_path}/images")
-    assert sum(len(split.images) for split in dataset[1:]) == 2 * len(where)
+    assert sum(len(split.examples) for split in dataset[1:]) == 2 * len(where)
     assert [np.bincount(split.labels).tolist() for split in dataset[1:]] == [[14, 14], [2, 2], [4, 4]]
 
 
@@ -205,7 +205,7 @@ def test_a_single_class_tells_nothing_apart_and_is_no_label(tmp_path):
 
 def test_lazy_images_reach_another_process(tmp_path):
     make(tmp_path, {"a": 30})
-    images = data.load(f"folder:{tmp_path}", placement="stream", image_size=4, channels=3).train.images
+    images = data.load(f"folder:{tmp_path}", placement="stream", image_size=4, channels=3).train.examples
     again = pickle.loads(pickle.dumps(images))
     assert (again.shape, again.dtype, len(again), again.name(3)) == (images.shape, np.uint8, 21, images.name(3))
     np.testing.assert_array_equal(again.read(3), images.read(3))

@@ -46,7 +46,7 @@ def split(n, **how):
 
 
 def tags(batch):
-    return batch.images[:, 0, 0, 0].astype(int) * 256 + batch.images[:, 0, 0, 1]
+    return batch.examples[:, 0, 0, 0].astype(int) * 256 + batch.examples[:, 0, 0, 1]
 
 
 def take(count, *args, **how):
@@ -67,7 +67,7 @@ def small_pieces(monkeypatch):
 def assert_same(these, those):
     assert len(these) == len(those)
     for one, other in zip(these, those, strict=True):
-        np.testing.assert_array_equal(one.images, other.images)
+        np.testing.assert_array_equal(one.examples, other.examples)
         np.testing.assert_array_equal(one.labels, other.labels)
 
 
@@ -246,9 +246,9 @@ def test_without_labels_they_are_minus_one():
 
 def test_an_array_in_memory_gives_the_same_batches_in_its_own_type():
     lazy = split(40)
-    array = np.stack([lazy.images.read(i) for i in range(40)])
+    array = np.stack([lazy.examples.read(i) for i in range(40)])
     assert_same(take(3, Split(array, lazy.labels), batch_size=8, num_workers=2), take(3, lazy, batch_size=8))
-    assert take(1, Split(array.astype(np.float32), None), batch_size=8)[0].images.dtype == np.float32
+    assert take(1, Split(array.astype(np.float32), None), batch_size=8)[0].examples.dtype == np.float32
 
 
 def test_files_are_decoded_and_a_broken_one_is_named(tmp_path):
@@ -331,10 +331,10 @@ def test_the_time_spent_waiting_is_counted():
 def test_a_batch_belongs_to_its_receiver(small_pieces):
     with stream(split(50), batch_size=8, seed=1, num_workers=0) as batches:
         first = next(batches)
-        before = first.images.copy()
+        before = first.examples.copy()
         for _ in range(5):
-            next(batches).images[:] = 0
-    np.testing.assert_array_equal(first.images, before)
+            next(batches).examples[:] = 0
+    np.testing.assert_array_equal(first.examples, before)
 
 
 def test_sizes_that_do_not_fit_are_refused():
@@ -350,6 +350,6 @@ def test_too_little_shared_memory_is_refused_before_workers_start(monkeypatch, t
     monkeypatch.setattr(module, "_SHARED_MEMORY", tmp_path)
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 20))
     big = Split(Tagged(5), None)
-    big.images.shape = (5, 1000, 1000, 3)
+    big.examples.shape = (5, 1000, 1000, 3)
     with pytest.raises(InputError, match=r"2 worker processes need 34 MiB of shared memory and .* has 1: use fewer"):
         stream(big, batch_size=5, seed=0, num_workers=2)

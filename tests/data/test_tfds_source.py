@@ -42,10 +42,14 @@ def fashion():
 
 @needs_data
 def test_fashion_mnist_has_its_images_and_labels(fashion):
-    assert [split.images.shape for split in fashion[1:]] == [(54000, 28, 28, 1), (6000, 28, 28, 1), (10000, 28, 28, 1)]
+    assert [split.examples.shape for split in fashion[1:]] == [
+        (54000, 28, 28, 1),
+        (6000, 28, 28, 1),
+        (10000, 28, 28, 1),
+    ]
     assert [np.bincount(split.labels).tolist() for split in fashion[1:]] == [[5400] * 10, [600] * 10, [1000] * 10]
     # Trousers (1) have a gap between the legs, and bags (8) do not.
-    middle = [fashion.train.images[fashion.train.labels == label][:, 24, 14, 0].mean() for label in (1, 8)]
+    middle = [fashion.train.examples[fashion.train.labels == label][:, 24, 14, 0].mean() for label in (1, 8)]
     assert middle[0] < 40 < 80 < middle[1]
 
 
@@ -53,17 +57,17 @@ def test_fashion_mnist_has_its_images_and_labels(fashion):
 def test_images_that_stay_encoded_are_those_in_memory(fashion):
     lazy = data.load("tfds:fashion_mnist", placement="stream")
     chosen = np.array([0, 7, 53999])
-    np.testing.assert_array_equal(data.take(lazy.train, chosen).images, fashion.train.images[chosen])
+    np.testing.assert_array_equal(data.take(lazy.train, chosen).examples, fashion.train.examples[chosen])
     np.testing.assert_array_equal(lazy.train.labels, fashion.train.labels)
-    assert lazy.test.images.name(0).startswith("test[")
+    assert lazy.test.examples.name(0).startswith("test[")
 
 
 @needs_data
 def test_images_larger_than_memory_are_read_record_by_record(fashion, monkeypatch):
     monkeypatch.setattr("mi_coding.data.tfds_source._KEPT_BYTES", 100)
     lazy = data.load("tfds:fashion_mnist", placement="stream", image_size=14, channels=3)
-    assert lazy.test.images.shape == (10000, 14, 14, 3)
-    assert lazy.test.images.read(3).shape == (14, 14, 3)
+    assert lazy.test.examples.shape == (10000, 14, 14, 3)
+    assert lazy.test.examples.read(3).shape == (14, 14, 3)
     np.testing.assert_array_equal(lazy.test.labels, fashion.test.labels)
 
 
@@ -126,12 +130,12 @@ def test_every_image_keeps_its_label_and_its_split(pets):
     pets({"train": records(60), "validation": records(7, 60), "test": records(9, 70)})
     for placement in ("memory", "stream"):
         dataset = data.load("tfds:pets", placement=placement)
-        splits = [data.take(split, np.arange(len(split.images))) for split in dataset[1:]]
+        splits = [data.take(split, np.arange(len(split.examples))) for split in dataset[1:]]
         for split, (first, count) in zip(splits, ((0, 60), (60, 7), (70, 9)), strict=True):
-            shown = numbers(split.images)
+            shown = numbers(split.examples)
             assert sorted(shown) == list(range(first, first + count)) != shown
             assert split.labels.tolist() == [number % 3 % 2 for number in shown]
-            np.testing.assert_array_equal(split.images[2], pixels(shown[2]))
+            np.testing.assert_array_equal(split.examples[2], pixels(shown[2]))
 
 
 def test_reading_needs_no_tensorflow_and_says_nothing(pets):
@@ -144,16 +148,16 @@ def test_reading_needs_no_tensorflow_and_says_nothing(pets):
 def test_validation_is_cut_from_training_where_it_is_missing(pets):
     pets({"train": records(60), "validation": records(9, 70)})
     dataset = data.load("tfds:pets")
-    assert sorted(numbers(dataset.train.images) + numbers(dataset.validation.images)) == list(range(60))
+    assert sorted(numbers(dataset.train.examples) + numbers(dataset.validation.examples)) == list(range(60))
     assert np.bincount(dataset.validation.labels).tolist() == [4, 2]
-    assert min(numbers(dataset.test.images)) == 70
+    assert min(numbers(dataset.test.examples)) == 70
 
 
 def test_where_labels_of_test_are_hidden_validation_is_the_test_split(pets):
     folder = pets({"train": records(60), "validation": records(9, 70), "test": records(5, 80, label=lambda _: -1)})
     dataset = data.load("tfds:pets")
-    assert min(numbers(dataset.test.images)) == 70
-    assert len(dataset.validation.images) == 6
+    assert min(numbers(dataset.test.examples)) == 70
+    assert len(dataset.validation.examples) == 6
     info = json.loads((folder / "dataset_info.json").read_text())
     info["splits"] = [split for split in info["splits"] if split["name"] != "validation"]
     (folder / "dataset_info.json").write_text(json.dumps(info))
@@ -173,7 +177,7 @@ def test_a_data_set_without_a_class_label_has_no_labels(pets):
 
 def test_lazy_images_reach_another_process_without_those_kept_in_memory(pets):
     pets({"train": records(200), "test": records(9)})
-    images = data.load("tfds:pets", placement="stream").train.images
+    images = data.load("tfds:pets", placement="stream").train.examples
     sent = pickle.dumps(images)
     assert len(sent) < 60 * len(images)  # one image takes 90 bytes
     again = pickle.loads(sent)
@@ -188,13 +192,13 @@ def test_a_record_that_is_no_image_is_named_and_left_out(pets):
     said = []
     dataset = data.load("tfds:pets", warn=said.append)
     assert said == ["1 of 209 images cannot be decoded: train[17]; left out"]
-    assert len(dataset.train.images) + len(dataset.validation.images) == 199
+    assert len(dataset.train.examples) + len(dataset.validation.examples) == 199
 
 
 def test_images_of_mixed_sizes_are_told(pets):
     pets({"train": [*records(30), *records(1, 30, (4, 5, 3))], "test": records(9)})
     assert "--config.data.image_size=4" in refused("tfds:pets")
-    assert data.load("tfds:pets", image_size=4).train.images.shape == (28, 4, 4, 3)
+    assert data.load("tfds:pets", image_size=4).train.examples.shape == (28, 4, 4, 3)
 
 
 def test_features_that_hold_no_image_or_several_are_told(pets):

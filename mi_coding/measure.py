@@ -1,0 +1,146 @@
+"""What the parameters of a run are worth: bounds, health and probes on examples that training never saw; a report."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mi_coding import data, pairs
+from mi_coding.evaluation import suite
+from mi_coding.evaluation.bound import make_heldout_bound, make_pair_codes
+from mi_coding.evaluation.codes import encode, map_codes, nearest
+from mi_coding.reporting import page, sections
+from mi_coding.reporting.environment import describe_environment
+from mi_coding.reporting.metrics import MetricsWriter, read_metrics
+from mi_coding.reporting.page import Section
+from mi_coding.runs import Run, initial_state
+from mi_coding.training import build
+from mi_coding.training.step import TrainState
+
+VALIDATION_BATCHES = 4
+"""Batches of a held-out bound during training: enough to draw a curve with."""
+
+NUM_STRIP, NUM_QUERIES, NUM_NEIGHBOURS, NUM_MAPPED = 10, 10, 6, 1000
+"""How many pairs, test images, their neighbours and codes on the map the report shows."""
+
+NUM_HEALTH = 4096
+"""Pairs that health figures are taken from."""
+
+
+def measure(this: Run, variables: tuple[Any, Any]) -> dict[str, float]:
+    """The entries of summary.json that tell what (params, stats) are worth on examples that training never saw."""
+    images = jnp.asarray(suite.fair_sample(this.dataset.test, suite.MOST_HELDOUT).examples)
+    summary = _bounds(this, variables, images) | _health(this, variables, images)
+    return summary | _probe(this, variables) if this.num_classes else summary
+
+
+def validation(this: Run, writer: MetricsWriter) -> Callable:
+    """A hook that writes the bound on validation pairs, and how often the online probe is right about their images."""
+    split = this.dataset.validation
+    images, size = jnp.asarray(suite.fair_sample(split, suite.MOST_HELDOUT).examples), _heldout_batch(this)
+    heldout_bound = make_heldout_bound(_pair_codes(this), this.codes.contrast)
+    online = None
+    if this.codes.online_logits:
+        online = suite.make_accuracy(this.codes.online_logits, this.kind, split, this.key("validation"))
+
+    def validate(step: int, state: TrainState, metrics: Any) -> None:
+        del metrics
+        num_pairs = VALIDATION_BATCHES * size
+        bound = heldout_bound(state.variables, this.key("validation"), images, batch_size=size, num_pairs=num_pairs)
+        scalars = suite.bound_summary(bound, "validation")
+        if online:
+            scalars["validation/online_probe_accuracy"] = online(state.variables)
+        writer.write(step, scalars)
+
+    return validate
+
+
+def write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, float], warnings: list[str]) -> Path:
+    """Writes report.html, one page that opens offline, and its plots; returns its path."""
+    test = suite.fair_sample(this.dataset.test, NUM_MAPPED)
+    known_split = suite.fair_sample(this.dataset.train, suite.MOST_HELDOUT)
+    codes = partial(this.codes.codes, *variables)
+    pair_key, test_key, train_key = jax.random.split(this.key("report"), 3)
+    originals = test.examples[:NUM_STRIP]
+    x, y = pairs.pairs_of_batch(pair_key, jnp.asarray(originals), jnp.arange(len(originals)), kind=this.kind)
+    seen, known = (
+        pairs.views(k, jnp.asarray(s.examples), this.kind) for k, s in ((test_key, test), (train_key, known_split))
+    )
+    test_codes, train_codes = encode(codes, seen), encode(codes, known)
+    positions, cosines = nearest(test_codes[:NUM_QUERIES], train_codes, count=NUM_NEIGHBOURS)
+    shown: list[Section] = [
+        sections.bound(read_metrics(this.workdir), this.num_candidates, data.num_examples(this.dataset.validation)),
+        *sections.probes(summary, num_classes=this.num_classes),
+        sections.pair_strip(originals, np.asarray(x), np.asarray(y), build.describe_pairs(this.config)),
+        sections.code_map(map_codes(test_codes), test.labels),
+        sections.neighbours(
+            np.asarray(seen[:NUM_QUERIES]),
+            np.asarray(known)[positions],
+            cosines,
+            None if test.labels is None else (test.labels[:NUM_QUERIES], known_split.labels[positions]),
+        ),
+    ]
+    page.write_plots(this.workdir / "plots", shown)
+    path = this.workdir / "report.html"
+    page.write_report(
+        path,
+        title=f"mi_coding: {this.config.objective.name} on {this.dataset.name}",
+        lead=sections.LEAD,
+        summary=summary,
+        warnings=warnings,
+        sections=shown,
+        config=this.config.to_dict(),
+        environment=describe_environment() | {"devices": f"{this.num_devices} × {jax.devices()[0].device_kind}"},
+    )
+    return path
+
+
+def _pair_codes(this: Run) -> Callable[..., tuple[jax.Array, jax.Array]]:
+    """Codes of independent pairs, also where training keeps twins out."""
+    return make_pair_codes(partial(pairs.sample_pairs, kind=this.kind), this.codes.codes)
+
+
+def _heldout_batch(this: Run) -> int:
+    """The batch whose N is that of training: N pairs for cpc, B for NT-Xent's pool of 2B − 1."""
+    return this.config.batch_size if this.config.objective.name == "nt_xent" else this.num_candidates
+
+
+def _bounds(this: Run, variables: tuple[Any, Any], images: jax.Array) -> dict[str, float]:
+    """Held-out bounds at the N of training and, where the test images allow more or less, at their number."""
+    heldout_bound = make_heldout_bound(_pair_codes(this), this.codes.contrast)
+    summary = {}
+    for prefix, size in {"heldout": _heldout_batch(this), "heldout_largest": len(images)}.items():
+        num_pairs = this.config.evaluation.num_pairs
+        bound = heldout_bound(variables, this.key("test"), images, batch_size=size, num_pairs=num_pairs)
+        summary |= suite.bound_summary(bound, prefix)
+        if bound.near_ceiling:
+            this.warn(
+                f"the held-out bound {bound.mi_lower_bound:.3f} is within 5 % of its ceiling ln {bound.num_candidates} "
+                f"= {bound.ceiling:.3f} nats: the information is at least this much; raise batch_size"
+            )
+    return summary
+
+
+def _health(this: Run, variables: tuple[Any, Any], images: jax.Array) -> dict[str, float]:
+    some = images[:NUM_HEALTH]
+    z_x, z_y = _pair_codes(this)(variables, this.key("test"), images, jnp.arange(NUM_HEALTH))
+    shown = jax.jit(partial(pairs.views, kind=this.kind))(this.key("test"), some)
+    return suite.health(np.asarray(z_x), np.asarray(z_y), encode(partial(this.codes.features, *variables), shown))
+
+
+def _probe(this: Run, variables: tuple[Any, Any]) -> dict[str, float]:
+    settings = this.config.evaluation
+    chosen = suite.ProbeSettings(
+        settings.views, settings.knn_neighbours, settings.knn_temperature, settings.most_images
+    )
+    untrained = initial_state(this)
+    features = {
+        suite.TRAINED: partial(this.codes.features, *variables),
+        suite.UNTRAINED: partial(this.codes.features, untrained.params, untrained.stats),
+        suite.RAW: suite.raw_pixels,
+    }
+    return suite.probe_summary(suite.probe(features, this.dataset, this.kind, this.key("probe"), chosen), chosen)

@@ -1,0 +1,107 @@
+"""A run: a checked config with its data, its experiment and its random keys. Nothing of it is computed yet."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from mi_coding import data, pairs
+from mi_coding.config import check_config, check_data
+from mi_coding.training import build
+from mi_coding.training.experiment import Codes, Experiment
+from mi_coding.training.step import TrainState, init_state
+from mi_coding.workdir import begin, check_workdir
+
+
+class Run(NamedTuple):
+    """A run that was checked and built; nothing is computed yet."""
+
+    config: ConfigDict
+    workdir: Path
+    dataset: data.Dataset
+    kind: pairs.PairKind
+    experiment: Experiment
+    codes: Codes
+    num_devices: int
+    num_candidates: int
+    num_steps: int
+    steps_per_call: int
+    num_classes: int
+    warn: Callable[[str], None]
+
+    @property
+    def streamed(self) -> bool:
+        """Whether training images are read batch by batch, and do not live on the devices."""
+        return not isinstance(self.dataset.train.examples, np.ndarray)
+
+    def key(self, purpose: str) -> jax.Array:
+        """The random key of one purpose, from the seed: "init", "train", "validation", "test", "probe" or "report"."""
+        purposes = ("init", "train", "validation", "test", "probe", "report")
+        return jax.random.fold_in(jax.random.key(self.config.seed), purposes.index(purpose))
+
+
+def prepare(config: ConfigDict, workdir: Path, warn: Callable[[str], None]) -> Run:
+    """Checks a config and its data, builds the experiment, and then begins the work directory.
+
+    Raises:
+        InputError: before anything is written, for a config, data or a directory that cannot work.
+    """
+    num_devices, platform = jax.local_device_count(), jax.default_backend()
+    check_config(config, num_devices)
+    check_workdir(workdir, config.to_dict())
+    dataset = data.load(
+        config.data.source,
+        image_size=config.data.image_size,
+        channels=config.data.channels,
+        placement=config.data.placement,
+        warn=warn,
+    )
+    check_data(config, dataset)
+    streamed = not isinstance(dataset.train.examples, np.ndarray)
+    num_steps = build.num_steps(config, data.num_examples(dataset.train))
+    steps_per_call = build.steps_per_call(config, platform, num_devices, streamed=streamed)
+    num_classes = 0 if dataset.train.labels is None else int(dataset.train.labels.max()) + 1
+    experiment, codes = build.build_experiment(
+        config,
+        platform,
+        num_steps=num_steps,
+        num_classes=num_classes if config.optimizer.probe_learning_rate else 0,
+        streamed=streamed,
+    )
+    kind, num_candidates = build.build_pairs(config), build.num_candidates(config, num_devices)
+    begin(workdir, config.to_dict())
+    return Run(
+        config,
+        workdir,
+        dataset,
+        kind,
+        experiment,
+        codes,
+        num_devices,
+        num_candidates,
+        num_steps,
+        steps_per_call,
+        num_classes,
+        warn,
+    )
+
+
+def initial_state(this: Run) -> TrainState:
+    """The state before the first step, which is also the untrained encoder of the baseline."""
+    examples = blank_examples(this, 2) if this.streamed else as_data(this, this.dataset.train)
+    return init_state(this.experiment, this.key("init"), jax.tree.map(jnp.asarray, examples))
+
+
+def as_data(this: Run, examples: data.Split | data.Batch) -> Any:
+    """What the experiment draws pairs of: examples, with their labels where an online probe learns from them."""
+    return (examples.examples, examples.labels) if this.codes.online_logits else examples.examples
+
+
+def blank_examples(this: Run, count: int) -> Any:
+    """So many examples of a stream, for their shapes."""
+    shape = (count, *this.dataset.train.examples.shape[1:])
+    return as_data(this, data.Batch(np.zeros(shape, np.uint8), np.zeros(count, np.int32)))
