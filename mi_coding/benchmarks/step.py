@@ -108,10 +108,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         command = parse_command(argv if given else [argv[0], f"--config={default}", *argv[1:]])
         check_config(command.config, jax.local_device_count())
+        result = measure(command.config, max(1, sizes.rounds), max(1, sizes.steps))
     except InputError as error:
         print(f"mi_coding: error: {error}", file=sys.stderr)
         return 2
-    result = measure(command.config, max(1, sizes.rounds), max(1, sizes.steps))
     table = Table(box=None, padding=(0, 2))
     for heading in (f"{command.config_name}, batch {command.config.batch_size}", "median"):
         table.add_column(heading, justify="right" if heading == "median" else "left")
