@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import orbax.checkpoint as ocp
 from PIL import Image
+from virtual_devices import xla_flags
 
 ROOT = Path(__file__).parents[1]
 CPC = str(ROOT / "configs" / "cpc.py")
@@ -66,7 +67,7 @@ def command(*arguments, config=CPC, short=True):
 
 def start(*arguments, devices=1, **options):
     """The command in a process of its own, on so many virtual devices."""
-    environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    environment = os.environ | {"XLA_FLAGS": xla_flags(devices)}
     return subprocess.Popen(
         command(*arguments, **options), env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

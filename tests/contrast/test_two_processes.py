@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from virtual_devices import xla_flags
+
 SCRIPT = Path(__file__).with_name("one_of_two_processes.py")
 
 
@@ -13,7 +15,7 @@ def test_two_processes_give_the_loss_and_gradients_of_the_definition():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    env = {**os.environ, "XLA_FLAGS": xla_flags(4), "JAX_PLATFORMS": "cpu"}
     env["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # for the reason that conftest.py gives
     processes = [
         subprocess.Popen(

@@ -1,0 +1,15 @@
+"""Virtual devices of a CPU; imports nothing, for JAX reads its environment when it is imported."""
+
+
+def xla_flags(num_devices):
+    """Flags for programs that are compiled once and run for moments on virtual devices, on a machine that may be busy.
+
+    Most of the time of these tests is compiling, which without optimisation takes a third. A device that
+    waits 40 s for a processor would be taken for lost and end the process.
+    """
+    ours = (
+        f"--xla_force_host_platform_device_count={num_devices}",
+        "--xla_backend_optimization_level=0",
+        "--xla_cpu_collective_call_terminate_timeout_seconds=600",
+    )
+    return " ".join(ours)
