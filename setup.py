@@ -34,7 +34,8 @@ setup(
     ],
     extras_require={
         "cuda": ["jax[cuda13]>=0.10,<0.13"],
+        "parquet": ["pyarrow>=18"],
         "tpu": ["jax[tpu]>=0.10,<0.13"],
-        "test": ["hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12"],
+        "test": ["hypothesis>=6.100", "pyarrow>=18", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12"],
     },
 )

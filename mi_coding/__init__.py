@@ -1,6 +1,18 @@
 """Mutual information coding: codes that carry information about the other half of a pair, in nats."""
 
+from importlib import import_module
+from typing import Any
+
 from mi_coding.objectives.cpc import CPCOutput, cpc, cpc_loss_floor, nt_xent
 
-__all__ = ["CPCOutput", "cpc", "cpc_loss_floor", "nt_xent"]
+__all__ = ["CPCOutput", "cpc", "cpc_loss_floor", "load_encoder", "nt_xent"]
 __version__ = "0.1.0"
+
+_WHEN_ASKED_FOR = {"load_encoder": "mi_coding.restore"}
+"""Name → the module that has it. What needs Flax, Orbax and all the rooms is imported only by who uses it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHEN_ASKED_FOR:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_WHEN_ASKED_FOR[name]), name)

@@ -155,7 +155,17 @@ def check_config(config: ConfigDict, num_devices: int) -> None:
 
 def check_data(config: ConfigDict, dataset: data.Dataset) -> None:
     """Refuses what only the data can tell: images that the pairs cannot be made of, too few of them for a batch."""
-    num_train, *shape = dataset.train.examples.shape
+    num_train, described = data.num_examples(dataset.train), data.describe_examples(dataset.train)
+    shapes = [tuple(half["shape"]) for half in described]
+    _check_kind_of_data(config, shapes)
+    if config.pairs.distinct and config.batch_size > num_train:
+        raise InputError(
+            f"config.pairs.distinct needs a batch no larger than the data: batch_size {config.batch_size}, "
+            f"{num_train} training examples; use batch_size ≤ {num_train} or --config.pairs.distinct=False"
+        )
+    if config.pairs.name == "given":
+        return
+    (shape,) = shapes
     height, width = shape[:2]
     if config.pairs.name == "frames" and config.pairs.window < max(height, width):
         raise InputError(
@@ -163,13 +173,34 @@ def check_data(config: ConfigDict, dataset: data.Dataset) -> None:
             f"expected at least {max(height, width)}"
         )
     try:
-        build.pair_shape(config, tuple(shape))
+        build.pair_shape(config, shape)
     except ValueError as error:
         raise InputError(f"config.pairs on images of {height} × {width}: {_one_line(error)}") from None
-    if config.pairs.distinct and config.batch_size > num_train:
+
+
+def _check_kind_of_data(config: ConfigDict, shapes: list[tuple[int, ...]]) -> None:
+    """Refuses pairs that the data has none of, and an encoder that cannot take what it is given."""
+    source, name, encoder = config.data.source, config.pairs.name, config.encoder.name
+    told = " and ".join(str(shape) for shape in shapes)
+    if name == "given" and len(shapes) == 1:
         raise InputError(
-            f"config.pairs.distinct needs a batch no larger than the data: batch_size {config.batch_size}, "
-            f"{num_train} training examples; use batch_size ≤ {num_train} or --config.pairs.distinct=False"
+            f"config.pairs.name='given' needs arrays x and y, and {source} has single examples of shape {told}; "
+            "expected such as npz:/path/to/arrays.npz, or pairs 'frames' or 'augmentations'"
+        )
+    if name != "given" and len(shapes) == 2:
+        raise InputError(
+            f"{source} holds given pairs, x and y of shape {told}; expected config.pairs.name='given' as in "
+            f"configs/cpc_arrays.py, here it is {name!r}"
+        )
+    if name == "given" and config.pairs.encoders == "shared" and shapes[0] != shapes[1]:
+        raise InputError(
+            f"config.pairs.encoders='shared' on x and y of shape {told}: one encoder takes one shape; "
+            "use 'separate', or give both one shape"
+        )
+    if name == "given" and encoder != "mlp" and not all(len(s) == 3 and s[2] in (1, 3) for s in shapes):
+        raise InputError(
+            f"config.encoder.name={encoder!r} takes images (height, width, 1 or 3) and {source} has x and y of shape "
+            f"{told}; expected 'mlp', which takes any"
         )
 
 
@@ -381,7 +412,16 @@ def _check_augmentations(config: ConfigDict) -> None:
         raise InputError(f"config.pairs: {_one_line(error)}") from None
 
 
-_CHECK_PAIRS: dict[str, Callable[[ConfigDict], None]] = {"frames": _check_clips, "augmentations": _check_augmentations}
+def _check_given(config: ConfigDict) -> None:
+    _check_keys(config, ("pairs.encoders",))
+    _one_of("pairs.encoders", config.pairs.encoders, build.ENCODERS_OF_PAIRS)
+
+
+_CHECK_PAIRS: dict[str, Callable[[ConfigDict], None]] = {
+    "frames": _check_clips,
+    "augmentations": _check_augmentations,
+    "given": _check_given,
+}
 """Names of `config.pairs.name`, with what checks the keys that go with each."""
 
 

@@ -10,7 +10,6 @@ import time
 _STARTED = time.perf_counter()  # before the slow imports: the first step is counted from the command
 
 # ruff: noqa: E402
-import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,12 +23,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from mi_coding import data, measure
+from mi_coding.command import run_command
 from mi_coding.config import parse_command
-from mi_coding.errors import InputError, NonFiniteLossError
+from mi_coding.errors import NonFiniteLossError
 from mi_coding.reporting import terminal
 from mi_coding.reporting.metrics import MetricsWriter, write_json
 from mi_coding.reporting.recorder import Recorder
-from mi_coding.runs import Run, as_data, blank_examples, initial_state, prepare
+from mi_coding.runs import Run, about, as_data, blank_examples, initial_state, prepare
 from mi_coding.training.checkpoints import Checkpoints
 from mi_coding.training.devices import Spmd, spmd
 from mi_coding.training.feed import Feed, resident, streamed
@@ -40,18 +40,14 @@ from mi_coding.training.step import TrainState, make_step
 
 def main(argv: list[str] | None = None) -> int:
     """The command line. Returns the exit code: 0 done or stopped and saved, 1 diverged, 2 a mistake in the command."""
-    argv = sys.argv if argv is None else argv
-    if {"-h", "--help"} & set(argv):
-        print(__doc__)
-        return 0
-    logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells of every file it writes
+    return run_command(argv, __doc__, _main)
+
+
+def _main(argv: list[str]) -> int:
+    command = parse_command(argv)
+    workdir = command.workdir or Path("runs") / f"{command.config_name}-{datetime.now():%Y%m%d-%H%M%S}"
     try:
-        command = parse_command(argv)
-        workdir = command.workdir or Path("runs") / f"{command.config_name}-{datetime.now():%Y%m%d-%H%M%S}"
         return run(command.config, workdir)
-    except InputError as error:
-        print(f"mi_coding: error: {error}", file=sys.stderr)
-        return 2
     except NonFiniteLossError as error:
         print(f"mi_coding: error: {error}", file=sys.stderr)
         return 1
@@ -86,7 +82,7 @@ def run(config: ConfigDict, workdir: Path) -> int:
 def _train(this: Run) -> tuple[Trained, dict[str, float]]:
     """Trains to the end or to a signal; returns that and the entries of summary.json that tell how it went."""
     config, how = this.config, spmd(this.config.spmd)
-    checkpoints = Checkpoints(this.workdir / "checkpoints", keep=config.checkpoint.keep)
+    checkpoints = Checkpoints(this.workdir / "checkpoints", keep=config.checkpoint.keep, about=about(this))
     state = initial_state(this)
     state, seconds = checkpoints.restore(state) or (state, 0.0)
     step = int(state.step)

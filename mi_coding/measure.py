@@ -33,7 +33,7 @@ NUM_HEALTH = 4096
 
 def measure(this: Run, variables: tuple[Any, Any]) -> dict[str, float]:
     """The entries of summary.json that tell what (params, stats) are worth on examples that training never saw."""
-    images = jnp.asarray(suite.fair_sample(this.dataset.test, suite.MOST_HELDOUT).examples)
+    images = _on_device(suite.fair_sample(this.dataset.test, suite.MOST_HELDOUT))
     summary = _bounds(this, variables, images) | _health(this, variables, images)
     return summary | _probe(this, variables) if this.num_classes else summary
 
@@ -41,7 +41,7 @@ def measure(this: Run, variables: tuple[Any, Any]) -> dict[str, float]:
 def validation(this: Run, writer: MetricsWriter) -> Callable:
     """A hook that writes the bound on validation pairs, and how often the online probe is right about their images."""
     split = this.dataset.validation
-    images, size = jnp.asarray(suite.fair_sample(split, suite.MOST_HELDOUT).examples), _heldout_batch(this)
+    images, size = _on_device(suite.fair_sample(split, suite.MOST_HELDOUT)), _heldout_batch(this)
     heldout_bound = make_heldout_bound(_pair_codes(this), this.codes.contrast)
     online = None
     if this.codes.online_logits:
@@ -65,23 +65,25 @@ def write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, float
     known_split = suite.fair_sample(this.dataset.train, suite.MOST_HELDOUT)
     codes = partial(this.codes.codes, *variables)
     pair_key, test_key, train_key = jax.random.split(this.key("report"), 3)
-    originals = test.examples[:NUM_STRIP]
-    x, y = pairs.pairs_of_batch(pair_key, jnp.asarray(originals), jnp.arange(len(originals)), kind=this.kind)
+    originals = jax.tree.map(lambda half: half[:NUM_STRIP], _on_device(test))
+    rows = jnp.arange(min(NUM_STRIP, data.num_examples(test)))
+    x, y = map(np.asarray, pairs.pairs_of_batch(pair_key, originals, rows, kind=this.kind))
     seen, known = (
-        pairs.views(k, jnp.asarray(s.examples), this.kind) for k, s in ((test_key, test), (train_key, known_split))
+        pairs.views(k, _on_device(split), this.kind) for k, split in ((test_key, test), (train_key, known_split))
     )
     test_codes, train_codes = encode(codes, seen), encode(codes, known)
     positions, cosines = nearest(test_codes[:NUM_QUERIES], train_codes, count=NUM_NEIGHBOURS)
     shown: list[Section] = [
         sections.bound(read_metrics(this.workdir), this.num_candidates, data.num_examples(this.dataset.validation)),
         *sections.probes(summary, num_classes=this.num_classes),
-        sections.pair_strip(originals, np.asarray(x), np.asarray(y), build.describe_pairs(this.config)),
+        *sections.pair_strip(originals, x, y, build.describe_pairs(this.config)),
         sections.code_map(map_codes(test_codes), test.labels),
-        sections.neighbours(
+        *sections.neighbours(
             np.asarray(seen[:NUM_QUERIES]),
             np.asarray(known)[positions],
             cosines,
             None if test.labels is None else (test.labels[:NUM_QUERIES], known_split.labels[positions]),
+            None if test.names is None else _names(test.names[:NUM_QUERIES], known_split.names, positions),
         ),
     ]
     page.write_plots(this.workdir / "plots", shown)
@@ -99,9 +101,19 @@ def write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, float
     return path
 
 
+def _names(queries: list[str], known: list[str], positions: np.ndarray) -> tuple[list[str], list[list[str]]]:
+    """What the queries and, for each, its neighbours are called."""
+    return queries, [[known[position] for position in row] for row in positions.tolist()]
+
+
+def _on_device(split: data.Split) -> Any:
+    """Examples in memory as arrays on the device: one, or x and y of given pairs."""
+    return jax.tree.map(jnp.asarray, split.examples)
+
+
 def _pair_codes(this: Run) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """Codes of independent pairs, also where training keeps twins out."""
-    return make_pair_codes(partial(pairs.sample_pairs, kind=this.kind), this.codes.codes)
+    return make_pair_codes(partial(pairs.sample_pairs, kind=this.kind), this.codes.codes, this.codes.codes_y)
 
 
 def _heldout_batch(this: Run) -> int:
@@ -113,7 +125,7 @@ def _bounds(this: Run, variables: tuple[Any, Any], images: jax.Array) -> dict[st
     """Held-out bounds at the N of training and, where the test images allow more or less, at their number."""
     heldout_bound = make_heldout_bound(_pair_codes(this), this.codes.contrast)
     summary = {}
-    for prefix, size in {"heldout": _heldout_batch(this), "heldout_largest": len(images)}.items():
+    for prefix, size in {"heldout": _heldout_batch(this), "heldout_largest": len(jax.tree.leaves(images)[0])}.items():
         num_pairs = this.config.evaluation.num_pairs
         bound = heldout_bound(variables, this.key("test"), images, batch_size=size, num_pairs=num_pairs)
         summary |= suite.bound_summary(bound, prefix)
@@ -126,7 +138,7 @@ def _bounds(this: Run, variables: tuple[Any, Any], images: jax.Array) -> dict[st
 
 
 def _health(this: Run, variables: tuple[Any, Any], images: jax.Array) -> dict[str, float]:
-    some = images[:NUM_HEALTH]
+    some = jax.tree.map(lambda half: half[:NUM_HEALTH], images)
     z_x, z_y = _pair_codes(this)(variables, this.key("test"), images, jnp.arange(NUM_HEALTH))
     shown = jax.jit(partial(pairs.views, kind=this.kind))(this.key("test"), some)
     return suite.health(np.asarray(z_x), np.asarray(z_y), encode(partial(this.codes.features, *variables), shown))

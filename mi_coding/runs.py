@@ -18,7 +18,10 @@ from mi_coding.workdir import begin, check_workdir
 
 
 class Run(NamedTuple):
-    """A run that was checked and built; nothing is computed yet."""
+    """A run that was checked and built; nothing is computed yet.
+
+    `streamed` says whether training images are read batch by batch, and do not live on the devices.
+    """
 
     config: ConfigDict
     workdir: Path
@@ -31,12 +34,8 @@ class Run(NamedTuple):
     num_steps: int
     steps_per_call: int
     num_classes: int
+    streamed: bool
     warn: Callable[[str], None]
-
-    @property
-    def streamed(self) -> bool:
-        """Whether training images are read batch by batch, and do not live on the devices."""
-        return not isinstance(self.dataset.train.examples, np.ndarray)
 
     def key(self, purpose: str) -> jax.Array:
         """The random key of one purpose, from the seed: "init", "train", "validation", "test", "probe" or "report"."""
@@ -61,10 +60,10 @@ def prepare(config: ConfigDict, workdir: Path, warn: Callable[[str], None]) -> R
         warn=warn,
     )
     check_data(config, dataset)
-    streamed = not isinstance(dataset.train.examples, np.ndarray)
+    streamed = not data.in_memory(dataset.train)
     num_steps = build.num_steps(config, data.num_examples(dataset.train))
     steps_per_call = build.steps_per_call(config, platform, num_devices, streamed=streamed)
-    num_classes = 0 if dataset.train.labels is None else int(dataset.train.labels.max()) + 1
+    num_classes = count_classes(dataset)
     experiment, codes = build.build_experiment(
         config,
         platform,
@@ -86,8 +85,14 @@ def prepare(config: ConfigDict, workdir: Path, warn: Callable[[str], None]) -> R
         num_steps,
         steps_per_call,
         num_classes,
+        streamed,
         warn,
     )
+
+
+def count_classes(dataset: data.Dataset) -> int:
+    """K, so that labels are 0 .. K − 1; 0 where there are none."""
+    return 0 if dataset.train.labels is None else int(dataset.train.labels.max()) + 1
 
 
 def initial_state(this: Run) -> TrainState:
@@ -103,5 +108,19 @@ def as_data(this: Run, examples: data.Split | data.Batch) -> Any:
 
 def blank_examples(this: Run, count: int) -> Any:
     """So many examples of a stream, for their shapes."""
-    shape = (count, *this.dataset.train.examples.shape[1:])
-    return as_data(this, data.Batch(np.zeros(shape, np.uint8), np.zeros(count, np.int32)))
+    examples = data.blank(data.describe_examples(this.dataset.train), count)
+    return as_data(this, data.Batch(examples, np.zeros(count, np.int32)))
+
+
+def about(this: Run) -> dict[str, Any]:
+    """What each checkpoint carries along, so that it can be read, and gone on from, without the config's data.
+
+    Under "data": what an example looks like, how many there are to train on, and their classes.
+    """
+    train = this.dataset.train
+    trained_on = {
+        "examples": data.describe_examples(train),
+        "training examples": data.num_examples(train),
+        "classes": this.num_classes,
+    }
+    return {"data": trained_on, "num_candidates": this.num_candidates}

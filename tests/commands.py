@@ -11,6 +11,10 @@ import orbax.checkpoint as ocp
 from PIL import Image
 from virtual_devices import xla_flags
 
+from mi_coding.config import parse_command
+from mi_coding.runs import about, initial_state, prepare
+from mi_coding.training.checkpoints import Checkpoints
+
 ROOT = Path(__file__).parents[1]
 CPC = str(ROOT / "configs" / "cpc.py")
 # A run of a few seconds that still goes through every room.
@@ -71,6 +75,16 @@ def start(*arguments, devices=1, **options):
     return subprocess.Popen(
         command(*arguments, **options), env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
+
+
+def begun(workdir, *overrides, config=CPC, change=lambda state: state):
+    """A work directory whose one checkpoint is of before the first step, as a reader finds it, with what was saved."""
+    this = prepare(parse_command(["main", f"--config={config}", *SHORT, *overrides]).config, workdir, print)
+    state = change(initial_state(this))
+    checkpoints = Checkpoints(workdir / "checkpoints", keep=9, about=about(this))
+    checkpoints.save(state, 0.0)
+    checkpoints.close()
+    return this, state
 
 
 def parameters(workdir):

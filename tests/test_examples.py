@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from commands import begun
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(
@@ -16,11 +17,16 @@ MODULES = sorted(
     for path in (ROOT / "mi_coding").rglob("*.py")
 )
 NAMES = {"jax": jax, "jnp": jnp, "np": np}
+OF_A_RUN = {"mi_coding.restore"}  # their examples need the work directory of a run, WORKDIR
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_docstring_examples_show_what_they_say(name):
-    result = doctest.testmod(importlib.import_module(name), extraglobs=NAMES, optionflags=doctest.ELLIPSIS)
+def test_docstring_examples_show_what_they_say(name, tmp_path):
+    names = NAMES
+    if name in OF_A_RUN:
+        begun(tmp_path / "run")
+        names = NAMES | {"WORKDIR": tmp_path / "run"}
+    result = doctest.testmod(importlib.import_module(name), extraglobs=names, optionflags=doctest.ELLIPSIS)
     assert result.failed == 0
 
 

@@ -127,6 +127,10 @@ def test_every_config_runs_two_steps(tmp_path, config):
         two_steps += [f"--config.data.source=folder:{folder}", "--config.data.channels=0", *TINY]
     if config.stem == "simclr_imagenet":
         two_steps += ["--config.data.image_size=32", "--config.pairs.size=24", "--config.data.channels=3"]
+    if config.stem == "cpc_arrays":
+        rng = np.random.default_rng(0)
+        np.savez(tmp_path / "pairs.npz", x=rng.normal(size=(60, 3)), y=rng.normal(size=(60, 2)))
+        two_steps += [f"--config.data.source=npz:{tmp_path / 'pairs.npz'}", *TINY]
     workdir = tmp_path / "run"
     assert main.main(["main", f"--config={config}", f"--workdir={workdir}", *two_steps]) == 0
     assert json.loads((workdir / "summary.json").read_text())["train/steps"] == 2

@@ -24,14 +24,15 @@ MAY = {
         {"data", "pairs", "encoders", "critics", "contrast", "objectives"},
         {"jax", "numpy", "optax", "sklearn", "threadpoolctl"},
     ),
-    "reporting": (set(), {"numpy", "matplotlib", "rich", "tensorboardX", "PIL"}),
+    "reporting": (set(), {"numpy", "matplotlib", "rich", "tensorboardX", "PIL", "pyarrow"}),
     "config": (
         {"errors", "data", "pairs", "encoders", "critics", "contrast", "objectives", "training"},
         {"absl", "ml_collections"},
     ),
     "workdir": ({"errors", "config", "reporting"}, set()),
+    "command": ({"errors"}, {"absl"}),
 }
-JOINS_ALL = {"main", "runs", "measure", "benchmarks", "__init__"}
+JOINS_ALL = {"main", "runs", "measure", "restore", "embed", "evaluate", "benchmarks", "__init__"}
 
 
 def room_of(path):
@@ -80,7 +81,7 @@ def test_a_wrong_import_would_be_seen(tmp_path, monkeypatch):
 
 def test_only_main_and_training_read_a_config():
     users = {room_of(path) for path in SOURCE.rglob("*.py") if "ml_collections" in path.read_text(encoding="utf-8")}
-    assert users <= {"main", "runs", "training", "config", "benchmarks"}
+    assert users <= {"main", "runs", "restore", "training", "config", "benchmarks"}
 
 
 def test_there_is_no_utils():

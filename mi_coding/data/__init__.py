@@ -5,9 +5,23 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mi_coding.data import digits, folder, tfds_source
-from mi_coding.data.dataset import Dataset, Split, blocks, num_examples, take
+from mi_coding.data import digits, folder, npz_source, tfds_source
+from mi_coding.data.dataset import (
+    Dataset,
+    Listing,
+    Split,
+    blank,
+    blocks,
+    describe_examples,
+    halves,
+    in_memory,
+    names,
+    num_examples,
+    one_half,
+    take,
+)
 from mi_coding.data.images import Form, LazyImages
+from mi_coding.data.ordered import Ordered
 from mi_coding.data.stream import MAX_UNREADABLE, Batch, Stream, stream
 from mi_coding.errors import InputError
 
@@ -17,12 +31,21 @@ __all__ = [
     "Batch",
     "Dataset",
     "LazyImages",
+    "Listing",
+    "Ordered",
     "Split",
     "Stream",
+    "blank",
     "blocks",
     "check_source",
+    "describe_examples",
+    "halves",
+    "in_memory",
+    "list_all",
     "load",
+    "names",
     "num_examples",
+    "one_half",
     "stream",
     "take",
 ]
@@ -31,8 +54,19 @@ SOURCES: dict[str, Callable[[str, Form], Dataset]] = {
     "digits": digits.load,
     "tfds": tfds_source.load,
     "folder": folder.load,
+    "npz": npz_source.load,
 }
 """Scheme of `config.data.source` (what stands before the colon) to its reader, which takes what stands after it."""
+
+LISTINGS: dict[str, Callable[[str, Form], Listing]] = {
+    "digits": digits.list_all,
+    "tfds": tfds_source.list_all,
+    "folder": folder.list_all,
+    "npz": npz_source.list_all,
+}
+"""Scheme to what lists all examples of a source in their order."""
+
+_SUCH_AS = {"tfds": "tfds:fashion_mnist", "folder": "folder:/path/to/images", "npz": "npz:/path/to/arrays.npz"}
 
 PLACEMENTS = ("auto", "memory", "stream")
 """Names of `config.data.placement`."""
@@ -55,8 +89,7 @@ def check_source(source: str) -> None:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise InputError(f"config.data.source={source!r} is unknown; expected one of {', '.join(SOURCES)}{hint}")
     if scheme != "digits" and not argument:
-        example = {"tfds": "tfds:fashion_mnist", "folder": "folder:/path/to/images"}[scheme]
-        raise InputError(f"config.data.source={source!r} names nothing; expected such as {example!r}")
+        raise InputError(f"config.data.source={source!r} names nothing; expected such as {_SUCH_AS[scheme]!r}")
     if scheme == "digits" and source != "digits":
         raise InputError(f"config.data.source={source!r} names more than there is; expected 'digits'")
 
@@ -76,10 +109,10 @@ def load(
     ((397, 8, 8, 1), dtype('float32'))
 
     Args:
-        source: `digits`, `tfds:NAME` (also NAME/CONFIG and NAME:VERSION) or `folder:PATH`.
+        source: `digits`, `tfds:NAME` (also NAME/CONFIG and NAME:VERSION), `folder:PATH` or `npz:PATH`.
         image_size, channels: see `images.Form`; 0 keeps what the images have, which must then be one and the same.
         placement: "memory" decodes every image now; "stream" leaves them encoded; "auto" decides by their size.
-            The digits are always in memory.
+            The digits and arrays are always in memory.
         warn: is told in one line of files that cannot be decoded, which are left out.
     Raises:
         InputError: for an unknown source, and for data that is not there, is broken, or does not fit together.
@@ -89,7 +122,7 @@ def load(
         raise InputError(f"config.data.placement={placement!r} is unknown; expected one of {', '.join(PLACEMENTS)}")
     scheme, _, argument = source.partition(":")
     dataset = SOURCES[scheme](argument, Form(image_size, channels))
-    if isinstance(dataset.train.examples, np.ndarray):
+    if in_memory(dataset.train):
         return dataset
     for split in (dataset.validation, dataset.test):
         split.examples.check_like(dataset.train.examples)
@@ -102,6 +135,24 @@ def load(
             "beforehand; expected --config.data.image_size and --config.data.channels, such as 224 and 3"
         )
     return dataset
+
+
+def list_all(source: str, *, image_size: int = 0, channels: int = 0) -> Listing:
+    """All examples of a source in the order of its files, not cut into splits; images stay encoded.
+
+    >>> split, class_names = list_all("digits")
+    >>> len(split.examples), split.labels[:5].tolist(), class_names[3]
+    (1797, [0, 1, 2, 3, 4], '3')
+
+    Args: see `load`.
+    Raises:
+        InputError: see `load`, and for a source whose examples have no order.
+    """
+    check_source(source)
+    scheme, _, argument = source.partition(":")
+    if scheme not in LISTINGS:
+        raise InputError(f"{source} cannot be listed; expected one of {', '.join(LISTINGS)}")
+    return LISTINGS[scheme](argument, Form(image_size, channels))
 
 
 def _in_memory(dataset: Dataset, warn: Callable[[str], None]) -> Dataset:

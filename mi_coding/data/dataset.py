@@ -1,11 +1,13 @@
 """What every source returns: splits of examples, in memory or still encoded, and ways to read them."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mi_coding.data.images import LazyImages, decode_all
+
+Arrays = np.ndarray | tuple[np.ndarray, ...]
 
 
 class Split(NamedTuple):
@@ -13,13 +15,13 @@ class Split(NamedTuple):
 
     Attributes:
         examples: uint8[n, H, W, C], or float32[n, H, W, C] with intensities in [0, 1]; or `LazyImages`, which are
-            decoded when they are asked for.
+            decoded when they are asked for; or two arrays (x, y) of given pairs, each uint8 or float32[n, …].
         labels: int32[n], the class of each example, or None where the source has no labels.
         names: what a person knows each example by, such as the path of its file; None where they have none, and for
             `LazyImages`, which know them.
     """
 
-    examples: np.ndarray | LazyImages
+    examples: Arrays | LazyImages
     labels: np.ndarray | None
     names: Sequence[str] | None = None
 
@@ -34,13 +36,30 @@ class Dataset(NamedTuple):
     test: Split
 
 
+class Listing(NamedTuple):
+    """All examples of a source, in the order of its files, and what the numbers of its labels stand for, if named."""
+
+    split: Split
+    class_names: list[str] | None = None
+
+
+def in_memory(split: Split) -> bool:
+    """Whether examples are arrays, and nothing needs to be decoded."""
+    return isinstance(split.examples, (np.ndarray, tuple))
+
+
+def halves(examples: Any) -> tuple[Any, ...]:
+    """The arrays that examples are made of: one, or x and y of given pairs."""
+    return examples if isinstance(examples, tuple) else (examples,)
+
+
 def num_examples(split: Split) -> int:
     """How many examples a split has, those that cannot be read included.
 
     >>> num_examples(Split(np.zeros((3, 2, 2, 1), np.uint8), None))
     3
     """
-    return len(split.examples)
+    return len(halves(split.examples)[0])
 
 
 def take(split: Split, indices: np.ndarray) -> Split:
@@ -49,13 +68,53 @@ def take(split: Split, indices: np.ndarray) -> Split:
     >>> take(Split(np.zeros((3, 2, 2, 1), np.uint8), np.array([5, 6, 7])), np.array([2, 0])).labels.tolist()
     [7, 5]
     """
-    if isinstance(split.examples, np.ndarray):
-        examples, name = split.examples[indices], split.names and split.names.__getitem__
+    if in_memory(split):
+        examples = tuple(half[indices] for half in halves(split.examples))
+        examples, name = _whole(examples), split.names and split.names.__getitem__
     else:
         examples, readable = decode_all(split.examples, indices)
         indices, name = indices[readable], split.examples.name
     labels = None if split.labels is None else split.labels[indices]
     return Split(examples, labels, [name(i) for i in indices.tolist()] if name else None)
+
+
+def names(split: Split) -> Iterator[str]:
+    """What a person knows each example by; its row where it has no name.
+
+    >>> list(names(Split(np.zeros((2, 8, 8, 1), np.uint8), None)))
+    ['[0]', '[1]']
+    """
+    rows = range(num_examples(split))
+    if split.names is not None:
+        return iter(split.names)
+    return map("[{}]".format if in_memory(split) else split.examples.name, rows)
+
+
+def one_half(split: Split, half: int) -> Split:
+    """Of given pairs x (0) or y (1); a split of single examples as it is."""
+    return split._replace(examples=split.examples[half]) if isinstance(split.examples, tuple) else split
+
+
+def describe_examples(split: Split) -> list[dict[str, Any]]:
+    """What one example looks like, in plain values: shape and dtype of an image, or of x and of y.
+
+    >>> describe_examples(Split(np.zeros((3, 8, 8, 1), np.uint8), None))
+    [{'shape': [8, 8, 1], 'dtype': 'uint8'}]
+    """
+    return [{"shape": list(half.shape[1:]), "dtype": str(half.dtype)} for half in halves(split.examples)]
+
+
+def blank(described: list[dict[str, Any]], count: int) -> Arrays:
+    """So many examples of zeros that look as described, for their shapes.
+
+    >>> blank([{"shape": [8, 8, 1], "dtype": "uint8"}], 2).shape
+    (2, 8, 8, 1)
+    """
+    return _whole(tuple(np.zeros((count, *half["shape"]), half["dtype"]) for half in described))
+
+
+def _whole(arrays: tuple[np.ndarray, ...]) -> Arrays:
+    return arrays if len(arrays) > 1 else arrays[0]
 
 
 def blocks(split: Split, size: int) -> Iterator[Split]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mi_coding.data.dataset import Dataset, Split
+from mi_coding.data.dataset import Dataset, Listing, Split
 from mi_coding.data.images import Form, resize_floats
 
 NUM_TEST = 397
@@ -10,15 +10,21 @@ NUM_VALIDATION = 150
 _SPLIT_SEED = 0  # the split is part of the data set: a run's seed must not move images between splits
 
 
-def load(_argument: str = "", form: Form = Form()) -> Dataset:  # noqa: B008 (a tuple: nobody can change it)
+def load(argument: str = "", form: Form = Form()) -> Dataset:  # noqa: B008 (a tuple: nobody can change it)
     """The digits as images of 8 × 8: 1,250 to train, 150 to validate, 397 to test, with no image in two splits.
 
     Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test set).
     """
+    (images, labels, _), _ = list_all(argument, form)
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(images))
+    test, validation, train = np.split(order, [NUM_TEST, NUM_TEST + NUM_VALIDATION])
+    return Dataset("digits", *(Split(images[i], labels[i]) for i in (train, validation, test)))
+
+
+def list_all(_argument: str = "", form: Form = Form()) -> Listing:  # noqa: B008
+    """All 1,797 digits in the order of scikit-learn."""
     from sklearn.datasets import load_digits  # a second to import, which worker processes need not wait for
 
     pixels, labels = load_digits(return_X_y=True)
     images = resize_floats((pixels / 16).astype(np.float32).reshape(-1, 8, 8, 1), form)
-    order = np.random.default_rng(_SPLIT_SEED).permutation(len(images))
-    test, validation, train = np.split(order, [NUM_TEST, NUM_TEST + NUM_VALIDATION])
-    return Dataset("digits", *(Split(images[i], labels[i].astype(np.int32)) for i in (train, validation, test)))
+    return Listing(Split(images, labels.astype(np.int32)), [str(digit) for digit in range(10)])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mi_coding.data.cuts import check_counts, cut
-from mi_coding.data.dataset import Dataset, Split
+from mi_coding.data.dataset import Dataset, Listing, Split
 from mi_coding.data.images import Form, LazyImages
 from mi_coding.errors import InputError
 
@@ -59,10 +59,7 @@ def load(argument: str, form: Form) -> Dataset:
     Raises:
         InputError: for a folder that is none, is empty, or whose classes do not fit together.
     """
-    root = Path(argument).expanduser()
-    if not root.is_dir():
-        what = "is a file" if root.exists() else "does not exist"
-        raise InputError(f"config.data.source='folder:{argument}' {what}; expected a folder with images")
+    root = _root(argument)
     held = [name for name in _HELD_OUT if (root / name).is_dir()]
     if (root / "train").is_dir():
         splits = _own_splits(root, held)
@@ -74,6 +71,38 @@ def load(argument: str, form: Form) -> Dataset:
         splits = _cut_splits(_scan(root, root))
     check_counts(str(root), [len(names) for names, _ in splits])
     return Dataset(root.resolve().name, *(Split(FolderImages(root, names, form), labels) for names, labels in splits))
+
+
+def list_all(argument: str, form: Form) -> Listing:
+    """All images below a folder, still encoded, in the order of their paths: class by class, of split after split.
+
+    Splits and classes are those of `load`; but any split may be missing, and without class folders in each of them
+    there are no labels.
+
+    Raises:
+        InputError: for a folder that is none, holds no image, or holds images beside class folders.
+    """
+    root = _root(argument)
+    splits = sorted(name for name in ("train", *_HELD_OUT) if (root / name).is_dir())
+    parts = [_scan(root, root / name) for name in splits] or [_scan(root, root)]
+    names = [name for part in parts for name in part.names]
+    split = Split(FolderImages(root, names, form), None)
+    if any(part.classes is None for part in parts):
+        return Listing(split)
+    classes = [name for part in parts for name in part.classes]
+    class_names = sorted(set(classes))
+    if len(class_names) < 2:
+        return Listing(split)
+    ids = {name: number for number, name in enumerate(class_names)}
+    return Listing(split._replace(labels=np.array([ids[name] for name in classes], np.int32)), class_names)
+
+
+def _root(argument: str) -> Path:
+    root = Path(argument).expanduser()
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "does not exist"
+        raise InputError(f"config.data.source='folder:{argument}' {what}; expected a folder with images")
+    return root
 
 
 def _own_splits(root: Path, held: list[str]) -> list[tuple[list[str], np.ndarray | None]]:

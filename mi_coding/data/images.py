@@ -107,6 +107,29 @@ class LazyImages(ABC):
         return decode(self.encoded(i), self._form)
 
 
+class JoinedImages(LazyImages):
+    """The images of several sources, one behind the other."""
+
+    def __init__(self, parts: list[LazyImages], form: Form):
+        """All parts are brought to one form."""
+        self._parts, self._ends = parts, np.cumsum([len(part) for part in parts])
+        super().__init__(int(self._ends[-1]), form)
+
+    def name(self, i: int) -> str:
+        """What its own source calls it."""
+        part, i = self._place(i)
+        return part.name(i)
+
+    def encoded(self, i: int) -> Path | bytes:
+        """As in its own source."""
+        part, i = self._place(i)
+        return part.encoded(i)
+
+    def _place(self, i: int) -> tuple[LazyImages, int]:
+        number = int(np.searchsorted(self._ends, i, side="right"))
+        return self._parts[number], i - (int(self._ends[number - 1]) if number else 0)
+
+
 def decode(encoded: Path | bytes, form: Form) -> np.ndarray | None:
     """uint8[H, W, C] of an image file; None where it is none, is truncated or otherwise broken.
 

@@ -12,12 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mi_coding.data.cuts import check_counts, cut
-from mi_coding.data.dataset import Dataset, Split
-from mi_coding.data.images import Form, LazyImages
+from mi_coding.data.dataset import Dataset, Listing, Split
+from mi_coding.data.images import Form, JoinedImages, LazyImages
 from mi_coding.errors import InputError
 
 _AT_A_TIME, _BYTES_AT_A_TIME = 4096, 2**26  # records read in one call, at most, and what they take
 _KEPT_BYTES = 2**30  # encoded images of a split that stay in memory; more are read when they are asked for
+_KEPT_IN_ORDER = (
+    2**26
+)  # the same where each is read once: of small images, reading one record takes longer than decoding
 
 
 class TfdsImages(LazyImages):
@@ -79,6 +82,22 @@ def load(argument: str, form: Form) -> Dataset:
     check_counts(f"tfds:{argument}", [len(positions) for positions in chosen])
     pairs = zip((train, validation, test), chosen, strict=True)
     return Dataset(argument, *(records.at(positions, image_key, form) for records, positions in pairs))
+
+
+def list_all(argument: str, form: Form) -> Listing:
+    """All records of all splits, still encoded, in the order they were prepared, called such as train[17].
+
+    Raises:
+        InputError: see `load`.
+    """
+    builder = _builder(argument)
+    image_key, label_key = _feature_keys(argument, builder.info.features)
+    names = [name for name, info in builder.info.splits.items() if info.num_examples]
+    records = [_read(argument, builder, name, image_key, label_key, most_kept=_KEPT_IN_ORDER) for name in names]
+    parts = [part.at(np.arange(len(part.source)), image_key, form) for part in records]
+    labels = None if label_key is None else np.concatenate([part.labels for part in parts])
+    class_names = builder.info.features[label_key].names if label_key else None
+    return Listing(Split(JoinedImages([part.examples for part in parts], form), labels), class_names)
 
 
 class _Records(NamedTuple):
@@ -177,7 +196,9 @@ def _feature_keys(argument: str, features: Any) -> tuple[str, str | None]:
     return image, "label" if "label" in labels else labels[0] if len(labels) == 1 else None
 
 
-def _read(argument: str, builder: Any, split: str, image_key: str, label_key: str | None) -> _Records:
+def _read(
+    argument: str, builder: Any, split: str, image_key: str, label_key: str | None, *, most_kept: int | None = None
+) -> _Records:
     import tensorflow_datasets as tfds
 
     try:
@@ -192,8 +213,9 @@ def _read(argument: str, builder: Any, split: str, image_key: str, label_key: st
         ) from None
     info = builder.info.splits[split]
     at_a_time = min(_AT_A_TIME, max(1, _BYTES_AT_A_TIME * len(source) // max(1, info.num_bytes)))
+    most_kept = _KEPT_BYTES if most_kept is None else most_kept
     try:
-        kept, labels = _read_all(source, image_key, label_key, at_a_time)
+        kept, labels = _read_all(source, image_key, label_key, at_a_time, most_kept)
     except RuntimeError as error:  # of array_record: a file is missing or broken
         raise InputError(
             f"tfds:{argument} cannot be read: {_one_line(error)}; remove {builder.data_path} and prepare it with: "
@@ -203,7 +225,7 @@ def _read(argument: str, builder: Any, split: str, image_key: str, label_key: st
 
 
 def _read_all(
-    source: Any, image_key: str, label_key: str | None, at_a_time: int
+    source: Any, image_key: str, label_key: str | None, at_a_time: int, most_kept: int
 ) -> tuple[list[bytes] | None, np.ndarray | None]:
     """The encoded images, None where they are too large to keep, and the labels, None where there are none."""
     kept, labels, size = [], [], 0
@@ -211,7 +233,7 @@ def _read_all(
         records = source.__getitems__(list(range(start, min(start + at_a_time, len(source)))))
         labels += [record[label_key] for record in records] if label_key else []
         size += sum(len(record[image_key]) for record in records)
-        if size > _KEPT_BYTES:
+        if size > most_kept:
             kept = None
             if not label_key:
                 break

@@ -9,10 +9,12 @@ import jax
 
 from mi_coding.encoders.convnet import ConvNet
 from mi_coding.encoders.head import ProjectionHead
+from mi_coding.encoders.mlp import MLP
 from mi_coding.encoders.resnet import ResNet
 
 ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "convnet": ConvNet,
+    "mlp": MLP,
     "resnet18": partial(ResNet, 18),
     "resnet34": partial(ResNet, 34),
     "resnet50": partial(ResNet, 50),
@@ -23,8 +25,8 @@ class Encoder(NamedTuple):
     """An encoder with its projection head.
 
     Attributes:
-        init: (key, x float32[b, H, W, C]) → params, stats. `stats` is what is neither trained nor constant, such as
-            running means; empty for a network without any.
+        init: (key, x float32[b, H, W, C], or float32[b, …] for an "mlp") → params, stats. `stats` is what is neither
+            trained nor constant, such as running means; empty for a network without any.
         apply: (params, stats, x, train: bool, axis_name=None) → (features float32[b, F], codes float32[b, D]), stats.
             Probes read the features, before the head; the critic scores the codes. While training, statistics of the
             batch are taken over the mapped axis called `axis_name`, so that they are those of the global batch, and

@@ -40,19 +40,26 @@ class HeldoutBound(NamedTuple):
         return self.mi_lower_bound > (1 - TOO_NEAR) * self.ceiling
 
 
-def make_pair_codes(sample_pairs: Callable, codes: Callable) -> Callable[..., tuple[jax.Array, jax.Array]]:
+def make_pair_codes(
+    sample_pairs: Callable, codes: Callable, codes_y: Callable | None = None
+) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """A jitted function that draws pairs and encodes them, a few at a time: (variables, key, images, rows) → z_x, z_y.
 
     Args:
         sample_pairs: (key, images, rows) → x, y, independent draws: a distractor may be a twin of the true y.
         codes: (params, stats, x) → float32[b, D].
+        codes_y: the same of y; None where one encoder serves both, which then gets both in one batch.
     """
+
+    def both(variables, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+        if codes_y is not None:
+            return codes(*variables, x), codes_y(*variables, y)
+        return tuple(jnp.split(codes(*variables, jnp.concatenate([x, y])), 2))
 
     @jax.jit
     def pair_codes(variables, key: jax.Array, images: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
         def encode_some(some: jax.Array) -> tuple[jax.Array, jax.Array]:
-            x, y = sample_pairs(key, images, some)
-            return tuple(jnp.split(codes(*variables, jnp.concatenate([x, y])), 2))
+            return both(variables, *sample_pairs(key, images, some))
 
         count, size = len(rows), min(len(rows), ENCODE_AT_ONCE)
         padded = jnp.pad(rows, (0, -count % size), mode="edge").reshape(-1, size)

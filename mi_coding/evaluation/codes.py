@@ -1,6 +1,6 @@
 """Codes of many examples, and what lies near what."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import jax
@@ -16,24 +16,42 @@ COSINES_AT_ONCE = 2**26
 def encode(encoder: Callable[[jax.Array], jax.Array], examples: np.ndarray | jax.Array, *, batch_size: int = 512):
     """float32[n, D]: what `encoder` makes of n examples, in batches of one shape so that it is compiled once.
 
-    The device holds at most two batches: one is read and sent while the one before is encoded.
-
     >>> encode(lambda x: 2 * x, np.arange(3.0, dtype=np.float32)[:, None], batch_size=2).tolist()
     [[0.0], [2.0], [4.0]]
 
     Args:
         encoder: a function of a batch, one row for each example.
-        examples: n of them, in anything that has a length and slices; those of NumPy never leave the host together.
+        examples: n of them, at least one, in anything that has a length and slices; those of NumPy never leave the
+            host together.
         batch_size: examples at a time; the last batch is filled with zeros.
     """
-    encoder = jax.jit(encoder)
-    count, parts, running = len(examples), [], None
-    for start in range(0, count, batch_size):
-        ahead = encoder(_filled(examples[start : start + batch_size], batch_size))
+    parts = (examples[start : start + batch_size] for start in range(0, len(examples), batch_size))
+    return np.concatenate(list(encode_each(jax.jit(encoder), parts, batch_size=batch_size)))
+
+
+def encode_each(
+    encoder: Callable[[jax.Array], jax.Array], parts: Iterable[np.ndarray | jax.Array], *, batch_size: int
+) -> Iterator[np.ndarray]:
+    """The codes of each part of the examples, in batches of one shape.
+
+    The device holds at most two batches: one is read and sent while the one before is encoded.
+
+    >>> [z.tolist() for z in encode_each(lambda x: 2 * x, [np.ones(2), np.ones(1)], batch_size=2)]
+    [[2.0, 2.0], [2.0]]
+
+    Args:
+        encoder: a jitted function of a batch, one row for each example.
+        parts: at most `batch_size` examples each; those with fewer are filled with zeros.
+        batch_size: of the batches that the encoder gets.
+    """
+    running, count = None, 0
+    for part in parts:
+        ahead = encoder(_filled(part, batch_size))
         if running is not None:
-            parts.append(np.asarray(running))
-        running = ahead
-    return np.concatenate([*parts, np.asarray(running)])[:count]
+            yield np.asarray(running)[:count]
+        running, count = ahead, len(part)
+    if running is not None:
+        yield np.asarray(running)[:count]
 
 
 def nearest(queries: np.ndarray, codes: np.ndarray, *, count: int) -> tuple[np.ndarray, np.ndarray]:

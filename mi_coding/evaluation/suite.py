@@ -87,9 +87,9 @@ def make_accuracy(
         key: of the views.
     """
     sample = fair_sample(split, MOST_JUDGED)
-    size = min(len(sample.examples), _JUDGED_AT_ONCE)
-    count = len(sample.examples) // size * size
-    shown = jax.jit(partial(views, kind=kind))(key, sample.examples[:count])
+    size = min(num_examples(sample), _JUDGED_AT_ONCE)
+    count = num_examples(sample) // size * size
+    shown = jax.jit(partial(views, kind=kind))(key, jax.tree.map(lambda half: half[:count], sample.examples))
     shown, labels = shown.reshape(-1, size, *shown.shape[1:]), jnp.asarray(sample.labels[:count]).reshape(-1, size)
 
     @jax.jit
@@ -143,13 +143,13 @@ _BLOCK = 4096  # images read, shown and encoded at a time
 
 
 def raw_pixels(x: jax.Array) -> jax.Array:
-    """The baseline that learns nothing: pixels in a row, float32[n, h·w·C], of at most 32 × 32 pixels.
+    """The baseline that learns nothing: pixels in a row, float32[n, h·w·C], of at most 32 × 32 pixels; or all values.
 
     >>> raw_pixels(jnp.ones((2, 8, 8, 1))).shape, raw_pixels(jnp.ones((2, 224, 224, 3))).shape
     ((2, 64), (2, 3072))
     """
-    side = (min(x.shape[1], RAW_SIDE), min(x.shape[2], RAW_SIDE))
-    if side != x.shape[1:3]:
+    if x.ndim == 4 and max(x.shape[1:3]) > RAW_SIDE:
+        side = (min(x.shape[1], RAW_SIDE), min(x.shape[2], RAW_SIDE))
         x = jax.image.resize(x, (x.shape[0], *side, x.shape[3]), "linear")
     return x.reshape(x.shape[0], -1)
 
@@ -163,10 +163,12 @@ def _examples(
     keys = jax.random.split(key, num_examples(split) * views_each)
     parts, labels, done = {name: [] for name in features}, [], 0
     for block in blocks(split, _BLOCK):
-        images = np.repeat(block.examples, views_each, axis=0)
-        shown = show(keys[done : done + len(images)], images)
-        done += len(images)
         labels.append(np.repeat(block.labels, views_each))
+        images = jax.tree.map(lambda half: np.repeat(half, views_each, axis=0), block.examples)
+        shown = show(keys[done : done + len(labels[-1])], images)
+        done += len(labels[-1])
         for name, function in jitted.items():
             parts[name].append(encode(function, shown))
-    return {name: Examples(np.concatenate(part), np.concatenate(labels)) for name, part in parts.items()}
+    labels = np.concatenate(labels)
+    known = labels >= 0  # others are hidden, and nothing can be learnt from them
+    return {name: Examples(np.concatenate(part)[known], labels[known]) for name, part in parts.items()}

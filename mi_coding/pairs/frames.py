@@ -44,6 +44,8 @@ class Clips(NamedTuple):
 def frames(clips: Clips) -> PairKind:
     """Pairs of frames of one clip, `gap` seconds apart; their view is a single frame.
 
+    Where one frame is to stand for the image, it shows the image in its middle.
+
     >>> kind = frames(Clips(window=16))
     >>> x, y = kind.pair(jax.random.key(0), jnp.ones((8, 8, 1)))
     >>> x.shape, y.shape
@@ -75,7 +77,11 @@ def frames(clips: Clips) -> PairKind:
         room = _room(clips, image)
         return draw(as_float(image), jax.random.uniform(key, (2,)) * room, clips.window)
 
-    return PairKind(pair, view)
+    def still(image: jax.Array) -> jax.Array:
+        # On whole pixels: half a pixel aside would blur it.
+        return draw(as_float(image), jnp.floor(_room(clips, image) / 2), clips.window)
+
+    return PairKind(pair, view, still)
 
 
 def bounce(position: jax.Array, room: jax.Array) -> jax.Array:

@@ -11,15 +11,18 @@ import jax
 
 
 class PairKind(NamedTuple):
-    """One way to make pairs of an example; both functions are pure and take one example at a time.
+    """One way to make pairs of an example; its functions are pure and take one example at a time.
 
     Attributes:
-        pair: (key, image uint8 or float[H, W, C]) → x, y, one independent draw of ⟨x, y⟩.
+        pair: (key, image uint8 or float[H, W, C], or a given pair) → x, y, one independent draw of ⟨x, y⟩.
         view: (key, image) → x, what the encoder is shown where a code of the example is wanted (probes, neighbours).
+        still: image → x, the one view whose code stands for the example, without chance; None where the view under
+            a fixed key serves, as where a view has no chance in it.
     """
 
     pair: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
     view: Callable[[jax.Array, jax.Array], jax.Array]
+    still: Callable[[jax.Array], jax.Array] | None = None
 
 
 def draw_examples(
@@ -107,7 +110,16 @@ def labelled(kind: PairKind) -> PairKind:
 
 def views(key: jax.Array, images: jax.Array, kind: PairKind) -> jax.Array:
     """float32[n, h, w, C]: one view of each image, drawn as the marginal of x is."""
-    return jax.vmap(kind.view)(jax.random.split(key, images.shape[0]), images)
+    return jax.vmap(kind.view)(jax.random.split(key, jax.tree.leaves(images)[0].shape[0]), images)
+
+
+def stills(images: jax.Array, kind: PairKind) -> jax.Array:
+    """float32[n, h, w, C]: the one view of each image whose code stands for it; the same every time.
+
+    >>> stills(jnp.ones((2, 1, 1, 1)), PairKind(pair=None, view=lambda key, image: image)).shape
+    (2, 1, 1, 1)
+    """
+    return jax.vmap(kind.still or (lambda image: kind.view(jax.random.key(0), image)))(images)
 
 
 def _make_pairs(pair_key: jax.Array, examples: Any, rows: jax.Array, kind: PairKind) -> tuple[Any, Any]:

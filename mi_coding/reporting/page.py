@@ -16,6 +16,20 @@ from mi_coding.reporting.files import write_atomically
 _DPI = 200
 
 
+class Table(NamedTuple):
+    """What stands folded under a figure.
+
+    Attributes:
+        title: what to unfold.
+        columns: one heading a column.
+        rows: cells as text; the first one names the row.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
 class Section(NamedTuple):
     """One figure of a report with what it shows.
 
@@ -24,12 +38,14 @@ class Section(NamedTuple):
         text: one sentence that tells how to read the figure.
         figure: a matplotlib figure.
         name: of its PNG file, without the ending.
+        table: more about what the figure shows; None for none.
     """
 
     heading: str
     text: str
     figure: Figure
     name: str
+    table: Table | None = None
 
 
 class _Tile(NamedTuple):
@@ -108,8 +124,14 @@ def _section(section: Section) -> str:
     alt = escape(f"{section.heading}. {section.text}", quote=True)
     return (
         f"<section><h2>{escape(section.heading)}</h2><p>{escape(section.text)}</p>"
-        f'<figure><img alt="{alt}" src="data:image/png;base64,{picture}"></figure></section>'
+        f'<figure><img alt="{alt}" src="data:image/png;base64,{picture}"></figure>{_folded(section.table)}</section>'
     )
+
+
+def _folded(table: Table | None) -> str:
+    if table is None:
+        return ""
+    return f"<details><summary>{escape(table.title)}</summary>{_table(table.columns, table.rows)}</details>"
 
 
 def _headlines(summary: Mapping[str, Any]) -> list[_Tile]:

@@ -299,6 +299,15 @@ def _mark_chance(axes: Axes, chance: float | None) -> None:
     )
 
 
+def are_images(examples: np.ndarray) -> bool:
+    """Whether these can be shown: [n, H, W, C] with one or three channels.
+
+    >>> are_images(np.zeros((2, 8, 8, 1))), are_images(np.zeros((2, 8)))
+    (True, False)
+    """
+    return np.ndim(examples) == 4 and np.shape(examples)[-1] in (1, 3)
+
+
 def _as_images(images: np.ndarray) -> np.ndarray:
     """float[n, H, W, 3] in 0..1; bytes are divided by 255."""
     images = np.asarray(images)

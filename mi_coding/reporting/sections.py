@@ -1,12 +1,13 @@
 """The sections of a report: each figure with the sentence that tells how to read it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from mi_coding.reporting import plots
-from mi_coding.reporting.page import Section
+from mi_coding.reporting.page import Section, Table
 from mi_coding.reporting.results import FEATURES
 
 LEAD = (
@@ -57,10 +58,19 @@ def probes(summary: Mapping[str, float], num_classes: int) -> list[Section]:
     ]
 
 
-def pair_strip(images: np.ndarray, x: np.ndarray, y: np.ndarray, how: str) -> Section:
-    """Pairs as the encoder sees them, under the images they are made of; `how` says what makes x and y a pair."""
-    figure = plots.pair_strip(x, y, originals=images, title="A test image, x and its y")
-    return Section("Pairs as the encoder sees them", f"Each column is one pair: {how}.", figure, "pairs")
+def pair_strip(examples: Any, x: np.ndarray, y: np.ndarray, how: str) -> list[Section]:
+    """Pairs as the encoder sees them, under the images they are made of; empty where they are no images of one size.
+
+    Args:
+        examples: images, or given pairs (x, y), which need not be shown twice.
+        x, y: as the encoder sees them.
+        how: what makes x and y a pair.
+    """
+    if not plots.are_images(x) or x.shape != y.shape:
+        return []
+    originals, title = (None, "x and its y") if isinstance(examples, tuple) else (examples, "A test image, x and its y")
+    figure = plots.pair_strip(x, y, originals=originals, title=title)
+    return [Section("Pairs as the encoder sees them", f"Each column is one pair: {how}.", figure, "pairs")]
 
 
 def code_map(points: np.ndarray, labels: np.ndarray | None) -> Section:
@@ -77,8 +87,19 @@ def neighbours(
     near: np.ndarray,
     cosines: np.ndarray,
     labels: tuple[np.ndarray, np.ndarray] | None,
-) -> Section:
-    """What the code takes for alike: test views with the training views whose codes are nearest."""
+    names: tuple[Sequence[str], Sequence[Sequence[str]]] | None = None,
+) -> list[Section]:
+    """What the code takes for alike: test views with the training views whose codes are nearest; empty for no images.
+
+    Args:
+        queries: float[q, H, W, C], test views.
+        near: float[q, k, H, W, C], training views, nearest first.
+        cosines: float[q, k].
+        labels: of the queries, [q], and of the training views, [q, k]; None where there are none.
+        names: the same for the files they are from.
+    """
+    if not plots.are_images(queries):
+        return []
     query_labels, near_labels = labels or (None, None)
     figure = plots.nearest_neighbours(
         queries, near, query_labels=query_labels, neighbour_labels=near_labels, similarities=cosines
@@ -86,4 +107,15 @@ def neighbours(
     text = (
         "On the left a view of a test image, then the views of training images with the nearest codes and their cosine."
     )
-    return Section("Nearest neighbours", text, figure, "neighbours")
+    table = None if names is None else _name_table(*names, cosines)
+    return [Section("Nearest neighbours", text, figure, "neighbours", table)]
+
+
+def _name_table(queries: Sequence[str], near: Sequence[Sequence[str]], cosines: np.ndarray) -> Table:
+    """One row a neighbour, so that long names have room; a query is named once, beside its nearest."""
+    rows = [
+        (query if rank == 0 else "", name, f"{cosine:.2f}")
+        for query, names, row in zip(queries, near, cosines, strict=True)
+        for rank, (name, cosine) in enumerate(zip(names, row, strict=True))
+    ]
+    return Table("File names", ("query", "nearest first", "cosine"), rows)

@@ -124,6 +124,54 @@ class Progress:
         return Group(line, Text(state.figures, style="dim"))
 
 
+class Counting:
+    """How many of so many things are done: a line that changes on a terminal, elsewhere one every few seconds.
+
+    >>> with Counting("encoded", 200, unit="images") as counting:
+    ...     counting.update(200)
+    encoded 200/200 images, ... images/s, 0:00 left
+    """
+
+    def __init__(self, what: str, total: int, *, unit: str, stream: TextIO | None = None, interval: float = 5.0):
+        """Starts the clock.
+
+        Args:
+            what: is done, such as "encoded".
+            total: how many things.
+            unit: what they are.
+            stream: where to write; None is sys.stdout.
+            interval: seconds between plain lines.
+        """
+        self._stream = sys.stdout if stream is None else stream
+        self._live = _live_display(self._stream)
+        self._what, self._total, self._unit = what, total, unit
+        self._interval = _REDRAW if self._live else interval
+        self._began = self._shown_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def update(self, done: int) -> None:
+        """Tells how many are done; cheap enough for every batch."""
+        now = time.monotonic()
+        if done < self._total and now - self._shown_at < self._interval:
+            return
+        self._shown_at = now
+        speed = done / max(now - self._began, 1e-9)
+        left = _clock((self._total - done) / max(speed, 1e-9)) if done else "-:--"
+        line = f"{self._what} {done:,}/{self._total:,} {self._unit}, {speed:,.0f} {self._unit}/s, {left} left"
+        if self._live:
+            self._live.update(Text(line), refresh=True)
+        else:
+            print(line, file=self._stream, flush=True)
+
+
 def warning(message: str, *, stream: TextIO | None = None) -> None:
     """Writes one line that a person will not miss.
 

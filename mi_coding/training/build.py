@@ -16,6 +16,7 @@ from mi_coding.errors import InputError
 from mi_coding.objectives.cpc import CPC_RULES, CPCOutput, cpc, nt_xent
 from mi_coding.pairs.augmentations import PRESETS, augmented, composition
 from mi_coding.pairs.frames import Clips, frames
+from mi_coding.pairs.given import given
 from mi_coding.training import optimizers
 from mi_coding.training.contrastive import contrastive
 from mi_coding.training.experiment import Codes, Experiment
@@ -72,6 +73,7 @@ def augmentation_options(preset: str) -> tuple[str, ...]:
 PAIRS: dict[str, Callable[[ConfigDict], pairs.PairKind]] = {
     "frames": lambda config: frames(build_clips(config)),
     "augmentations": _augmentation_pairs,
+    "given": lambda config: given(),
 }
 """Names of `config.pairs.name`."""
 
@@ -80,7 +82,18 @@ def describe_pairs(config: ConfigDict) -> str:
     """What makes x and y a pair, in a few words."""
     if config.pairs.name == "frames":
         return f"two frames of one clip, {config.pairs.gap:g} s apart"
+    if config.pairs.name == "given":
+        return "the x and the y of one row"
     return f"two random modifications of one image, preset {config.pairs.preset}"
+
+
+ENCODERS_OF_PAIRS = ("separate", "shared")
+"""Names of `config.pairs.encoders`, which given pairs have: an encoder each for x and for y, or one for both."""
+
+
+def has_two_encoders(config: ConfigDict) -> bool:
+    """Whether x and y have an encoder each."""
+    return config.pairs.name == "given" and config.pairs.encoders == "separate"
 
 
 def pair_shape(config: ConfigDict, image_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -119,7 +132,7 @@ def steps_per_call(config: ConfigDict, platform: str, num_devices: int, *, strea
         return 1
     if config.steps_per_call:
         return config.steps_per_call
-    return 1 if platform == "cpu" and config.encoder.name != "convnet" else STEPS_PER_CALL
+    return 1 if platform == "cpu" and config.encoder.name not in ("convnet", "mlp") else STEPS_PER_CALL
 
 
 def build_experiment(
@@ -155,6 +168,7 @@ def build_experiment(
         microbatch_size=config.microbatch_size or None,
         num_classes=num_classes,
         average_decay=config.optimizer.average_decay,
+        separate=has_two_encoders(config),
     )
 
 
@@ -172,6 +186,8 @@ def _family_options(encoder: ConfigDict, platform: str) -> dict[str, Any]:
         widths = tuple(encoder.widths)
         options = {"widths": widths, "feature_dim": encoder.feature_dim, "grid": encoder.grid}
         return options | {"patches": platform == "cpu"}
+    if encoder.name == "mlp":
+        return {"widths": tuple(encoder.widths), "feature_dim": encoder.feature_dim}
     return {"stem": encoder.stem, "width_multiplier": encoder.width_multiplier}
 
 

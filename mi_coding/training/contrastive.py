@@ -1,4 +1,4 @@
-"""CPC and its relatives as an `Experiment`: one encoder for both halves of a pair, a critic, an objective."""
+"""CPC and its relatives as an `Experiment`: an encoder for both halves of a pair or one for each, critic, objective."""
 
 from collections.abc import Callable
 from functools import partial
@@ -29,11 +29,12 @@ def contrastive(
     microbatch_size: int | None = None,
     num_classes: int = 0,
     average_decay: float = 0.0,
+    separate: bool = False,
 ) -> tuple[Experiment, Codes]:
     """Joins the parts of a contrastive experiment.
 
     Args:
-        encoder: codes both x and y, in one batch.
+        encoder: codes both x and y, in one batch, or each with parameters of its own.
         critic: makes queries and keys of the codes.
         objective: (queries, keys, key=…, axis_name=…) → `CPCOutput`, what is minimised; the key is for its draws.
         heldout_objective: (queries, keys) → `CPCOutput`, the same with all distractors of one device's batch.
@@ -42,38 +43,48 @@ def contrastive(
         microbatch_size: pairs that a device encodes at a time, see `encode_in_chunks`; None encodes all at once.
         num_classes: K of an online probe: a linear classifier that learns beside the encoder, params["probe"], and
             whose gradient never reaches it. x and y are then (images, labels), see `pairs.labelled`. 0 for none.
+        separate: x and y, which may have different shapes, have an encoder each, of one architecture. Its params and
+            stats are then {"x": …, "y": …}, and the online probe reads the features of x.
     Returns:
         What the loop trains, and what evaluation reads from the parameters it leaves.
     """
 
     def init(key: jax.Array, x: Any, y: Any) -> tuple[Any, Any]:
-        del y  # the same encoder and the same shapes
-        images, _ = _image_and_label(x)
+        (images, _), (images_y, _) = _image_and_label(x), _image_and_label(y)
         encoder_key, critic_key = jax.random.split(key)
         params, stats = encoder.init(encoder_key, images)
+        if separate:
+            params_y, stats_y = encoder.init(jax.random.fold_in(encoder_key, 1), images_y)
+            params, stats = {"x": params, "y": params_y}, {"x": stats, "y": stats_y}
         params = {"encoder": params, "critic": critic.init(critic_key, code_dim)}
         if num_classes:
-            feature_dim = jax.eval_shape(lambda: encoder.apply(params["encoder"], stats, images, False)[0][0]).shape[1]
+            feature_dim = jax.eval_shape(lambda: apply(params, stats, images)[0]).shape[1]
             params["probe"] = {"kernel": jnp.zeros((feature_dim, num_classes)), "bias": jnp.zeros(num_classes)}
         return params, stats
 
     def loss(params: Any, stats: Any, key: jax.Array, x: Any, y: Any, axis_name: str | None):
         (images_x, labels), (images_y, _) = _image_and_label(x), _image_and_label(y)
-        encode = encode_in_chunks(partial(train_outputs, axis_name=axis_name), microbatch_size)
+        both = (separately if separate else jointly)(partial(train_outputs, axis_name=axis_name))
+        encode = encode_in_chunks(both, microbatch_size)
         (features_x, z_x), (features_y, z_y), stats = encode(params["encoder"], stats, images_x, images_y)
         out = objective(*critic.apply(params["critic"], z_x, z_y), key=key, axis_name=axis_name)
         metrics = {"loss": out.loss, "mi_lower_bound": out.mi_lower_bound, "accuracy": out.accuracy}
         if not num_classes:
             return out.loss, (metrics, stats)
-        features, labels = jnp.concatenate([features_x, features_y]), jnp.concatenate([labels, labels])
+        features = features_x
+        if not separate:
+            features, labels = jnp.concatenate([features_x, features_y]), jnp.concatenate([labels, labels])
         probe_loss, accuracy = _online_probe(params["probe"], features, labels, axis_name)
         return out.loss + probe_loss, (metrics | {"online_probe_accuracy": accuracy}, stats)
 
     def train_outputs(params: Any, stats: Any, images: jax.Array, axis_name: str | None = None) -> tuple[Any, Any]:
         return encoder.apply(params, stats, images, True, axis_name)
 
-    def apply(params: Any, stats: Any, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return encoder.apply(params["encoder"], stats, images, False)[0]
+    def of(half: str, params: Any, stats: Any) -> tuple[Any, Any]:
+        return (params["encoder"][half], stats[half]) if separate else (params["encoder"], stats)
+
+    def apply(params: Any, stats: Any, images: jax.Array, half: str = "x") -> tuple[jax.Array, jax.Array]:
+        return encoder.apply(*of(half, params, stats), images, False)[0]
 
     def contrast(params: Any, z_x: jax.Array, z_y: jax.Array) -> CPCOutput:
         return heldout_objective(*critic.apply(params["critic"], z_x, z_y))
@@ -84,11 +95,13 @@ def contrastive(
     return Experiment(sample_pairs, init, loss, optimizer, batch_size, loss_memory, average_decay), Codes(
         features=lambda params, stats, x: apply(params, stats, x)[0],
         codes=lambda params, stats, x: apply(params, stats, x)[1],
-        train_codes=lambda params, stats, x: train_outputs(params["encoder"], stats, x)[0][1],
+        train_codes=lambda params, stats, x: train_outputs(*of("x", params, stats), x)[0][1],
         contrast=contrast,
         online_logits=(lambda params, stats, x: _logits(params["probe"], apply(params, stats, x)[0]))
         if num_classes
         else None,
+        features_y=(lambda params, stats, y: apply(params, stats, y, "y")[0]) if separate else None,
+        codes_y=(lambda params, stats, y: apply(params, stats, y, "y")[1]) if separate else None,
     )
 
 
@@ -103,14 +116,42 @@ def _logits(probe: dict[str, jax.Array], features: jax.Array) -> jax.Array:
 def _online_probe(
     probe: dict[str, jax.Array], features: jax.Array, labels: jax.Array, axis_name: str | None
 ) -> tuple[jax.Array, jax.Array]:
-    """Cross-entropy of the global batch and the fraction of labels it gets right; features get no gradient."""
-    logits = _logits(probe, jax.lax.stop_gradient(features))
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    means = jnp.mean(losses), jnp.mean(jnp.argmax(logits, axis=1) == labels, dtype=jnp.float32)
-    return jax.lax.pmean(means, axis_name) if axis_name else means
+    """Cross-entropy of the global batch and the fraction of labels it gets right; features get no gradient.
+
+    Labels of −1 are hidden: they count for neither.
+    """
+    logits, known = _logits(probe, jax.lax.stop_gradient(features)), labels >= 0
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(labels, 0))
+    right = jnp.argmax(logits, axis=1) == labels
+    means = [jnp.mean(values, dtype=jnp.float32) for values in (jnp.where(known, losses, 0), right, known)]
+    loss, accuracy, share = jax.lax.pmean(means, axis_name) if axis_name else means
+    share = jnp.where(share > 0, share, 1)  # of none known, both are 0
+    return loss / share, accuracy / share
 
 
-def encode_in_chunks(outputs: Callable[[Any, Any, jax.Array], tuple[Any, Any]], chunk_size: int | None) -> Callable:
+def jointly(outputs: Callable[[Any, Any, jax.Array], tuple[Any, Any]]) -> Callable:
+    """Both halves in one batch: (params, stats, x, y) → (outputs of x, outputs of y), stats."""
+
+    def both(params: Any, stats: Any, x: jax.Array, y: jax.Array) -> tuple[tuple[Any, Any], Any]:
+        joined, stats = outputs(params, stats, jnp.concatenate([x, y]))
+        of_x, of_y = (jax.tree.map(lambda leaf, half=half: jnp.split(leaf, 2)[half], joined) for half in (0, 1))
+        return (of_x, of_y), stats
+
+    return both
+
+
+def separately(outputs: Callable[[Any, Any, jax.Array], tuple[Any, Any]]) -> Callable:
+    """Each half with params and stats of its own: (params, stats, x, y) → (outputs of x, outputs of y), stats."""
+
+    def both(params: Any, stats: Any, x: jax.Array, y: jax.Array) -> tuple[tuple[Any, Any], Any]:
+        of_x, stats_x = outputs(params["x"], stats["x"], x)
+        of_y, stats_y = outputs(params["y"], stats["y"], y)
+        return (of_x, of_y), {"x": stats_x, "y": stats_y}
+
+    return both
+
+
+def encode_in_chunks(both: Callable[..., tuple[tuple[Any, Any], Any]], chunk_size: int | None) -> Callable:
     """Encodes both halves of pairs a few at a time, in the memory of a few, for one exact loss over all of them.
 
     The forward pass keeps only the codes of a chunk; the backward pass encodes it once more, with the very same
@@ -119,7 +160,7 @@ def encode_in_chunks(outputs: Callable[[Any, Any, jax.Array], tuple[Any, Any]], 
     the same time), alike in both passes, and its running statistics move by the mean over the chunks.
 
     Args:
-        outputs: (params, stats, x float[m, …]) → codes float[m, D], or a tree such as (features, codes); stats.
+        both: from `jointly` or `separately`; outputs are codes float[m, D], or a tree such as (features, codes).
         chunk_size: pairs at a time, a divisor of their number; None for all at once.
     Returns:
         (params, stats, x float[b, …], y float[b, …]) → outputs of x, outputs of y, stats.
@@ -128,18 +169,12 @@ def encode_in_chunks(outputs: Callable[[Any, Any, jax.Array], tuple[Any, Any]], 
 
     def encode(params: Any, stats: Any, x: jax.Array, y: jax.Array) -> tuple[Any, Any, Any]:
         if chunk_size is None or chunk_size == x.shape[0]:
-            both, stats = outputs(params, stats, jnp.concatenate([x, y]))
-            return *_halves(both, axis=0), stats
-        chunks = [part.reshape(-1, chunk_size, *part.shape[1:]) for part in (x, y)]
-        one_chunk = jax.checkpoint(lambda pairs: outputs(params, stats, jnp.concatenate(pairs)))
-        both, stats_of_chunks = jax.lax.map(one_chunk, tuple(chunks))
-        joined = (jax.tree.map(lambda z: z.reshape(x.shape[0], -1), half) for half in _halves(both, axis=1))
+            halves, stats = both(params, stats, x, y)
+            return *halves, stats
+        chunks = tuple(part.reshape(-1, chunk_size, *part.shape[1:]) for part in (x, y))
+        one_chunk = jax.checkpoint(lambda pairs: both(params, stats, *pairs))
+        halves, stats_of_chunks = jax.lax.map(one_chunk, chunks)
+        joined = jax.tree.map(lambda z: z.reshape(x.shape[0], -1), halves)
         return *joined, jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), stats_of_chunks)
 
     return encode
-
-
-def _halves(tree: Any, axis: int) -> tuple[Any, Any]:
-    """What was made of x and what was made of y, which lie one behind the other along an axis."""
-    first, second = (lambda leaf, half=half: jnp.split(leaf, 2, axis=axis)[half] for half in (0, 1))
-    return jax.tree.map(first, tree), jax.tree.map(second, tree)

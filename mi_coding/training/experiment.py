@@ -42,6 +42,7 @@ class Codes(NamedTuple):
         train_codes: as the training step computes it on one device, with the statistics of the batch it is given.
         contrast: (params, z_x, z_y) → `CPCOutput` of the codes of a batch of held-out pairs.
         online_logits: (params, stats, x) → float32[b, K], what the online probe makes of x; None without one.
+        features_y, codes_y: the same of y; None where one encoder serves both.
     """
 
     features: Callable[[Any, Any, jax.Array], jax.Array]
@@ -49,3 +50,5 @@ class Codes(NamedTuple):
     train_codes: Callable[[Any, Any, jax.Array], jax.Array]
     contrast: Callable[[Any, jax.Array, jax.Array], CPCOutput]
     online_logits: Callable[[Any, Any, jax.Array], jax.Array] | None = None
+    features_y: Callable[[Any, Any, jax.Array], jax.Array] | None = None
+    codes_y: Callable[[Any, Any, jax.Array], jax.Array] | None = None

@@ -251,3 +251,33 @@ def test_a_name_that_nobody_knows_comes_with_the_nearest(capfd):
     assert "is no data set that TFDS knows" in refused("tfds:zzzzqqqq")
     assert "cannot be opened" in refused("tfds:cifar10/nonsense")
     assert capfd.readouterr().err == ""
+
+
+@needs_data
+def test_all_splits_are_listed_in_the_order_they_were_prepared_and_records_are_read_one_by_one(fashion):
+    split, class_names = data.list_all("tfds:fashion_mnist", image_size=0)
+    assert split.examples.shape == (70000, 28, 28, 1)
+    assert [split.examples.name(i) for i in (0, 59999, 60000, 69999)] == [
+        "train[0]",
+        "train[59999]",
+        "test[0]",
+        "test[9999]",
+    ]
+    assert class_names[9] == "Ankle boot"
+    assert np.bincount(split.labels).tolist() == [7000] * 10
+    lazy = data.load("tfds:fashion_mnist", placement="stream").test
+    for place in (0, 17):
+        where = 60000 + int(lazy.examples.name(place).removeprefix("test[").rstrip("]"))
+        np.testing.assert_array_equal(split.examples.read(where), lazy.examples.read(place))
+        assert split.labels[where] == lazy.labels[place]
+
+
+@needs_data
+def test_a_stream_of_records_goes_on_from_the_exact_position(fashion):
+    lazy = data.load("tfds:fashion_mnist", placement="stream").train
+    options = {"batch_size": 8, "seed": 3, "num_workers": 0}
+    with data.stream(lazy, **options) as straight, data.stream(lazy, **options, first_batch=3) as resumed:
+        fourth = [next(straight) for _ in range(4)][-1]
+        again = next(resumed)
+    np.testing.assert_array_equal(again.examples, fourth.examples)
+    np.testing.assert_array_equal(again.labels, fourth.labels)

@@ -83,3 +83,12 @@ def test_a_view_has_the_law_of_x(blob):
 def test_a_gap_that_no_clip_has_is_refused(gap):
     with pytest.raises(ValueError, match="gap"):
         frames(Clips(seconds=4.0, frame_rate=10.0, gap=gap))
+
+
+@pytest.mark.parametrize(("window", "place"), [(16, (5, 4)), (15, (4, 3)), (8, (1, 0))])
+def test_a_still_shows_the_image_in_its_middle_pixel_by_pixel(blob, window, place):
+    still = frames(Clips(window=window)).still(blob)
+    down, right = place
+    expected = np.zeros((window, window, 1), np.float32)
+    expected[down : down + 6, right : right + 8] = blob
+    np.testing.assert_allclose(still, expected, atol=1e-7)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from mi_coding.reporting import plots
 from mi_coding.reporting.page import Section, write_plots, write_report
+from mi_coding.reporting.sections import neighbours, pair_strip
 
 EVIL = "<script>alert('1')</script>&\""
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -162,3 +163,21 @@ def browse(path, profile, scheme):
     flags += [f"--user-data-dir={profile}", "--virtual-time-budget=2000", "--enable-logging=stderr"]
     flags += [f"--blink-settings=preferredColorScheme={'01'[scheme == 'light']}"]
     return subprocess.run([CHROMIUM, *flags, path.as_uri()], capture_output=True, text=True, check=True, timeout=60)
+
+
+def test_names_stand_folded_under_the_neighbours_with_their_cosine(tmp_path):
+    images = np.random.default_rng(0).random((2, 8, 8, 1))
+    names = (["test/a.png", EVIL], [["train/b.png", "train/c.png"], ["train/d.png", "train/e.png"]])
+    cosines = np.array([[0.91, 0.8], [0.7, 0.6]])
+    (section,) = neighbours(images, np.stack([images, images], 1), cosines, None, names)
+    written = write(tmp_path / "report.html", {}, [section])
+    text = Page(written).text()
+    assert f"File names query nearest first cosine test/a.png train/b.png 0.91 train/c.png 0.80 {EVIL}" in text
+    assert neighbours(np.zeros((2, 5)), np.zeros((2, 3, 5)), cosines, None, None) == []
+
+
+def test_pairs_that_are_no_images_of_one_size_have_no_strip():
+    images, smaller = np.zeros((3, 8, 8, 1)), np.zeros((3, 4, 4, 1))
+    assert pair_strip(None, np.zeros((3, 5)), np.zeros((3, 5)), "") == []
+    assert pair_strip((images, smaller), images, smaller, "") == []
+    assert len(pair_strip((images, images), images, images, "")) == 1

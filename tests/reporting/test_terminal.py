@@ -131,3 +131,25 @@ def test_the_closing_table_has_no_probes_without_labels_and_hides_no_unknown_key
 
 def test_the_closing_table_of_nothing_is_nothing():
     assert rows({}) == []
+
+
+def test_counting_tells_how_many_are_done_every_few_seconds_and_at_the_end(clock):
+    stream = io.StringIO()
+    with terminal.Counting("encoded", 1000, unit="images", stream=stream, interval=5.0) as counting:
+        for done in range(100, 1001, 100):
+            clock[0] += 2
+            counting.update(done)
+    assert stream.getvalue().splitlines() == [
+        "encoded 300/1,000 images, 50 images/s, 0:14 left",
+        "encoded 600/1,000 images, 50 images/s, 0:08 left",
+        "encoded 900/1,000 images, 50 images/s, 0:02 left",
+        "encoded 1,000/1,000 images, 50 images/s, 0:00 left",
+    ]
+
+
+def test_counting_on_a_terminal_is_one_line_that_changes(clock):
+    stream = Terminal()
+    with terminal.Counting("encoded", 10, unit="images", stream=stream) as counting:
+        clock[0] += 1
+        counting.update(10)
+    assert "encoded 10/10 images" in stream.getvalue()

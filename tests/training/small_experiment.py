@@ -20,6 +20,7 @@ def make_experiment(
     num_classes=0,
     average_decay=0.0,
     streamed=False,
+    separate=False,
 ):
     """Returns what `contrastive` does; `loss` is called with the axis name, and with the key if it takes one."""
     loss = loss or partial(mi_coding.cpc, normalize=True, temperature=0.2, symmetric=True)
@@ -52,4 +53,5 @@ def make_experiment(
         microbatch_size=microbatch_size,
         num_classes=num_classes,
         average_decay=average_decay,
+        separate=separate,
     )

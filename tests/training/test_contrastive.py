@@ -10,7 +10,7 @@ from small_experiment import make_experiment
 from test_step import run
 
 import mi_coding
-from mi_coding.training.contrastive import encode_in_chunks
+from mi_coding.training.contrastive import encode_in_chunks, jointly
 from mi_coding.training.devices import spmd
 from mi_coding.training.memory import bytes_needed, describe_bytes, loss_bytes
 from mi_coding.training.step import init_state, make_step
@@ -22,6 +22,26 @@ def test_chunks_train_the_parameters_of_one_shot_with_as_many_distractors(key, i
     chunks = run(make_experiment(microbatch_size=size)[0], key, images, how="shard_map", devices=devices)
     chex.assert_trees_all_close(chunks, whole, rtol=2e-4, atol=2e-6)
     np.testing.assert_allclose(chunks[1]["mi_lower_bound"] + chunks[1]["loss"], np.log(16), rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [None, 4])
+def test_an_encoder_each_with_the_same_parameters_is_one_encoder_for_both(key, images, size):
+    one, codes = make_experiment(microbatch_size=size)
+    two, codes_of_two = make_experiment(microbatch_size=size, separate=True)
+    params, stats = (lambda s: (s.params, s.stats))(init_state(one, key, images))
+    both = params | {"encoder": {"x": params["encoder"], "y": params["encoder"]}}, {"x": stats, "y": stats}
+    x, y = one.sample_pairs(key, images, jnp.arange(16))
+    (loss, _), gradient = jax.value_and_grad(one.loss, has_aux=True)(params, stats, key, x, y, None)
+    (loss_of_two, _), gradient_of_two = jax.value_and_grad(two.loss, has_aux=True)(*both, key, x, y, None)
+    np.testing.assert_allclose(loss_of_two, loss, rtol=1e-5)
+    halves = gradient_of_two["encoder"]
+    together = jax.tree.map(jnp.add, halves["x"], halves["y"])
+    chex.assert_trees_all_close(together, gradient["encoder"], rtol=1e-4, atol=1e-6)
+    assert any(not np.allclose(*leaves) for leaves in zip(*map(jax.tree.leaves, halves.values()), strict=True))
+    for ours, theirs, half in ((codes_of_two.codes, x, "x"), (codes_of_two.codes_y, y, "y")):
+        other = both[0] | {"encoder": both[0]["encoder"] | {half: jax.tree.map(jnp.zeros_like, params["encoder"])}}
+        np.testing.assert_allclose(ours(*both, theirs), codes.codes(params, stats, theirs), rtol=1e-5, atol=1e-6)
+        assert not np.allclose(ours(other, both[1], theirs), ours(*both, theirs))
 
 
 class WithBatchNorm(nn.Module):
@@ -43,7 +63,7 @@ def test_chunks_with_batch_norm_give_the_gradient_of_the_same_chunks_kept_in_mem
         return module.apply({"params": params, **stats}, x, True, mutable=["batch_stats"])
 
     def in_chunks(params):
-        z_x, z_y, new = encode_in_chunks(codes, 2)(params, stats, x, y)
+        z_x, z_y, new = encode_in_chunks(jointly(codes), 2)(params, stats, x, y)
         return mi_coding.cpc(z_x, z_y, normalize=True, temperature=0.3).loss, new
 
     def one_by_one(params):

@@ -67,3 +67,24 @@ def test_a_probe_finds_the_label_that_the_images_show(key):
     chosen = jnp.argmax(codes.online_logits(state.params, state.stats, y[0]), axis=1)
     assert np.mean(chosen == y[1]) > 0.9
     np.testing.assert_array_equal(x[1], y[1])
+
+
+def test_hidden_labels_count_for_nothing(key, labelled):
+    experiment, codes = make_experiment(num_classes=3)
+    state = init_state(experiment, jax.random.key(0), labelled)
+    kernel = jax.random.normal(key, state.params["probe"]["kernel"].shape)
+    params = state.params | {"probe": state.params["probe"] | {"kernel": kernel}}
+    x, y = experiment.sample_pairs(key, labelled, jnp.arange(16))
+
+    def probe_loss_and_accuracy(hidden):
+        halves = [(shown, jnp.where(hidden, -1, labels)) for shown, labels in (x, y)]
+        loss, (metrics, _) = experiment.loss(params, state.stats, key, *halves, None)
+        return float(loss - metrics["loss"]), float(metrics["online_probe_accuracy"])
+
+    known = np.arange(16) % 3 > 0
+    logits = [np.asarray(codes.online_logits(params, state.stats, shown), np.float64) for shown in (x[0], y[0])]
+    logits, labels = np.concatenate([part[known] for part in logits]), np.tile(np.asarray(x[1])[known], 2)
+    losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(labels)), labels]
+    expected = losses.mean(), (logits.argmax(1) == labels).mean()
+    np.testing.assert_allclose(probe_loss_and_accuracy(~known), expected, rtol=1e-4)
+    assert probe_loss_and_accuracy(np.ones(16, bool)) == (0, 0)

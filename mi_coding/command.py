@@ -1,0 +1,80 @@
+"""What the commands share: options by name, help, and one line for every mistake."""
+
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from absl import flags
+
+from mi_coding.errors import InputError
+
+AS_TRAINED = -1
+FORM = {"image_size": AS_TRAINED, "channels": AS_TRAINED}
+"""Options that say what images are brought to, by default what they were in training."""
+
+
+def run_command(argv: list[str] | None, doc: str, run: Callable[[list[str]], int]) -> int:
+    """Runs a command; returns its exit code: 2, and one line on stderr, for a mistake of the user.
+
+    >>> run_command(["embed", "--help"], "Says this.", run=None)
+    Says this.
+    0
+
+    Args:
+        argv: the command line, the program's name first; None for that of this process.
+        doc: what `--help` prints.
+        run: gets the command line and returns an exit code.
+    """
+    argv = sys.argv if argv is None else argv
+    if {"-h", "--help"} & set(argv):
+        print(doc)
+        return 0
+    logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells of every file it touches
+    try:
+        return run(argv)
+    except InputError as error:
+        print(f"mi_coding: error: {error}", file=sys.stderr)
+        return 2
+
+
+def options(argv: list[str], defaults: Mapping[str, str | int | None]) -> flags.FlagValues:
+    """Reads `--NAME=VALUE …`; an option whose default is None must be given.
+
+    >>> options(["embed", "--workdir=runs/a"], {"workdir": None, "layer": "codes"}).workdir
+    'runs/a'
+
+    Raises:
+        InputError: for an unknown option, one that is missing, or a stray argument.
+    """
+    values = flags.FlagValues()
+    for name, default in defaults.items():
+        define = flags.DEFINE_integer if isinstance(default, int) else flags.DEFINE_string
+        define(name, default, "", flag_values=values)
+    try:
+        stray = values(argv)[1:]
+    except flags.Error as error:
+        raise InputError(" ".join(str(error).split())) from None
+    if stray:
+        raise InputError(f"unexpected argument {stray[0]!r}; options are written --name=value")
+    missing = [f"--{name}" for name, default in defaults.items() if default is None and not values[name].value]
+    if missing:
+        raise InputError(f"no {' and no '.join(missing)} given; see --help")
+    return values
+
+
+def form_of(trained_with: Mapping[str, int], given: flags.FlagValues) -> dict[str, int]:
+    """`image_size` and `channels`, as given or else as in the `config.data` that a run was trained with."""
+    values = {name: given[name].value for name in FORM}
+    return {name: trained_with[name] if value == AS_TRAINED else value for name, value in values.items()}
+
+
+@contextmanager
+def told_by_option() -> Iterator[None]:
+    """Mistakes in data name the option of a command that has no config."""
+    try:
+        yield
+    except InputError as error:
+        said = str(error).replace("--config.data.", "--")
+        raise InputError(re.sub(r"config\.data\.(\w+)", r"--\1", said)) from None

@@ -1,0 +1,122 @@
+"""Writes the codes of all examples of a source, in the order of its files.
+
+    python -m mi_coding.embed --workdir=DIR --source=folder:PATH --output=codes.npz
+
+    --workdir      of the run whose encoder is used; its newest checkpoint is read
+    --source       digits, tfds:NAME, folder:PATH or npz:PATH; of given pairs, one half is encoded
+    --output       .npz (codes, paths, labels), .parquet or .csv; written whole or not at all
+    --layer        codes (the default), what the critic scores, or features, before the projection head
+    --half         x (the default) or y: which half of given pairs
+    --image_size   pixels, --channels: what images are brought to; by default what the run was trained with
+
+Files that cannot be decoded are counted, named and left out. Memory does not grow with the number of examples, but for
+their names.
+"""
+
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mi_coding import data
+from mi_coding.command import FORM, form_of, options, run_command, told_by_option
+from mi_coding.errors import InputError
+from mi_coding.reporting import terminal
+from mi_coding.reporting.codes_file import CODES_FILES, Columns, why_not
+from mi_coding.reporting.recorder import MOST_WAITING
+from mi_coding.restore import HALVES, TrainedEncoder, other_shapes, restore
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns the exit code: 0 done, 2 a mistake in the command, 130 interrupted."""
+    return run_command(argv, __doc__, _embed)
+
+
+class Written(NamedTuple):
+    """What was written: codes, the names of what had none, the seconds it took, and those spent waiting for input."""
+
+    count: int
+    skipped: list[str]
+    seconds: float
+    wait_seconds: float
+
+
+def write_codes(encoder: TrainedEncoder, listing: data.Listing, output: Path) -> Written:
+    """Encodes all examples in their order and writes them to a file, in the memory of a few batches and of the names.
+
+    Args:
+        encoder: for examples of the shape that the listing has.
+        listing: of single examples, or of one half of given pairs.
+        output: a file that ends as a key of `CODES_FILES` does; complete, or not there.
+    Raises:
+        InputError: for an image of another size or kind than the rest.
+    """
+    split, total = listing.split, data.num_examples(listing.split)
+    longest = max(map(len, data.names(split)), default=0)
+    columns = Columns(encoder.dim, "float32", split.labels is not None, listing.class_names, longest)
+    encoder.compile(split.examples)
+    waiting: deque[data.Split] = deque()
+
+    def examples(parts: data.Ordered) -> Iterator[np.ndarray]:
+        for part in parts:
+            waiting.append(part)  # codes come one part behind
+            yield part.examples
+
+    started = time.perf_counter()
+    with (
+        data.Ordered(split, batch_size=encoder.batch_size) as parts,
+        CODES_FILES[output.suffix](output, columns) as file,
+        terminal.Counting("encoded", total, unit="examples") as counting,
+    ):
+        for codes in encoder.each(examples(parts)):
+            part = waiting.popleft()
+            file.write(codes, part.names, part.labels)
+            counting.update(file.num_rows + len(parts.skipped))
+    return Written(file.num_rows, parts.skipped, time.perf_counter() - started, parts.wait_seconds)
+
+
+def _embed(argv: list[str]) -> int:
+    required = dict.fromkeys(("workdir", "source", "output"))
+    given = options(argv, required | {"layer": "codes", "half": "x"} | FORM)
+    output = Path(given.output)
+    if reason := why_not(output):
+        raise InputError(reason)
+    with told_by_option():
+        data.check_source(given.source)
+    run = restore(given.workdir, terminal.warning)
+    encoder = TrainedEncoder(run, layer=given.layer, half=given.half)
+    with told_by_option():
+        listing = data.list_all(given.source, **form_of(run.config.data, given))
+        split = data.one_half(listing.split, HALVES.index(given.half))
+        shape = tuple(data.describe_examples(split)[0]["shape"])
+        if shape not in encoder.shapes:
+            raise other_shapes(given.source, [shape], [encoder.shape])
+        try:
+            written = write_codes(encoder, listing._replace(split=split), output)
+        except KeyboardInterrupt:
+            print(f"interrupted; {output} was not written", file=sys.stderr)
+            return 130
+    _tell(written, output, encoder.dim)
+    return 0
+
+
+def _tell(written: Written, output: Path, dim: int) -> None:
+    waited = written.wait_seconds / max(written.seconds, 1e-9)
+    if written.skipped:
+        some = ", ".join(written.skipped[:3]) + (", …" if len(written.skipped) > 3 else "")
+        terminal.warning(f"no code for {len(written.skipped):,} that cannot be decoded: {some}")
+    if waited > MOST_WAITING:
+        terminal.warning(f"{waited:.0%} of the time went by waiting for input, more than {MOST_WAITING:.0%}")
+    print(
+        f"{output}: {written.count:,} codes of {dim:,} numbers, {len(written.skipped):,} skipped, in "
+        f"{written.seconds:.1f} s, {written.count / max(written.seconds, 1e-9):,.0f} examples/s, {waited:.1%} of it "
+        "waiting for input"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Says what the codes of a run are worth on other data than it was trained on: held-out bounds, health, probes.
+
+    python -m mi_coding.evaluate --workdir=DIR --source=folder:PATH [--output=FILE.json]
+
+    --workdir      of the run; its newest checkpoint is read
+    --source       digits, tfds:NAME, folder:PATH or npz:PATH, with examples of the shape that it was trained on
+    --output       where the numbers go; by default DIR/evaluation-<source>.json, and summary.json stays as it is
+    --image_size   pixels, --channels: what images are brought to; by default what the run was trained with
+
+The data is cut as for training: probes learn from its training split, and every result is read from its test split.
+"""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from mi_coding import data, measure
+from mi_coding.command import FORM, form_of, options, run_command, told_by_option
+from mi_coding.errors import InputError
+from mi_coding.reporting import terminal
+from mi_coding.reporting.metrics import write_json
+from mi_coding.restore import Restored, other_shapes, restore
+from mi_coding.runs import Run, count_classes
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns the exit code: 0 done, 2 a mistake in the command."""
+    return run_command(argv, __doc__, _evaluate)
+
+
+def file_name(source: str) -> str:
+    """What the evaluation of a source is called.
+
+    >>> file_name("folder:/data/my photos")
+    'evaluation-folder-data-my-photos.json'
+    """
+    return f"evaluation-{re.sub(r'[^A-Za-z0-9._]+', '-', source).strip('-')}.json"
+
+
+def run_on(restored: Restored, dataset: data.Dataset, workdir: Path) -> Run:
+    """A run that was read back, with other data in the place of its own; it can be measured, and is not trained."""
+    return Run(
+        restored.config,
+        workdir,
+        dataset,
+        restored.kind,
+        restored.experiment,
+        restored.codes,
+        num_devices=jax.local_device_count(),
+        num_candidates=restored.about["num_candidates"],
+        num_steps=restored.step,
+        steps_per_call=1,
+        num_classes=count_classes(dataset),
+        streamed=True,
+        warn=terminal.warning,
+    )
+
+
+def _evaluate(argv: list[str]) -> int:
+    given = options(argv, dict.fromkeys(("workdir", "source")) | {"output": ""} | FORM)
+    workdir = Path(given.workdir)
+    output = Path(given.output) if given.output else workdir / file_name(given.source)
+    if not output.absolute().parent.is_dir() or output.is_dir():
+        raise InputError(f"--output={output} is no file in a folder that exists")
+    with told_by_option():
+        data.check_source(given.source)
+        restored = restore(workdir, terminal.warning)
+        dataset = data.load(
+            given.source,
+            **form_of(restored.config.data, given),
+            placement=restored.config.data.placement,
+            warn=terminal.warning,
+        )
+        here, trained = (_shapes(described) for described in (data.describe_examples(dataset.train), restored.examples))
+        if here != trained:
+            raise other_shapes(given.source, here, trained)
+    print(f"evaluating step {restored.step:,} on {given.source}", flush=True)
+    summary = measure.measure(run_on(restored, dataset, workdir), restored.variables)
+    write_json(output, {"evaluation/source": given.source, "evaluation/step": restored.step} | summary)
+    terminal.closing_table(summary)
+    print(f"\nevaluation: {output}")
+    return 0
+
+
+def _shapes(described: list[dict[str, Any]]) -> list[tuple[int, ...]]:
+    return [tuple(half["shape"]) for half in described]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""Arrays of one's own: what each may be, how they are cut, and every way in which a file can be wrong."""
+
+import numpy as np
+import pytest
+
+from mi_coding import data
+from mi_coding.errors import InputError
+
+N = 40
+ROWS = np.arange(N, dtype=np.float32)
+VECTORS = np.stack([ROWS, -ROWS, 0 * ROWS], 1)
+
+
+def save(path, **arrays):
+    np.savez(path, **arrays)
+    return f"npz:{path}"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "own.npz"
+
+
+def refused(source, **options):
+    with pytest.raises(InputError) as error:
+        data.load(source, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_given_pairs_stay_together_through_the_cut_and_so_do_labels_and_names(path):
+    source = save(path, x=VECTORS, y=(ROWS[:, None] + [[100, 200]]).astype(np.float64), labels=np.arange(N) % 2)
+    dataset = data.load(source)
+    assert dataset.name == "own"
+    assert [data.num_examples(split) for split in dataset[1:]] == [28, 4, 8]
+    rows = []
+    for split in dataset[1:]:
+        x, y = split.examples
+        assert (x.dtype, y.dtype, x.shape[1:], y.shape[1:]) == (np.float32, np.float32, (3,), (2,))
+        np.testing.assert_array_equal(x[:, 0] + 200, y[:, 1])
+        np.testing.assert_array_equal(split.labels, x[:, 0] % 2)
+        assert split.names == [f"own.npz[{int(row)}]" for row in x[:, 0]]
+        assert abs(split.labels.mean() - 0.5) < 0.01  # every class gives each split its share
+        rows += x[:, 0].tolist()
+    assert sorted(rows) == list(range(N))
+    np.testing.assert_array_equal(data.load(source).train.examples[0], dataset.train.examples[0])
+
+
+def test_all_rows_are_listed_in_their_order(path):
+    split, class_names = data.list_all(save(path, x=VECTORS, y=VECTORS[:, :1], labels=np.arange(N) - 1))
+    np.testing.assert_array_equal(split.examples[0], VECTORS)
+    assert (split.names[7], split.labels[:3].tolist(), class_names) == ("own.npz[7]", [-1, 0, 1], None)
+
+
+@pytest.mark.parametrize("images", [np.full((N, 5, 4), 9, np.uint8), np.full((N, 5, 4, 1), 0.5, np.float64)])
+def test_images_get_a_channel_and_keep_their_intensities(path, images):
+    dataset = data.load(save(path, images=images))
+    assert dataset.train.examples.shape == (28, 5, 4, 1)
+    assert dataset.train.examples.dtype == (np.uint8 if images.dtype == np.uint8 else np.float32)
+    assert dataset.train.labels is None
+    np.testing.assert_array_equal(dataset.train.examples[0], images.reshape(N, 5, 4, 1)[0])
+
+
+def test_images_may_be_asked_for_as_they_are_and_no_other_way(path):
+    source = save(path, images=np.zeros((N, 8, 8, 3), np.uint8))
+    assert data.load(source, image_size=8, channels=3).train.examples.shape == (28, 8, 8, 3)
+    assert "8 × 8 with 3 channel(s), which are taken as they are" in refused(source, image_size=16)
+    assert "expected 0 for both" in refused(source, channels=1)
+    assert "holds no images to resize" in refused(save(path, x=VECTORS, y=VECTORS), image_size=8)
+
+
+def test_sequences_have_steps_and_channels(path):
+    assert data.load(save(path, sequences=np.zeros((N, 12, 2)))).train.examples.shape == (28, 12, 2)
+    dataset = data.load(save(path, sequences=np.ones((N, 12), np.uint8), labels=np.zeros(N, np.int64)))
+    assert (dataset.test.examples.shape, dataset.test.examples.dtype) == ((8, 12, 1), np.float32)
+    assert dataset.test.labels.dtype == np.int32
+
+
+def test_examples_with_a_hidden_label_are_trained_on_and_no_result_is_read_from_them(path):
+    labels = np.where(np.arange(N) < 10, -1, np.arange(N) % 2)
+    dataset = data.load(save(path, x=VECTORS, y=VECTORS, labels=labels))
+    assert [data.num_examples(split) for split in dataset[1:]] == [31, 3, 6]
+    assert (dataset.train.labels == -1).sum() == 10
+    assert all((split.labels >= 0).all() for split in dataset[2:])
+    assert data.load(save(path, x=VECTORS, y=VECTORS, labels=np.full(N, -1))).train.labels is None
+
+
+PAIRS = {"x": VECTORS, "y": VECTORS}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"x": VECTORS, "y": VECTORS[:-3]}, "different lengths: x 40, y 37; expected one row an example"),
+        (PAIRS | {"labels": np.zeros(N - 1, int)}, "different lengths: x 40, y 40, labels 39"),
+        ({"x": VECTORS}, "has arrays x; expected x and y (given pairs), images or sequences"),
+        ({"a": VECTORS, "b": VECTORS}, "has arrays a, b; expected"),
+        ({}, "has arrays of no name"),
+        (PAIRS | {"images": np.zeros((N, 2, 2))}, "has arrays images, x, y; expected"),
+        ({"x": np.where(VECTORS == 7, np.nan, VECTORS), "y": VECTORS}, "1 of 120 values of x are NaN or infinite"),
+        ({"x": VECTORS, "y": np.full((N, 2), 1e300)}, "80 of 80 values of y are NaN or infinite in float32"),
+        ({"x": VECTORS.astype(object), "y": VECTORS}, "array x holds Python objects; expected an array of numbers"),
+        ({"x": VECTORS.astype(int), "y": VECTORS}, "x is of int64; expected uint8 or floats, such as x.astype('f4')"),
+        ({"x": ROWS, "y": VECTORS}, "x has shape (40,); expected one row an example: (n, …)"),
+        ({"x": VECTORS[:4], "y": VECTORS[:4]}, "too few"),
+        ({"images": np.full((N, 2, 2), 200.0)}, "floats from 200 to 200; expected uint8, or floats in [0, 1]"),
+        ({"images": np.zeros((N, 4))}, "images has shape (40, 4); expected (n, H, W, C)"),
+        ({"images": np.zeros((N, 4, 4, 2))}, "images has shape (40, 4, 4, 2); expected (n, H, W, C), C = 1 or 3"),
+        ({"sequences": np.zeros((N, 4, 4, 2))}, "sequences has shape (40, 4, 4, 2); expected (n, T, C) or (n, T)"),
+        (PAIRS | {"labels": np.arange(N) - 2}, "labels run from -2 to 37; expected classes from 0 on, or -1"),
+        (PAIRS | {"labels": np.zeros(N)}, "labels is float64[40]; expected whole numbers"),
+        (PAIRS | {"labels": np.zeros((N, 2), int)}, "labels is int64[40, 2]; expected whole numbers"),
+    ],
+)
+def test_arrays_that_cannot_be_are_told(path, arrays, words):
+    assert words in refused(save(path, **arrays))
+
+
+def test_a_file_that_is_no_npz_is_told(tmp_path):
+    assert "does not exist" in refused(f"npz:{tmp_path}/nowhere.npz")
+    assert "is a folder" in refused(f"npz:{tmp_path}")
+    assert "names nothing; expected such as 'npz:/path/to/arrays.npz'" in refused("npz:")
+    np.save(tmp_path / "one.npy", VECTORS)
+    assert "is a single array" in refused(f"npz:{tmp_path}/one.npy")
+    (tmp_path / "text.npz").write_text("no archive")
+    assert "cannot be read" in refused(f"npz:{tmp_path}/text.npz")
+    save(tmp_path / "whole.npz", **PAIRS)
+    torn = (tmp_path / "whole.npz").read_bytes()
+    (tmp_path / "torn.npz").write_bytes(torn[: len(torn) // 2])
+    assert "torn.npz cannot be read" in refused(f"npz:{tmp_path}/torn.npz")
+    damaged = bytearray(torn)
+    damaged[300] ^= 255
+    (tmp_path / "damaged.npz").write_bytes(damaged)
+    assert "array x is broken" in refused(f"npz:{tmp_path}/damaged.npz")

@@ -1,0 +1,195 @@
+"""Arrays of one's own by the whole command: given pairs trained, continued, embedded and judged on other data."""
+
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+from commands import CPC, ROOT, SHORT, begun, parameters
+
+import mi_coding
+from mi_coding import embed, evaluate, main
+
+ARRAYS = str(ROOT / "configs" / "cpc_arrays.py")
+SAVED_HALF_WAY = "--config.checkpoint.every_steps=3"
+
+
+def save(path, *, seed=0, count=200, width=2):
+    """Vectors x of 3 numbers and y of 2 that share two of them, with labels that the first decides, some hidden."""
+    rng = np.random.default_rng(seed)
+    shared, own = rng.normal(size=(count, 2)), rng.normal(size=(count, 3))
+    x = np.concatenate([shared, own[:, :1]], 1)
+    y = (shared + 0.2 * own[:, 1:])[:, :width]
+    labels = np.where(np.arange(count) % 10 == 0, -1, shared[:, 0] > 0)
+    np.savez(path, x=x.astype(np.float32), y=y.astype(np.float32), labels=labels)
+    return path
+
+
+def run(workdir, path, *more, config=ARRAYS):
+    return main.main(
+        ["main", f"--config={config}", f"--config.data.source=npz:{path}", f"--workdir={workdir}", *SHORT, *more]
+    )
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    return save(tmp_path_factory.mktemp("arrays") / "pairs.npz")
+
+
+@pytest.fixture(scope="module")
+def finished(pairs, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("arrays") / "run"
+    assert run(workdir, pairs, SAVED_HALF_WAY) == 0
+    return workdir
+
+
+def summary_of(workdir, name="summary.json"):
+    return json.loads((workdir / name).read_text())
+
+
+def test_vectors_give_every_number_and_a_report_without_pictures_of_them(finished):
+    summary = summary_of(finished)
+    assert summary["heldout/num_candidates"] == 16
+    assert all(math.isfinite(summary[key]) for key in ("heldout/mi_lower_bound_nats", "health/alignment"))
+    assert 0 <= summary["probe/linear_accuracy"] <= 1
+    assert {path.stem for path in (finished / "plots").iterdir()} == {"bound", "probes", "codes"}
+    assert "Nearest neighbours" not in (finished / "report.html").read_text()
+
+
+def test_x_and_y_have_an_encoder_each(finished):
+    first = {name: leaf for name, leaf in parameters(finished).items() if name.endswith("Dense_0/kernel")}
+    assert first["params/encoder/x/backbone/Dense_0/kernel"].shape == (3, 4)
+    assert first["params/encoder/y/backbone/Dense_0/kernel"].shape == (2, 4)
+
+
+def cut_back(finished, tmp_path):
+    """The run as it was after its checkpoint half way."""
+    workdir = tmp_path / "half"
+    shutil.copytree(finished, workdir)
+    shutil.rmtree(workdir / "checkpoints" / "6")
+    (workdir / "summary.json").unlink()
+    return workdir
+
+
+def test_a_run_that_was_cut_short_continues_bit_for_bit(finished, pairs, tmp_path):
+    workdir = cut_back(finished, tmp_path)
+    assert run(workdir, pairs, SAVED_HALF_WAY) == 0
+    ours, theirs = parameters(workdir), parameters(finished)
+    for name, leaf in theirs.items():
+        np.testing.assert_array_equal(ours[name], leaf, err_msg=name)
+
+
+def one_line(capsys):
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"count": 190}, "training examples was 146 and is 139"), ({"width": 1}, "examples was [{")],
+)
+def test_a_run_is_not_continued_on_other_data(finished, pairs, tmp_path, capsys, change, words):
+    workdir = cut_back(finished, tmp_path)
+    original = pairs.read_bytes()
+    try:
+        save(pairs, **change)
+        assert run(workdir, pairs, SAVED_HALF_WAY) == 2
+    finally:
+        pairs.write_bytes(original)
+    told = one_line(capsys)
+    assert "the data has changed since the run began: " in told
+    assert words in told
+
+
+@pytest.mark.parametrize("half", ["x", "y"])
+def test_all_rows_are_embedded_in_their_order(finished, pairs, tmp_path, half):
+    output = tmp_path / "codes.npz"
+    assert (
+        embed.main(["embed", f"--workdir={finished}", f"--source=npz:{pairs}", f"--output={output}", f"--half={half}"])
+        == 0
+    )
+    with np.load(output) as codes, np.load(pairs) as arrays:
+        expected = mi_coding.load_encoder(finished, half=half)(arrays[half])
+        np.testing.assert_allclose(codes["codes"], expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(codes["labels"], arrays["labels"])
+        assert codes["paths"][[0, 150]].tolist() == ["pairs.npz[0]", "pairs.npz[150]"]
+
+
+def judge(workdir, source, *more):
+    return evaluate.main(["evaluate", f"--workdir={workdir}", f"--source={source}", *more])
+
+
+def test_judged_on_its_own_data_a_run_is_worth_what_its_summary_says(finished, pairs, tmp_path, capsys):
+    before = (finished / "summary.json").read_text()
+    assert judge(finished, f"npz:{pairs}", f"--output={tmp_path / 'own.json'}") == 0
+    judged, summary = summary_of(tmp_path, "own.json"), json.loads(before)
+    assert (judged.pop("evaluation/source"), judged.pop("evaluation/step")) == (f"npz:{pairs}", 6)
+    assert judged == {key: value for key, value in summary.items() if not key.startswith("train/")}
+    assert (finished / "summary.json").read_text() == before
+    assert "held-out bound on mutual information" in capsys.readouterr().out
+
+
+def test_other_data_have_numbers_of_their_own_beside_the_summary(finished, tmp_path):
+    other = save(tmp_path / "other.npz", seed=1, count=150)
+    assert judge(finished, f"npz:{other}") == 0
+    (written,) = finished.glob("evaluation-npz-*-other.npz.json")
+    judged = summary_of(finished, written.name)
+    assert judged["heldout_largest/num_candidates"] == 27  # a fifth of the examples whose label is known
+    assert judged["heldout/mi_lower_bound_nats"] != summary_of(finished)["heldout/mi_lower_bound_nats"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--source=digits"], "examples of shape (8, 8, 1); the run was trained on (3,) and (2,)"),
+        (["--source=npz:/nowhere.npz"], "--source='npz:/nowhere.npz' does not exist"),
+        (["--source=digit"], "did you mean 'digits'?"),
+        ([], "no --source given"),
+        (["--source=digits", "--output=/nowhere/at/all.json"], "is no file in a folder that exists"),
+    ],
+)
+def test_data_that_a_run_cannot_be_judged_on_are_told(finished, capsys, options, words):
+    assert evaluate.main(["evaluate", f"--workdir={finished}", *options]) == 2
+    assert words in one_line(capsys)
+
+
+def test_images_of_another_size_come_with_what_would_work(tmp_path, capsys):
+    begun(tmp_path / "run", config=CPC)
+    np.savez(tmp_path / "images.npz", images=np.zeros((40, 9, 9), np.uint8))
+    assert judge(tmp_path / "run", f"npz:{tmp_path / 'images.npz'}") == 2
+    told = one_line(capsys)
+    assert "shape (9, 9, 1); the run was trained on (8, 8, 1): --image_size=8 --channels=1 brings" in told
+
+
+def test_given_images_with_one_encoder_for_both_are_shown_as_they_are(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (60, 8, 8)).astype(np.uint8)
+    np.savez(tmp_path / "pairs.npz", x=x[..., None], y=255 - x[..., None])
+    options = ["--config.encoder.name=convnet", "--config.pairs.encoders=shared"]
+    assert run(tmp_path / "run", tmp_path / "pairs.npz", *options) == 0
+    assert {path.stem for path in (tmp_path / "run" / "plots").iterdir()} == {"bound", "pairs", "codes", "neighbours"}
+    encode_x, encode_y = (mi_coding.load_encoder(tmp_path / "run", half=half) for half in "xy")
+    np.testing.assert_array_equal(encode_x(x[..., None]), encode_y(x[..., None]))
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "the x and the y of one row" in page
+    assert "<details><summary>File names</summary>" in page
+    assert "pairs.npz[" in page
+
+
+@pytest.mark.parametrize(
+    ("config", "overrides", "words"),
+    [
+        (ARRAYS, ["--config.data.source=digits"], "needs arrays x and y, and digits has single examples"),
+        (CPC, [], "holds given pairs, x and y of shape (3,) and (2,); expected config.pairs.name='given'"),
+        (ARRAYS, ["--config.pairs.encoders=shared"], "on x and y of shape (3,) and (2,): one encoder takes one shape"),
+        (ARRAYS, ["--config.pairs.encoders=both"], "expected one of separate, shared"),
+        (ARRAYS, ["--config.encoder.name=convnet"], "takes images (height, width, 1 or 3)"),
+        (ARRAYS, ["--config.data.image_size=8"], "holds no images to resize"),
+        (ARRAYS, ["--config.pairs.distinct=True", "--config.batch_size=160"], "batch_size 160, 146 training examples"),
+    ],
+)
+def test_pairs_that_the_data_has_none_of_are_told(pairs, tmp_path, capsys, config, overrides, words):
+    assert run(tmp_path / "run", pairs, *overrides, config=config) == 2
+    assert words in one_line(capsys)
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,142 @@
+"""Codes of everything there is, by the whole command: which, in which order, and what each mistake is told."""
+
+import csv
+
+import numpy as np
+import pytest
+from commands import ROOT, begun, make_folder
+from PIL import Image
+
+import mi_coding
+from mi_coding import embed
+from mi_coding.reporting.codes_file import CODES_FILES
+
+SIMCLR = ROOT / "configs" / "simclr.py"
+COUNT = 150  # images of each class: more than a batch in all
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Images of 9 × 9 with one among them that is torn."""
+    folder = make_folder(tmp_path_factory.mktemp("embed") / "images", count=COUNT, side=9, classes=("bee", "ant"))
+    (folder / "ant" / "0100.png").write_bytes(b"torn")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def workdir(folder, tmp_path_factory):
+    """A run on these images."""
+    workdir = tmp_path_factory.mktemp("embed") / "run"
+    begun(workdir, f"--config.data.source=folder:{folder}", "--config.data.image_size=8", config=SIMCLR)
+    return workdir
+
+
+def run(workdir, source, output, *more):
+    return embed.main(["embed", f"--workdir={workdir}", f"--source={source}", f"--output={output}", *more])
+
+
+@pytest.fixture(scope="module")
+def names():
+    return [f"{name}/{i:04d}.png" for name in ("ant", "bee") for i in range(COUNT) if (name, i) != ("ant", 100)]
+
+
+@pytest.fixture(scope="module")
+def expected(workdir, folder, names):
+    """The codes, one image at a time."""
+    encode = mi_coding.load_encoder(workdir)
+    images = [np.asarray(Image.open(folder / name).resize((8, 8), Image.Resampling.BILINEAR)) for name in names]
+    return encode(np.stack(images))
+
+
+def test_one_unreadable_file_among_hundreds_is_skipped_and_every_code_has_its_own_path(
+    workdir, folder, names, expected, tmp_path, capsys
+):
+    output = tmp_path / "codes.npz"
+    assert run(workdir, f"folder:{folder}", output) == 0
+    with np.load(output) as file:
+        assert file["paths"].tolist() == names
+        np.testing.assert_allclose(file["codes"], expected, rtol=1e-5, atol=1e-6)
+        assert file["codes"].dtype == np.float32
+        assert file["class_names"][file["labels"]].tolist() == [name[:3] for name in names]
+    printed = capsys.readouterr()
+    assert "no code for 1 that cannot be decoded: ant/0100.png" in printed.err
+    assert f"{output}: 299 codes of 4 numbers, 1 skipped, in " in printed.out
+    assert "waiting for input" in printed.out.splitlines()[-1]
+
+
+def test_features_go_into_a_csv_as_well(workdir, folder, names, tmp_path):
+    assert run(workdir, f"folder:{folder}", tmp_path / "f.csv", "--layer=features") == 0
+    with (tmp_path / "f.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["path"] for row in rows] == names
+    features = mi_coding.load_encoder(workdir, layer="features")
+    image = np.asarray(Image.open(folder / names[-1]).resize((8, 8), Image.Resampling.BILINEAR))
+    np.testing.assert_allclose([float(rows[-1][f"z{i}"]) for i in range(16)], features(image[None])[0], rtol=1e-5)
+
+
+def test_much_waiting_for_input_is_warned_of(workdir, folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(embed, "MOST_WAITING", -1.0)
+    assert run(workdir, f"folder:{folder}", tmp_path / "codes.npz") == 0
+    assert "of the time went by waiting for input, more than" in capsys.readouterr().err
+
+
+def one_line(capsys):
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"--output": "codes.txt"}, "--output=codes.txt ends in .txt; expected .npz, .parquet, .csv"),
+        ({"--output": "/nowhere/at/all/codes.npz"}, "which is no folder; make it first"),
+        ({"--output": None}, "no --output given"),
+        ({"--source": "foldr:here"}, "--source='foldr:here' is unknown"),
+        ({"--source": "folder:/nowhere/at/all"}, "--source='folder:/nowhere/at/all' does not exist"),
+        ({"--source": None, "--workdir": None}, "no --workdir and no --source given"),
+        ({"--workdir": "/nowhere/at/all"}, "--workdir=/nowhere/at/all is no directory"),
+        ({"--layer": "logits"}, "layer='logits' is unknown"),
+        ({"--half": "z"}, "half='z' is unknown"),
+        ({"--image_size": "9"}, "examples of shape (9, 9, 3); the run was trained on (8, 8, 3): --image_size=8"),
+        ({"--image_size": "large"}, "--image_size"),
+        ({"--colour": "red"}, "colour"),
+        ({"stray": ""}, "unexpected argument"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line_and_nothing_is_written(workdir, folder, tmp_path, capsys, changes, words):
+    given = {"--workdir": workdir, "--source": f"folder:{folder}", "--output": tmp_path / "codes.npz"} | changes
+    options = [f"{name}={value}" if name[0] == "-" else name for name, value in given.items() if value is not None]
+    assert embed.main(["embed", *options]) == 2
+    assert words in one_line(capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", CODES_FILES)
+def test_an_image_of_another_size_half_way_leaves_no_file(workdir, tmp_path, capsys, suffix):
+    folder = make_folder(tmp_path / "images", count=20, side=8)
+    Image.new("RGB", (12, 8)).save(folder / "bee" / "0007.png")
+    (tmp_path / "out").mkdir()
+    output = tmp_path / "out" / f"codes{suffix}"
+    assert run(workdir, f"folder:{folder}", output, "--image_size=0") == 2
+    told = one_line(capsys)
+    assert "bee/0007.png has 8 × 12 pixels" in told
+    assert "--image_size=8 resizes and crops" in told
+    assert list(output.parent.iterdir()) == []
+
+
+def test_ctrl_c_leaves_no_file(workdir, folder, tmp_path, capsys, monkeypatch):
+    def interrupted(self, parts):
+        next(iter(parts))
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr("mi_coding.restore.TrainedEncoder.each", interrupted)
+    assert run(workdir, f"folder:{folder}", tmp_path / "codes.npz") == 130
+    assert "interrupted" in one_line(capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_says_what_the_options_are(capsys):
+    assert embed.main(["embed", "--help"]) == 0
+    assert "--layer" in capsys.readouterr().out
