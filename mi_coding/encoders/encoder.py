@@ -9,10 +9,12 @@ import jax
 
 from mi_coding.encoders.convnet import ConvNet
 from mi_coding.encoders.head import ProjectionHead
+from mi_coding.encoders.mlp import MLP
 from mi_coding.encoders.resnet import ResNet
 
 ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "convnet": ConvNet,
+    "mlp": MLP,
     "resnet18": partial(ResNet, 18),
     "resnet34": partial(ResNet, 34),
     "resnet50": partial(ResNet, 50),
