@@ -17,6 +17,7 @@ from mi_coding.reporting import page, sections
 from mi_coding.reporting.environment import describe_environment
 from mi_coding.reporting.metrics import MetricsWriter, read_metrics
 from mi_coding.reporting.page import Section
+from mi_coding.reporting.pictures import as_pictures
 from mi_coding.runs import Run, initial_state
 from mi_coding.training import build
 from mi_coding.training.step import TrainState
@@ -65,8 +66,6 @@ def write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, float
     known_split = suite.fair_sample(this.dataset.train, suite.MOST_HELDOUT)
     codes = partial(this.codes.codes, *variables)
     pair_key, test_key, train_key = jax.random.split(this.key("report"), 3)
-    originals = test.examples[:NUM_STRIP]
-    x, y = pairs.pairs_of_batch(pair_key, jnp.asarray(originals), jnp.arange(len(originals)), kind=this.kind)
     seen, known = (
         pairs.views(k, jnp.asarray(s.examples), this.kind) for k, s in ((test_key, test), (train_key, known_split))
     )
@@ -74,12 +73,12 @@ def write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, float
     positions, cosines = nearest(test_codes[:NUM_QUERIES], train_codes, count=NUM_NEIGHBOURS)
     shown: list[Section] = [
         sections.bound(read_metrics(this.workdir), this.num_candidates, data.num_examples(this.dataset.validation)),
+        *sections.bounds_ahead(summary),
         *sections.probes(summary, num_classes=this.num_classes),
-        sections.pair_strip(originals, np.asarray(x), np.asarray(y), build.describe_pairs(this.config)),
+        _strip(this, pair_key, test.examples[:NUM_STRIP]),
         sections.code_map(map_codes(test_codes), test.labels),
         sections.neighbours(
-            np.asarray(seen[:NUM_QUERIES]),
-            np.asarray(known)[positions],
+            *_shown(this, np.asarray(seen[:NUM_QUERIES]), np.asarray(known)[positions]),
             cosines,
             None if test.labels is None else (test.labels[:NUM_QUERIES], known_split.labels[positions]),
         ),
@@ -99,14 +98,31 @@ def write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, float
     return path
 
 
+def _strip(this: Run, key: jax.Array, originals: np.ndarray) -> Section:
+    """Some pairs as the encoder sees them."""
+    x, y = pairs.pairs_of_batch(key, jnp.asarray(originals), jnp.arange(len(originals)), kind=this.kind)
+    how = build.describe_pairs(this.config)
+    if this.config.objective.name == build.AHEAD:
+        return sections.sequence_strip(np.asarray(x), this.config.objective.num_ahead, how)
+    return sections.pair_strip(originals, np.asarray(x), np.asarray(y), how)
+
+
+def _shown(this: Run, queries: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Views [q, …] and their neighbours [q, k, …] as images, also where they are sequences."""
+    if this.config.objective.name != build.AHEAD:
+        return queries, near
+    together = as_pictures(np.concatenate([queries[:, None], near], axis=1).reshape(-1, *queries.shape[1:]))
+    together = together.reshape(*near.shape[:1], -1, *together.shape[1:])
+    return together[:, 0], together[:, 1:]
+
+
 def _pair_codes(this: Run) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """Codes of independent pairs, also where training keeps twins out."""
-    return make_pair_codes(partial(pairs.sample_pairs, kind=this.kind), this.codes.codes)
+    return make_pair_codes(partial(pairs.sample_pairs, kind=this.kind), this.codes.pairs)
 
 
 def _heldout_batch(this: Run) -> int:
-    """The batch whose N is that of training: N pairs for cpc, B for NT-Xent's pool of 2B − 1."""
-    return this.config.batch_size if this.config.objective.name == "nt_xent" else this.num_candidates
+    return build.heldout_batch(this.config, this.num_candidates)
 
 
 def _bounds(this: Run, variables: tuple[Any, Any], images: jax.Array) -> dict[str, float]:
@@ -117,19 +133,22 @@ def _bounds(this: Run, variables: tuple[Any, Any], images: jax.Array) -> dict[st
         num_pairs = this.config.evaluation.num_pairs
         bound = heldout_bound(variables, this.key("test"), images, batch_size=size, num_pairs=num_pairs)
         summary |= suite.bound_summary(bound, prefix)
-        if bound.near_ceiling:
+        for one in filter(lambda one: one.near_ceiling, bound.ahead or (bound,)):
             this.warn(
-                f"the held-out bound {bound.mi_lower_bound:.3f} is within 5 % of its ceiling ln {bound.num_candidates} "
-                f"= {bound.ceiling:.3f} nats: the information is at least this much; raise batch_size"
+                f"the held-out bound {one.mi_lower_bound:.3f} is within 5 % of its ceiling ln {one.num_candidates} "
+                f"= {one.ceiling:.3f} nats: the information is at least this much; raise batch_size"
             )
     return summary
 
 
 def _health(this: Run, variables: tuple[Any, Any], images: jax.Array) -> dict[str, float]:
     some = images[:NUM_HEALTH]
-    z_x, z_y = _pair_codes(this)(variables, this.key("test"), images, jnp.arange(NUM_HEALTH))
     shown = jax.jit(partial(pairs.views, kind=this.kind))(this.key("test"), some)
-    return suite.health(np.asarray(z_x), np.asarray(z_y), encode(partial(this.codes.features, *variables), shown))
+    features = encode(partial(this.codes.features, *variables), shown)
+    if this.config.objective.name == build.AHEAD:  # a context and a step have codes of different kinds
+        return suite.health(encode(partial(this.codes.codes, *variables), shown), None, features)
+    z_x, z_y = _pair_codes(this)(variables, this.key("test"), images, jnp.arange(NUM_HEALTH))
+    return suite.health(np.asarray(z_x), np.asarray(z_y), features)
 
 
 def _probe(this: Run, variables: tuple[Any, Any]) -> dict[str, float]:

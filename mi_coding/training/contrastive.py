@@ -14,6 +14,7 @@ from mi_coding.objectives.cpc import CPCOutput
 from mi_coding.training.devices import Spmd
 from mi_coding.training.experiment import Codes, Experiment
 from mi_coding.training.memory import loss_bytes
+from mi_coding.training.online_probe import init_probe, online_probe, probe_logits, with_label
 
 
 def contrastive(
@@ -48,17 +49,17 @@ def contrastive(
 
     def init(key: jax.Array, x: Any, y: Any) -> tuple[Any, Any]:
         del y  # the same encoder and the same shapes
-        images, _ = _image_and_label(x)
+        images, _ = with_label(x)
         encoder_key, critic_key = jax.random.split(key)
         params, stats = encoder.init(encoder_key, images)
         params = {"encoder": params, "critic": critic.init(critic_key, code_dim)}
         if num_classes:
             feature_dim = jax.eval_shape(lambda: encoder.apply(params["encoder"], stats, images, False)[0][0]).shape[1]
-            params["probe"] = {"kernel": jnp.zeros((feature_dim, num_classes)), "bias": jnp.zeros(num_classes)}
+            params["probe"] = init_probe(feature_dim, num_classes)
         return params, stats
 
     def loss(params: Any, stats: Any, key: jax.Array, x: Any, y: Any, axis_name: str | None):
-        (images_x, labels), (images_y, _) = _image_and_label(x), _image_and_label(y)
+        (images_x, labels), (images_y, _) = with_label(x), with_label(y)
         encode = encode_in_chunks(partial(train_outputs, axis_name=axis_name), microbatch_size)
         (features_x, z_x), (features_y, z_y), stats = encode(params["encoder"], stats, images_x, images_y)
         out = objective(*critic.apply(params["critic"], z_x, z_y), key=key, axis_name=axis_name)
@@ -66,7 +67,7 @@ def contrastive(
         if not num_classes:
             return out.loss, (metrics, stats)
         features, labels = jnp.concatenate([features_x, features_y]), jnp.concatenate([labels, labels])
-        probe_loss, accuracy = _online_probe(params["probe"], features, labels, axis_name)
+        probe_loss, accuracy = online_probe(params["probe"], features, labels, axis_name)
         return out.loss + probe_loss, (metrics | {"online_probe_accuracy": accuracy}, stats)
 
     def train_outputs(params: Any, stats: Any, images: jax.Array, axis_name: str | None = None) -> tuple[Any, Any]:
@@ -79,35 +80,19 @@ def contrastive(
         return heldout_objective(*critic.apply(params["critic"], z_x, z_y))
 
     def loss_memory(spmd: Spmd) -> int | None:
-        return loss_bytes(objective, batch_size=batch_size, code_dim=code_dim, spmd=spmd)
+        shard = (batch_size // spmd.num_devices, code_dim)
+        return loss_bytes(objective, shard, shard, spmd)
 
     return Experiment(sample_pairs, init, loss, optimizer, batch_size, loss_memory, average_decay), Codes(
         features=lambda params, stats, x: apply(params, stats, x)[0],
         codes=lambda params, stats, x: apply(params, stats, x)[1],
         train_codes=lambda params, stats, x: train_outputs(params["encoder"], stats, x)[0][1],
+        pairs=lambda params, stats, x, y: tuple(jnp.split(apply(params, stats, jnp.concatenate([x, y]))[1], 2)),
         contrast=contrast,
-        online_logits=(lambda params, stats, x: _logits(params["probe"], apply(params, stats, x)[0]))
+        online_logits=(lambda params, stats, x: probe_logits(params["probe"], apply(params, stats, x)[0]))
         if num_classes
         else None,
     )
-
-
-def _image_and_label(half: Any) -> tuple[jax.Array, jax.Array | None]:
-    return half if isinstance(half, tuple) else (half, None)
-
-
-def _logits(probe: dict[str, jax.Array], features: jax.Array) -> jax.Array:
-    return features @ probe["kernel"] + probe["bias"]
-
-
-def _online_probe(
-    probe: dict[str, jax.Array], features: jax.Array, labels: jax.Array, axis_name: str | None
-) -> tuple[jax.Array, jax.Array]:
-    """Cross-entropy of the global batch and the fraction of labels it gets right; features get no gradient."""
-    logits = _logits(probe, jax.lax.stop_gradient(features))
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    means = jnp.mean(losses), jnp.mean(jnp.argmax(logits, axis=1) == labels, dtype=jnp.float32)
-    return jax.lax.pmean(means, axis_name) if axis_name else means
 
 
 def encode_in_chunks(outputs: Callable[[Any, Any, jax.Array], tuple[Any, Any]], chunk_size: int | None) -> Callable:
