@@ -12,28 +12,26 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from mi_coding import data
 from mi_coding.contrast import METHODS
 from mi_coding.critics import CRITICS
-from mi_coding.encoders import DTYPES, ENCODERS, STEMS
+from mi_coding.encoders import DTYPES, ENCODERS, STEMS, STEP_ENCODERS
 from mi_coding.errors import InputError
 from mi_coding.objectives.cpc import CPC_RULES
 from mi_coding.pairs.augmentations import PRESETS
 from mi_coding.training import build
 from mi_coding.training.devices import SPMD
 from mi_coding.training.optimizers import OPTIMIZERS, SCALINGS
+from mi_coding.training.sequence import FEATURES
 
-OBJECTIVES = ("cpc", "nt_xent")
 _POSITIVE = (
     "batch_size",
     "encoder.feature_dim",
     "encoder.grid",
-    "encoder.width_multiplier",
-    "encoder.head_layers",
-    "encoder.head_width",
     "encoder.code_dim",
     "critic.temperature",
     "optimizer.learning_rate",
@@ -51,12 +49,10 @@ _NOT_NEGATIVE = (
     "num_steps",
     "num_epochs",
     "steps_per_call",
-    "microbatch_size",
     "data.image_size",
     "data.channels",
     "data.num_workers",
     "objective.block_size",
-    "objective.num_distractors",
     "optimizer.warmup_steps",
     "optimizer.weight_decay",
     "optimizer.momentum",
@@ -73,10 +69,7 @@ _OTHER = (
     "pairs.distinct",
     "encoder.name",
     "encoder.widths",
-    "encoder.stem",
     "encoder.dtype",
-    "encoder.head_batch_norm",
-    "critic.name",
     "critic.normalize",
     "objective.name",
     "objective.symmetric",
@@ -85,10 +78,20 @@ _OTHER = (
     "optimizer.name",
     "optimizer.learning_rate_scaling",
 )
-_CLIP_POSITIVE = ("pairs.window", "pairs.clip_seconds", "pairs.frame_rate", "pairs.gap")
+_OF_PAIRS_POSITIVE = ("encoder.width_multiplier", "encoder.head_layers", "encoder.head_width")
+_OF_PAIRS_NOT_NEGATIVE = ("microbatch_size", "objective.num_distractors")
+_OF_PAIRS_OTHER = ("encoder.stem", "encoder.head_batch_norm", "critic.name")
+_SIGNAL_POSITIVE = ("pairs.step_size", "pairs.scale")
+_SIGNAL_NOT_NEGATIVE = ("pairs.num_steps", "pairs.window")
+_AHEAD_POSITIVE = ("encoder.context_dim", "objective.num_ahead")
+_AHEAD_NOT_NEGATIVE = ("objective.num_times",)
+_AHEAD_OTHER = ("encoder.feature", "objective.other_times")
+_CLIP_POSITIVE = ("pairs.window", "pairs.clip_seconds", "pairs.frame_rate")
 _CLIP_NOT_NEGATIVE = ("pairs.speed",)
 _AUGMENTATION_KEYS = ("pairs.preset", *(f"pairs.{name}" for name in build.AUGMENTATION_OPTIONS))
 _LARGEST_SEED = 2**32 - 1
+_LEAST_SPREAD = 0.01
+"""Standard deviation of a signal below which, or above whose inverse, an encoder would hardly learn."""
 
 
 class Command(NamedTuple):
@@ -131,30 +134,26 @@ def check_config(config: ConfigDict, num_devices: int) -> None:
     """
     _check_keys(config, (*_POSITIVE, *_NOT_NEGATIVE, *_OTHER))
     _check_numbers(config, _POSITIVE, _NOT_NEGATIVE)
+    _one_of("objective.name", config.objective.name, _CHECK_OBJECTIVE)
     _check_common(config)
     data.check_source(config.data.source)
     _one_of("data.placement", config.data.placement, data.PLACEMENTS)
     _one_of("data.channels", config.data.channels, (0, 1, 3))
     _one_of("spmd", config.spmd, SPMD)
     _one_of("pairs.name", config.pairs.name, _CHECK_PAIRS)
-    _one_of("encoder.name", config.encoder.name, ENCODERS)
-    _one_of("encoder.stem", config.encoder.stem, STEMS)
     _one_of("encoder.dtype", config.encoder.dtype, DTYPES)
-    _one_of("encoder.head_layers", config.encoder.head_layers, (1, 2, 3))
-    _one_of("critic.name", config.critic.name, CRITICS)
-    _one_of("objective.name", config.objective.name, OBJECTIVES)
     _one_of("objective.distractors", config.objective.distractors, CPC_RULES)
     _one_of("objective.method", config.objective.method, ("auto", *METHODS))
     _one_of("optimizer.name", config.optimizer.name, OPTIMIZERS)
     _one_of("optimizer.learning_rate_scaling", config.optimizer.learning_rate_scaling, SCALINGS)
     _check_batch(config.batch_size, num_devices)
-    _check_microbatch(config, num_devices)
+    _check_distractors(config, num_devices)
+    _CHECK_OBJECTIVE[config.objective.name](config, num_devices)
     _CHECK_PAIRS[config.pairs.name](config)
-    _check_objective(config, num_devices)
 
 
 def check_data(config: ConfigDict, dataset: data.Dataset) -> None:
-    """Refuses what only the data can tell: images that the pairs cannot be made of, too few of them for a batch."""
+    """Refuses what only the data can tell: examples that the pairs cannot be made of, too few of them for a batch."""
     num_train, described = data.num_examples(dataset.train), data.describe_examples(dataset.train)
     shapes = [tuple(half["shape"]) for half in described]
     _check_kind_of_data(config, shapes)
@@ -166,16 +165,27 @@ def check_data(config: ConfigDict, dataset: data.Dataset) -> None:
     if config.pairs.name == "given":
         return
     (shape,) = shapes
-    height, width = shape[:2]
-    if config.pairs.name == "frames" and config.pairs.window < max(height, width):
+    height, width = (*shape, 1)[:2]
+    if config.pairs.name == "sequences" and config.pairs.window and len(shape) != 3:
+        raise InputError(
+            f"config.pairs.window={config.pairs.window} is for images; given examples of shape {shape}: "
+            "use --config.pairs.window=0"
+        )
+    in_window = config.pairs.name in ("frames", "clips") or (config.pairs.name == "sequences" and config.pairs.window)
+    if in_window and config.pairs.window < max(height, width):
         raise InputError(
             f"config.pairs.window={config.pairs.window} is smaller than the images of {height} × {width} pixels; "
             f"expected at least {max(height, width)}"
         )
     try:
-        build.pair_shape(config, shape)
+        pair_shape = build.pair_shape(config, shape)
     except ValueError as error:
-        raise InputError(f"config.pairs on images of {height} × {width}: {_one_line(error)}") from None
+        what = " × ".join(map(str, shape)) if config.pairs.name == "sequences" else f"images of {height} × {width}"
+        raise InputError(f"config.pairs on {what}: {_one_line(error)}") from None
+    if config.objective.name == build.AHEAD:
+        _check_sequences(config, pair_shape)
+    if config.pairs.name == "sequences":
+        _check_values(config, dataset.train.examples)
 
 
 def _check_kind_of_data(config: ConfigDict, shapes: list[tuple[int, ...]]) -> None:
@@ -201,6 +211,33 @@ def _check_kind_of_data(config: ConfigDict, shapes: list[tuple[int, ...]]) -> No
         raise InputError(
             f"config.encoder.name={encoder!r} takes images (height, width, 1 or 3) and {source} has x and y of shape "
             f"{told}; expected 'mlp', which takes any"
+        )
+
+
+def _check_sequences(config: ConfigDict, shape: tuple[int, ...]) -> None:
+    """Sequences of `shape`: enough steps, and steps that their encoder takes."""
+    num_steps, *step = shape
+    _check_steps(config, num_steps)
+    if config.encoder.name == "convnet" and len(step) != 3:
+        raise InputError(
+            f"config.encoder.name='convnet' encodes steps of (height, width, channels); a step of this data has shape "
+            f"{tuple(step)}: use 'mlp'"
+        )
+
+
+def _check_values(config: ConfigDict, examples: Any) -> None:
+    """Numbers that are finite and of a size that learns."""
+    if not isinstance(examples, np.ndarray) or examples.dtype == np.uint8:
+        return
+    with np.errstate(invalid="ignore"):  # of infinities; the next line tells
+        spread = float(np.std(examples, dtype=np.float64))
+    if not math.isfinite(spread):
+        raise InputError(f"the values of {config.data.source} are not all finite; remove NaN and infinity first")
+    if not _LEAST_SPREAD <= spread / config.pairs.scale <= 1 / _LEAST_SPREAD:
+        hint = f"expected about --config.pairs.scale={spread:.3g}" if spread else "expected sequences that differ"
+        raise InputError(
+            f"the values of {config.data.source} over config.pairs.scale={config.pairs.scale:g} have a standard "
+            f"deviation of {spread / config.pairs.scale:.3g}, far from 1; {hint}"
         )
 
 
@@ -309,8 +346,8 @@ def _check_keys(config: ConfigDict, names: Iterable[str]) -> None:
     missing = [name for name in names if name not in present]
     if missing:
         raise InputError(
-            f"config.{missing[0]} is missing in the config; configs/cpc.py and configs/simclr.py have every key with "
-            "its meaning"
+            f"config.{missing[0]} is missing in the config; configs/cpc.py, configs/simclr.py and "
+            "configs/cpc_sequence.py have every key with its meaning"
         )
 
 
@@ -334,11 +371,6 @@ def _check_common(config: ConfigDict) -> None:
         raise InputError(
             f"config.optimizer.average_decay={config.optimizer.average_decay}; expected less than 1, such as 0.999, or "
             "0 for no average"
-        )
-    if config.encoder.width_multiplier * 64 % 1:
-        raise InputError(
-            f"config.encoder.width_multiplier={config.encoder.width_multiplier}; expected a multiple of 1/64, "
-            "so that 64 channels become a whole number"
         )
     widths = config.encoder.widths
     if not widths or not all(isinstance(width, int) and width > 0 for width in widths):
@@ -372,9 +404,20 @@ def _check_microbatch(config: ConfigDict, num_devices: int) -> None:
         )
 
 
+def _check_signal(config: ConfigDict) -> None:
+    _check_keys(config, (*_SIGNAL_POSITIVE, *_SIGNAL_NOT_NEGATIVE))
+    _check_numbers(config, _SIGNAL_POSITIVE, _SIGNAL_NOT_NEGATIVE)
+
+
 def _check_clips(config: ConfigDict) -> None:
     _check_keys(config, (*_CLIP_POSITIVE, *_CLIP_NOT_NEGATIVE))
     _check_numbers(config, _CLIP_POSITIVE, _CLIP_NOT_NEGATIVE)
+
+
+def _check_frames(config: ConfigDict) -> None:
+    _check_clips(config)
+    _check_keys(config, ("pairs.gap",))
+    _check_numbers(config, ("pairs.gap",), ())
     pairs, clips = config.pairs, build.build_clips(config)
     num_frames, gap_frames = clips.num_frames, clips.gap_frames
     if gap_frames < 1:
@@ -418,14 +461,50 @@ def _check_given(config: ConfigDict) -> None:
 
 
 _CHECK_PAIRS: dict[str, Callable[[ConfigDict], None]] = {
-    "frames": _check_clips,
+    "frames": _check_frames,
     "augmentations": _check_augmentations,
     "given": _check_given,
+    "sequences": _check_signal,
+    "clips": _check_clips,
 }
 """Names of `config.pairs.name`, with what checks the keys that go with each."""
 
 
-def _check_objective(config: ConfigDict, num_devices: int) -> None:
+def _check_distractors(config: ConfigDict, num_devices: int) -> None:
+    objective = config.objective
+    if objective.distractors == "other_devices" and num_devices < 2:
+        raise InputError(
+            "config.objective.distractors='other_devices' leaves no distractor on 1 device; use 'all' or more devices"
+        )
+    if objective.method == "dense" and num_devices > 1:
+        raise InputError(f"config.objective.method='dense' is for 1 device, here are {num_devices}; use 'auto'")
+
+
+def _check_of_pairs(config: ConfigDict, num_devices: int) -> None:
+    """Objectives that score the codes of two halves of a pair."""
+    _check_keys(config, (*_OF_PAIRS_POSITIVE, *_OF_PAIRS_NOT_NEGATIVE, *_OF_PAIRS_OTHER))
+    _check_numbers(config, _OF_PAIRS_POSITIVE, _OF_PAIRS_NOT_NEGATIVE)
+    _one_of("encoder.name", config.encoder.name, ENCODERS)
+    _one_of("encoder.stem", config.encoder.stem, STEMS)
+    _one_of("encoder.head_layers", config.encoder.head_layers, (1, 2, 3))
+    _one_of("critic.name", config.critic.name, CRITICS)
+    if config.pairs.name in build.SEQUENCES:
+        raise InputError(
+            f"config.objective.name={config.objective.name!r} is for pairs of two halves; given pairs "
+            f"{config.pairs.name!r}, expected objective {build.AHEAD!r}, as in configs/cpc_sequence.py"
+        )
+    if config.encoder.width_multiplier * 64 % 1:
+        raise InputError(
+            f"config.encoder.width_multiplier={config.encoder.width_multiplier}; expected a multiple of 1/64, "
+            "so that 64 channels become a whole number"
+        )
+    _check_microbatch(config, num_devices)
+    _check_nt_xent(config)
+    if config.objective.num_distractors:
+        _check_drawn(config, num_devices)
+
+
+def _check_nt_xent(config: ConfigDict) -> None:
     objective, critic = config.objective, config.critic
     if objective.name == "nt_xent" and (critic.name != "inner_product" or not critic.normalize):
         raise InputError(
@@ -436,14 +515,44 @@ def _check_objective(config: ConfigDict, num_devices: int) -> None:
         raise InputError(
             f"config.objective.distractors={objective.distractors!r} is for objective 'cpc'; 'nt_xent' takes 'all'"
         )
-    if objective.distractors == "other_devices" and num_devices < 2:
+
+
+def _check_ahead(config: ConfigDict, num_devices: int) -> None:
+    """The objective that predicts steps of sequences."""
+    del num_devices
+    _check_keys(config, (*_AHEAD_POSITIVE, *_AHEAD_NOT_NEGATIVE, *_AHEAD_OTHER))
+    _check_numbers(config, _AHEAD_POSITIVE, _AHEAD_NOT_NEGATIVE)
+    _one_of("encoder.name", config.encoder.name, STEP_ENCODERS)
+    _one_of("encoder.feature", config.encoder.feature, FEATURES)
+    if config.pairs.name not in build.SEQUENCES:
         raise InputError(
-            "config.objective.distractors='other_devices' leaves no distractor on 1 device; use 'all' or more devices"
+            f"config.objective.name={build.AHEAD!r} is for pairs {' and '.join(build.SEQUENCES)}; given pairs "
+            f"{config.pairs.name!r}"
         )
-    if objective.num_distractors:
-        _check_drawn(config, num_devices)
-    if objective.method == "dense" and num_devices > 1:
-        raise InputError(f"config.objective.method='dense' is for 1 device, here are {num_devices}; use 'auto'")
+
+
+def _check_steps(config: ConfigDict, num_steps: int) -> None:
+    """Refuses to look further ahead than sequences of so many steps go."""
+    objective = config.objective
+    if objective.num_ahead >= num_steps:
+        hint = f"expected at most {num_steps - 1}" if num_steps > 1 else "expected shorter steps or longer sequences"
+        raise InputError(
+            f"config.objective.num_ahead={objective.num_ahead} steps ahead in sequences of {num_steps} step(s); {hint}"
+        )
+    most = num_steps - objective.num_ahead
+    if objective.num_times > most:
+        raise InputError(
+            f"config.objective.num_times={objective.num_times} of the {most} steps that have {objective.num_ahead} "
+            f"before them in sequences of {num_steps}; expected at most {most}, or 0 for all"
+        )
+
+
+_CHECK_OBJECTIVE: dict[str, Callable[[ConfigDict, int], None]] = {
+    "cpc": _check_of_pairs,
+    "nt_xent": _check_of_pairs,
+    build.AHEAD: _check_ahead,
+}
+"""Names of `config.objective.name`, with what checks the keys that go with each."""
 
 
 def _check_drawn(config: ConfigDict, num_devices: int) -> None:

@@ -30,6 +30,7 @@ from mi_coding.reporting import terminal
 from mi_coding.reporting.metrics import MetricsWriter, write_json
 from mi_coding.reporting.recorder import Recorder
 from mi_coding.runs import Run, about, as_data, blank_examples, initial_state, prepare
+from mi_coding.training import build
 from mi_coding.training.checkpoints import Checkpoints
 from mi_coding.training.devices import Spmd, spmd
 from mi_coding.training.feed import Feed, resident, streamed
@@ -100,7 +101,7 @@ def _train(this: Run) -> tuple[Trained, dict[str, float]]:
             this.warn,
             batch_size=config.batch_size,
             num_candidates=this.num_candidates,
-            is_bound=not config.pairs.distinct,
+            is_bound=build.is_bound(config),
             warmup_steps=min(config.optimizer.warmup_steps, this.num_steps - 1),
             resumed_at=step,
             seconds_before=seconds,

@@ -17,6 +17,7 @@ from mi_coding.reporting import page, sections
 from mi_coding.reporting.environment import describe_environment
 from mi_coding.reporting.metrics import MetricsWriter, read_metrics
 from mi_coding.reporting.page import Section
+from mi_coding.reporting.pictures import as_pictures
 from mi_coding.runs import Run, initial_state
 from mi_coding.training import build
 from mi_coding.training.step import TrainState
@@ -65,9 +66,6 @@ def write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, float
     known_split = suite.fair_sample(this.dataset.train, suite.MOST_HELDOUT)
     codes = partial(this.codes.codes, *variables)
     pair_key, test_key, train_key = jax.random.split(this.key("report"), 3)
-    originals = jax.tree.map(lambda half: half[:NUM_STRIP], _on_device(test))
-    rows = jnp.arange(min(NUM_STRIP, data.num_examples(test)))
-    x, y = map(np.asarray, pairs.pairs_of_batch(pair_key, originals, rows, kind=this.kind))
     seen, known = (
         pairs.views(k, _on_device(split), this.kind) for k, split in ((test_key, test), (train_key, known_split))
     )
@@ -75,12 +73,12 @@ def write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, float
     positions, cosines = nearest(test_codes[:NUM_QUERIES], train_codes, count=NUM_NEIGHBOURS)
     shown: list[Section] = [
         sections.bound(read_metrics(this.workdir), this.num_candidates, data.num_examples(this.dataset.validation)),
+        *sections.bounds_ahead(summary),
         *sections.probes(summary, num_classes=this.num_classes),
-        *sections.pair_strip(originals, x, y, build.describe_pairs(this.config)),
+        *_strip(this, pair_key, test),
         sections.code_map(map_codes(test_codes), test.labels),
         *sections.neighbours(
-            np.asarray(seen[:NUM_QUERIES]),
-            np.asarray(known)[positions],
+            *_shown(this, np.asarray(seen[:NUM_QUERIES]), np.asarray(known)[positions]),
             cosines,
             None if test.labels is None else (test.labels[:NUM_QUERIES], known_split.labels[positions]),
             None if test.names is None else _names(test.names[:NUM_QUERIES], known_split.names, positions),
@@ -111,14 +109,33 @@ def _on_device(split: data.Split) -> Any:
     return jax.tree.map(jnp.asarray, split.examples)
 
 
+def _strip(this: Run, key: jax.Array, test: data.Split) -> list[Section]:
+    """Some pairs as the encoder sees them."""
+    originals = jax.tree.map(lambda half: half[:NUM_STRIP], _on_device(test))
+    rows = jnp.arange(min(NUM_STRIP, data.num_examples(test)))
+    x, y = pairs.pairs_of_batch(key, originals, rows, kind=this.kind)
+    how = build.describe_pairs(this.config)
+    if this.config.objective.name == build.AHEAD:
+        return [sections.sequence_strip(np.asarray(x), this.config.objective.num_ahead, how)]
+    return sections.pair_strip(originals, np.asarray(x), np.asarray(y), how)
+
+
+def _shown(this: Run, queries: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Views [q, …] and their neighbours [q, k, …] as images, also where they are sequences."""
+    if this.config.objective.name != build.AHEAD:
+        return queries, near
+    together = as_pictures(np.concatenate([queries[:, None], near], axis=1).reshape(-1, *queries.shape[1:]))
+    together = together.reshape(*near.shape[:1], -1, *together.shape[1:])
+    return together[:, 0], together[:, 1:]
+
+
 def _pair_codes(this: Run) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """Codes of independent pairs, also where training keeps twins out."""
-    return make_pair_codes(partial(pairs.sample_pairs, kind=this.kind), this.codes.codes, this.codes.codes_y)
+    return make_pair_codes(partial(pairs.sample_pairs, kind=this.kind), this.codes.pairs)
 
 
 def _heldout_batch(this: Run) -> int:
-    """The batch whose N is that of training: N pairs for cpc, B for NT-Xent's pool of 2B − 1."""
-    return this.config.batch_size if this.config.objective.name == "nt_xent" else this.num_candidates
+    return build.heldout_batch(this.config, this.num_candidates)
 
 
 def _bounds(this: Run, variables: tuple[Any, Any], images: jax.Array) -> dict[str, float]:
@@ -129,19 +146,22 @@ def _bounds(this: Run, variables: tuple[Any, Any], images: jax.Array) -> dict[st
         num_pairs = this.config.evaluation.num_pairs
         bound = heldout_bound(variables, this.key("test"), images, batch_size=size, num_pairs=num_pairs)
         summary |= suite.bound_summary(bound, prefix)
-        if bound.near_ceiling:
+        for one in filter(lambda one: one.near_ceiling, bound.ahead or (bound,)):
             this.warn(
-                f"the held-out bound {bound.mi_lower_bound:.3f} is within 5 % of its ceiling ln {bound.num_candidates} "
-                f"= {bound.ceiling:.3f} nats: the information is at least this much; raise batch_size"
+                f"the held-out bound {one.mi_lower_bound:.3f} is within 5 % of its ceiling ln {one.num_candidates} "
+                f"= {one.ceiling:.3f} nats: the information is at least this much; raise batch_size"
             )
     return summary
 
 
 def _health(this: Run, variables: tuple[Any, Any], images: jax.Array) -> dict[str, float]:
     some = jax.tree.map(lambda half: half[:NUM_HEALTH], images)
-    z_x, z_y = _pair_codes(this)(variables, this.key("test"), images, jnp.arange(NUM_HEALTH))
     shown = jax.jit(partial(pairs.views, kind=this.kind))(this.key("test"), some)
-    return suite.health(np.asarray(z_x), np.asarray(z_y), encode(partial(this.codes.features, *variables), shown))
+    features = encode(partial(this.codes.features, *variables), shown)
+    if this.config.objective.name == build.AHEAD:  # a context and a step have codes of different kinds
+        return suite.health(encode(partial(this.codes.codes, *variables), shown), None, features)
+    z_x, z_y = _pair_codes(this)(variables, this.key("test"), images, jnp.arange(NUM_HEALTH))
+    return suite.health(np.asarray(z_x), np.asarray(z_y), features)
 
 
 def _probe(this: Run, variables: tuple[Any, Any]) -> dict[str, float]:

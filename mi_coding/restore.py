@@ -75,7 +75,7 @@ def restore(workdir: str | Path, warn: Callable[[str], None]) -> Restored:
                 f"--workdir={workdir} was trained by an older version, whose checkpoints do not say what the examples "
                 "look like; train it again in a new directory"
             )
-        parts[:] = [_build(config, about["data"]["classes"], workdir)]
+        parts[:] = [_build(config, about["data"], workdir)]
         return _shapes(*parts[0], about["data"])
 
     found = read_newest(workdir / "checkpoints", like, warn)
@@ -220,14 +220,15 @@ def _read_config(workdir: Path) -> ConfigDict:
         raise InputError(f"{path} is not the config of a run; expected the work directory of a run") from None
 
 
-def _build(config: ConfigDict, num_classes: int, workdir: Path) -> tuple[Experiment, Codes]:
+def _build(config: ConfigDict, trained_on: dict[str, Any], workdir: Path) -> tuple[Experiment, Codes]:
     """The experiment of a config that was checked when its run began, perhaps by an older version."""
     try:
         return build.build_experiment(
             config,
             jax.default_backend(),
+            example_shape=tuple(trained_on["examples"][0]["shape"]),
             num_steps=1,  # of a schedule that is not gone on with
-            num_classes=num_classes if config.optimizer.probe_learning_rate else 0,
+            num_classes=trained_on["classes"] if config.optimizer.probe_learning_rate else 0,
             streamed=True,
         )
     except (KeyError, AttributeError, TypeError, ValueError) as error:

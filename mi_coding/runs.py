@@ -64,14 +64,16 @@ def prepare(config: ConfigDict, workdir: Path, warn: Callable[[str], None]) -> R
     num_steps = build.num_steps(config, data.num_examples(dataset.train))
     steps_per_call = build.steps_per_call(config, platform, num_devices, streamed=streamed)
     num_classes = count_classes(dataset)
+    example_shape = tuple(data.describe_examples(dataset.train)[0]["shape"])
     experiment, codes = build.build_experiment(
         config,
         platform,
+        example_shape=example_shape,
         num_steps=num_steps,
         num_classes=num_classes if config.optimizer.probe_learning_rate else 0,
         streamed=streamed,
     )
-    kind, num_candidates = build.build_pairs(config), build.num_candidates(config, num_devices)
+    kind, num_candidates = build.build_pairs(config), build.num_candidates(config, num_devices, example_shape)
     begin(workdir, config.to_dict())
     return Run(
         config,

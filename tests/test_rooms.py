@@ -27,7 +27,7 @@ MAY = {
     "reporting": (set(), {"numpy", "matplotlib", "rich", "tensorboardX", "PIL", "pyarrow"}),
     "config": (
         {"errors", "data", "pairs", "encoders", "critics", "contrast", "objectives", "training"},
-        {"absl", "ml_collections"},
+        {"absl", "ml_collections", "numpy"},
     ),
     "workdir": ({"errors", "config", "reporting"}, set()),
     "command": ({"errors"}, {"absl"}),

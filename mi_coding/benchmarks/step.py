@@ -38,9 +38,11 @@ ROUNDS, STEPS = 15, 10
 def measure(config, rounds: int, steps: int) -> dict[str, float]:
     """Milliseconds of a whole step and of its encoder alone, and the share of the step that is not the encoder."""
     way = spmd(config.spmd)
-    experiment, codes = build.build_experiment(config, jax.default_backend(), num_steps=(rounds + 1) * steps)
     loaded = data.load(config.data.source, image_size=config.data.image_size, channels=config.data.channels)
     images = jnp.asarray(loaded.train.examples)
+    experiment, codes = build.build_experiment(
+        config, jax.default_backend(), example_shape=images.shape[1:], num_steps=(rounds + 1) * steps
+    )
     key = jax.random.key(config.seed)
     initial = init_state(experiment, key, images)
     step = way.parallel(make_step(experiment, key, way.num_devices))

@@ -2,6 +2,16 @@
 
 from mi_coding.encoders.encoder import ENCODERS, Encoder, build
 from mi_coding.encoders.resnet import DTYPES, STEMS
+from mi_coding.encoders.sequence import STEP_ENCODERS, SequenceEncoder, build_sequence
 
-__all__ = ["DTYPES", "ENCODERS", "STEMS", "Encoder", "build"]
+__all__ = [
+    "DTYPES",
+    "ENCODERS",
+    "STEMS",
+    "STEP_ENCODERS",
+    "Encoder",
+    "SequenceEncoder",
+    "build",
+    "build_sequence",
+]
 """Names of `config.encoder.name` are the keys of `ENCODERS`."""

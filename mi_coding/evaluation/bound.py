@@ -26,6 +26,7 @@ class HeldoutBound(NamedTuple):
         num_candidates: N.
         ceiling: ln N in nats.
         accuracy: fraction of true candidates ranked first.
+        ahead: of sequences, the bound for each number of steps ahead, of which this one is the mean; else empty.
     """
 
     mi_lower_bound: float
@@ -33,6 +34,7 @@ class HeldoutBound(NamedTuple):
     num_candidates: int
     ceiling: float
     accuracy: float
+    ahead: tuple["HeldoutBound", ...] = ()
 
     @property
     def near_ceiling(self) -> bool:
@@ -40,30 +42,22 @@ class HeldoutBound(NamedTuple):
         return self.mi_lower_bound > (1 - TOO_NEAR) * self.ceiling
 
 
-def make_pair_codes(
-    sample_pairs: Callable, codes: Callable, codes_y: Callable | None = None
-) -> Callable[..., tuple[jax.Array, jax.Array]]:
+def make_pair_codes(sample_pairs: Callable, encode_pairs: Callable) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """A jitted function that draws pairs and encodes them, a few at a time: (variables, key, images, rows) → z_x, z_y.
 
     Args:
         sample_pairs: (key, images, rows) → x, y, independent draws: a distractor may be a twin of the true y.
-        codes: (params, stats, x) → float32[b, D].
-        codes_y: the same of y; None where one encoder serves both, which then gets both in one batch.
+        encode_pairs: (params, stats, x, y) → z_x, z_y, float32[b, …] each; see `Codes.pairs`.
     """
-
-    def both(variables, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
-        if codes_y is not None:
-            return codes(*variables, x), codes_y(*variables, y)
-        return tuple(jnp.split(codes(*variables, jnp.concatenate([x, y])), 2))
 
     @jax.jit
     def pair_codes(variables, key: jax.Array, images: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
         def encode_some(some: jax.Array) -> tuple[jax.Array, jax.Array]:
-            return both(variables, *sample_pairs(key, images, some))
+            return encode_pairs(*variables, *sample_pairs(key, images, some))
 
         count, size = len(rows), min(len(rows), ENCODE_AT_ONCE)
         padded = jnp.pad(rows, (0, -count % size), mode="edge").reshape(-1, size)
-        return tuple(z.reshape(-1, z.shape[-1])[:count] for z in jax.lax.map(encode_some, padded))
+        return tuple(z.reshape(-1, *z.shape[2:])[:count] for z in jax.lax.map(encode_some, padded))
 
     return pair_codes
 
@@ -76,7 +70,7 @@ def make_heldout_bound(
 
     Args:
         pair_codes: from `make_pair_codes`.
-        contrast: (params, z_x, z_y) → `CPCOutput` of the codes of a batch of pairs.
+        contrast: (params, z_x, z_y) → `CPCOutput` of the codes of a batch of pairs; of sequences, of float[K].
     Returns:
         ((params, stats), key, images, *, batch_size, num_pairs) → `HeldoutBound` over num_pairs / batch_size batches,
         at least two.
@@ -87,14 +81,23 @@ def make_heldout_bound(
         keys = jax.random.split(key, max(2, math.ceil(num_pairs / batch_size)))
         rows = jnp.arange(batch_size)
         batches = jax.device_get([score(variables[0], *pair_codes(variables, k, images, rows)) for k in keys])
-        bounds = np.array([out.mi_lower_bound for out in batches], np.float64)
-        num_candidates = int(batches[0].num_candidates)
-        return HeldoutBound(
-            mi_lower_bound=float(bounds.mean()),
-            standard_error=float(bounds.std(ddof=1) / math.sqrt(len(bounds))),
-            num_candidates=num_candidates,
-            ceiling=math.log(num_candidates),
-            accuracy=float(np.mean([out.accuracy for out in batches])),
+        bounds, accuracies = (
+            np.array(part, np.float64) for part in zip(*((b.mi_lower_bound, b.accuracy) for b in batches), strict=True)
         )
+        return _heldout_bound(bounds, accuracies, int(batches[0].num_candidates))
 
     return heldout_bound
+
+
+def _heldout_bound(bounds: np.ndarray, accuracies: np.ndarray, num_candidates: int) -> HeldoutBound:
+    """From one value a batch, or from one a batch and a number of steps ahead: float64[n] or float64[n, K]."""
+    ahead = zip(bounds.T, accuracies.T, strict=True) if bounds.ndim == 2 else ()
+    means = bounds.reshape(len(bounds), -1).mean(axis=1)
+    return HeldoutBound(
+        mi_lower_bound=float(means.mean()),
+        standard_error=float(means.std(ddof=1) / math.sqrt(len(means))),
+        num_candidates=num_candidates,
+        ceiling=math.log(num_candidates),
+        accuracy=float(accuracies.mean()),
+        ahead=tuple(_heldout_bound(*of_one, num_candidates) for of_one in ahead),
+    )

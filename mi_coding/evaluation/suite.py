@@ -58,10 +58,12 @@ def probe(
     return results
 
 
-def health(codes_x: np.ndarray, codes_y: np.ndarray, features: np.ndarray) -> dict[str, float]:
-    """The entries of summary.json that tell a sick representation from a healthy one, from codes of held-out pairs."""
-    return {
-        "health/alignment": alignment(codes_x, codes_y),
+def health(codes_x: np.ndarray, codes_y: np.ndarray | None, features: np.ndarray) -> dict[str, float]:
+    """The entries of summary.json that tell a sick representation from a healthy one, from codes of held-out pairs.
+
+    Without `codes_y`, where the two halves of a pair have codes of different kinds, there is no alignment.
+    """
+    return ({} if codes_y is None else {"health/alignment": alignment(codes_x, codes_y)}) | {
         "health/uniformity": uniformity(codes_x),
         "health/effective_rank": effective_rank(features),
         "health/feature_dim": features.shape[1],
@@ -101,14 +103,22 @@ def make_accuracy(
 
 
 def bound_summary(bound: HeldoutBound, prefix: str) -> dict[str, float]:
-    """The entries of summary.json for one held-out bound, such as `heldout/mi_lower_bound_nats`."""
-    return {
+    """The entries of summary.json for one held-out bound, such as `heldout/mi_lower_bound_nats`.
+
+    Of sequences that is the mean over steps ahead, and `heldout/mi_lower_bound_nats_ahead_1` is that of one step.
+    """
+    summary = {
         f"{prefix}/mi_lower_bound_nats": bound.mi_lower_bound,
         f"{prefix}/mi_standard_error_nats": bound.standard_error,
         f"{prefix}/mi_ceiling_nats": bound.ceiling,
         f"{prefix}/num_candidates": bound.num_candidates,
         f"{prefix}/accuracy": bound.accuracy,
     }
+    for k, ahead in enumerate(bound.ahead, start=1):
+        summary[f"{prefix}/mi_lower_bound_nats_ahead_{k}"] = ahead.mi_lower_bound
+        summary[f"{prefix}/mi_standard_error_nats_ahead_{k}"] = ahead.standard_error
+        summary[f"{prefix}/accuracy_ahead_{k}"] = ahead.accuracy
+    return summary
 
 
 def probe_summary(results: dict[str, tuple[LinearProbe, KnnProbe]], settings: ProbeSettings) -> dict[str, float]:
@@ -134,8 +144,8 @@ def probe_summary(results: dict[str, tuple[LinearProbe, KnnProbe]], settings: Pr
 TRAINED, UNTRAINED, RAW = "trained encoder", "untrained encoder", "raw pixels"
 
 
-RAW_SIDE = 32
-"""Pixels; larger images are shrunk to it before their pixels are a baseline."""
+RAW_PLACES = 32 * 32
+"""Larger images, and longer sequences, are shrunk to about so many places before they are a baseline."""
 MOST_HELDOUT, MOST_JUDGED = 10_000, 2048
 """Images in memory for bounds and pictures; validation images for the curve of the online probe."""
 _JUDGED_AT_ONCE = 256
@@ -143,14 +153,20 @@ _BLOCK = 4096  # images read, shown and encoded at a time
 
 
 def raw_pixels(x: jax.Array) -> jax.Array:
-    """The baseline that learns nothing: pixels in a row, float32[n, h·w·C], of at most 32 × 32 pixels; or all values.
+    """The baseline that learns nothing: numbers in a row, of at most about 32 × 32 places for each channel.
 
     >>> raw_pixels(jnp.ones((2, 8, 8, 1))).shape, raw_pixels(jnp.ones((2, 224, 224, 3))).shape
     ((2, 64), (2, 3072))
+    >>> raw_pixels(jnp.ones((2, 100, 160))).shape, raw_pixels(jnp.ones((2, 12, 16, 16, 1))).shape  # steps; a clip
+    ((2, 1024), (2, 1000))
     """
-    if x.ndim == 4 and max(x.shape[1:3]) > RAW_SIDE:
-        side = (min(x.shape[1], RAW_SIDE), min(x.shape[2], RAW_SIDE))
-        x = jax.image.resize(x, (x.shape[0], *side, x.shape[3]), "linear")
+    if x.ndim == 2:
+        return x
+    x = x[..., None] if x.ndim == 3 else x
+    places = x.shape[1:-1]
+    side = tuple(min(size, int(RAW_PLACES ** (1 / len(places)) + 1e-9)) for size in places)
+    if side != places:
+        x = jax.image.resize(x, (x.shape[0], *side, x.shape[-1]), "linear")
     return x.reshape(x.shape[0], -1)
 
 

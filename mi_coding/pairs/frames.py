@@ -62,26 +62,35 @@ def frames(clips: Clips) -> PairKind:
 
     def pair(key: jax.Array, image: jax.Array) -> tuple[jax.Array, jax.Array]:
         start_key, direction_key, time_key = jax.random.split(key, 3)
-        room = _room(clips, image)
-        start = jax.random.uniform(start_key, (2,)) * room
-        angle = jax.random.uniform(direction_key, maxval=2 * jnp.pi)
-        velocity = clips.speed * jnp.stack([jnp.sin(angle), jnp.cos(angle)])
         first = jax.random.randint(time_key, (), 0, clips.num_frames - clips.gap_frames)
-        times = jnp.stack([first, first + clips.gap_frames]) / clips.frame_rate
-        image = as_float(image)
-        x, y = (draw(image, bounce(start + velocity * time, room), clips.window) for time in times)
+        numbers = jnp.stack([first, first + clips.gap_frames])
+        x, y = _frames(clips, start_key, direction_key, image, numbers)
         return x, y
 
     def view(key: jax.Array, image: jax.Array) -> jax.Array:
         # A path that bounces between walls leaves a uniform place uniform, so this is the marginal law of x.
-        room = _room(clips, image)
-        return draw(as_float(image), jax.random.uniform(key, (2,)) * room, clips.window)
+        return draw_anywhere(key, image, clips.window)
 
     def still(image: jax.Array) -> jax.Array:
         # On whole pixels: half a pixel aside would blur it.
         return draw(as_float(image), jnp.floor(_room(clips, image) / 2), clips.window)
 
     return PairKind(pair, view, still)
+
+
+def whole_clips(clips: Clips) -> PairKind:
+    """Clips as sequences of all their frames: x is float32[T, window, window, C], which holds every pair, and y is ().
+
+    >>> kind = whole_clips(Clips(window=16, seconds=0.8))
+    >>> kind.view(jax.random.key(0), jnp.ones((8, 8, 1))).shape
+    (8, 16, 16, 1)
+    """
+
+    def view(key: jax.Array, image: jax.Array) -> jax.Array:
+        start_key, direction_key = jax.random.split(key)
+        return _frames(clips, start_key, direction_key, image, jnp.arange(clips.num_frames))
+
+    return PairKind(lambda key, image: (view(key, image), ()), view)
 
 
 def bounce(position: jax.Array, room: jax.Array) -> jax.Array:
@@ -93,6 +102,11 @@ def bounce(position: jax.Array, room: jax.Array) -> jax.Array:
     period = jnp.where(room > 0, 2 * room, 1)  # an image as large as the window stays where it is
     folded = jnp.mod(position, period)
     return jnp.where(room > 0, jnp.minimum(folded, period - folded), 0)
+
+
+def draw_anywhere(key: jax.Array, image: jax.Array, window: int) -> jax.Array:
+    """float32[window, window, C]: an image at a uniformly random place of a window that is at least as large."""
+    return draw(as_float(image), jax.random.uniform(key, (2,)) * _room(window, image), window)
 
 
 def draw(image: jax.Array, position: jax.Array, window: int) -> jax.Array:
@@ -116,12 +130,25 @@ def draw(image: jax.Array, position: jax.Array, window: int) -> jax.Array:
     return jnp.einsum("vh,hwc,uw->vuc", rows, image, columns)
 
 
+def _frames(
+    clips: Clips, start_key: jax.Array, direction_key: jax.Array, image: jax.Array, numbers: jax.Array
+) -> jax.Array:
+    """float32[n, window, window, C]: the frames with these numbers of the clip that two keys stand for."""
+    room = _room(clips.window, image)
+    start = jax.random.uniform(start_key, (2,)) * room
+    angle = jax.random.uniform(direction_key, maxval=2 * jnp.pi)
+    velocity = clips.speed * jnp.stack([jnp.sin(angle), jnp.cos(angle)])
+    image = as_float(image)
+    times = numbers / clips.frame_rate
+    return jnp.stack([draw(image, bounce(start + velocity * time, room), clips.window) for time in times])
+
+
 def _overlap(window: int, size: int, offset: jax.Array) -> jax.Array:
     """float32[window, size]: the share of image pixel j that falls on window pixel i, shifted by `offset`."""
     distance = jnp.arange(window)[:, None] - jnp.arange(size)[None, :] - offset
     return jnp.maximum(0, 1 - jnp.abs(distance))
 
 
-def _room(clips: Clips, image: jax.Array) -> jax.Array:
+def _room(window: int, image: jax.Array) -> jax.Array:
     """float32[2]: how far the image can move down and to the right, in pixels."""
-    return jnp.array([clips.window - image.shape[0], clips.window - image.shape[1]], jnp.float32)
+    return jnp.array([window - image.shape[0], window - image.shape[1]], jnp.float32)

@@ -78,6 +78,37 @@ def bound_over_training(
     return figure
 
 
+def bound_ahead(bounds: Mapping[int, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """Held-out bounds against the number of steps ahead, with two standard errors, one line for each N.
+
+    Args:
+        bounds: N → (bounds float[K], their standard errors float[K]) in nats, for 1 … K steps ahead.
+    Returns:
+        The figure. The first N has its ceiling drawn.
+    Raises:
+        ValueError: where there is no bound at all.
+    """
+    if not bounds:
+        raise ValueError("bounds is empty: expected the bounds of at least one N")
+    figure = Figure(figsize=(_WIDTH, 3.4), facecolor="white")
+    axes = figure.add_axes((0.05, 0.15, 0.745, 0.745))
+    _plain_axes(axes)
+    first = next(iter(bounds))
+    ceiling = float(np.log(first))
+    axes.axhline(ceiling, color=_MUTED, linewidth=1, dashes=(5, 4))
+    ends = [(ceiling, f"ceiling ln {first:,} = {ceiling:.2f}", _MUTED)]
+    for (num_candidates, (values, errors)), colour in zip(bounds.items(), (_BLUE, _ORANGE), strict=False):
+        values = np.asarray(values, float)
+        steps = np.arange(1, len(values) + 1)
+        axes.errorbar(steps, values, 2 * np.asarray(errors, float), color=colour, marker="o", markersize=4, capsize=3)
+        ends += _end_label(values, f"N = {num_candidates:,}:", colour)
+    _limit_bound(axes, np.concatenate([np.asarray(values, float) for values, _ in bounds.values()]), ceiling)
+    _label_ends(axes, ends)
+    axes.set_title("held-out bound on mutual information, nats", loc="left", fontsize=_TEXT, color=_INK)
+    axes.set_xlabel("steps ahead", fontsize=_TEXT, color=_MUTED)
+    return figure
+
+
 def probe_bars(accuracies: Mapping[str, Mapping[str, float]], *, chance: float | None) -> Figure:
     """Accuracy of each probe on each kind of features, as bars with their values: one panel a probe.
 

@@ -1,10 +1,11 @@
 """Which result stands beside which: a flat summary in groups of rows, for the terminal and the page alike."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 _HELD_OUT = ("heldout", "heldout_largest")
+_AHEAD_KEYS = ("mi_lower_bound_nats", "mi_standard_error_nats", "accuracy")
 _BOUND_KEYS = ("num_candidates", "mi_lower_bound_nats", "mi_standard_error_nats", "mi_ceiling_nats", "accuracy")
 FEATURES = {
     "trained encoder": ("probe/linear_accuracy", "probe/knn_accuracy"),
@@ -67,10 +68,12 @@ def group_results(summary: Mapping[str, Any]) -> list[Group]:
     bounds = [prefix for prefix in _HELD_OUT if f"{prefix}/mi_lower_bound_nats" in summary]
     probes = {name: keys for name, keys in FEATURES.items() if any(key in summary for key in keys)}
     shown = {f"{prefix}/{key}" for prefix in bounds for key in _BOUND_KEYS}
+    shown |= {f"{p}/{key}_ahead_{k}" for p in bounds for key in _AHEAD_KEYS for k in steps_ahead(summary, p)}
     shown |= {key for keys in probes.values() for key in keys} | set(_TRAINING) | set(_HEALTH)
     shown |= {*_SETTINGS, *_TOP_FIVE} if probes else set()
     groups = [
         _bound_group(summary, bounds),
+        _ahead_group(summary, [prefix for prefix in bounds if steps_ahead(summary, prefix)]),
         _probe_group(summary, probes),
         _group("health of the codes", ((label, show(summary, key, form)) for key, (label, form) in _HEALTH.items())),
         _group("training", ((label, show(summary, key, form)) for key, (label, form) in _TRAINING.items())),
@@ -104,16 +107,43 @@ def nats(value: float) -> str:
     return f"{value:.3f}"
 
 
-def bound_with_error(summary: Mapping[str, Any], prefix: str, form: Any = nats) -> str:
+def bound_with_error(summary: Mapping[str, Any], prefix: str, form: Any = nats, suffix: str = "") -> str:
     """The bound under `prefix`, ± its standard error where there is one, without its unit."""
-    error = show(summary, f"{prefix}/mi_standard_error_nats", form)
-    return show(summary, f"{prefix}/mi_lower_bound_nats", form) + (f" ± {error}" if error else "")
+    error = show(summary, f"{prefix}/mi_standard_error_nats{suffix}", form)
+    return show(summary, f"{prefix}/mi_lower_bound_nats{suffix}", form) + (f" ± {error}" if error else "")
+
+
+def steps_ahead(summary: Mapping[str, Any], prefix: str) -> range:
+    """1 … K, the steps ahead that the bound under `prefix` is the mean of; empty where it is not of sequences.
+
+    >>> list(steps_ahead({"heldout/mi_lower_bound_nats_ahead_1": 2.0, "heldout/accuracy": 0.5}, "heldout"))
+    [1]
+    """
+    return range(1, 1 + sum(key.startswith(f"{prefix}/mi_lower_bound_nats_ahead_") for key in summary))
 
 
 def _bound_group(summary: Mapping[str, Any], prefixes: Iterable[str]) -> Group:
     columns = ("candidates", "bound", "ceiling", "true y ranked first")
     note = "Nats ± one standard error, on pairs that training never saw. No bound can pass its ceiling, ln N."
     return Group("held-out bound on mutual information", columns, tuple(_bound_row(summary, p) for p in prefixes), note)
+
+
+def _ahead_group(summary: Mapping[str, Any], prefixes: Sequence[str]) -> Group:
+    columns, rows = ["steps ahead"], []
+    for prefix in prefixes:
+        ceiling = show(summary, f"{prefix}/mi_ceiling_nats", nats)
+        columns += [f"N = {show(summary, f'{prefix}/num_candidates')}, at most {ceiling}", "ranked first"]
+    for k in steps_ahead(summary, prefixes[0]) if prefixes else ():
+        cells = [
+            (bound_with_error(summary, p, suffix=f"_ahead_{k}"), show(summary, f"{p}/accuracy_ahead_{k}", percent))
+            for p in prefixes
+        ]
+        rows.append((str(k), *(cell for pair in cells for cell in pair)))
+    note = (
+        "Nats between the steps so far and one step later on; a mean over steps, the same ones for every distance. The "
+        "bound above is the mean over distances."
+    )
+    return Group("held-out bound for each number of steps ahead", tuple(columns), tuple(rows), note)
 
 
 def _bound_row(summary: Mapping[str, Any], prefix: str) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ import numpy as np
 
 from mi_coding.reporting import plots
 from mi_coding.reporting.page import Section, Table
-from mi_coding.reporting.results import FEATURES
+from mi_coding.reporting.pictures import as_pictures
+from mi_coding.reporting.results import FEATURES, steps_ahead
 
 LEAD = (
     "What a code of one half of a pair knows about the other half. Every bound is in nats, on pairs that training "
@@ -34,6 +35,24 @@ def bound(curves: Curves, num_candidates: int, num_validation: int) -> Section:
         f"pair shows is worth ln {num_validation:,} = {math.log(num_validation):.2f} nats at most."
     )
     return Section("Bound over training", text, figure, "bound")
+
+
+def bounds_ahead(summary: Mapping[str, float]) -> list[Section]:
+    """The held-out bounds against the number of steps ahead; empty where the run was not on sequences."""
+    bounds = {
+        int(summary[f"{prefix}/num_candidates"]): tuple(
+            np.array([summary[f"{prefix}/mi_{name}_nats_ahead_{k}"] for k in steps], float)
+            for name in ("lower_bound", "standard_error")
+        )
+        for prefix in ("heldout_largest", "heldout")
+        if (steps := steps_ahead(summary, prefix))
+    }
+    text = (
+        "The lower bound on the information between the steps so far and one step later on, on sequences that training "
+        "never saw, with two standard errors. Every distance predicts the same steps, from fewer steps the farther it "
+        "looks: true information never grows along this line."
+    )
+    return [Section("Bound against steps ahead", text, plots.bound_ahead(bounds), "bound_ahead")] if bounds else []
 
 
 def probes(summary: Mapping[str, float], num_classes: int) -> list[Section]:
@@ -71,6 +90,16 @@ def pair_strip(examples: Any, x: np.ndarray, y: np.ndarray, how: str) -> list[Se
     originals, title = (None, "x and its y") if isinstance(examples, tuple) else (examples, "A test image, x and its y")
     figure = plots.pair_strip(x, y, originals=originals, title=title)
     return [Section("Pairs as the encoder sees them", f"Each column is one pair: {how}.", figure, "pairs")]
+
+
+def sequence_strip(sequences: np.ndarray, first: int, how: str) -> Section:
+    """Sequences whole, their steps before number `first`, and their steps from it on; `how` says what makes a pair."""
+    x, y = np.array(sequences), np.array(sequences)
+    x[:, first:], y[:, :first] = sequences.min(), sequences.min()
+    whole, x, y = np.split(as_pictures(np.concatenate([sequences, x, y])), 3)
+    figure = plots.pair_strip(x, y, originals=whole, title=f"A test sequence, x and y around step {first + 1}")
+    text = f"Each column is one sequence. A pair is {how}; here for one such time."
+    return Section("Sequences as the encoder sees them", text, figure, "pairs")
 
 
 def code_map(points: np.ndarray, labels: np.ndarray | None) -> Section:

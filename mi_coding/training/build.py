@@ -11,15 +11,18 @@ from ml_collections import ConfigDict
 
 from mi_coding import encoders, pairs
 from mi_coding.contrast import POOL
-from mi_coding.critics import CRITICS
+from mi_coding.critics import CRITICS, bilinear_ahead
 from mi_coding.errors import InputError
+from mi_coding.objectives.ahead import cpc_ahead
 from mi_coding.objectives.cpc import CPC_RULES, CPCOutput, cpc, nt_xent
 from mi_coding.pairs.augmentations import PRESETS, augmented, composition
-from mi_coding.pairs.frames import Clips, frames
+from mi_coding.pairs.frames import Clips, frames, whole_clips
 from mi_coding.pairs.given import given
+from mi_coding.pairs.sequences import sequences
 from mi_coding.training import optimizers
 from mi_coding.training.contrastive import contrastive
 from mi_coding.training.experiment import Codes, Experiment
+from mi_coding.training.sequence import sequence
 
 STEPS_PER_CALL = 50
 """Steps in one call where the config leaves it open and the platform likes it."""
@@ -40,8 +43,8 @@ def build_clips(config: ConfigDict) -> Clips:
         window=config.pairs.window,
         seconds=config.pairs.clip_seconds,
         frame_rate=config.pairs.frame_rate,
-        gap=config.pairs.gap,
         speed=config.pairs.speed,
+        **({"gap": config.pairs.gap} if config.pairs.name == "frames" else {}),
     )
 
 
@@ -72,10 +75,23 @@ def augmentation_options(preset: str) -> tuple[str, ...]:
 
 PAIRS: dict[str, Callable[[ConfigDict], pairs.PairKind]] = {
     "frames": lambda config: frames(build_clips(config)),
+    "clips": lambda config: whole_clips(build_clips(config)),
     "augmentations": _augmentation_pairs,
     "given": lambda config: given(),
+    "sequences": lambda config: sequences(
+        step_size=config.pairs.step_size,
+        num_steps=config.pairs.num_steps,
+        scale=config.pairs.scale,
+        window=config.pairs.window,
+    ),
 }
 """Names of `config.pairs.name`."""
+
+
+SEQUENCES = ("sequences", "clips")
+"""Those of `PAIRS` whose examples hold every pair of a step and the steps before it."""
+AHEAD = "cpc_ahead"
+"""The `config.objective.name` that is for `SEQUENCES`."""
 
 
 def describe_pairs(config: ConfigDict) -> str:
@@ -84,6 +100,8 @@ def describe_pairs(config: ConfigDict) -> str:
         return f"two frames of one clip, {config.pairs.gap:g} s apart"
     if config.pairs.name == "given":
         return "the x and the y of one row"
+    if config.pairs.name in SEQUENCES:
+        return "the steps before some time, and those after it"
     return f"two random modifications of one image, preset {config.pairs.preset}"
 
 
@@ -136,17 +154,33 @@ def steps_per_call(config: ConfigDict, platform: str, num_devices: int, *, strea
 
 
 def build_experiment(
-    config: ConfigDict, platform: str, *, num_steps: int, num_classes: int = 0, streamed: bool = False
+    config: ConfigDict,
+    platform: str,
+    *,
+    example_shape: tuple[int, ...],
+    num_steps: int,
+    num_classes: int = 0,
+    streamed: bool = False,
 ) -> tuple[Experiment, Codes]:
     """The experiment a checked config describes.
 
     Args:
         config: checked.
         platform: "cpu", "gpu" or "tpu", whose favourite shapes are used.
+        example_shape: of one example of the data.
         num_steps: of the whole run, for the schedule of the learning rate.
         num_classes: of the labels that come with the images, for the online probe; 0 where there are none.
         streamed: whether the steps get batches of examples, and not all of them to draw from.
     """
+    shared = {
+        "sample_pairs": _sample_pairs(config, with_labels=num_classes > 0, streamed=streamed),
+        "optimizer": _optimizer(config, num_steps, has_probe=num_classes > 0),
+        "batch_size": config.batch_size,
+        "average_decay": config.optimizer.average_decay,
+        "num_classes": num_classes,
+    }
+    if config.objective.name == AHEAD:
+        return _sequence(config, platform, pair_shape(config, example_shape)[0], shared)
     encoder = encoders.build(
         config.encoder.name,
         **_family_options(config.encoder, platform),
@@ -161,15 +195,36 @@ def build_experiment(
         CRITICS[config.critic.name](),
         _objective(config),
         _loss(config),
-        sample_pairs=_sample_pairs(config, with_labels=num_classes > 0, streamed=streamed),
-        optimizer=_optimizer(config, num_steps, has_probe=num_classes > 0),
-        batch_size=config.batch_size,
         code_dim=config.encoder.code_dim,
         microbatch_size=config.microbatch_size or None,
-        num_classes=num_classes,
-        average_decay=config.optimizer.average_decay,
         separate=has_two_encoders(config),
+        **shared,
     )
+
+
+def _sequence(config: ConfigDict, platform: str, num_steps: int, shared: dict[str, Any]) -> tuple[Experiment, Codes]:
+    """The experiment on sequences of so many steps."""
+    dimensions = {"code_dim": config.encoder.code_dim, "context_dim": config.encoder.context_dim}
+    encoder = encoders.build_sequence(
+        config.encoder.name, **_family_options(config.encoder, platform), dtype=config.encoder.dtype, **dimensions
+    )
+    return sequence(
+        encoder,
+        bilinear_ahead(config.objective.num_ahead),
+        _ahead_objective(config),
+        partial(_ahead_loss(config), one_by_one=True),
+        num_steps=num_steps,
+        num_ahead=config.objective.num_ahead,
+        num_times=config.objective.num_times,
+        feature=config.encoder.feature,
+        **dimensions,
+        **shared,
+    )
+
+
+def num_targets(config: ConfigDict, example_shape: tuple[int, ...]) -> int:
+    """Steps of each sequence that a training step predicts."""
+    return config.objective.num_times or pair_shape(config, example_shape)[0] - config.objective.num_ahead
 
 
 def _sample_pairs(config: ConfigDict, *, with_labels: bool, streamed: bool) -> Callable:
@@ -191,14 +246,30 @@ def _family_options(encoder: ConfigDict, platform: str) -> dict[str, Any]:
     return {"stem": encoder.stem, "width_multiplier": encoder.width_multiplier}
 
 
-def num_candidates(config: ConfigDict, num_devices: int) -> int:
+def num_candidates(config: ConfigDict, num_devices: int, example_shape: tuple[int, ...]) -> int:
     """N of a training step: the true candidate and its distractors."""
     shard = config.batch_size // num_devices
     if config.objective.name == "nt_xent":
         return POOL.num_candidates(2 * shard, num_devices)
-    if config.objective.num_distractors:
+    if config.objective.name == AHEAD:
+        shard *= num_targets(config, example_shape) if config.objective.other_times else 1
+    elif config.objective.num_distractors:
         return config.objective.num_distractors + 1
     return CPC_RULES[config.objective.distractors].num_candidates(shard, num_devices)
+
+
+def heldout_batch(config: ConfigDict, num_candidates: int) -> int:
+    """Pairs in a held-out batch whose N is that of training: N for cpc, B for NT-Xent's pool of 2B − 1.
+
+    Distractors from other times depend on the context, so a bound does without them: N is then B.
+    """
+    at_other_times = config.objective.name == AHEAD and config.objective.other_times
+    return config.batch_size if config.objective.name == "nt_xent" or at_other_times else num_candidates
+
+
+def is_bound(config: ConfigDict) -> bool:
+    """Whether ln N − loss of a training batch is a bound: its distractors are independent draws."""
+    return not (config.pairs.distinct or (config.objective.name == AHEAD and config.objective.other_times))
 
 
 def _objective(config: ConfigDict) -> Callable[..., CPCOutput]:
@@ -223,6 +294,22 @@ def _loss(config: ConfigDict, distractors: str = "all") -> Callable[..., CPCOutp
         normalize=config.critic.normalize,
         symmetric=config.objective.symmetric,
         distractors=distractors,
+    )
+
+
+def _ahead_objective(config: ConfigDict) -> Callable[..., CPCOutput]:
+    options = {"other_times": config.objective.other_times, "method": config.objective.method}
+    options["block_size"] = config.objective.block_size or None
+    loss = partial(_ahead_loss(config), distractors=config.objective.distractors, **options)
+    return lambda queries, keys, *, key, axis_name: loss(queries, keys, axis_name=axis_name)
+
+
+def _ahead_loss(config: ConfigDict) -> Callable[..., CPCOutput]:
+    return partial(
+        cpc_ahead,
+        temperature=config.critic.temperature,
+        normalize=config.critic.normalize,
+        symmetric=config.objective.symmetric,
     )
 
 

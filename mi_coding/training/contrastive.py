@@ -14,6 +14,7 @@ from mi_coding.objectives.cpc import CPCOutput
 from mi_coding.training.devices import Spmd
 from mi_coding.training.experiment import Codes, Experiment
 from mi_coding.training.memory import loss_bytes
+from mi_coding.training.online_probe import init_probe, online_probe, probe_logits, with_label
 
 
 def contrastive(
@@ -50,7 +51,7 @@ def contrastive(
     """
 
     def init(key: jax.Array, x: Any, y: Any) -> tuple[Any, Any]:
-        (images, _), (images_y, _) = _image_and_label(x), _image_and_label(y)
+        (images, _), (images_y, _) = with_label(x), with_label(y)
         encoder_key, critic_key = jax.random.split(key)
         params, stats = encoder.init(encoder_key, images)
         if separate:
@@ -59,11 +60,11 @@ def contrastive(
         params = {"encoder": params, "critic": critic.init(critic_key, code_dim)}
         if num_classes:
             feature_dim = jax.eval_shape(lambda: apply(params, stats, images)[0]).shape[1]
-            params["probe"] = {"kernel": jnp.zeros((feature_dim, num_classes)), "bias": jnp.zeros(num_classes)}
+            params["probe"] = init_probe(feature_dim, num_classes)
         return params, stats
 
     def loss(params: Any, stats: Any, key: jax.Array, x: Any, y: Any, axis_name: str | None):
-        (images_x, labels), (images_y, _) = _image_and_label(x), _image_and_label(y)
+        (images_x, labels), (images_y, _) = with_label(x), with_label(y)
         both = (separately if separate else jointly)(partial(train_outputs, axis_name=axis_name))
         encode = encode_in_chunks(both, microbatch_size)
         (features_x, z_x), (features_y, z_y), stats = encode(params["encoder"], stats, images_x, images_y)
@@ -74,7 +75,7 @@ def contrastive(
         features = features_x
         if not separate:
             features, labels = jnp.concatenate([features_x, features_y]), jnp.concatenate([labels, labels])
-        probe_loss, accuracy = _online_probe(params["probe"], features, labels, axis_name)
+        probe_loss, accuracy = online_probe(params["probe"], features, labels, axis_name)
         return out.loss + probe_loss, (metrics | {"online_probe_accuracy": accuracy}, stats)
 
     def train_outputs(params: Any, stats: Any, images: jax.Array, axis_name: str | None = None) -> tuple[Any, Any]:
@@ -86,47 +87,30 @@ def contrastive(
     def apply(params: Any, stats: Any, images: jax.Array, half: str = "x") -> tuple[jax.Array, jax.Array]:
         return encoder.apply(*of(half, params, stats), images, False)[0]
 
+    def code_pairs(params: Any, stats: Any, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+        if separate:
+            return apply(params, stats, x)[1], apply(params, stats, y, "y")[1]
+        return tuple(jnp.split(apply(params, stats, jnp.concatenate([x, y]))[1], 2))
+
     def contrast(params: Any, z_x: jax.Array, z_y: jax.Array) -> CPCOutput:
         return heldout_objective(*critic.apply(params["critic"], z_x, z_y))
 
     def loss_memory(spmd: Spmd) -> int | None:
-        return loss_bytes(objective, batch_size=batch_size, code_dim=code_dim, spmd=spmd)
+        shard = (batch_size // spmd.num_devices, code_dim)
+        return loss_bytes(objective, shard, shard, spmd)
 
     return Experiment(sample_pairs, init, loss, optimizer, batch_size, loss_memory, average_decay), Codes(
         features=lambda params, stats, x: apply(params, stats, x)[0],
         codes=lambda params, stats, x: apply(params, stats, x)[1],
         train_codes=lambda params, stats, x: train_outputs(*of("x", params, stats), x)[0][1],
+        pairs=code_pairs,
         contrast=contrast,
-        online_logits=(lambda params, stats, x: _logits(params["probe"], apply(params, stats, x)[0]))
+        online_logits=(lambda params, stats, x: probe_logits(params["probe"], apply(params, stats, x)[0]))
         if num_classes
         else None,
         features_y=(lambda params, stats, y: apply(params, stats, y, "y")[0]) if separate else None,
         codes_y=(lambda params, stats, y: apply(params, stats, y, "y")[1]) if separate else None,
     )
-
-
-def _image_and_label(half: Any) -> tuple[jax.Array, jax.Array | None]:
-    return half if isinstance(half, tuple) else (half, None)
-
-
-def _logits(probe: dict[str, jax.Array], features: jax.Array) -> jax.Array:
-    return features @ probe["kernel"] + probe["bias"]
-
-
-def _online_probe(
-    probe: dict[str, jax.Array], features: jax.Array, labels: jax.Array, axis_name: str | None
-) -> tuple[jax.Array, jax.Array]:
-    """Cross-entropy of the global batch and the fraction of labels it gets right; features get no gradient.
-
-    Labels of −1 are hidden: they count for neither.
-    """
-    logits, known = _logits(probe, jax.lax.stop_gradient(features)), labels >= 0
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(labels, 0))
-    right = jnp.argmax(logits, axis=1) == labels
-    means = [jnp.mean(values, dtype=jnp.float32) for values in (jnp.where(known, losses, 0), right, known)]
-    loss, accuracy, share = jax.lax.pmean(means, axis_name) if axis_name else means
-    share = jnp.where(share > 0, share, 1)  # of none known, both are 0
-    return loss / share, accuracy / share
 
 
 def jointly(outputs: Callable[[Any, Any, jax.Array], tuple[Any, Any]]) -> Callable:

@@ -40,6 +40,7 @@ class Codes(NamedTuple):
         features: (params, stats, x) → float32[b, F], before the head; what probes read.
         codes: (params, stats, x) → float32[b, D].
         train_codes: as the training step computes it on one device, with the statistics of the batch it is given.
+        pairs: (params, stats, x, y) → z_x, z_y, float32[b, …] each: the codes of pairs.
         contrast: (params, z_x, z_y) → `CPCOutput` of the codes of a batch of held-out pairs.
         online_logits: (params, stats, x) → float32[b, K], what the online probe makes of x; None without one.
         features_y, codes_y: the same of y; None where one encoder serves both.
@@ -48,6 +49,7 @@ class Codes(NamedTuple):
     features: Callable[[Any, Any, jax.Array], jax.Array]
     codes: Callable[[Any, Any, jax.Array], jax.Array]
     train_codes: Callable[[Any, Any, jax.Array], jax.Array]
+    pairs: Callable[[Any, Any, Any, Any], tuple[jax.Array, jax.Array]]
     contrast: Callable[[Any, jax.Array, jax.Array], CPCOutput]
     online_logits: Callable[[Any, Any, jax.Array], jax.Array] | None = None
     features_y: Callable[[Any, Any, jax.Array], jax.Array] | None = None

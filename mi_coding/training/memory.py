@@ -20,26 +20,26 @@ def bytes_needed(compiled: jax.stages.Compiled) -> int | None:
     return sizes.argument_size_in_bytes + sizes.output_size_in_bytes + sizes.temp_size_in_bytes - shared
 
 
-def loss_bytes(objective: Callable[..., CPCOutput], *, batch_size: int, code_dim: int, spmd: Spmd) -> int | None:
-    """Bytes on one device for two codes a pair, the loss of all pairs and its gradient, apart from any encoder.
+def loss_bytes(
+    objective: Callable[..., CPCOutput], queries: tuple[int, ...], keys: tuple[int, ...], spmd: Spmd
+) -> int | None:
+    """Bytes on one device for what is scored, the loss of all pairs and its gradient, apart from any encoder.
 
     Args:
         objective: (queries, keys, key=…, axis_name=…) → `CPCOutput`.
-        batch_size: B, the global batch.
-        code_dim: D.
+        queries, keys: the shapes of one device's shard.
         spmd: the devices.
     """
 
     def loss_and_gradient(codes: tuple[jax.Array, jax.Array], key: jax.Array) -> tuple[Any, dict]:
         def loss(codes: tuple[jax.Array, jax.Array]) -> jax.Array:
-            return objective(*codes, key=key, axis_name=AXIS).loss
+            return jnp.mean(objective(*codes, key=key, axis_name=AXIS).loss)
 
         own = jax.tree.map(lambda z: z + lax.axis_index(AXIS), codes)  # each device has codes of its own
         gradients = jax.grad(loss)(own)
         return codes, {"sum": lax.psum(sum(jnp.sum(g) for g in gradients), AXIS)}
 
-    codes = jnp.zeros((batch_size // spmd.num_devices, code_dim))
-    arguments = spmd.replicate((codes, codes)), spmd.replicate(jax.random.key(0))
+    arguments = spmd.replicate((jnp.zeros(queries), jnp.zeros(keys))), spmd.replicate(jax.random.key(0))
     return bytes_needed(spmd.parallel(loss_and_gradient).lower(*arguments).compile())
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import mi_coding
 from mi_coding.evaluation.bound import ENCODE_AT_ONCE, HeldoutBound, make_heldout_bound, make_pair_codes
+from mi_coding.evaluation.suite import bound_summary
 from mi_coding.pairs import PairKind, sample_pairs
 
 RHO = 0.9
@@ -26,7 +27,7 @@ def log_ratio(params, x, y):
 
 
 def measure(contrast, batch_size=64, num_pairs=20_000, kind=correlated):
-    pair_codes = make_pair_codes(partial(sample_pairs, kind=PairKind(kind, None)), lambda params, stats, x: x)
+    pair_codes = make_pair_codes(partial(sample_pairs, kind=PairKind(kind, None)), lambda params, stats, x, y: (x, y))
     heldout_bound = make_heldout_bound(pair_codes, contrast)
     return heldout_bound(({}, {}), jax.random.key(0), jnp.zeros((10, 2)), batch_size=batch_size, num_pairs=num_pairs)
 
@@ -45,6 +46,28 @@ def test_standard_error_shrinks_with_the_number_of_pairs():
     assert 2.5 < few / many < 6.5  # a factor of 4 expected from 31 and 500 batches
 
 
+def test_bounds_of_several_steps_ahead_are_each_on_their_own_and_their_mean_has_an_error_of_its_own():
+    def each(params, x, y):
+        outs = [log_ratio(params, x, part) for part in (y, -y)]
+        bounds, accuracies = (
+            jnp.stack([getattr(out, name) for out in outs]) for name in ("mi_lower_bound", "accuracy")
+        )
+        return outs[0]._replace(mi_lower_bound=bounds, accuracy=accuracies)
+
+    both, alone = measure(each, num_pairs=1_000), measure(log_ratio, num_pairs=1_000)
+    assert both.ahead[0] == alone
+    assert both.ahead[1].mi_lower_bound < -1
+    assert both.mi_lower_bound == pytest.approx((alone.mi_lower_bound + both.ahead[1].mi_lower_bound) / 2)
+    assert 0 < both.standard_error < both.ahead[1].standard_error
+    assert [len(one.ahead) for one in (both, alone, *both.ahead)] == [2, 0, 0, 0]
+    names = bound_summary(both, "heldout").keys() - bound_summary(alone, "heldout").keys()
+    assert names == {
+        f"heldout/{name}_ahead_{k}"
+        for name in ("mi_lower_bound_nats", "mi_standard_error_nats", "accuracy")
+        for k in (1, 2)
+    }
+
+
 def test_bound_of_mispaired_codes_is_below_zero():
     wrong = measure(lambda params, x, y: log_ratio(params, x, jnp.roll(y, 1, axis=0)))
     assert wrong.mi_lower_bound < -1
@@ -52,12 +75,12 @@ def test_bound_of_mispaired_codes_is_below_zero():
 
 def test_codes_of_many_pairs_are_those_of_their_rows_however_many_are_encoded_at_a_time():
     sampler = partial(sample_pairs, kind=PairKind(correlated, None))
-    pair_codes = make_pair_codes(sampler, lambda params, stats, x: 2 * x + params)
+    pair_codes = make_pair_codes(sampler, lambda params, stats, x, y: (2 * x + params, 3 * y + params))
     count, key, images = 2 * ENCODE_AT_ONCE + 7, jax.random.key(0), jnp.zeros((10, 2))
     z_x, z_y = pair_codes((1.0, {}), key, images, jnp.arange(count))
     x, y = sampler(key, images, jnp.arange(count))
     np.testing.assert_allclose(z_x, 2 * x + 1, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(z_y, 2 * y + 1, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(z_y, 3 * y + 1, rtol=1e-5, atol=1e-6)
 
 
 def test_a_bound_within_five_percent_of_its_ceiling_is_marked():

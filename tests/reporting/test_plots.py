@@ -207,3 +207,25 @@ def test_a_strip_shows_the_originals_above_the_pairs_bytes_as_what_they_stand_fo
     np.testing.assert_allclose(shown[3], 0.5)
     with pytest.raises(ValueError, match="n images"):
         plots.pair_strip(x, x, title="", originals=x[:2])
+
+
+def test_bounds_against_steps_ahead_hold_their_values_their_errors_and_the_ceiling():
+    few, many = (np.array([2.5, 1.25, -0.5]), np.array([0.02, 0.03, 0.04])), (np.array([2.75, 1.5, -0.25]), np.zeros(3))
+    figure = plots.bound_ahead({256: few, 397: many})
+    (axes,) = figure.axes
+    drawn = [line for line in axes.lines if len(line.get_xdata()) == 3]
+    for line, (values, _) in zip([line for line in drawn if line.get_marker() == "o"], (few, many), strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), [1, 2, 3])
+        np.testing.assert_array_equal(line.get_ydata(), values)
+    ends = sorted(float(y) for line in drawn if line.get_marker() != "o" for y in line.get_ydata())
+    expected = [
+        v + sign * 2 * e
+        for values, errors in (few, many)
+        for v, e in zip(values, errors, strict=True)
+        for sign in (1, -1)
+    ]
+    np.testing.assert_allclose(ends, sorted(expected))
+    assert f"ceiling ln 256 = {LN_256:.2f}" in texts(figure)
+    assert_texts_inside_and_apart(figure)
+    with pytest.raises(ValueError, match="bounds is empty"):
+        plots.bound_ahead({})

@@ -43,3 +43,29 @@ def test_top_five_stands_under_the_trained_encoder_and_health_in_a_group_of_its_
     ]
     assert "Frozen features before the head" in probes.note
     assert [row[1] for row in health.rows] == ["12.3", "256"]
+
+
+def with_steps_ahead(summary):
+    for prefix, share in (("heldout", 1.0), ("heldout_largest", 1.125)):
+        for k in range(1, 12):
+            summary[f"{prefix}/mi_lower_bound_nats_ahead_{k}"] = share * (4 - k / 8)
+            summary[f"{prefix}/mi_standard_error_nats_ahead_{k}"] = share * k / 100
+            summary[f"{prefix}/accuracy_ahead_{k}"] = share / (k + 1)
+    return summary
+
+
+def test_the_bound_of_each_number_of_steps_ahead_has_a_row_in_order_with_both_ceilings(summary):
+    groups = {group.title: group for group in group_results(with_steps_ahead(summary))}
+    ahead = groups["held-out bound for each number of steps ahead"]
+    assert ahead.columns == (
+        "steps ahead",
+        "N = 256, at most 5.545",
+        "ranked first",
+        "N = 397, at most 5.984",
+        "ranked first",
+    )
+    assert ahead.rows[0] == ("1", "3.875 ± 0.010", "50.0 %", "4.359 ± 0.011", "56.2 %")
+    assert [row[0] for row in ahead.rows] == [str(k) for k in range(1, 12)]
+    assert "other results" not in groups
+    named = repr(group_results({key: f"<{key}>" for key in summary}))
+    assert {named.count(f"<{key}>") for key in summary if "_ahead_" in key} == {1}

@@ -95,7 +95,7 @@ def test_memory_of_the_loss_is_that_of_its_scores(how):
         return mi_coding.cpc(queries, keys, method="gather", axis_name=axis_name)
 
     way = spmd(how, jax.local_devices()[:2])
-    small, large = (loss_bytes(dense, batch_size=b, code_dim=8, spmd=way) for b in (256, 1024))
+    small, large = (loss_bytes(dense, (b // 2, 8), (b // 2, 8), way) for b in (256, 1024))
     scores = 512 * 1024 * 4  # of one of the two devices, in bytes
     assert scores < large < 8 * scores
     assert large / small > 8  # 16 in the limit: the scores, not the codes

@@ -1,0 +1,38 @@
+"""A linear classifier that learns beside an encoder and never moves it: no gradient reaches the features it reads."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+def init_probe(feature_dim: int, num_classes: int) -> dict[str, jax.Array]:
+    """Parameters of a classifier that has learnt nothing, as params["probe"]."""
+    return {"kernel": jnp.zeros((feature_dim, num_classes)), "bias": jnp.zeros(num_classes)}
+
+
+def probe_logits(probe: dict[str, jax.Array], features: jax.Array) -> jax.Array:
+    """float32[n, K] of features float32[n, F]."""
+    return features @ probe["kernel"] + probe["bias"]
+
+
+def online_probe(
+    probe: dict[str, jax.Array], features: jax.Array, labels: jax.Array, axis_name: str | None
+) -> tuple[jax.Array, jax.Array]:
+    """Cross-entropy of the global batch and the fraction of labels it gets right; features get no gradient.
+
+    Labels of −1 are hidden: they count for neither.
+    """
+    logits, known = probe_logits(probe, jax.lax.stop_gradient(features)), labels >= 0
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(labels, 0))
+    right = jnp.argmax(logits, axis=1) == labels
+    means = [jnp.mean(values, dtype=jnp.float32) for values in (jnp.where(known, losses, 0), right, known)]
+    loss, accuracy, share = jax.lax.pmean(means, axis_name) if axis_name else means
+    share = jnp.where(share > 0, share, 1)  # of none known, both are 0
+    return loss / share, accuracy / share
+
+
+def with_label(half: Any) -> tuple[Any, jax.Array | None]:
+    """A half of a pair and its label, where it comes with one; see `pairs.labelled`."""
+    return half if isinstance(half, tuple) else (half, None)

@@ -1,0 +1,144 @@
+"""CPC of sequences by the whole command: rows of digits, clips, and what each mistake is told."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from commands import ROOT, lines
+
+from mi_coding import main
+from mi_coding.config import check_config, check_data, parse_command
+from mi_coding.data import Dataset, Split
+from mi_coding.errors import InputError
+
+CONFIG = ROOT / "configs" / "cpc_sequence.py"
+SHORT = [
+    "--config.batch_size=16",
+    "--config.num_steps=4",
+    "--config.optimizer.warmup_steps=2",
+    "--config.log.every_steps=2",
+    "--config.evaluation.every_steps=4",
+    "--config.evaluation.num_pairs=64",
+    "--config.encoder.widths=(4,)",
+    "--config.encoder.feature_dim=8",
+    "--config.encoder.code_dim=3",
+    "--config.encoder.context_dim=6",
+    "--config.objective.num_ahead=3",
+]
+
+
+def run(workdir, *overrides):
+    return main.main(["main", f"--config={CONFIG}", f"--workdir={workdir}", *SHORT, *overrides])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("sequences") / "run"
+    assert run(workdir) == 0
+    return workdir
+
+
+def test_the_bound_of_every_distance_stands_beside_their_mean_and_their_ceiling(finished):
+    summary = json.loads((finished / "summary.json").read_text())
+    for prefix, num_candidates in (("heldout", 16), ("heldout_largest", 397)):
+        ahead = [summary[f"{prefix}/mi_lower_bound_nats_ahead_{k}"] for k in (1, 2, 3)]
+        assert f"{prefix}/mi_lower_bound_nats_ahead_4" not in summary
+        assert summary[f"{prefix}/mi_lower_bound_nats"] == pytest.approx(np.mean(ahead))
+        assert summary[f"{prefix}/mi_ceiling_nats"] == pytest.approx(math.log(num_candidates))
+        assert summary[f"{prefix}/num_candidates"] == num_candidates
+        assert all(summary[f"{prefix}/mi_standard_error_nats_ahead_{k}"] > 0 for k in (1, 2, 3))
+    assert 1 <= summary["health/effective_rank"] <= summary["health/feature_dim"] == 6
+    assert {"probe/linear_accuracy", "probe/random_encoder_accuracy", "probe/raw_pixels_accuracy"} <= summary.keys()
+
+
+def test_losses_of_every_distance_are_logged_and_their_mean_is_the_loss(finished):
+    training = [line for line in lines(finished) if "train/loss" in line]
+    assert [line["step"] for line in training] == [1, 2, 4]
+    for line in training:
+        ahead = [line[f"train/loss_ahead_{k}"] for k in (1, 2, 3)]
+        assert line["train/loss"] == pytest.approx(np.mean(ahead), rel=1e-5)
+        assert line["train/mi_lower_bound_nats"] == pytest.approx(math.log(16) - line["train/loss"], abs=1e-5)
+        assert 0 <= line["train/online_probe_accuracy"] <= 1
+    assert "validation/mi_lower_bound_nats_ahead_3" in lines(finished)[-1] | lines(finished)[-2]
+
+
+def test_the_report_has_the_bound_against_steps_ahead_and_the_sequences(finished):
+    page = (finished / "report.html").read_text()
+    assert "Bound against steps ahead" in page
+    assert "held-out bound for each number of steps ahead" in page
+    assert "Sequences as the encoder sees them" in page
+    assert (finished / "plots" / "bound_ahead.png").stat().st_size > 10_000
+
+
+def test_clips_run_and_distractors_of_other_times_are_no_bound_in_training(tmp_path, capsys):
+    clips = ["--config.pairs.name=clips", "--config.encoder.name=convnet"]
+    times = ["--config.objective.other_times=True", "--config.objective.num_times=2"]
+    assert run(tmp_path / "run", *clips, *times, "--config.spmd=pmap") == 0
+    assert "N = 32 candidates" in capsys.readouterr().out  # 16 clips, two frames of each
+    assert not any("train/mi_lower_bound_nats" in line for line in lines(tmp_path / "run"))
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["heldout/num_candidates"] == 16  # independent draws: one frame of each clip
+    assert math.isfinite(summary["heldout/mi_lower_bound_nats"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["--config.objective.num_ahead=10"], ["num_ahead=10 steps ahead in sequences of 10", "at most 9"]),
+        (["--config.pairs.num_steps=3"], ["num_ahead=3 steps ahead in sequences of 3", "at most 2"]),
+        (
+            ["--config.pairs.step_size=8", "--config.pairs.window=0"],
+            ["sequences of 1 step(s)", "shorter steps or longer sequences"],
+        ),
+        (
+            ["--config.pairs.step_size=9", "--config.pairs.window=0"],
+            ["8 samples are shorter than 1 step(s) of 9", "at least 9"],
+        ),
+        (
+            ["--config.pairs.num_steps=9", "--config.pairs.window=0"],
+            ["8 samples are shorter than 9 step(s) of 1", "at least 9"],
+        ),
+        (["--config.objective.num_times=8"], ["num_times=8 of the 7 steps", "at most 7, or 0"]),
+        (["--config.objective.num_ahead=0"], ["config.objective.num_ahead=0", "> 0"]),
+        (["--config.pairs.scale=0.0"], ["config.pairs.scale=0.0", "> 0"]),
+        (["--config.pairs.scale=1000.0"], ["standard deviation of 0.00037", "--config.pairs.scale=0.37"]),
+        (["--config.pairs.window=7"], ["smaller than the images of 8 × 8"]),
+        (["--config.pairs.name=frames"], ["'cpc_ahead' is for pairs sequences and clips", "'frames'"]),
+        (["--config.encoder.name=resnet18"], ["'resnet18'", "mlp, convnet"]),
+        (["--config.encoder.name=convnet"], ["(height, width, channels)", "(10, 1)", "use 'mlp'"]),
+        (["--config.encoder.feature=first"], ["'first'", "last, mean"]),
+        (["--config.objective.name=cpc_later"], ["'cpc_later'", "did you mean 'cpc_ahead'?"]),
+        (["--config.objective.name=cpc"], ["config.encoder.width_multiplier is missing"]),
+    ],
+)
+def test_a_mistake_is_told_in_one_line_and_nothing_is_written(capsys, tmp_path, overrides, words):
+    assert run(tmp_path / "run", *overrides) == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 1
+    assert [word for word in words if word not in errors[0]] == [], errors[0]
+    assert not (tmp_path / "run").exists()
+
+
+def signals(values):
+    """A data set of 20 signals of 50 samples of which one has the given first values."""
+    waves = np.sin(np.arange(20 * 50, dtype=np.float32)).reshape(20, 50)
+    waves[3, : len(values)] = values
+    return Dataset("waves", *(Split(waves, None) for _ in range(3)))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [([np.nan], "not all finite"), ([np.inf], "not all finite"), ([1e6, -1e6], "standard deviation of 4.47e+04")],
+)
+def test_a_signal_that_cannot_be_learnt_from_is_told_before_it_is(values, words):
+    config = parse_command(["main", f"--config={CONFIG}", "--config.pairs.step_size=5"]).config
+    with pytest.raises(
+        InputError, match=r"window=10 is for images; given examples of shape \(50,\): use --config.pairs.window=0"
+    ):
+        check_data(config, signals([]))
+    config.pairs.window = 0
+    check_config(config, num_devices=1)
+    check_data(config, signals([]))
+    with pytest.raises(InputError, match=words.replace("+", r"\+")):
+        check_data(config, signals(values))
