@@ -5,8 +5,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mi_coding.data import digits, folder, tfds_source
+from mi_coding.data import digits, folder, tfds_source, video
 from mi_coding.data.dataset import Dataset, Split, blocks, num_examples, take
+from mi_coding.data.film_splits import split_films
+from mi_coding.data.film_store import some, stored
+from mi_coding.data.films import EncodedFilms, FilmTable, FramePairs, Frames, Keeping
 from mi_coding.data.images import Form, LazyImages
 from mi_coding.data.stream import MAX_UNREADABLE, Batch, Stream, stream
 from mi_coding.errors import InputError
@@ -16,6 +19,9 @@ __all__ = [
     "SOURCES",
     "Batch",
     "Dataset",
+    "FilmTable",
+    "FramePairs",
+    "Keeping",
     "LazyImages",
     "Split",
     "Stream",
@@ -27,10 +33,11 @@ __all__ = [
     "take",
 ]
 
-SOURCES: dict[str, Callable[[str, Form], Dataset]] = {
+SOURCES: dict[str, Callable[[str, Form], Dataset | EncodedFilms]] = {
     "digits": digits.load,
     "tfds": tfds_source.load,
     "folder": folder.load,
+    "video": video.load,
 }
 """Scheme of `config.data.source` (what stands before the colon) to its reader, which takes what stands after it."""
 
@@ -55,7 +62,7 @@ def check_source(source: str) -> None:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise InputError(f"config.data.source={source!r} is unknown; expected one of {', '.join(SOURCES)}{hint}")
     if scheme != "digits" and not argument:
-        example = {"tfds": "tfds:fashion_mnist", "folder": "folder:/path/to/images"}[scheme]
+        example = {"tfds": "tfds:fashion_mnist", "folder": "folder:/path/to/images", "video": "video:clips/*.mp4"}[scheme]
         raise InputError(f"config.data.source={source!r} names nothing; expected such as {example!r}")
     if scheme == "digits" and source != "digits":
         raise InputError(f"config.data.source={source!r} names more than there is; expected 'digits'")
@@ -67,7 +74,9 @@ def load(
     image_size: int = 0,
     channels: int = 0,
     placement: str = "auto",
+    keeping: Keeping = Keeping(),  # noqa: B008, a tuple of plain values
     warn: Callable[[str], None] = lambda message: None,
+    tell: Callable[[str], None] = print,
 ) -> Dataset:
     """Reads the examples named by one string, such as `digits`, split into train, validation and test.
 
@@ -76,11 +85,13 @@ def load(
     ((397, 8, 8, 1), dtype('float32'))
 
     Args:
-        source: `digits`, `tfds:NAME` (also NAME/CONFIG and NAME:VERSION) or `folder:PATH`.
+        source: `digits`, `tfds:NAME` (also NAME/CONFIG and NAME:VERSION), `folder:PATH` or `video:GLOB`.
         image_size, channels: see `images.Form`; 0 keeps what the images have, which must then be one and the same.
         placement: "memory" decodes every image now; "stream" leaves them encoded; "auto" decides by their size.
-            The digits are always in memory.
+            The digits are always in memory. Films are decoded into a file in any case, and frames read from it.
+        keeping: how films are decoded and cut.
         warn: is told in one line of files that cannot be decoded, which are left out.
+        tell: is told in one line what decoded films will take on disk, before they are written, and how they are split.
     Raises:
         InputError: for an unknown source, and for data that is not there, is broken, or does not fit together.
     """
@@ -88,7 +99,10 @@ def load(
     if placement not in PLACEMENTS:
         raise InputError(f"config.data.placement={placement!r} is unknown; expected one of {', '.join(PLACEMENTS)}")
     scheme, _, argument = source.partition(":")
-    dataset = SOURCES[scheme](argument, Form(image_size, channels))
+    form = Form(image_size, channels)
+    dataset = SOURCES[scheme](argument, form)
+    if isinstance(dataset, EncodedFilms):
+        return _films(dataset, form, placement, keeping, warn, tell)
     if isinstance(dataset.train.examples, np.ndarray):
         return dataset
     for split in (dataset.validation, dataset.test):
@@ -102,6 +116,39 @@ def load(
             "beforehand; expected --config.data.image_size and --config.data.channels, such as 224 and 3"
         )
     return dataset
+
+
+def _films(
+    films: EncodedFilms,
+    form: Form,
+    placement: str,
+    keeping: Keeping,
+    warn: Callable[[str], None],
+    tell: Callable[[str], None],
+) -> Dataset:
+    """Films decoded and split; their frames are in memory where that is asked for or where they fit."""
+    store = stored(films.films, form, keeping, tell)
+    for note in store.notes:
+        warn(note)
+    names = None if films.splits is None else [films.splits[k] for k in store.films]
+    labels = None if films.labels is None else films.labels[store.films]
+    made = split_films(store.table, keeping.gap, splits=names, labels=labels)
+    if made.too_short:
+        warn(
+            f"{len(made.too_short):,} of {len(store.table.names):,} film(s) are too short for a gap of "
+            f"{keeping.gap:g} s and are left out: {some(made.too_short)}"
+        )
+    tell(f"{len(store.table.names) - len(made.too_short):,} film(s): {made.how}")
+    splits = []
+    for part in made.parts:
+        table, kept = store.table.part(*part)
+        frames = Frames(store.frames, kept, table)
+        of_frames = None if labels is None else labels[part.films][table.film_of(np.arange(len(kept)))]
+        splits.append(Split(frames, of_frames, films=table))
+    size = sum(np.prod(split.examples.shape, dtype=np.int64) for split in splits)
+    if placement == "memory" or (placement == "auto" and size <= MEMORY_BYTES):
+        splits = [take(split, np.arange(num_examples(split)))._replace(films=split.films) for split in splits]
+    return Dataset(films.name, *splits)
 
 
 def _in_memory(dataset: Dataset, warn: Callable[[str], None]) -> Dataset:

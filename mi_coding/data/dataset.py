@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mi_coding.data.films import FilmTable, Frames
 from mi_coding.data.images import LazyImages, decode_all
 
 
@@ -17,11 +18,13 @@ class Split(NamedTuple):
         labels: int32[n], the class of each example, or None where the source has no labels.
         names: what a person knows each example by, such as the path of its file; None where they have none, and for
             `LazyImages`, which know them.
+        films: where examples are frames of films, which of them follow one another and when; else None.
     """
 
-    examples: np.ndarray | LazyImages
+    examples: np.ndarray | LazyImages | Frames
     labels: np.ndarray | None
     names: Sequence[str] | None = None
+    films: FilmTable | None = None
 
 
 class Dataset(NamedTuple):
