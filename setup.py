@@ -35,6 +35,7 @@ setup(
     extras_require={
         "cuda": ["jax[cuda13]>=0.10,<0.13"],
         "tpu": ["jax[tpu]>=0.10,<0.13"],
-        "test": ["hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12"],
+        "video": ["av>=15"],  # its wheels carry FFmpeg
+        "test": ["av>=15", "hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12"],
     },
 )

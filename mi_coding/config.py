@@ -87,6 +87,8 @@ _OTHER = (
 )
 _CLIP_POSITIVE = ("pairs.window", "pairs.clip_seconds", "pairs.frame_rate", "pairs.gap")
 _CLIP_NOT_NEGATIVE = ("pairs.speed",)
+_FILM_POSITIVE = ("pairs.gap", "pairs.group_size")
+_FILM_OTHER = ("pairs.distractors", "data.frame_rate", "data.cache_dir")
 _AUGMENTATION_KEYS = ("pairs.preset", *(f"pairs.{name}" for name in build.AUGMENTATION_OPTIONS))
 _LARGEST_SEED = 2**32 - 1
 
@@ -150,6 +152,7 @@ def check_config(config: ConfigDict, num_devices: int) -> None:
     _check_batch(config.batch_size, num_devices)
     _check_microbatch(config, num_devices)
     _CHECK_PAIRS[config.pairs.name](config)
+    _check_groups(config, num_devices)
     _check_objective(config, num_devices)
 
 
@@ -157,6 +160,11 @@ def check_data(config: ConfigDict, dataset: data.Dataset) -> None:
     """Refuses what only the data can tell: images that the pairs cannot be made of, too few of them for a batch."""
     num_train, *shape = dataset.train.examples.shape
     height, width = shape[:2]
+    if build.of_films(config) and dataset.train.films is None:
+        raise InputError(
+            f"config.pairs.name='film' makes pairs of the frames of films, and {config.data.source} has images; expected "
+            "a source such as 'video:clips/*.mp4', or config.pairs.name='augmentations' or 'frames'"
+        )
     if config.pairs.name == "frames" and config.pairs.window < max(height, width):
         raise InputError(
             f"config.pairs.window={config.pairs.window} is smaller than the images of {height} × {width} pixels; "
@@ -381,7 +389,42 @@ def _check_augmentations(config: ConfigDict) -> None:
         raise InputError(f"config.pairs: {_one_line(error)}") from None
 
 
-_CHECK_PAIRS: dict[str, Callable[[ConfigDict], None]] = {"frames": _check_clips, "augmentations": _check_augmentations}
+def _check_films(config: ConfigDict) -> None:
+    _check_keys(config, (*_FILM_POSITIVE, *_FILM_OTHER))
+    _check_numbers(config, _FILM_POSITIVE, ("data.frame_rate",))
+    _one_of("pairs.distractors", config.pairs.distractors, build.FILM_DISTRACTORS)
+    if config.pairs.distinct:
+        raise InputError(
+            "config.pairs.distinct=True is for images; moments of films are always drawn independently: set it to False"
+        )
+    if config.pairs.distractors != build.WITHIN:
+        return
+    objective = config.objective
+    if objective.num_distractors or objective.distractors != "all":
+        raise InputError(
+            f"config.pairs.distractors='within' takes all of a group as candidates; given config.objective.distractors="
+            f"{objective.distractors!r} and num_distractors={objective.num_distractors}, expected 'all' and 0"
+        )
+
+
+def _check_groups(config: ConfigDict, num_devices: int) -> None:
+    """A group of pairs of one film must lie on one device, and fill a batch without a rest."""
+    size, shard = build.group_size(config), config.batch_size // num_devices
+    if not build.of_films(config) or config.pairs.distractors == build.ACROSS:
+        return
+    if size < 2 or shard % size:
+        near = ", ".join(str(d) for d in range(2, shard + 1) if shard % d == 0)
+        raise InputError(
+            f"config.pairs.group_size={size} must divide the {shard} pairs of each of {num_devices} device(s), and be "
+            f"at least 2; these do: {near or 'none, use a larger batch_size'}"
+        )
+
+
+_CHECK_PAIRS: dict[str, Callable[[ConfigDict], None]] = {
+    "frames": _check_clips,
+    "augmentations": _check_augmentations,
+    "film": _check_films,
+}
 """Names of `config.pairs.name`, with what checks the keys that go with each."""
 
 

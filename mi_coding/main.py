@@ -30,6 +30,7 @@ from mi_coding.reporting import terminal
 from mi_coding.reporting.metrics import MetricsWriter, write_json
 from mi_coding.reporting.recorder import Recorder
 from mi_coding.runs import Run, as_data, blank_examples, initial_state, prepare
+from mi_coding.training import build
 from mi_coding.training.checkpoints import Checkpoints
 from mi_coding.training.devices import Spmd, spmd
 from mi_coding.training.feed import Feed, resident, streamed
@@ -104,7 +105,7 @@ def _train(this: Run) -> tuple[Trained, dict[str, float]]:
             this.warn,
             batch_size=config.batch_size,
             num_candidates=this.num_candidates,
-            is_bound=not config.pairs.distinct,
+            is_bound=build.is_bound(config),
             warmup_steps=min(config.optimizer.warmup_steps, this.num_steps - 1),
             resumed_at=step,
             seconds_before=seconds,
@@ -136,12 +137,16 @@ def _feed(this: Run, how: Spmd, state: TrainState) -> Iterator[tuple[Feed, Calla
         examples = jax.tree.map(jnp.asarray, as_data(this, train_split))
         yield resident(step, state, examples, how, steps_per_call=this.steps_per_call), None
         return
+    if build.of_films(config):
+        moments = data.FramePairs(train_split.examples, train_split.films, config.pairs.gap)
+        train_split = data.Split(moments, None)
     with data.stream(
         train_split,
         batch_size=config.batch_size,
         first_batch=int(state.step),
         seed=config.seed,
         distinct=config.pairs.distinct,
+        group_size=build.group_size(config),
         num_workers=config.data.num_workers,
         warn=this.warn,
     ) as batches:

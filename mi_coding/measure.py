@@ -9,15 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mi_coding import data, pairs
+from mi_coding import data, heldout, pairs
 from mi_coding.evaluation import suite
-from mi_coding.evaluation.bound import make_heldout_bound, make_pair_codes
 from mi_coding.evaluation.codes import encode, map_codes, nearest
 from mi_coding.reporting import page, sections
 from mi_coding.reporting.environment import describe_environment
 from mi_coding.reporting.metrics import MetricsWriter, read_metrics
 from mi_coding.reporting.page import Section
-from mi_coding.runs import Run, initial_state
+from mi_coding.runs import Run, film_data, initial_state
 from mi_coding.training import build
 from mi_coding.training.step import TrainState
 
@@ -33,24 +32,24 @@ NUM_HEALTH = 4096
 
 def measure(this: Run, variables: tuple[Any, Any]) -> dict[str, float]:
     """The entries of summary.json that tell what (params, stats) are worth on examples that training never saw."""
-    images = jnp.asarray(suite.fair_sample(this.dataset.test, suite.MOST_HELDOUT).examples)
-    summary = _bounds(this, variables, images) | _health(this, variables, images)
+    population = heldout.population(this, this.dataset.test)
+    summary = _bounds(this, variables, population) | _health(this, variables, population)
     return summary | _probe(this, variables) if this.num_classes else summary
 
 
 def validation(this: Run, writer: MetricsWriter) -> Callable:
     """A hook that writes the bound on validation pairs, and how often the online probe is right about their images."""
     split = this.dataset.validation
-    images, size = jnp.asarray(suite.fair_sample(split, suite.MOST_HELDOUT).examples), _heldout_batch(this)
-    heldout_bound = make_heldout_bound(_pair_codes(this), this.codes.contrast)
+    population, question = heldout.population(this, split), heldout.as_trained(this)
+    heldout_bound = heldout.heldout_bound(this, question)
     online = None
     if this.codes.online_logits:
         online = suite.make_accuracy(this.codes.online_logits, this.kind, split, this.key("validation"))
 
     def validate(step: int, state: TrainState, metrics: Any) -> None:
         del metrics
-        num_pairs = VALIDATION_BATCHES * size
-        bound = heldout_bound(state.variables, this.key("validation"), images, batch_size=size, num_pairs=num_pairs)
+        num_pairs = VALIDATION_BATCHES * this.config.batch_size
+        bound = heldout_bound(state.variables, this.key("validation"), population, num_pairs=num_pairs)
         scalars = suite.bound_summary(bound, "validation")
         if online:
             scalars["validation/online_probe_accuracy"] = online(state.variables)
@@ -65,8 +64,6 @@ def write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, float
     known_split = suite.fair_sample(this.dataset.train, suite.MOST_HELDOUT)
     codes = partial(this.codes.codes, *variables)
     pair_key, test_key, train_key = jax.random.split(this.key("report"), 3)
-    originals = test.examples[:NUM_STRIP]
-    x, y = pairs.pairs_of_batch(pair_key, jnp.asarray(originals), jnp.arange(len(originals)), kind=this.kind)
     seen, known = (
         pairs.views(k, jnp.asarray(s.examples), this.kind) for k, s in ((test_key, test), (train_key, known_split))
     )
@@ -75,7 +72,7 @@ def write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, float
     shown: list[Section] = [
         sections.bound(read_metrics(this.workdir), this.num_candidates, data.num_examples(this.dataset.validation)),
         *sections.probes(summary, num_classes=this.num_classes),
-        sections.pair_strip(originals, np.asarray(x), np.asarray(y), build.describe_pairs(this.config)),
+        *(_film_sections(this, variables, pair_key) if build.of_films(this.config) else _pair_section(this, test, pair_key)),
         sections.code_map(map_codes(test_codes), test.labels),
         sections.neighbours(
             np.asarray(seen[:NUM_QUERIES]),
@@ -99,23 +96,37 @@ def write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, float
     return path
 
 
-def _pair_codes(this: Run) -> Callable[..., tuple[jax.Array, jax.Array]]:
-    """Codes of independent pairs, also where training keeps twins out."""
-    return make_pair_codes(partial(pairs.sample_pairs, kind=this.kind), this.codes.codes)
+def _pair_section(this: Run, test: data.Split, key: jax.Array) -> list[Section]:
+    originals = test.examples[:NUM_STRIP]
+    x, y = pairs.pairs_of_batch(key, jnp.asarray(originals), jnp.arange(len(originals)), kind=this.kind)
+    return [sections.pair_strip(originals, np.asarray(x), np.asarray(y), build.describe_pairs(this.config))]
 
 
-def _heldout_batch(this: Run) -> int:
-    """The batch whose N is that of training: N pairs for cpc, B for NT-Xent's pool of 2B − 1."""
-    return this.config.batch_size if this.config.objective.name == "nt_xent" else this.num_candidates
+def _film_sections(this: Run, variables: tuple[Any, Any], key: jax.Array) -> list[Section]:
+    """Pairs of frames with their times, and the bound as a function of the gap."""
+    gap = this.config.pairs.gap
+    sample = data.sample_films(this.dataset.test, suite.MOST_HELDOUT, gap)
+    films = jax.tree.map(jnp.asarray, film_data(sample, gap))
+    film, time = pairs.draw_moments(key, films, jnp.arange(NUM_STRIP))
+    numbers = np.asarray(pairs.shown_at(films, film, jnp.stack([time, time + gap], axis=-1)))
+    names = [sample.films.names[k] for k in film.tolist()]
+    strip = sections.film_strip(
+        sample.examples[numbers[:, 0]],
+        sample.examples[numbers[:, 1]],
+        [Path(name).name for name in names],
+        sample.films.times[numbers],
+        f"{build.describe_pairs(this.config)}; {this.dataset.test.films.how}",
+    )
+    gaps, curves = heldout.bounds_by_gap(this, variables, films)
+    return [strip, sections.bounds_by_gap(gaps, {name: [b.mi_lower_bound for b in c] for name, c in curves.items()},{name: c[0].ceiling for name, c in curves.items()}, trained_at=gap)]
 
 
-def _bounds(this: Run, variables: tuple[Any, Any], images: jax.Array) -> dict[str, float]:
-    """Held-out bounds at the N of training and, where the test images allow more or less, at their number."""
-    heldout_bound = make_heldout_bound(_pair_codes(this), this.codes.contrast)
+def _bounds(this: Run, variables: tuple[Any, Any], population: Any) -> dict[str, float]:
+    """Held-out bounds, see `heldout.questions`."""
     summary = {}
-    for prefix, size in {"heldout": _heldout_batch(this), "heldout_largest": len(images)}.items():
-        num_pairs = this.config.evaluation.num_pairs
-        bound = heldout_bound(variables, this.key("test"), images, batch_size=size, num_pairs=num_pairs)
+    for prefix, question in heldout.questions(this, len(jax.tree.leaves(population)[0])).items():
+        measured = heldout.heldout_bound(this, question)
+        bound = measured(variables, this.key("test"), population, num_pairs=this.config.evaluation.num_pairs)
         summary |= suite.bound_summary(bound, prefix)
         if bound.near_ceiling:
             this.warn(
@@ -125,9 +136,9 @@ def _bounds(this: Run, variables: tuple[Any, Any], images: jax.Array) -> dict[st
     return summary
 
 
-def _health(this: Run, variables: tuple[Any, Any], images: jax.Array) -> dict[str, float]:
-    some = images[:NUM_HEALTH]
-    z_x, z_y = _pair_codes(this)(variables, this.key("test"), images, jnp.arange(NUM_HEALTH))
+def _health(this: Run, variables: tuple[Any, Any], population: Any) -> dict[str, float]:
+    some = jax.tree.leaves(population)[0][:NUM_HEALTH]  # images, or frames of films
+    z_x, z_y = heldout.pair_codes(this)(variables, this.key("test"), population, jnp.arange(NUM_HEALTH))
     shown = jax.jit(partial(pairs.views, kind=this.kind))(this.key("test"), some)
     return suite.health(np.asarray(z_x), np.asarray(z_y), encode(partial(this.codes.features, *variables), shown))
 

@@ -58,6 +58,7 @@ def prepare(config: ConfigDict, workdir: Path, warn: Callable[[str], None]) -> R
         image_size=config.data.image_size,
         channels=config.data.channels,
         placement=config.data.placement,
+        keeping=build.keeping(config),
         warn=warn,
     )
     check_data(config, dataset)
@@ -69,7 +70,7 @@ def prepare(config: ConfigDict, workdir: Path, warn: Callable[[str], None]) -> R
         config,
         platform,
         num_steps=num_steps,
-        num_classes=num_classes if config.optimizer.probe_learning_rate else 0,
+        num_classes=num_classes if config.optimizer.probe_learning_rate and not build.of_films(config) else 0,
         streamed=streamed,
     )
     kind, num_candidates = build.build_pairs(config), build.num_candidates(config, num_devices)
@@ -97,11 +98,23 @@ def initial_state(this: Run) -> TrainState:
 
 
 def as_data(this: Run, examples: data.Split | data.Batch) -> Any:
-    """What the experiment draws pairs of: examples, with their labels where an online probe learns from them."""
+    """What the experiment draws pairs of: films, or examples, with labels where an online probe learns from them."""
+    if build.of_films(this.config) and isinstance(examples, data.Split):
+        return film_data(examples, this.config.pairs.gap)
     return (examples.examples, examples.labels) if this.codes.online_logits else examples.examples
 
 
 def blank_examples(this: Run, count: int) -> Any:
     """So many examples of a stream, for their shapes."""
-    shape = (count, *this.dataset.train.examples.shape[1:])
+    pair = (2,) if build.of_films(this.config) else ()
+    shape = (count, *pair, *this.dataset.train.examples.shape[1:])
     return as_data(this, data.Batch(np.zeros(shape, np.uint8), np.zeros(count, np.int32)))
+
+
+def film_data(split: data.Split, gap: float) -> pairs.Films:
+    """The films of a split whose frames are in memory, as a device takes them."""
+    films = split.films
+    begins = films.starts[films.film_of(np.arange(len(films.times)))]
+    numbers = (films.first.astype(np.int32), films.count.astype(np.int32))
+    since = (films.times - begins).astype(np.float32)  # float32 is exact to a thousandth within a film, not beyond
+    return pairs.Films(split.examples, since, *numbers, films.seconds.astype(np.float32), np.float32(gap))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mi_coding.data import digits, folder, tfds_source, video
-from mi_coding.data.dataset import Dataset, Split, blocks, num_examples, take
+from mi_coding.data.dataset import Dataset, Split, blocks, num_examples, sample_films, take
 from mi_coding.data.film_splits import split_films
 from mi_coding.data.film_store import some, stored
 from mi_coding.data.films import EncodedFilms, FilmTable, FramePairs, Frames, Keeping
@@ -29,6 +29,7 @@ __all__ = [
     "check_source",
     "load",
     "num_examples",
+    "sample_films",
     "stream",
     "take",
 ]
@@ -141,7 +142,7 @@ def _films(
     tell(f"{len(store.table.names) - len(made.too_short):,} film(s): {made.how}")
     splits = []
     for part in made.parts:
-        table, kept = store.table.part(*part)
+        table, kept = store.table._replace(how=made.how).part(*part)
         frames = Frames(store.frames, kept, table)
         of_frames = None if labels is None else labels[part.films][table.film_of(np.arange(len(kept)))]
         splits.append(Split(frames, of_frames, films=table))

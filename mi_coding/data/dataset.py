@@ -61,6 +61,20 @@ def take(split: Split, indices: np.ndarray) -> Split:
     return Split(examples, labels, [name(i) for i in indices.tolist()] if name else None)
 
 
+def sample_films(split: Split, most: int, gap: float) -> Split:
+    """Some films of a split with their frames in memory: about `most` frames in all, the same for every run.
+
+    Of each film the first part at most, a tenth of `most` frames or what has moments for pairs `gap` seconds apart.
+    """
+    table = split.films
+    needed = [np.searchsorted(table.times[a : a + n], table.times[a] + 4 * gap) for a, n in zip(table.first, table.count, strict=True)]
+    counts = np.minimum(table.count, np.maximum(most // 10, needed))
+    order = np.random.default_rng(0).permutation(len(counts))
+    chosen = np.sort(order[: 1 + np.searchsorted(np.cumsum(counts[order]), most)])
+    part, kept = table.part(chosen, np.zeros_like(chosen), counts[chosen])
+    return take(split, kept)._replace(films=part)
+
+
 def blocks(split: Split, size: int) -> Iterator[Split]:
     """The whole split in order, at most `size` examples at a time, for data that memory does not hold.
 

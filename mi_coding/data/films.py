@@ -100,6 +100,7 @@ class FilmTable(NamedTuple):
         times: float64[F], when each frame begins to be shown, in seconds since the first frame of its film, also where
             the table has only a part of that film.
         ends: float64[n], when the last frame of each stops being shown.
+        how: how the films were split, in a few words; "" before that.
     """
 
     names: list[str]
@@ -107,6 +108,7 @@ class FilmTable(NamedTuple):
     count: np.ndarray
     times: np.ndarray
     ends: np.ndarray
+    how: str = ""
 
     @property
     def starts(self) -> np.ndarray:
@@ -130,7 +132,9 @@ class FilmTable(NamedTuple):
         whole = stop == self.count[films]
         ends = np.where(whole, self.ends[films], self.times[np.minimum(last, len(self.times) - 1)])
         first = np.cumsum(count) - count
-        return FilmTable([self.names[k] for k in films], first, count, self.times[kept], ends), kept
+        return self._replace(
+            names=[self.names[k] for k in films], first=first, count=count, times=self.times[kept], ends=ends
+        ), kept
 
 
 class Frames:

@@ -238,8 +238,9 @@ def _video_stream(container: Any) -> Any:
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
             return stream
-    others = sorted({stream.type for stream in container.streams})
-    raise NoFilm(f"it has no video stream, only {', '.join(others)}" if others else "it has no stream that can be read")
+    others = sorted({stream.type for stream in container.streams} - {"data"})
+    only = f"only {', '.join(others)}" if others else "nor any other that can be read; its end may be cut off"
+    raise NoFilm(f"it has no video stream, {only}")
 
 
 def _opened(path: Path) -> Any:

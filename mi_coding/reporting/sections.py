@@ -1,7 +1,7 @@
 """The sections of a report: each figure with the sentence that tells how to read it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -61,6 +61,30 @@ def pair_strip(images: np.ndarray, x: np.ndarray, y: np.ndarray, how: str) -> Se
     """Pairs as the encoder sees them, under the images they are made of; `how` says what makes x and y a pair."""
     figure = plots.pair_strip(x, y, originals=images, title="A test image, x and its y")
     return Section("Pairs as the encoder sees them", f"Each column is one pair: {how}.", figure, "pairs")
+
+
+def film_strip(x: np.ndarray, y: np.ndarray, names: Sequence[str], times: np.ndarray, how: str) -> Section:
+    """Pairs of frames of films: whose they are, and float[n, 2] when x and y begin to be shown, in seconds."""
+    captions = [f"{name}\n{first:.2f} → {second:.2f} s" for name, (first, second) in zip(names, times, strict=True)]
+    figure = plots.pair_strip(x, y, captions=captions, title="x and its y, from films held out")
+    text = (
+        f"Each column is one pair: {how}. Under it the film, and when each of the two frames begins to be shown; a "
+        "frame stays until the next one, so the two times differ by the gap to within one frame."
+    )
+    return Section("Pairs as the encoder sees them", text, figure, "pairs")
+
+
+def bounds_by_gap(
+    gaps: Sequence[float], bounds: Mapping[str, Sequence[float]], ceilings: Mapping[str, float], trained_at: float
+) -> Section:
+    """The held-out bound at several gaps: name of distractors → bounds in nats, and their ceilings."""
+    figure = plots.bounds_by_gap(gaps, bounds, ceilings=ceilings, trained_at=trained_at)
+    text = (
+        f"The same encoder, trained at a gap of {trained_at:g} s, on held-out pairs at other gaps, from one frame to "
+        "the longest. Across: distractors are moments of all films. Within: moments of the same film, so that only "
+        "what changes in it counts. The longer the gap, the fewer moments have a frame so much later."
+    )
+    return Section("Bound by gap", text, figure, "gaps")
 
 
 def code_map(points: np.ndarray, labels: np.ndarray | None) -> Section:

@@ -9,11 +9,12 @@ import jax
 import optax
 from ml_collections import ConfigDict
 
-from mi_coding import encoders, pairs
+from mi_coding import data, encoders, pairs
 from mi_coding.contrast import POOL
 from mi_coding.critics import CRITICS
 from mi_coding.errors import InputError
 from mi_coding.objectives.cpc import CPC_RULES, CPCOutput, cpc, nt_xent
+from mi_coding.objectives.groups import within_groups
 from mi_coding.pairs.augmentations import PRESETS, augmented, composition
 from mi_coding.pairs.frames import Clips, frames
 from mi_coding.training import optimizers
@@ -72,25 +73,60 @@ def augmentation_options(preset: str) -> tuple[str, ...]:
 PAIRS: dict[str, Callable[[ConfigDict], pairs.PairKind]] = {
     "frames": lambda config: frames(build_clips(config)),
     "augmentations": _augmentation_pairs,
+    "film": lambda config: pairs.given_pairs(),
 }
 """Names of `config.pairs.name`."""
+
+ACROSS, WITHIN, MIXED = "across", "within", "mixed"
+FILM_DISTRACTORS = (ACROSS, WITHIN, MIXED)
+"""Names of `config.pairs.distractors`: moments of all films; of the same film; of all, many of them of the same."""
+
+
+def of_films(config: ConfigDict) -> bool:
+    """Whether pairs are two moments of a stored film."""
+    return config.pairs.name == "film"
+
+
+def within_films(config: ConfigDict) -> bool:
+    """Whether all candidates of a training step are moments of one film."""
+    return of_films(config) and config.pairs.distractors == WITHIN
+
+
+def group_size(config: ConfigDict) -> int:
+    """Pairs of one film side by side in a batch; 1 where every pair is drawn by itself."""
+    return config.pairs.group_size if of_films(config) and config.pairs.distractors != ACROSS else 1
+
+
+def is_bound(config: ConfigDict) -> bool:
+    """Whether ln N − loss of a training batch bounds the information: its pairs are independent draws."""
+    return not config.pairs.distinct and not (of_films(config) and config.pairs.distractors == MIXED)
+
+
+def keeping(config: ConfigDict) -> data.Keeping:
+    """How the films of a source are decoded and cut."""
+    if not of_films(config):
+        return data.Keeping()
+    return data.Keeping(config.pairs.gap, config.data.frame_rate, config.data.cache_dir)
 
 
 def describe_pairs(config: ConfigDict) -> str:
     """What makes x and y a pair, in a few words."""
     if config.pairs.name == "frames":
         return f"two frames of one clip, {config.pairs.gap:g} s apart"
+    if of_films(config):
+        return f"two moments of one film, {config.pairs.gap:g} s apart"
     return f"two random modifications of one image, preset {config.pairs.preset}"
 
 
 def pair_shape(config: ConfigDict, image_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Shape of x for images of one shape; nothing is computed.
+    """Shape of x for images, or frames, of one shape; nothing is computed.
 
     Raises:
         ValueError: where the pairs cannot be made of such images.
     """
-    key, image = jax.random.key(0), jax.ShapeDtypeStruct(image_shape, "float32")
-    return jax.eval_shape(build_pairs(config).pair, key, image)[0].shape
+    shape = (2, *image_shape) if of_films(config) else image_shape
+    key, example = jax.random.key(0), jax.ShapeDtypeStruct(shape, "float32")
+    return jax.eval_shape(build_pairs(config).pair, key, example)[0].shape
 
 
 def num_steps(config: ConfigDict, num_examples: int) -> int:
@@ -162,6 +198,8 @@ def _sample_pairs(config: ConfigDict, *, with_labels: bool, streamed: bool) -> C
     kind = pairs.labelled(build_pairs(config)) if with_labels else build_pairs(config)
     if streamed:
         return partial(pairs.pairs_of_batch, kind=kind)
+    if of_films(config):
+        return partial(pairs.sample_film_pairs, kind=kind, group_size=group_size(config))
     distinct_among = config.batch_size if config.pairs.distinct else None
     return partial(pairs.sample_pairs, kind=kind, distinct_among=distinct_among)
 
@@ -177,6 +215,8 @@ def _family_options(encoder: ConfigDict, platform: str) -> dict[str, Any]:
 
 def num_candidates(config: ConfigDict, num_devices: int) -> int:
     """N of a training step: the true candidate and its distractors."""
+    if within_films(config):
+        return 2 * group_size(config) - 1 if config.objective.name == "nt_xent" else group_size(config)
     shard = config.batch_size // num_devices
     if config.objective.name == "nt_xent":
         return POOL.num_candidates(2 * shard, num_devices)
@@ -185,8 +225,16 @@ def num_candidates(config: ConfigDict, num_devices: int) -> int:
     return CPC_RULES[config.objective.distractors].num_candidates(shard, num_devices)
 
 
+def _in_groups(config: ConfigDict) -> bool:
+    """Whether all candidates are of one film."""
+    return of_films(config) and config.pairs.distractors == WITHIN
+
+
 def _objective(config: ConfigDict) -> Callable[..., CPCOutput]:
     """What is minimised: (queries, keys, key=…, axis_name=…) → `CPCOutput`."""
+    if within_films(config):
+        grouped = within_groups(_loss(config), group_size(config))
+        return lambda queries, keys, *, key, axis_name: grouped(queries, keys, axis_name=axis_name)
     method, block_size = config.objective.method, config.objective.block_size or None
     loss = _loss(config, distractors=config.objective.distractors)
     drawn = config.objective.num_distractors

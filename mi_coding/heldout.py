@@ -1,0 +1,91 @@
+"""What the held-out pairs of a run are drawn from, how, and how many at a time."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mi_coding import data, pairs
+from mi_coding.evaluation import suite
+from mi_coding.evaluation.bound import HeldoutBound, make_heldout_bound, make_pair_codes
+from mi_coding.runs import Run, film_data
+from mi_coding.training import build
+
+NUM_GAPS = 8
+"""Gaps at which the bound is measured, from one frame to the longest."""
+
+GAP_BATCHES = 4
+"""Batches of a bound at one gap: enough to draw a curve with."""
+
+
+class Question(NamedTuple):
+    """One held-out bound: so many pairs in a batch, so many of them side by side from one film (1: each by itself)."""
+
+    batch_size: int
+    group_size: int = 1
+
+
+def population(this: Run, split: data.Split) -> Any:
+    """What held-out pairs are drawn from, on the device: a fair sample of images, or of films."""
+    if build.of_films(this.config):
+        gap = this.config.pairs.gap
+        sample = data.sample_films(split, suite.MOST_HELDOUT, gap)
+        return jax.tree.map(jnp.asarray, film_data(sample, gap))
+    return jnp.asarray(suite.fair_sample(split, suite.MOST_HELDOUT).examples)
+
+
+def pair_codes(this: Run, group_size: int = 1) -> Callable[..., tuple[jax.Array, jax.Array]]:
+    """Codes of independent pairs, also where training keeps twins out: see `make_pair_codes`."""
+    if build.of_films(this.config):
+        sample = partial(pairs.sample_film_pairs, kind=this.kind, group_size=group_size)
+    else:
+        sample = partial(pairs.sample_pairs, kind=this.kind)
+    return make_pair_codes(sample, this.codes.codes)
+
+
+def heldout_bound(this: Run, question: Question) -> Callable[..., HeldoutBound]:
+    """(variables, key, population, num_pairs=…) → the bound of one question, compiled once."""
+    measured = make_heldout_bound(pair_codes(this, question.group_size), this.codes.contrast)
+    return partial(measured, batch_size=question.batch_size)
+
+
+def as_trained(this: Run) -> Question:
+    """The question whose N is that of training: N pairs for cpc, B for NT-Xent's pool of 2B − 1."""
+    config = this.config
+    if build.within_films(config):
+        return Question(config.pairs.group_size, config.pairs.group_size)
+    return Question(config.batch_size if config.objective.name == "nt_xent" else this.num_candidates)
+
+
+def questions(this: Run, num_examples: int) -> dict[str, Question]:
+    """Prefix of the entries in summary.json → question: at the N of training, at the largest N, and of films the other.
+
+    Args:
+        this: the run.
+        num_examples: images or frames that pairs are drawn from.
+    """
+    config, asked = this.config, {"heldout": as_trained(this)}
+    if not build.of_films(config):
+        return asked | {"heldout_largest": Question(num_examples)}
+    if build.within_films(config):
+        return asked | {"heldout_across": Question(config.batch_size)}
+    return asked | {"heldout_within": Question(config.pairs.group_size, config.pairs.group_size)}
+
+
+def bounds_by_gap(this: Run, variables: tuple[Any, Any], films: pairs.Films) -> tuple[list[float], dict[str, list[HeldoutBound]]]:
+    """Held-out bounds of films at gaps from one frame to the longest: the gaps, and name of distractors → bounds."""
+    frame = float(np.median(films.seconds / films.count))
+    gaps = np.geomspace(frame, max(0.9 * float(films.seconds.max()), frame), NUM_GAPS).tolist()
+    size = this.config.pairs.group_size
+    asked = {build.ACROSS: Question(this.config.batch_size), build.WITHIN: Question(size, size)}
+    curves = {}
+    for name, question in asked.items():
+        bound = heldout_bound(this, question)
+        key, num_pairs = this.key("test"), GAP_BATCHES * this.config.batch_size
+        curves[name] = [
+            bound(variables, key, films._replace(gap=jnp.float32(gap)), num_pairs=num_pairs) for gap in gaps
+        ]
+    return gaps, curves
