@@ -132,8 +132,7 @@ def _films(
     for note in store.notes:
         warn(note)
     names = None if films.splits is None else [films.splits[k] for k in store.films]
-    labels = None if films.labels is None else films.labels[store.films]
-    made = split_films(store.table, keeping.gap, splits=names, labels=labels)
+    made = split_films(store.table, keeping.gap, splits=names, labels=store.labels)
     if made.too_short:
         warn(
             f"{len(made.too_short):,} of {len(store.table.names):,} film(s) are too short for a gap of "
@@ -144,8 +143,8 @@ def _films(
     for part in made.parts:
         table, kept = store.table._replace(how=made.how).part(*part)
         frames = Frames(store.frames, kept, table)
-        of_frames = None if labels is None else labels[part.films][table.film_of(np.arange(len(kept)))]
-        splits.append(Split(frames, of_frames, films=table))
+        labels = None if store.labels is None else store.labels[part.films][table.film_of(np.arange(len(kept)))]
+        splits.append(Split(frames, labels, films=table))
     size = sum(np.prod(split.examples.shape, dtype=np.int64) for split in splits)
     if placement == "memory" or (placement == "auto" and size <= MEMORY_BYTES):
         splits = [take(split, np.arange(num_examples(split)))._replace(films=split.films) for split in splits]

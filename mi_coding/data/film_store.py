@@ -29,12 +29,14 @@ class Store(NamedTuple):
         frames: the file, .npy, uint8[F, H, W, C].
         table: the films that could be decoded, by numbers of frames in that file.
         films: int64[n], which of the encoded films they are.
+        labels: int32[n], the class of each, or None where there are none.
         notes: what a person must know: films that were left out and films that are not whole.
     """
 
     frames: Path
     table: FilmTable
     films: np.ndarray
+    labels: np.ndarray | None
     notes: list[str]
 
 
@@ -123,7 +125,8 @@ def _write(
             count, end, note = _decode(films[k], frames[room], times[room], frame_rate, threads_each)
             if not count:
                 return {"name": films[k].name, "left_out": note or "no frame of it can be decoded"}
-            return {"name": films[k].name, "first": int(first[k]), "count": count, "end": end, "note": note}
+            where = {"name": films[k].name, "label": films[k].label, "first": int(first[k])}
+            return where | {"count": count, "end": end, "note": note}
 
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             rows = list(threads.map(decode, range(len(films))))
@@ -196,7 +199,9 @@ def _read(folder: Path) -> Store:
     first, count = (np.array([rows[k][name] for k in good], np.int64) for name in ("first", "count"))
     ends = np.array([rows[k]["end"] for k in good])
     table = FilmTable([rows[k]["name"] for k in good], first, count, np.load(folder / _TIMES), ends)
-    return Store(folder / _FRAMES, table, np.array(good), _notes(rows))
+    labels = [rows[k]["label"] for k in good]
+    known = None not in labels and min(labels) >= 0  # TFDS hides labels as -1
+    return Store(folder / _FRAMES, table, np.array(good), np.array(labels, np.int32) if known else None, _notes(rows))
 
 
 def _notes(rows: list[dict[str, Any]]) -> list[str]:

@@ -41,9 +41,11 @@ class EncodedFilm(ABC):
 
     Attributes:
         name: what a person knows it by.
+        label: its class, None where it has none; known when it has been decoded.
     """
 
     name: str
+    label: int | None = None
 
     @abstractmethod
     def identity(self) -> list[Any]:
@@ -81,13 +83,11 @@ class EncodedFilms(NamedTuple):
         name: of the data set.
         films: all of them, in a fixed order.
         splits: names of the split ("train", "validation", "test") of each, where the source has splits of its own.
-        labels: the class of each, where there are classes.
     """
 
     name: str
     films: Sequence[EncodedFilm]
     splits: Sequence[str] | None = None
-    labels: np.ndarray | None = None
 
 
 class FilmTable(NamedTuple):
