@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
 
     config.data = ConfigDict()
     config.data.source = "video:clips/*.mp4"  # "video:GLOB", or "tfds:NAME" of a data set of films
-    config.data.image_size = 64  # pixels: the shorter side is resized to it, the middle square cut out; 0 keeps the size
+    config.data.image_size = 64  # pixels: the shorter side is resized to it, the middle square cut out; 0 keeps it
     config.data.channels = 3  # 1 or 3 converts to grey or colour; 0 keeps what the films have
     config.data.frame_rate = 0.0  # frames a second that are kept at most; 0 keeps all
     config.data.cache_dir = ""  # where decoded films are kept; "" is mi_coding/films in the user's cache

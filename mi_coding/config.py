@@ -162,8 +162,8 @@ def check_data(config: ConfigDict, dataset: data.Dataset) -> None:
     height, width = shape[:2]
     if build.of_films(config) and dataset.train.films is None:
         raise InputError(
-            f"config.pairs.name='film' makes pairs of the frames of films, and {config.data.source} has images; expected "
-            "a source such as 'video:clips/*.mp4', or config.pairs.name='augmentations' or 'frames'"
+            f"config.pairs.name='film' makes pairs of frames of films, and {config.data.source} has images; expected a "
+            "source such as 'video:clips/*.mp4', or config.pairs.name='augmentations' or 'frames'"
         )
     if config.pairs.name == "frames" and config.pairs.window < max(height, width):
         raise InputError(

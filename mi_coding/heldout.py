@@ -75,17 +75,18 @@ def questions(this: Run, num_examples: int) -> dict[str, Question]:
     return asked | {"heldout_within": Question(config.pairs.group_size, config.pairs.group_size)}
 
 
-def bounds_by_gap(this: Run, variables: tuple[Any, Any], films: pairs.Films) -> tuple[list[float], dict[str, list[HeldoutBound]]]:
-    """Held-out bounds of films at gaps from one frame to the longest: the gaps, and name of distractors → bounds."""
-    frame = float(np.median(films.seconds / films.count))
-    gaps = np.geomspace(frame, max(0.9 * float(films.seconds.max()), frame), NUM_GAPS).tolist()
-    size = this.config.pairs.group_size
+def bounds_by_gap(this: Run, variables: tuple[Any, Any], films: pairs.Films) -> dict[str, list[HeldoutBound]]:
+    """Name of distractors → held-out bounds at each of `gaps(films)`."""
+    size, num_pairs = this.config.pairs.group_size, GAP_BATCHES * this.config.batch_size
     asked = {build.ACROSS: Question(this.config.batch_size), build.WITHIN: Question(size, size)}
     curves = {}
     for name, question in asked.items():
-        bound = heldout_bound(this, question)
-        key, num_pairs = this.key("test"), GAP_BATCHES * this.config.batch_size
-        curves[name] = [
-            bound(variables, key, films._replace(gap=jnp.float32(gap)), num_pairs=num_pairs) for gap in gaps
-        ]
-    return gaps, curves
+        bound = partial(heldout_bound(this, question), variables, this.key("test"), num_pairs=num_pairs)
+        curves[name] = [bound(films._replace(gap=jnp.float32(gap))) for gap in gaps(films)]
+    return curves
+
+
+def gaps(films: pairs.Films) -> list[float]:
+    """Seconds from x to y, from one frame to the longest that leaves moments to draw."""
+    frame = float(np.median(films.seconds / films.count))
+    return np.geomspace(frame, max(0.9 * float(films.seconds.max()), frame), NUM_GAPS).tolist()

@@ -69,10 +69,14 @@ def write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, float
     )
     test_codes, train_codes = encode(codes, seen), encode(codes, known)
     positions, cosines = nearest(test_codes[:NUM_QUERIES], train_codes, count=NUM_NEIGHBOURS)
+    if build.of_films(this.config):
+        pair_sections = _film_sections(this, variables, pair_key)
+    else:
+        pair_sections = [_pair_section(this, test, pair_key)]
     shown: list[Section] = [
         sections.bound(read_metrics(this.workdir), this.num_candidates, data.num_examples(this.dataset.validation)),
         *sections.probes(summary, num_classes=this.num_classes),
-        *(_film_sections(this, variables, pair_key) if build.of_films(this.config) else _pair_section(this, test, pair_key)),
+        *pair_sections,
         sections.code_map(map_codes(test_codes), test.labels),
         sections.neighbours(
             np.asarray(seen[:NUM_QUERIES]),
@@ -96,10 +100,10 @@ def write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, float
     return path
 
 
-def _pair_section(this: Run, test: data.Split, key: jax.Array) -> list[Section]:
+def _pair_section(this: Run, test: data.Split, key: jax.Array) -> Section:
     originals = test.examples[:NUM_STRIP]
     x, y = pairs.pairs_of_batch(key, jnp.asarray(originals), jnp.arange(len(originals)), kind=this.kind)
-    return [sections.pair_strip(originals, np.asarray(x), np.asarray(y), build.describe_pairs(this.config))]
+    return sections.pair_strip(originals, np.asarray(x), np.asarray(y), build.describe_pairs(this.config))
 
 
 def _film_sections(this: Run, variables: tuple[Any, Any], key: jax.Array) -> list[Section]:
@@ -117,8 +121,8 @@ def _film_sections(this: Run, variables: tuple[Any, Any], key: jax.Array) -> lis
         sample.films.times[numbers],
         f"{build.describe_pairs(this.config)}; {this.dataset.test.films.how}",
     )
-    gaps, curves = heldout.bounds_by_gap(this, variables, films)
-    return [strip, sections.bounds_by_gap(gaps, {name: [b.mi_lower_bound for b in c] for name, c in curves.items()},{name: c[0].ceiling for name, c in curves.items()}, trained_at=gap)]
+    curves = heldout.bounds_by_gap(this, variables, films)
+    return [strip, sections.bounds_by_gap(heldout.gaps(films), curves, trained_at=gap)]
 
 
 def _bounds(this: Run, variables: tuple[Any, Any], population: Any) -> dict[str, float]:

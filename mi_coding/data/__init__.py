@@ -63,8 +63,8 @@ def check_source(source: str) -> None:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise InputError(f"config.data.source={source!r} is unknown; expected one of {', '.join(SOURCES)}{hint}")
     if scheme != "digits" and not argument:
-        example = {"tfds": "tfds:fashion_mnist", "folder": "folder:/path/to/images", "video": "video:clips/*.mp4"}[scheme]
-        raise InputError(f"config.data.source={source!r} names nothing; expected such as {example!r}")
+        example = {"tfds": "fashion_mnist", "folder": "/path/to/images", "video": "clips/*.mp4"}[scheme]
+        raise InputError(f"config.data.source={source!r} names nothing; expected such as '{scheme}:{example}'")
     if scheme == "digits" and source != "digits":
         raise InputError(f"config.data.source={source!r} names more than there is; expected 'digits'")
 

@@ -67,7 +67,8 @@ def sample_films(split: Split, most: int, gap: float) -> Split:
     Of each film the first part at most, a tenth of `most` frames or what has moments for pairs `gap` seconds apart.
     """
     table = split.films
-    needed = [np.searchsorted(table.times[a : a + n], table.times[a] + 4 * gap) for a, n in zip(table.first, table.count, strict=True)]
+    shown = [table.times[first : first + count] for first, count in zip(table.first, table.count, strict=True)]
+    needed = [np.searchsorted(times, times[0] + 4 * gap) for times in shown]
     counts = np.minimum(table.count, np.maximum(most // 10, needed))
     order = np.random.default_rng(0).permutation(len(counts))
     chosen = np.sort(order[: 1 + np.searchsorted(np.cumsum(counts[order]), most)])

@@ -68,9 +68,8 @@ def split_films(
     else:
         usable = np.flatnonzero(table.seconds > _GAPS * gap)
         _check_any(table, usable, gap, factor=_GAPS)
-        return FilmSplits(_cut_in_time(table, usable, gap), f"each film cut in time, 70 : 10 : 20, {gap:g} s apart", [
-            table.names[k] for k in np.setdiff1d(np.arange(len(table.names)), usable)
-        ])
+        how = f"each film cut in time, 70 : 10 : 20, {gap:g} s apart"
+        return FilmSplits(_cut_in_time(table, usable, gap), how, _others(table, usable))
     for name, chosen in zip(_NAMES, parts, strict=True):
         if len(chosen) < _FEWEST:
             raise InputError(
@@ -78,20 +77,23 @@ def split_films(
                 "choose a shorter config.pairs.gap"
             )
     whole = [Parts(chosen, np.zeros(len(chosen), int), table.count[chosen]) for chosen in parts]
-    return FilmSplits(whole, how, [table.names[k] for k in np.setdiff1d(np.arange(len(table.names)), usable)])
+    return FilmSplits(whole, how, _others(table, usable))
+
+
+def _others(table: FilmTable, usable: np.ndarray) -> list[str]:
+    return [name for k, name in enumerate(table.names) if k not in set(usable.tolist())]
 
 
 def _check_any(table: FilmTable, usable: np.ndarray, gap: float, factor: int) -> None:
     if len(usable):
         return
-    longest = float(table.seconds.max())
-    why = "" if factor == 1 else (
-        f", and fewer than {MANY} films are each cut into three parts that lie a gap apart, for which a film must be "
-        f"longer than {factor} gaps"
+    longest, name = float(table.seconds.max()), table.names[table.seconds.argmax()]
+    cuts = (
+        f", and fewer than {MANY} films are each cut into three parts a gap apart, which takes more than {factor} gaps"
     )
     raise InputError(
-        f"config.pairs.gap={gap:g} s: the longest of {len(table.names)} film(s), {table.names[table.seconds.argmax()]}, "
-        f"lasts {longest:.2f} s{why}; expected a gap below {longest / factor:.2f} s"
+        f"config.pairs.gap={gap:g} s: the longest of {len(table.names)} film(s), {name}, lasts {longest:.2f} s"
+        f"{cuts if factor > 1 else ''}; expected a gap below {longest / factor:.2f} s"
     )
 
 

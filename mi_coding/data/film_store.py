@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mi_coding.data.films import EncodedFilm, Extent, FilmTable, Keeping, NoFilm
+from mi_coding.data.films import EncodedFilm, Extent, FilmTable, Keeping, NoFilmError
 from mi_coding.data.images import Form
 from mi_coding.errors import InputError
 
@@ -74,7 +74,7 @@ def _extents(films: Sequence[EncodedFilm], frame_rate: float) -> list[Extent | s
     def extent(film: EncodedFilm) -> Extent | str:
         try:
             return film.extent(frame_rate)
-        except NoFilm as error:
+        except NoFilmError as error:
             return str(error)
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -149,14 +149,16 @@ def _decode(
     def put(seconds: float, frame: np.ndarray) -> None:
         nonlocal count
         if frame.shape != frames.shape[1:]:
-            raise NoFilm(f"its frames change from {frames.shape[1:3]} to {frame.shape[:2]}; set config.data.image_size")
+            raise NoFilmError(
+                f"its frames change from {frames.shape[1:3]} to {frame.shape[:2]}; set config.data.image_size"
+            )
         if count < len(frames):  # a container may tell of fewer than it has
             frames[count], times[count] = frame, seconds
         count += 1
 
     try:
         end, note = film.decode(put, frame_rate=frame_rate, threads=threads)
-    except NoFilm as error:
+    except NoFilmError as error:
         return 0, 0.0, str(error)
     if count > len(frames):
         end, note = float(times[-1]), f"has {count} frames where its container tells of {len(frames)}, which are used"

@@ -10,7 +10,7 @@ import numpy as np
 _TICKS = 1_000_000  # a second
 
 
-class NoFilm(Exception):
+class NoFilmError(Exception):
     """Says why something is no film, for the line that counts what is left out."""
 
 
@@ -56,7 +56,7 @@ class EncodedFilm(ABC):
         """How much there is to decode at `frame_rate` frames a second at most, 0 for all.
 
         Raises:
-            NoFilm: where there is nothing.
+            NoFilmError: where there is nothing.
         """
 
     @abstractmethod
@@ -72,7 +72,7 @@ class EncodedFilm(ABC):
         Returns:
             When the last frame stops being shown, in seconds, and what is wrong with the film, if anything is.
         Raises:
-            NoFilm: where no frame can be used.
+            NoFilmError: where no frame can be used.
         """
 
 

@@ -1,4 +1,4 @@
-"""Films of TensorFlow Datasets, such as moving_mnist and ucf101: records whose frames are images that follow another."""
+"""Films of TensorFlow Datasets, such as moving_mnist and ucf101: records of images that follow one another."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mi_coding.data.films import EncodedFilm, EncodedFilms, Extent, NoFilm
+from mi_coding.data.films import EncodedFilm, EncodedFilms, Extent, NoFilmError
 from mi_coding.data.images import Form, decode
 
 FRAME_RATE = 25.0
@@ -32,7 +32,7 @@ class TfdsFilm(EncodedFilm):
         frames = self._source[self._number][self._video_key]
         first = next((image for image in (decode(frame, self._form) for frame in frames) if image is not None), None)
         if first is None:
-            raise NoFilm("it has no frame that can be decoded")
+            raise NoFilmError("it has no frame that can be decoded")
         most = int(len(frames) / FRAME_RATE * frame_rate) + 2 if frame_rate else len(frames)
         return Extent(min(most, len(frames)), first.shape)
 

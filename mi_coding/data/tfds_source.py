@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,7 +59,7 @@ def load(argument: str, form: Form) -> Dataset | EncodedFilms:
     builder = _builder(argument)
     if (video_key := _video_key(argument, builder.info.features)) is not None:
         keys = (video_key, _label_key(builder.info.features))
-        return tfds_films.load(argument, builder, keys, lambda split: _source(argument, builder, split, video_key), form)
+        return tfds_films.load(argument, builder, keys, partial(_source, argument, builder, video_key), form)
     image_key, label_key = _feature_keys(argument, builder.info.features)
 
     def read(split: str) -> _Records:
@@ -200,12 +201,16 @@ def _video_key(argument: str, features: Any) -> str | None:
     return ("video" if "video" in videos else videos[0]) if videos else None
 
 
-def _source(argument: str, builder: Any, split: str, key: str) -> Any:
+def _unchanged(frames: np.ndarray) -> np.ndarray:
+    return frames
+
+
+def _source(argument: str, builder: Any, key: str, split: str) -> Any:
     """Random access to the records of a split, with what stands under `key` still encoded."""
     import tensorflow_datasets as tfds
 
     as_stored = tfds.decode.SkipDecoding()
-    as_stored.decode_batch_example_np = lambda frames: frames  # TFDS 4.9.10 forgot it, which films need
+    as_stored.decode_batch_example_np = _unchanged  # films need it, and TFDS 4.9.10 does not have it
     try:
         with _quiet():
             return builder.as_data_source(split=split, decoders={key: as_stored}, file_format="array_record")
@@ -218,7 +223,7 @@ def _source(argument: str, builder: Any, split: str, key: str) -> Any:
 
 
 def _read(argument: str, builder: Any, split: str, image_key: str, label_key: str | None) -> _Records:
-    source, info = _source(argument, builder, split, image_key), builder.info.splits[split]
+    source, info = _source(argument, builder, image_key, split), builder.info.splits[split]
     at_a_time = min(_AT_A_TIME, max(1, _BYTES_AT_A_TIME * len(source) // max(1, info.num_bytes)))
     try:
         kept, labels = _read_all(source, image_key, label_key, at_a_time)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mi_coding.data.films import EncodedFilm, EncodedFilms, Extent, NoFilm
+from mi_coding.data.films import EncodedFilm, EncodedFilms, Extent, NoFilmError
 from mi_coding.data.images import Form
 from mi_coding.errors import InputError
 
@@ -64,7 +64,7 @@ class VideoFile(EncodedFilm):
             stream = _video_stream(container)
             first = next(_decoded(container, stream, []), None)
             if first is None:
-                raise NoFilm("no frame of it can be decoded")
+                raise NoFilmError("no frame of it can be decoded")
             return Extent(min(most, len(packets)), _Shrink(self._form, stream)(first).shape)
 
     def decode(
@@ -103,7 +103,9 @@ class _Frames(Iterator[tuple[float, Any]]):
         unit = self._stream.time_base
         for frame in self._decoded:
             if frame.pts is None:
-                raise NoFilm("its frames have no times; put it into a container that keeps them, such as .mp4 or .mkv")
+                raise NoFilmError(
+                    "its frames have no times; put it into a container that keeps them, such as .mp4 or .mkv"
+                )
             self._start = frame.pts if self._start is None else self._start
             time = float((frame.pts - self._start) * unit)
             if time <= self._last:
@@ -240,7 +242,7 @@ def _video_stream(container: Any) -> Any:
             return stream
     others = sorted({stream.type for stream in container.streams} - {"data"})
     only = f"only {', '.join(others)}" if others else "nor any other that can be read; its end may be cut off"
-    raise NoFilm(f"it has no video stream, {only}")
+    raise NoFilmError(f"it has no video stream, {only}")
 
 
 def _opened(path: Path) -> Any:
@@ -248,7 +250,7 @@ def _opened(path: Path) -> Any:
     try:
         return av.open(str(path))
     except (av.FFmpegError, OSError) as error:
-        raise NoFilm(_reason(error)) from None
+        raise NoFilmError(_reason(error)) from None
 
 
 def _reason(error: Exception) -> str:
@@ -259,5 +261,5 @@ def _av() -> Any:
     try:
         import av  # slow, and an extra: only who reads films needs it
     except ImportError:
-        raise InputError("config.data.source='video:…' needs PyAV; install it with: pip install 'mi_coding[video]'") from None
+        raise InputError("a source 'video:…' needs PyAV; install it with: pip install 'mi_coding[video]'") from None
     return av

@@ -76,9 +76,7 @@ def sample_film_pairs(
     return pairs_of_batch(pair_key, films.frames[numbers], rows, kind=kind)
 
 
-def draw_moments(
-    key: jax.Array, films: Films, rows: jax.Array, *, group_size: int = 1
-) -> tuple[jax.Array, jax.Array]:
+def draw_moments(key: jax.Array, films: Films, rows: jax.Array, *, group_size: int = 1) -> tuple[jax.Array, jax.Array]:
     """int32[b], float32[b]: a film and a time in it for each row, see `sample_film_pairs`."""
     room = jnp.maximum(films.seconds - films.gap, 0)
     edges = jnp.cumsum(room)

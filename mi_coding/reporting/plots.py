@@ -139,7 +139,7 @@ def bounds_by_gap(
     _limit_bound(axes, np.array(list(bounds.values())).ravel(), max(ceilings.values()))
     _label_ends(axes, ends)
     axes.set_title("held-out bound on mutual information, nats", loc="left", fontsize=_TEXT, color=_INK)
-    axes.set_xlabel("gap between x and y, seconds; the upright line is the gap of training", fontsize=_TEXT, color=_MUTED)
+    axes.set_xlabel("gap from x to y, seconds; the upright line is the gap of training", fontsize=_TEXT, color=_MUTED)
     return figure
 
 

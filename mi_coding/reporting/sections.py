@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -74,11 +75,11 @@ def film_strip(x: np.ndarray, y: np.ndarray, names: Sequence[str], times: np.nda
     return Section("Pairs as the encoder sees them", text, figure, "pairs")
 
 
-def bounds_by_gap(
-    gaps: Sequence[float], bounds: Mapping[str, Sequence[float]], ceilings: Mapping[str, float], trained_at: float
-) -> Section:
-    """The held-out bound at several gaps: name of distractors → bounds in nats, and their ceilings."""
-    figure = plots.bounds_by_gap(gaps, bounds, ceilings=ceilings, trained_at=trained_at)
+def bounds_by_gap(gaps: Sequence[float], bounds: Mapping[str, Sequence[Any]], trained_at: float) -> Section:
+    """The held-out bound at several gaps in seconds: name of distractors → bounds, as `HeldoutBound`, one a gap."""
+    values = {name: [bound.mi_lower_bound for bound in some] for name, some in bounds.items()}
+    ceilings = {name: some[0].ceiling for name, some in bounds.items()}
+    figure = plots.bounds_by_gap(gaps, values, ceilings=ceilings, trained_at=trained_at)
     text = (
         f"The same encoder, trained at a gap of {trained_at:g} s, on held-out pairs at other gaps, from one frame to "
         "the longest. Across: distractors are moments of all films. Within: moments of the same film, so that only "

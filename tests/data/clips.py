@@ -8,8 +8,10 @@ import numpy as np
 STEP = 8  # grey levels from one frame to the next: more than a codec loses
 
 
-def write_clip(path, times, *, size=(64, 48), turn=None, mirror=False, keyframes=12, pixels=None, codec="libx264", **options):
-    """A film, of H.264 where not told otherwise, whose frame i is shown at times[i], in milliseconds, and is `pixels(i)` or of brightness STEP · i.
+def write_clip(
+    path, times, *, size=(64, 48), turn=None, mirror=False, keyframes=12, pixels=None, codec="libx264", **options
+):
+    """A film whose frame i is shown at times[i], in milliseconds, and is `pixels(i)` or of brightness STEP · i.
 
     Args:
         size: (width, height).

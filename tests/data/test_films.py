@@ -1,8 +1,9 @@
-"""Films in the cache, in splits and as pairs: no frame is lost, moved or in two splits, and nothing is left half done."""
+"""Films in the cache, in splits and as pairs: no frame is lost, moved or in two splits; nothing is left half done."""
 
 import pickle
 import shutil
 from collections import namedtuple
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -170,7 +171,7 @@ def test_films_of_several_sizes_need_one(tmp_path):
 
 def test_a_disk_without_room_or_a_folder_that_cannot_be_written_is_told(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot be kept in .*file.*set config.data.cache_dir"):
+    with pytest.raises(InputError, match=r"cannot be kept in .*file.*set config\.data\.cache_dir"):
         store([Broken()], tmp_path / "file" / "cache")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: namedtuple("Usage", "free")(10))
     with pytest.raises(InputError, match=r"take 0\.00 GiB and .* has 0\.00 GiB left: lower config.data.image_size"):
@@ -217,7 +218,7 @@ def test_few_films_are_cut_in_time_into_parts_a_gap_apart_that_share_no_frame(ga
     parts = [films.part(*part)[0] for part in made.parts]
     kept = np.concatenate([films.part(*part)[1] for part in made.parts])
     assert len(kept) == len(set(kept.tolist()))
-    for before, after in zip(parts, parts[1:], strict=False):
+    for before, after in pairwise(parts):
         assert np.all(after.starts - before.ends >= gap - 0.1)  # to within a frame
     moments = np.array([np.maximum(part.seconds - gap, 0) for part in parts])
     np.testing.assert_allclose(moments / moments.sum(axis=0), [[0.7] * 2, [0.1] * 2, [0.2] * 2], atol=0.05)
@@ -254,7 +255,7 @@ def test_splits_of_the_source_are_kept_and_validation_cut_from_training_by_class
     ("count", "gap", "words"),
     [
         (3, 7.0, r"gap=7 s: the longest of 3 film\(s\), a\.mp4, lasts 2\.00 s; expected a gap below 2\.00 s"),
-        (3, 0.5, r"longer than 5 gaps; expected a gap below 0\.40 s"),
+        (3, 0.5, r"more than 5 gaps; expected a gap below 0\.40 s"),
     ],
 )
 def test_films_shorter_than_the_gap_are_told_with_the_longest_gap(count, gap, words):
@@ -299,21 +300,20 @@ def test_the_stream_draws_the_pairs_of_a_group_from_one_film_and_each_film_by_it
     train = load(clips, cached[0], placement="stream")[0].train
     pairs = FramePairs(train.examples, train.films, 0.1)
     order = _Order(len(pairs), 12, 0, False, 4, pairs.groups)
-    films = np.array([np.searchsorted(pairs.groups, order.positions(k, range(12)), side="right") - 1 for k in range(400)])
+    positions = np.concatenate([order.positions(k, range(12)) for k in range(400)])
+    films = np.searchsorted(pairs.groups, positions, side="right") - 1
     assert np.all(films.reshape(-1, 4) == films.reshape(-1, 4)[:, :1])
     shares = np.diff(pairs.groups) / len(pairs)
     found = np.bincount(films.reshape(-1, 4)[:, 0], minlength=3) / 1200
     assert np.all(np.abs(found - shares) < 4 * np.sqrt(shares * (1 - shares) / 1200))
-    positions = np.concatenate([order.positions(k, range(12)) for k in range(400)])
-    within = (positions - pairs.groups[films.ravel()]) / np.diff(pairs.groups)[films.ravel()]
+    within = (positions - pairs.groups[films]) / np.diff(pairs.groups)[films]
     assert abs(within.mean() - 0.5) < 4 / np.sqrt(12 * 4800) * 2  # uniform in its film
     np.testing.assert_array_equal(order.positions(7, range(3, 9)), order.positions(7, range(12))[3:9])
-    with data.stream(data.Split(pairs, None), batch_size=8, seed=0, first_batch=5, group_size=4, num_workers=0) as batches:
-        shard = next(batches).examples
-    with data.stream(
-        data.Split(pairs, None), batch_size=8, seed=0, first_batch=5, group_size=4, num_workers=1, shard=(1, 2)
-    ) as batches:
-        np.testing.assert_array_equal(next(batches).examples, shard[4:])
+    options = {"batch_size": 8, "seed": 0, "first_batch": 5, "group_size": 4}
+    with data.stream(data.Split(pairs, None), num_workers=0, **options) as batches:
+        whole = next(batches).examples
+    with data.stream(data.Split(pairs, None), num_workers=1, shard=(1, 2), **options) as batches:
+        np.testing.assert_array_equal(next(batches).examples, whole[4:])
 
 
 def test_groups_that_do_not_fit_into_a_batch_are_refused(clips, cached):

@@ -58,7 +58,9 @@ def test_moments_are_uniform_among_those_that_have_a_frame_a_gap_later(drawn, si
     assert np.all(time <= room[film])
     share = room / room.sum()
     draws = len(film) / size  # of independent films
-    assert np.all(np.abs(np.bincount(film, minlength=3) / len(film) - share) <= 4 * np.sqrt(share * (1 - share) / draws))
+    assert np.all(
+        np.abs(np.bincount(film, minlength=3) / len(film) - share) <= 4 * np.sqrt(share * (1 - share) / draws)
+    )
     for k in (0, 1):
         within = time[film == k] / room[k]
         assert abs(within.mean() - 1 / 2) < 4 / np.sqrt(12 * len(within))
