@@ -31,7 +31,7 @@ MAY = {
     ),
     "workdir": ({"errors", "config", "reporting"}, set()),
 }
-JOINS_ALL = {"main", "runs", "measure", "benchmarks", "__init__"}
+JOINS_ALL = {"main", "runs", "heldout", "measure", "benchmarks", "__init__"}
 
 
 def room_of(path):
