@@ -205,7 +205,15 @@ def _decoded(container: Any, stream: Any, broken: list[str]) -> Iterator[Any]:
             yield from (frame for frame in frames if not frame.is_corrupt)
     except av.FFmpegError as error:
         broken.append(f"breaks off: {_reason(error)}")
-        yield from (frame for frame in stream.codec_context.decode(None) if not frame.is_corrupt)
+        yield from (frame for frame in _waiting(stream) if not frame.is_corrupt)
+
+
+def _waiting(stream: Any) -> list[Any]:
+    """Frames inside the decoder, which gives them only when it is told that nothing more comes."""
+    try:
+        return stream.codec_context.decode(None)
+    except _av().FFmpegError:  # it was told already
+        return []
 
 
 def _readable(packets: Iterator[Any]) -> Iterator[Any]:

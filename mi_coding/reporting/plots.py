@@ -136,6 +136,7 @@ def bounds_by_gap(
     axes.set_xscale("log")
     axes.set_xticks(gaps, [f"{gap:.2g}" for gap in gaps])
     axes.minorticks_off()
+    axes.set_xlim(gaps[0] / 1.3, gaps[-1] * 1.1)
     _limit_bound(axes, np.array(list(bounds.values())).ravel(), max(ceilings.values()))
     _label_ends(axes, ends)
     axes.set_title("held-out bound on mutual information, nats", loc="left", fontsize=_TEXT, color=_INK)
@@ -158,7 +159,7 @@ def pair_strip(
         y: as x, y[i] belongs to x[i].
         title: what the pairs are.
         originals: [n, h, w, C], of any size; None leaves them out.
-        captions: one or two lines under each pair; None leaves them out.
+        captions: up to three short lines under each pair; None leaves them out.
     Returns:
         The figure.
     Raises:
@@ -172,7 +173,7 @@ def pair_strip(
     rows = {"x": x, "y": y} if originals is None else {"image": _as_images(originals), "x": x, "y": y}
     heights = [_aspect(images) for images in rows.values()]
     left = 0.35 if originals is None else 0.6
-    height = sum(heights) + 0.08 * (len(rows) - 1) + (0.4 if captions else 0)
+    height = sum(heights) + 0.08 * (len(rows) - 1) + (0.62 if captions else 0)
     figure, axes = _tile_canvas(columns=len(x) + left, rows=height, header=0.36)
     top = 0.0
     for name, images in rows.items():

@@ -16,6 +16,7 @@ LEAD = (
 )
 
 Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
+_LONGEST_NAME = 12  # letters under an image
 _NO_CURVE = (np.zeros(0, int), np.zeros(0))
 
 
@@ -66,13 +67,21 @@ def pair_strip(images: np.ndarray, x: np.ndarray, y: np.ndarray, how: str) -> Se
 
 def film_strip(x: np.ndarray, y: np.ndarray, names: Sequence[str], times: np.ndarray, how: str) -> Section:
     """Pairs of frames of films: whose they are, and float[n, 2] when x and y begin to be shown, in seconds."""
-    captions = [f"{name}\n{first:.2f} → {second:.2f} s" for name, (first, second) in zip(names, times, strict=True)]
+    captions = [
+        f"{_shortened(name)}\nx {first:.2f} s\ny {second:.2f} s"
+        for name, (first, second) in zip(names, times, strict=True)
+    ]
     figure = plots.pair_strip(x, y, captions=captions, title="x and its y, from films held out")
     text = (
         f"Each column is one pair: {how}. Under it the film, and when each of the two frames begins to be shown; a "
         "frame stays until the next one, so the two times differ by the gap to within one frame."
     )
     return Section("Pairs as the encoder sees them", text, figure, "pairs")
+
+
+def _shortened(name: str) -> str:
+    """A name that fits under an image: its beginning and its end."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[:5]}…{name[6 - _LONGEST_NAME :]}"
 
 
 def bounds_by_gap(gaps: Sequence[float], bounds: Mapping[str, Sequence[Any]], trained_at: float) -> Section:

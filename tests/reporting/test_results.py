@@ -43,3 +43,17 @@ def test_top_five_stands_under_the_trained_encoder_and_health_in_a_group_of_its_
     ]
     assert "Frozen features before the head" in probes.note
     assert [row[1] for row in health.rows] == ["12.3", "256"]
+
+
+def test_a_bound_says_whose_moments_its_distractors_are():
+    summary = {
+        f"{prefix}/{key}": 1.0
+        for prefix in ("heldout", "heldout_across", "heldout_within")
+        for key in ("mi_lower_bound_nats", "num_candidates")
+    }
+    (group,) = group_results(summary)
+    assert [row[0] for row in group.rows] == [
+        "N = 1",
+        "N = 1, distractors of all films",
+        "N = 1, distractors of the same film",
+    ]
