@@ -111,9 +111,9 @@ def _film_sections(this: Run, variables: tuple[Any, Any], key: jax.Array) -> lis
     gap = this.config.pairs.gap
     sample = data.sample_films(this.dataset.test, suite.MOST_HELDOUT, gap)
     films = jax.tree.map(jnp.asarray, film_data(sample, gap))
-    film, time = pairs.draw_moments(key, films, jnp.arange(NUM_STRIP))
-    numbers = np.asarray(pairs.shown_at(films, film, jnp.stack([time, time + gap], axis=-1)))
-    names = [sample.films.names[k] for k in film.tolist()]
+    stretch, time = pairs.draw_moments(key, films, jnp.arange(NUM_STRIP))
+    numbers = np.asarray(pairs.shown_at(films, stretch, jnp.stack([time, time + gap], axis=-1)))
+    names = [sample.films.names[k] for k in stretch.tolist()]
     strip = sections.film_strip(
         sample.examples[numbers[:, 0]],
         sample.examples[numbers[:, 1]],

@@ -114,7 +114,14 @@ def blank_examples(this: Run, count: int) -> Any:
 def film_data(split: data.Split, gap: float) -> pairs.Films:
     """The films of a split whose frames are in memory, as a device takes them."""
     films = split.films
-    begins = films.starts[films.film_of(np.arange(len(films.times)))]
-    numbers = (films.first.astype(np.int32), films.count.astype(np.int32))
-    since = (films.times - begins).astype(np.float32)  # float32 is exact to a thousandth within a film, not beyond
-    return pairs.Films(split.examples, since, *numbers, films.seconds.astype(np.float32), np.float32(gap))
+    begins = films.starts[films.stretch_of(np.arange(len(films.times)))]
+    since = films.times - begins  # float32 is exact to a thousandth of a second within hours, not beyond
+    return pairs.Films(
+        frames=split.examples,
+        times=since.astype(np.float32),
+        first=films.first.astype(np.int32),
+        count=films.count.astype(np.int32),
+        seconds=films.seconds.astype(np.float32),
+        film=films.film.astype(np.int32),
+        gap=np.float32(gap),
+    )

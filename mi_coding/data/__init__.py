@@ -143,7 +143,7 @@ def _films(
     for part in made.parts:
         table, kept = store.table._replace(how=made.how).part(*part)
         frames = Frames(store.frames, kept, table)
-        labels = None if store.labels is None else store.labels[part.films][table.film_of(np.arange(len(kept)))]
+        labels = None if store.labels is None else store.labels[part.films][table.stretch_of(np.arange(len(kept)))]
         splits.append(Split(frames, labels, films=table))
     size = sum(np.prod(split.examples.shape, dtype=np.int64) for split in splits)
     if placement == "memory" or (placement == "auto" and size <= MEMORY_BYTES):

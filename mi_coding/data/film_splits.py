@@ -14,7 +14,11 @@ MANY = 10
 
 _NAMES = ("train", "validation", "test")
 _SHARES = (0.7, 0.1, 0.2)
-_GAPS = 5  # that a film loses when it is cut: each of three parts ends one before its end, and two lie between them
+_ROUNDS = 4  # in which a film is cut, where it is long enough: the end of a film alone may be another world
+_GAPS_EACH_ROUND = (
+    6  # that a film loses: the moments of each of three parts end one before it does, and one lies between
+)
+_GAPS = _GAPS_EACH_ROUND - 1  # nothing lies behind the last part
 _FEWEST = 2  # whole films of a split, where films are distractors of each other
 
 
@@ -46,8 +50,8 @@ def split_films(
     """Splits films for pairs of frames a gap apart.
 
     Ten or more are split whole: 70 % to train, 10 % to validate, 20 % to test, of each class where there are classes.
-    Fewer are each cut in time: the beginning to train, then a part to validate, the end to test. The parts of a film
-    lie a gap apart, and have these shares of the moments that have a frame one gap later in the same part.
+    Fewer are each cut in time, in up to four rounds of a part to train, one to validate and one to test. Parts lie a
+    gap apart, and have these shares of the moments that have a frame one gap later in the same part.
 
     Args:
         table: all films.
@@ -106,21 +110,19 @@ def _own_splits(splits: np.ndarray, usable: np.ndarray, labels: np.ndarray | Non
 
 
 def _cut_in_time(table: FilmTable, films: np.ndarray, gap: float) -> list[Parts]:
-    starts, parts = table.starts[films], []
-    moments = table.seconds[films] - _GAPS * gap
-    begin = np.zeros(len(films))
-    for share in _SHARES:
-        end = begin + share * moments + gap
-        parts.append(Parts(films, *(_frames_before(table, films, starts + edge) for edge in (begin, end))))
-        begin = end + gap
-    parts[-1] = parts[-1]._replace(stop=table.count[films])
-    return parts
-
-
-def _frames_before(table: FilmTable, films: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """How many frames of each film begin to be shown before a time of its own."""
-    pairs = zip(table.first[films], table.count[films], times, strict=True)
-    return np.array([np.searchsorted(table.times[first : first + n], time) for first, n, time in pairs])
+    pieces: dict[str, list[tuple[int, int, int]]] = {name: [] for name in _NAMES}
+    for film in films.tolist():
+        times = table.times[table.first[film] : table.first[film] + table.count[film]] - table.starts[film]
+        seconds = float(table.seconds[film])
+        rounds = int(np.clip(seconds / (2 * _GAPS_EACH_ROUND * gap), 1, _ROUNDS)) if gap else _ROUNDS
+        moments, begin = (seconds + gap) / rounds - _GAPS_EACH_ROUND * gap, 0.0
+        for name, share in [*zip(_NAMES, _SHARES, strict=True)] * rounds:
+            end = begin + share * moments + gap
+            pieces[name].append((film, *np.searchsorted(times, (begin, end)).tolist()))
+            begin = end + gap
+        film, start, _ = pieces[_NAMES[-1]][-1]
+        pieces[_NAMES[-1]][-1] = (film, start, len(times))
+    return [Parts(*np.array(pieces[name]).T) for name in _NAMES]
 
 
 def _of(labels: np.ndarray | None, chosen: np.ndarray) -> np.ndarray | None:

@@ -91,14 +91,13 @@ class EncodedFilms(NamedTuple):
 
 
 class FilmTable(NamedTuple):
-    """Which frames follow one another in one film, and when they are shown.
+    """Stretches of films: which frames follow one another without a break, and when they are shown.
 
     Attributes:
-        names: of the n films.
-        first: int64[n], number of the first frame of each; the frames of one film have consecutive numbers.
+        names: of the film of each of the n stretches; those of one film have consecutive numbers.
+        first: int64[n], number of the first frame of each; the frames of one stretch have consecutive numbers.
         count: int64[n], how many there are.
-        times: float64[F], when each frame begins to be shown, in seconds since the first frame of its film, also where
-            the table has only a part of that film.
+        times: float64[F], when each frame begins to be shown, in seconds since the first frame of its film.
         ends: float64[n], when the last frame of each stops being shown.
         how: how the films were split, in a few words; "" before that.
     """
@@ -120,12 +119,18 @@ class FilmTable(NamedTuple):
         """float64[n]: how long each is."""
         return self.ends - self.starts
 
-    def film_of(self, frame: Any) -> Any:
-        """The film that frames belong to, by their numbers."""
+    @property
+    def film(self) -> np.ndarray:
+        """int64[n]: the number of the film of each, counted from 0."""
+        changes = [name != before for name, before in zip(self.names[1:], self.names[:-1], strict=True)]
+        return np.concatenate([[0], np.cumsum(changes, dtype=np.int64)])
+
+    def stretch_of(self, frame: Any) -> Any:
+        """The stretch that frames belong to, by their numbers."""
         return np.searchsorted(self.first, frame, side="right") - 1
 
     def part(self, films: np.ndarray, start: np.ndarray, stop: np.ndarray) -> tuple[Self, np.ndarray]:
-        """Frames start … stop − 1 of some films, counted within each, renumbered; and their numbers here, int64[F']."""
+        """Frames start … stop − 1 of some stretches, counted within each; and their numbers here, int64[F']."""
         kept = np.concatenate([self.first[k] + np.arange(a, b) for k, a, b in zip(films, start, stop, strict=True)])
         count = stop - start
         last = self.first[films] + stop  # the frame that ends the part by being shown, where there is one
@@ -169,18 +174,18 @@ class Frames:
 
     def name(self, i: int) -> str:
         """Such as clips/a.mp4 at 1.240 s."""
-        return f"{self._table.names[self._table.film_of(i)]} at {self._table.times[i]:.3f} s"
+        return f"{self._table.names[self._table.stretch_of(i)]} at {self._table.times[i]:.3f} s"
 
 
 class FramePairs:
-    """All pairs of frames of one film that are shown a gap apart, as examples uint8[2, H, W, C] that a stream draws.
+    """All pairs of frames of one stretch that are shown a gap apart, as examples uint8[2, H, W, C] that a stream draws.
 
-    Moments are numbered in millionths of a second, one film after the other.
+    Moments are numbered in millionths of a second, one stretch after the other.
 
     Attributes:
         shape: (moments, 2, H, W, C).
         dtype: uint8.
-        groups: int64[n + 1], where the moments of each film begin, and the end of the last.
+        groups: int64[k + 1], where the moments of each of k films begin, and the end of the last.
     """
 
     dtype = np.dtype(np.uint8)
@@ -189,31 +194,36 @@ class FramePairs:
         """Pairs are `gap` seconds apart."""
         self._frames, self._table, self._gap = frames, table, gap
         moments = np.maximum(np.floor((table.seconds - gap) * _TICKS), 0).astype(np.int64)
-        self.groups = np.concatenate([[0], np.cumsum(moments)])
-        self.shape = (int(self.groups[-1]), 2, *frames.shape[1:])
+        self._edges = np.concatenate([[0], np.cumsum(moments)])
+        begins = np.flatnonzero(np.diff(table.film, prepend=-1))
+        self.groups = self._edges[[*begins, len(moments)]]
+        self.shape = (int(self._edges[-1]), 2, *frames.shape[1:])
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def read(self, i: int) -> np.ndarray:
         """The frame shown at moment i, and the one shown a gap later."""
-        film = int(np.searchsorted(self.groups, i, side="right")) - 1
-        time = self._table.starts[film] + (i - self.groups[film]) / _TICKS
-        return np.stack([self._frames.read(shown_at(self._table, film, t)) for t in (time, time + self._gap)])
+        stretch = self._stretch(i)
+        time = self._table.starts[stretch] + (i - self._edges[stretch]) / _TICKS
+        return np.stack([self._frames.read(shown_at(self._table, stretch, t)) for t in (time, time + self._gap)])
 
     def name(self, i: int) -> str:
         """Of the film."""
-        return self._table.names[int(np.searchsorted(self.groups, i, side="right")) - 1]
+        return self._table.names[self._stretch(i)]
+
+    def _stretch(self, i: int) -> int:
+        return int(np.searchsorted(self._edges, i, side="right")) - 1
 
 
-def shown_at(table: FilmTable, film: int, time: float) -> int:
-    """Number of the frame of a film that is shown at a time, in seconds since its first frame.
+def shown_at(table: FilmTable, stretch: int, time: float) -> int:
+    """Number of the frame of a stretch that is shown at a time, in seconds since the first frame of its film.
 
     >>> times = np.array([0.0, 0.5, 2.0])  # the middle frame is shown for a second and a half
     >>> table = FilmTable(["a.mp4"], np.array([0]), np.array([3]), times, np.array([2.5]))
     >>> [shown_at(table, 0, time) for time in (0.0, 0.49, 1.9, 2.0)]
     [0, 0, 1, 2]
     """
-    first, count = int(table.first[film]), int(table.count[film])
+    first, count = int(table.first[stretch]), int(table.count[stretch])
     place = int(np.searchsorted(table.times[first : first + count], time, side="right")) - 1
     return first + max(place, 0)

@@ -1,6 +1,6 @@
 """How ⟨x, y⟩ is drawn from an example, on the device, as pure functions of a key and an image."""
 
-from mi_coding.pairs.films import Films, draw_moments, given_pairs, sample_film_pairs, shown_at
+from mi_coding.pairs.film_pairs import Films, draw_moments, given_pairs, sample_film_pairs, shown_at
 from mi_coding.pairs.sampling import PairKind, draw_examples, labelled, pairs_of_batch, sample_pairs, views
 
 __all__ = [

@@ -5,19 +5,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mi_coding.pairs.films import Films, draw_moments, given_pairs, sample_film_pairs, shown_at
+from mi_coding.pairs.film_pairs import Films, draw_moments, given_pairs, sample_film_pairs, shown_at
 
 
-def films_of(*times, gap):
-    """Films given by their times, the end last; frame j of film k is filled with 16 · k + j."""
-    count = np.array([len(film) - 1 for film in times])
+def films_of(*times, gap, film=None):
+    """Stretches given by their times, the end last; frame j of stretch k is filled with 16 · k + j."""
+    count = np.array([len(stretch) - 1 for stretch in times])
     numbers = np.concatenate([16 * k + np.arange(n) for k, n in enumerate(count)]).astype(np.uint8)
     return Films(
         frames=jnp.asarray(np.tile(numbers[:, None, None, None], (1, 2, 3, 1))),
-        times=jnp.asarray(np.concatenate([film[:-1] for film in times]), jnp.float32),
+        times=jnp.asarray(np.concatenate([stretch[:-1] for stretch in times]), jnp.float32),
         first=jnp.asarray(np.cumsum(count) - count, jnp.int32),
         count=jnp.asarray(count, jnp.int32),
-        seconds=jnp.asarray([film[-1] for film in times], jnp.float32),
+        seconds=jnp.asarray([stretch[-1] for stretch in times], jnp.float32),
+        film=jnp.asarray(np.arange(len(times)) if film is None else film, jnp.int32),
         gap=jnp.float32(gap),
     )
 
@@ -73,6 +74,19 @@ def test_all_pairs_of_a_group_are_of_one_film_at_times_of_their_own(drawn):
     assert len(np.unique(time)) > time.size - 10
     one, other = time[film[:, 0] == 1][:, :2].T
     assert abs(np.corrcoef(one, other)[0, 1]) < 4 / np.sqrt(len(one))
+
+
+def test_a_group_has_moments_of_all_stretches_of_its_film_each_by_its_length():
+    films = films_of([0, 0.5, 1.25], [0, 0.2], [0, 1, 3.25], [0, 1, 2.25], gap=0.25, film=[0, 1, 1, 2])
+    draw = jax.jit(draw_moments, static_argnames="group_size")
+    stretch, _ = jax.device_get(draw(jax.random.key(4), films, jnp.arange(8000), group_size=2))
+    film = np.asarray(films.film)[stretch].reshape(-1, 2)
+    assert np.all(film[:, 0] == film[:, 1])
+    split = films._replace(film=jnp.asarray([0, 0, 0, 0]))
+    stretch = jax.device_get(draw(jax.random.key(5), split, jnp.arange(8000), group_size=8000))[0]
+    shares = np.array([1, 0, 3, 2]) / 6
+    found = np.bincount(stretch, minlength=4) / 8000
+    assert np.all(np.abs(found - shares) <= 4 * np.sqrt(shares * (1 - shares) / 8000))
 
 
 def test_a_pair_is_the_same_whichever_device_draws_it():

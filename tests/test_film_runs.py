@@ -133,9 +133,11 @@ def small_films():
     count, rng = np.array([9, 6, 8]), np.random.default_rng(0)
     times = np.concatenate([np.arange(n) / 20 for n in count])
     frames = rng.integers(0, 255, (count.sum(), 8, 8, 3)).astype(np.uint8)
-    numbers = (np.cumsum(count) - count).astype(np.int32), count.astype(np.int32)
-    films = Films(frames, times.astype(np.float32), *numbers, (count / 20).astype(np.float32), np.float32(GAP))
-    return jax.tree.map(jax.numpy.asarray, films)
+    first, film = np.cumsum(count) - count, np.array([0, 1, 1])
+    return jax.tree.map(
+        jax.numpy.asarray,
+        Films(frames, np.float32(times), first, count, np.float32(count / 20), film, np.float32(GAP)),
+    )
 
 
 @pytest.mark.parametrize(
