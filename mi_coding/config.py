@@ -21,7 +21,7 @@ from mi_coding.critics import CRITICS
 from mi_coding.encoders import DTYPES, ENCODERS, STEMS
 from mi_coding.errors import InputError
 from mi_coding.objectives.cpc import CPC_RULES
-from mi_coding.pairs.augmentations import PRESETS
+from mi_coding.pairs.augmentations import PRESETS, composition
 from mi_coding.training import build
 from mi_coding.training.devices import SPMD
 from mi_coding.training.optimizers import OPTIMIZERS, SCALINGS
@@ -88,7 +88,7 @@ _OTHER = (
 _CLIP_POSITIVE = ("pairs.window", "pairs.clip_seconds", "pairs.frame_rate", "pairs.gap")
 _CLIP_NOT_NEGATIVE = ("pairs.speed",)
 _FILM_POSITIVE = ("pairs.gap", "pairs.group_size")
-_FILM_OTHER = ("pairs.distractors", "data.frame_rate", "data.cache_dir")
+_FILM_OTHER = ("pairs.distractors", "pairs.steps", "data.frame_rate", "data.cache_dir")
 _AUGMENTATION_KEYS = ("pairs.preset", *(f"pairs.{name}" for name in build.AUGMENTATION_OPTIONS))
 _LARGEST_SEED = 2**32 - 1
 
@@ -397,6 +397,10 @@ def _check_films(config: ConfigDict) -> None:
         raise InputError(
             "config.pairs.distinct=True is for images; moments of films are always drawn independently: set it to False"
         )
+    try:
+        composition(config.pairs.steps)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"config.pairs.steps: {_one_line(error)}") from None
     if config.pairs.distractors != build.WITHIN:
         return
     objective = config.objective

@@ -153,6 +153,7 @@ def small_films():
         (["--config.pairs.gap=0.0"], ["config.pairs.gap=0.0", "> 0"]),
         (["--config.pairs.gap=10.0"], ["gap=10 s: the longest of 3 film(s)", "expected a gap below 1."]),
         (["--config.pairs.gap=0.5"], ["takes more than 5 gaps", "expected a gap below 0."]),
+        (["--config.pairs.steps=({'name':'spin'},)"], ["config.pairs.steps: no augmentation is called 'spin'"]),
         (["--config.pairs.distinct=True"], ["config.pairs.distinct=True is for images"]),
         (["--config.data.frame_rate=-1.0"], ["config.data.frame_rate=-1.0", "≥ 0"]),
         (["--config.data.source=video:"], ["names nothing", "'video:clips/*.mp4'"]),

@@ -1,7 +1,15 @@
 """How ⟨x, y⟩ is drawn from an example, on the device, as pure functions of a key and an image."""
 
 from mi_coding.pairs.film_pairs import Films, draw_moments, given_pairs, sample_film_pairs, shown_at
-from mi_coding.pairs.sampling import PairKind, draw_examples, labelled, pairs_of_batch, sample_pairs, views
+from mi_coding.pairs.sampling import (
+    PairKind,
+    draw_examples,
+    labelled,
+    modified_alike,
+    pairs_of_batch,
+    sample_pairs,
+    views,
+)
 
 __all__ = [
     "Films",
@@ -10,6 +18,7 @@ __all__ = [
     "draw_moments",
     "given_pairs",
     "labelled",
+    "modified_alike",
     "pairs_of_batch",
     "sample_film_pairs",
     "sample_pairs",

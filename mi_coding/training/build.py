@@ -196,12 +196,19 @@ def build_experiment(
 
 def _sample_pairs(config: ConfigDict, *, with_labels: bool, streamed: bool) -> Callable:
     kind = pairs.labelled(build_pairs(config)) if with_labels else build_pairs(config)
+    if of_films(config) and not streamed:
+        sample = partial(pairs.sample_film_pairs, kind=kind, group_size=group_size(config))
+        return _modified(config, sample)
     if streamed:
-        return partial(pairs.pairs_of_batch, kind=kind)
-    if of_films(config):
-        return partial(pairs.sample_film_pairs, kind=kind, group_size=group_size(config))
+        sample = partial(pairs.pairs_of_batch, kind=kind)
+        return _modified(config, sample) if of_films(config) else sample
     distinct_among = config.batch_size if config.pairs.distinct else None
     return partial(pairs.sample_pairs, kind=kind, distinct_among=distinct_among)
+
+
+def _modified(config: ConfigDict, sample: Callable) -> Callable:
+    """Pairs of films as training sees them: every batch under one random modification, where the config has steps."""
+    return pairs.modified_alike(sample, composition(config.pairs.steps)) if config.pairs.steps else sample
 
 
 def _family_options(encoder: ConfigDict, platform: str) -> dict[str, Any]:
