@@ -45,6 +45,8 @@ SOURCES: dict[str, Callable[[str, Form], Dataset | EncodedFilms]] = {
 PLACEMENTS = ("auto", "memory", "stream")
 """Names of `config.data.placement`."""
 
+_ROUNDING = 1e-3  # of times, as a share of a frame
+
 MEMORY_BYTES = 4 * 2**30
 """Decoded images of all splits that "auto" keeps in memory; more are streamed."""
 
@@ -137,6 +139,12 @@ def _films(
         warn(
             f"{len(made.too_short):,} of {len(store.table.names):,} film(s) are too short for a gap of "
             f"{keeping.gap:g} s and are left out: {some(made.too_short)}"
+        )
+    frame = float(np.median(store.table.seconds / store.table.count))
+    if 0 < keeping.gap < frame * (1 - _ROUNDING):
+        warn(
+            f"a gap of {keeping.gap:g} s is shorter than the {frame:.3f} s for which a frame is shown: x and y are "
+            "often the same frame, and the bound says little; raise config.pairs.gap"
         )
     tell(f"{len(store.table.names) - len(made.too_short):,} film(s): {made.how}")
     splits = []

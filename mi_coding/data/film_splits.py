@@ -16,7 +16,7 @@ _NAMES = ("train", "validation", "test")
 _SHARES = (0.7, 0.1, 0.2)
 _ROUNDS = 4  # in which a film is cut, where it is long enough: the end of a film alone may be another world
 _GAPS_EACH_ROUND = (
-    6  # that a film loses: the moments of each of three parts end one before it does, and one lies between
+    6  # that a film loses: each of three parts has no moments in its last gap, and one gap lies behind it
 )
 _GAPS = _GAPS_EACH_ROUND - 1  # nothing lies behind the last part
 _FEWEST = 2  # whole films of a split, where films are distractors of each other
@@ -60,7 +60,7 @@ def split_films(
             from training.
         labels: int[n], the class of each film.
     Raises:
-        InputError: where no film, or too few, are longer than the gap.
+        InputError: where no film, or too few, are longer than the gap, or have too few frames to be cut.
     """
     usable = np.flatnonzero(table.seconds > gap)
     _check_any(table, usable, gap, factor=1)
@@ -85,7 +85,7 @@ def split_films(
 
 
 def _others(table: FilmTable, usable: np.ndarray) -> list[str]:
-    return [name for k, name in enumerate(table.names) if k not in set(usable.tolist())]
+    return [table.names[k] for k in np.setdiff1d(np.arange(len(table.names)), usable)]
 
 
 def _check_any(table: FilmTable, usable: np.ndarray, gap: float, factor: int) -> None:
@@ -122,7 +122,13 @@ def _cut_in_time(table: FilmTable, films: np.ndarray, gap: float) -> list[Parts]
             begin = end + gap
         film, start, _ = pieces[_NAMES[-1]][-1]
         pieces[_NAMES[-1]][-1] = (film, start, len(times))
-    return [Parts(*np.array(pieces[name]).T) for name in _NAMES]
+    with_frames = {name: [piece for piece in pieces[name] if piece[1] < piece[2]] for name in _NAMES}
+    if not all(with_frames.values()):
+        raise InputError(
+            f"a film of {len(films)} such as {table.names[films[0]]} has too few frames to be cut in three parts for a "
+            f"gap of {gap:g} s; expected longer films, or {MANY} of them, which are then split whole"
+        )
+    return [Parts(*np.array(with_frames[name]).T) for name in _NAMES]
 
 
 def _of(labels: np.ndarray | None, chosen: np.ndarray) -> np.ndarray | None:

@@ -269,6 +269,17 @@ def test_films_shorter_than_the_gap_are_told_with_the_longest_gap(count, gap, wo
         split_films(table_of([0, 1, 2], *[[0, 1, 1.5]] * (count - 1)), gap)
 
 
+def test_films_of_too_few_frames_to_be_cut_are_told():
+    with pytest.raises(InputError, match=r"a film of 2 such as a\.mp4 has too few frames to be cut"):
+        split_films(table_of([0, 9, 10], [0, 9, 10]), 0.1)
+
+
+def test_a_gap_shorter_than_a_frame_is_warned_of(clips, cached):
+    _, told = load(clips, cached[0], gap=0.01)
+    assert any("a gap of 0.01 s is shorter than the 0.0" in line for line in told)
+    assert not any("shorter than" in line for line in cached[2])
+
+
 def test_too_few_whole_films_of_a_split_are_told():
     with pytest.raises(InputError, match=r"1 film\(s\) longer than 0\.5 s to test; expected at least 2"):
         split_films(table_of(*[[0, 1, 2]] * 9), 0.5, splits=["train"] * 8 + ["test"])
