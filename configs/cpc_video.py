@@ -1,8 +1,10 @@
-"""CPC on pairs of frames of your own videos.
+"""CPC on pairs of frames of your own videos: what does one moment of a film tell of the next?
 
     python -m mi_coding.main --config=configs/cpc_video.py --config.data.source='video:clips/*.mp4'
 
-Decoded once into a cache.
+Needs PyAV: pip install 'mi_coding[video]'. Films are decoded once, into a cache whose size is told before. The settings
+are for a few films of a few seconds and two CPU cores. For more, raise num_steps, batch_size, data.image_size and the
+gap, and set pairs.steps=() where there is too much to learn by heart.
 """
 
 from ml_collections import ConfigDict
