@@ -36,6 +36,7 @@ setup(
         "cuda": ["jax[cuda13]>=0.10,<0.13"],
         "parquet": ["pyarrow>=18"],
         "tpu": ["jax[tpu]>=0.10,<0.13"],
-        "test": ["hypothesis>=6.100", "pyarrow>=18", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12"],
+        "video": ["av>=15"],  # its wheels carry FFmpeg
+        "test": ["av>=15", "hypothesis>=6.100", "pyarrow>=18", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12"],
     },
 )

@@ -22,7 +22,7 @@ from mi_coding.critics import CRITICS
 from mi_coding.encoders import DTYPES, ENCODERS, STEMS, STEP_ENCODERS
 from mi_coding.errors import InputError
 from mi_coding.objectives.cpc import CPC_RULES
-from mi_coding.pairs.augmentations import PRESETS
+from mi_coding.pairs.augmentations import PRESETS, composition
 from mi_coding.training import build
 from mi_coding.training.devices import SPMD
 from mi_coding.training.optimizers import OPTIMIZERS, SCALINGS
@@ -88,6 +88,8 @@ _AHEAD_NOT_NEGATIVE = ("objective.num_times",)
 _AHEAD_OTHER = ("encoder.feature", "objective.other_times")
 _CLIP_POSITIVE = ("pairs.window", "pairs.clip_seconds", "pairs.frame_rate")
 _CLIP_NOT_NEGATIVE = ("pairs.speed",)
+_FILM_POSITIVE = ("pairs.gap", "pairs.group_size")
+_FILM_OTHER = ("pairs.distractors", "pairs.steps", "data.frame_rate", "data.cache_dir")
 _AUGMENTATION_KEYS = ("pairs.preset", *(f"pairs.{name}" for name in build.AUGMENTATION_OPTIONS))
 _LARGEST_SEED = 2**32 - 1
 _LEAST_SPREAD = 0.01
@@ -150,6 +152,7 @@ def check_config(config: ConfigDict, num_devices: int) -> None:
     _check_distractors(config, num_devices)
     _CHECK_OBJECTIVE[config.objective.name](config, num_devices)
     _CHECK_PAIRS[config.pairs.name](config)
+    _check_groups(config, num_devices)
 
 
 def check_data(config: ConfigDict, dataset: data.Dataset) -> None:
@@ -164,6 +167,11 @@ def check_data(config: ConfigDict, dataset: data.Dataset) -> None:
         )
     if config.pairs.name == "given":
         return
+    if build.of_films(config) and dataset.train.films is None:
+        raise InputError(
+            f"config.pairs.name='film' makes pairs of frames of films, and {config.data.source} has images; expected a "
+            "source such as 'video:clips/*.mp4', or config.pairs.name='augmentations' or 'frames'"
+        )
     (shape,) = shapes
     height, width = (*shape, 1)[:2]
     if config.pairs.name == "sequences" and config.pairs.window and len(shape) != 3:
@@ -455,6 +463,41 @@ def _check_augmentations(config: ConfigDict) -> None:
         raise InputError(f"config.pairs: {_one_line(error)}") from None
 
 
+def _check_films(config: ConfigDict) -> None:
+    _check_keys(config, (*_FILM_POSITIVE, *_FILM_OTHER))
+    _check_numbers(config, _FILM_POSITIVE, ("data.frame_rate",))
+    _one_of("pairs.distractors", config.pairs.distractors, build.FILM_DISTRACTORS)
+    if config.pairs.distinct:
+        raise InputError(
+            "config.pairs.distinct=True is for images; moments of films are always drawn independently: set it to False"
+        )
+    try:
+        composition(config.pairs.steps)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"config.pairs.steps: {_one_line(error)}") from None
+    if config.pairs.distractors != build.WITHIN:
+        return
+    objective = config.objective
+    if objective.num_distractors or objective.distractors != "all":
+        raise InputError(
+            f"config.pairs.distractors='within' takes all of a group as candidates; given config.objective.distractors="
+            f"{objective.distractors!r} and num_distractors={objective.num_distractors}, expected 'all' and 0"
+        )
+
+
+def _check_groups(config: ConfigDict, num_devices: int) -> None:
+    """A group of pairs of one film must lie on one device, and fill a batch without a rest."""
+    size, shard = build.group_size(config), config.batch_size // num_devices
+    if not build.of_films(config) or config.pairs.distractors == build.ACROSS:
+        return
+    if size < 2 or shard % size:
+        near = ", ".join(str(d) for d in range(2, shard + 1) if shard % d == 0)
+        raise InputError(
+            f"config.pairs.group_size={size} must divide the {shard} pairs of each of {num_devices} device(s), and be "
+            f"at least 2; these do: {near or 'none, use a larger batch_size'}"
+        )
+
+
 def _check_given(config: ConfigDict) -> None:
     _check_keys(config, ("pairs.encoders",))
     _one_of("pairs.encoders", config.pairs.encoders, build.ENCODERS_OF_PAIRS)
@@ -466,6 +509,7 @@ _CHECK_PAIRS: dict[str, Callable[[ConfigDict], None]] = {
     "given": _check_given,
     "sequences": _check_signal,
     "clips": _check_clips,
+    "film": _check_films,
 }
 """Names of `config.pairs.name`, with what checks the keys that go with each."""
 

@@ -24,6 +24,7 @@ from mi_coding.reporting import terminal
 from mi_coding.reporting.metrics import write_json
 from mi_coding.restore import Restored, other_shapes, restore
 from mi_coding.runs import Run, count_classes
+from mi_coding.training import build
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -72,6 +73,7 @@ def _evaluate(argv: list[str]) -> int:
             given.source,
             **form_of(restored.config.data, given),
             placement=restored.config.data.placement,
+            keeping=build.keeping(restored.config),
             warn=terminal.warning,
         )
         here, trained = (_shapes(described) for described in (data.describe_examples(dataset.train), restored.examples))

@@ -133,12 +133,16 @@ def _feed(this: Run, how: Spmd, state: TrainState) -> Iterator[tuple[Feed, Calla
         examples = jax.tree.map(jnp.asarray, as_data(this, train_split))
         yield resident(step, state, examples, how, steps_per_call=this.steps_per_call), None
         return
+    if build.of_films(config):
+        moments = data.FramePairs(train_split.examples, train_split.films, config.pairs.gap)
+        train_split = data.Split(moments, None)
     with data.stream(
         train_split,
         batch_size=config.batch_size,
         first_batch=int(state.step),
         seed=config.seed,
         distinct=config.pairs.distinct,
+        group_size=build.group_size(config),
         num_workers=config.data.num_workers,
         warn=this.warn,
     ) as batches:

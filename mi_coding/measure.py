@@ -9,16 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mi_coding import data, pairs
+from mi_coding import data, heldout, pairs
 from mi_coding.evaluation import suite
-from mi_coding.evaluation.bound import make_heldout_bound, make_pair_codes
 from mi_coding.evaluation.codes import encode, map_codes, nearest
 from mi_coding.reporting import page, sections
 from mi_coding.reporting.environment import describe_environment
 from mi_coding.reporting.metrics import MetricsWriter, read_metrics
 from mi_coding.reporting.page import Section
 from mi_coding.reporting.pictures import as_pictures
-from mi_coding.runs import Run, initial_state
+from mi_coding.runs import Run, film_data, initial_state
 from mi_coding.training import build
 from mi_coding.training.step import TrainState
 
@@ -34,24 +33,24 @@ NUM_HEALTH = 4096
 
 def measure(this: Run, variables: tuple[Any, Any]) -> dict[str, float]:
     """The entries of summary.json that tell what (params, stats) are worth on examples that training never saw."""
-    images = _on_device(suite.fair_sample(this.dataset.test, suite.MOST_HELDOUT))
-    summary = _bounds(this, variables, images) | _health(this, variables, images)
+    population = heldout.population(this, this.dataset.test)
+    summary = _bounds(this, variables, population) | _health(this, variables, population)
     return summary | _probe(this, variables) if this.num_classes else summary
 
 
 def validation(this: Run, writer: MetricsWriter) -> Callable:
     """A hook that writes the bound on validation pairs, and how often the online probe is right about their images."""
     split = this.dataset.validation
-    images, size = _on_device(suite.fair_sample(split, suite.MOST_HELDOUT)), _heldout_batch(this)
-    heldout_bound = make_heldout_bound(_pair_codes(this), this.codes.contrast)
+    population, question = heldout.population(this, split), heldout.as_trained(this)
+    heldout_bound = heldout.heldout_bound(this, question)
     online = None
     if this.codes.online_logits:
         online = suite.make_accuracy(this.codes.online_logits, this.kind, split, this.key("validation"))
 
     def validate(step: int, state: TrainState, metrics: Any) -> None:
         del metrics
-        num_pairs = VALIDATION_BATCHES * size
-        bound = heldout_bound(state.variables, this.key("validation"), images, batch_size=size, num_pairs=num_pairs)
+        num_pairs = VALIDATION_BATCHES * this.config.batch_size
+        bound = heldout_bound(state.variables, this.key("validation"), population, num_pairs=num_pairs)
         scalars = suite.bound_summary(bound, "validation")
         if online:
             scalars["validation/online_probe_accuracy"] = online(state.variables)
@@ -67,15 +66,19 @@ def write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, float
     codes = partial(this.codes.codes, *variables)
     pair_key, test_key, train_key = jax.random.split(this.key("report"), 3)
     seen, known = (
-        pairs.views(k, _on_device(split), this.kind) for k, split in ((test_key, test), (train_key, known_split))
+        pairs.views(k, heldout.on_device(split), this.kind) for k, split in ((test_key, test), (train_key, known_split))
     )
     test_codes, train_codes = encode(codes, seen), encode(codes, known)
     positions, cosines = nearest(test_codes[:NUM_QUERIES], train_codes, count=NUM_NEIGHBOURS)
+    if build.of_films(this.config):
+        pair_sections = _film_sections(this, variables, pair_key)
+    else:
+        pair_sections = _strip(this, pair_key, test)
     shown: list[Section] = [
         sections.bound(read_metrics(this.workdir), this.num_candidates, data.num_examples(this.dataset.validation)),
         *sections.bounds_ahead(summary),
         *sections.probes(summary, num_classes=this.num_classes),
-        *_strip(this, pair_key, test),
+        *pair_sections,
         sections.code_map(map_codes(test_codes), test.labels),
         *sections.neighbours(
             *_shown(this, np.asarray(seen[:NUM_QUERIES]), np.asarray(known)[positions]),
@@ -104,14 +107,9 @@ def _names(queries: list[str], known: list[str], positions: np.ndarray) -> tuple
     return queries, [[known[position] for position in row] for row in positions.tolist()]
 
 
-def _on_device(split: data.Split) -> Any:
-    """Examples in memory as arrays on the device: one, or x and y of given pairs."""
-    return jax.tree.map(jnp.asarray, split.examples)
-
-
 def _strip(this: Run, key: jax.Array, test: data.Split) -> list[Section]:
     """Some pairs as the encoder sees them."""
-    originals = jax.tree.map(lambda half: half[:NUM_STRIP], _on_device(test))
+    originals = jax.tree.map(lambda half: jnp.asarray(half[:NUM_STRIP]), test.examples)
     rows = jnp.arange(min(NUM_STRIP, data.num_examples(test)))
     x, y = pairs.pairs_of_batch(key, originals, rows, kind=this.kind)
     how = build.describe_pairs(this.config)
@@ -129,22 +127,31 @@ def _shown(this: Run, queries: np.ndarray, near: np.ndarray) -> tuple[np.ndarray
     return together[:, 0], together[:, 1:]
 
 
-def _pair_codes(this: Run) -> Callable[..., tuple[jax.Array, jax.Array]]:
-    """Codes of independent pairs, also where training keeps twins out."""
-    return make_pair_codes(partial(pairs.sample_pairs, kind=this.kind), this.codes.pairs)
+def _film_sections(this: Run, variables: tuple[Any, Any], key: jax.Array) -> list[Section]:
+    """Pairs of frames with their times, and the bound as a function of the gap."""
+    gap = this.config.pairs.gap
+    sample = data.sample_films(this.dataset.test, suite.MOST_HELDOUT, gap)
+    films = jax.tree.map(jnp.asarray, film_data(sample, gap))
+    stretch, time = pairs.draw_moments(key, films, jnp.arange(NUM_STRIP))
+    numbers = np.asarray(pairs.shown_at(films, stretch, jnp.stack([time, time + gap], axis=-1)))
+    names = [sample.films.names[k] for k in stretch.tolist()]
+    strip = sections.film_strip(
+        sample.examples[numbers[:, 0]],
+        sample.examples[numbers[:, 1]],
+        [Path(name).name for name in names],
+        sample.films.times[numbers],
+        f"{build.describe_pairs(this.config)}; {this.dataset.test.films.how}",
+    )
+    curves = heldout.bounds_by_gap(this, variables, films)
+    return [strip, sections.bounds_by_gap(heldout.gaps(films), curves, trained_at=gap)]
 
 
-def _heldout_batch(this: Run) -> int:
-    return build.heldout_batch(this.config, this.num_candidates)
-
-
-def _bounds(this: Run, variables: tuple[Any, Any], images: jax.Array) -> dict[str, float]:
-    """Held-out bounds at the N of training and, where the test images allow more or less, at their number."""
-    heldout_bound = make_heldout_bound(_pair_codes(this), this.codes.contrast)
+def _bounds(this: Run, variables: tuple[Any, Any], population: Any) -> dict[str, float]:
+    """Held-out bounds, see `heldout.questions`."""
     summary = {}
-    for prefix, size in {"heldout": _heldout_batch(this), "heldout_largest": len(jax.tree.leaves(images)[0])}.items():
-        num_pairs = this.config.evaluation.num_pairs
-        bound = heldout_bound(variables, this.key("test"), images, batch_size=size, num_pairs=num_pairs)
+    for prefix, question in heldout.questions(this, len(jax.tree.leaves(population)[0])).items():
+        measured = heldout.heldout_bound(this, question)
+        bound = measured(variables, this.key("test"), population, num_pairs=this.config.evaluation.num_pairs)
         summary |= suite.bound_summary(bound, prefix)
         for one in filter(lambda one: one.near_ceiling, bound.ahead or (bound,)):
             this.warn(
@@ -154,13 +161,13 @@ def _bounds(this: Run, variables: tuple[Any, Any], images: jax.Array) -> dict[st
     return summary
 
 
-def _health(this: Run, variables: tuple[Any, Any], images: jax.Array) -> dict[str, float]:
-    some = jax.tree.map(lambda half: half[:NUM_HEALTH], images)
+def _health(this: Run, variables: tuple[Any, Any], population: Any) -> dict[str, float]:
+    some = heldout.examples_of(population, NUM_HEALTH)
     shown = jax.jit(partial(pairs.views, kind=this.kind))(this.key("test"), some)
     features = encode(partial(this.codes.features, *variables), shown)
     if this.config.objective.name == build.AHEAD:  # a context and a step have codes of different kinds
         return suite.health(encode(partial(this.codes.codes, *variables), shown), None, features)
-    z_x, z_y = _pair_codes(this)(variables, this.key("test"), images, jnp.arange(NUM_HEALTH))
+    z_x, z_y = heldout.pair_codes(this)(variables, this.key("test"), population, jnp.arange(NUM_HEALTH))
     return suite.health(np.asarray(z_x), np.asarray(z_y), features)
 
 

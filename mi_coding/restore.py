@@ -76,7 +76,7 @@ def restore(workdir: str | Path, warn: Callable[[str], None]) -> Restored:
                 "look like; train it again in a new directory"
             )
         parts[:] = [_build(config, about["data"], workdir)]
-        return _shapes(*parts[0], about["data"])
+        return _shapes(*parts[0], build.streamed_examples(config, about["data"]["examples"]))
 
     found = read_newest(workdir / "checkpoints", like, warn)
     if found is None:
@@ -228,7 +228,7 @@ def _build(config: ConfigDict, trained_on: dict[str, Any], workdir: Path) -> tup
             jax.default_backend(),
             example_shape=tuple(trained_on["examples"][0]["shape"]),
             num_steps=1,  # of a schedule that is not gone on with
-            num_classes=trained_on["classes"] if config.optimizer.probe_learning_rate else 0,
+            num_classes=build.probe_classes(config, trained_on["classes"]),
             streamed=True,
         )
     except (KeyError, AttributeError, TypeError, ValueError) as error:
@@ -236,9 +236,9 @@ def _build(config: ConfigDict, trained_on: dict[str, Any], workdir: Path) -> tup
         raise InputError(f"{workdir / 'config.json'} is no config that this version can build: {reason}") from None
 
 
-def _shapes(experiment: Experiment, codes: Codes, trained_on: dict[str, Any]) -> TrainState:
+def _shapes(experiment: Experiment, codes: Codes, described: list[dict[str, Any]]) -> TrainState:
     """The state's shapes; nothing is computed."""
-    examples = data.blank(trained_on["examples"], 2)
+    examples = data.blank(described, 2)
     if codes.online_logits:
         examples = (examples, np.zeros(2, np.int32))
     return jax.eval_shape(partial(init_state, experiment), jax.random.key(0), examples)

@@ -57,6 +57,7 @@ def prepare(config: ConfigDict, workdir: Path, warn: Callable[[str], None]) -> R
         image_size=config.data.image_size,
         channels=config.data.channels,
         placement=config.data.placement,
+        keeping=build.keeping(config),
         warn=warn,
     )
     check_data(config, dataset)
@@ -70,7 +71,7 @@ def prepare(config: ConfigDict, workdir: Path, warn: Callable[[str], None]) -> R
         platform,
         example_shape=example_shape,
         num_steps=num_steps,
-        num_classes=num_classes if config.optimizer.probe_learning_rate else 0,
+        num_classes=build.probe_classes(config, num_classes),
         streamed=streamed,
     )
     kind, num_candidates = build.build_pairs(config), build.num_candidates(config, num_devices, example_shape)
@@ -104,13 +105,16 @@ def initial_state(this: Run) -> TrainState:
 
 
 def as_data(this: Run, examples: data.Split | data.Batch) -> Any:
-    """What the experiment draws pairs of: examples, with their labels where an online probe learns from them."""
+    """What the experiment draws pairs of: films, or examples, with labels where an online probe learns from them."""
+    if build.of_films(this.config) and isinstance(examples, data.Split):
+        return film_data(examples, this.config.pairs.gap)
     return (examples.examples, examples.labels) if this.codes.online_logits else examples.examples
 
 
 def blank_examples(this: Run, count: int) -> Any:
     """So many examples of a stream, for their shapes."""
-    examples = data.blank(data.describe_examples(this.dataset.train), count)
+    described = build.streamed_examples(this.config, data.describe_examples(this.dataset.train))
+    examples = data.blank(described, count)
     return as_data(this, data.Batch(examples, np.zeros(count, np.int32)))
 
 
@@ -126,3 +130,19 @@ def about(this: Run) -> dict[str, Any]:
         "classes": this.num_classes,
     }
     return {"data": trained_on, "num_candidates": this.num_candidates}
+
+
+def film_data(split: data.Split, gap: float) -> pairs.Films:
+    """The films of a split whose frames are in memory, as a device takes them."""
+    films = split.films
+    begins = films.starts[films.stretch_of(np.arange(len(films.times)))]
+    since = films.times - begins  # float32 is exact to a thousandth of a second within hours, not beyond
+    return pairs.Films(
+        frames=split.examples,
+        times=since.astype(np.float32),
+        first=films.first.astype(np.int32),
+        count=films.count.astype(np.int32),
+        seconds=films.seconds.astype(np.float32),
+        film=films.film.astype(np.int32),
+        gap=np.float32(gap),
+    )

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from clips import write_clip
 from commands import CPC, ROOT, SHORT, TINY, lines, make_folder, parameters
 
 from mi_coding import main
@@ -125,6 +126,10 @@ def test_every_config_runs_two_steps(tmp_path, config):
         classes = ("",) if config.stem == "simclr_cifar10" else ("ant", "bee")  # with and without labels
         folder = make_folder(tmp_path / "images", count=60, side=32, classes=classes)
         two_steps += [f"--config.data.source=folder:{folder}", "--config.data.channels=0", *TINY]
+    if config.stem == "cpc_video":
+        for name in "ab":
+            write_clip(tmp_path / f"{name}.mp4", range(0, 2400, 40))
+        two_steps += [f"--config.data.source=video:{tmp_path}/*.mp4", f"--config.data.cache_dir={tmp_path}/cache"]
     if config.stem == "simclr_imagenet":
         two_steps += ["--config.data.image_size=32", "--config.pairs.size=24", "--config.data.channels=3"]
     if config.stem == "cpc_arrays":

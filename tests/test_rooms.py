@@ -10,7 +10,7 @@ SOURCE = Path(__file__).parents[1] / "mi_coding"
 # Room → rooms of mi_coding it may import, and packages beside the standard library.
 MAY = {
     "errors": (set(), set()),
-    "data": ({"errors"}, {"numpy", "sklearn", "PIL", "tensorflow_datasets", "grain", "absl"}),
+    "data": ({"errors"}, {"numpy", "sklearn", "PIL", "tensorflow_datasets", "grain", "absl", "av"}),
     "pairs": (set(), {"jax"}),
     "encoders": (set(), {"jax", "flax"}),
     "critics": (set(), {"jax", "flax"}),
@@ -32,7 +32,7 @@ MAY = {
     "workdir": ({"errors", "config", "reporting"}, set()),
     "command": ({"errors"}, {"absl"}),
 }
-JOINS_ALL = {"main", "runs", "measure", "restore", "embed", "evaluate", "benchmarks", "__init__"}
+JOINS_ALL = {"main", "runs", "heldout", "measure", "restore", "embed", "evaluate", "benchmarks", "__init__"}
 
 
 def room_of(path):

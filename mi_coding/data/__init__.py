@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mi_coding.data import digits, folder, npz_source, tfds_source
+from mi_coding.data import digits, folder, npz_source, tfds_source, video
 from mi_coding.data.dataset import (
     Dataset,
     Listing,
@@ -18,8 +18,12 @@ from mi_coding.data.dataset import (
     names,
     num_examples,
     one_half,
+    sample_films,
     take,
 )
+from mi_coding.data.film_splits import split_films
+from mi_coding.data.film_store import some, stored
+from mi_coding.data.films import EncodedFilms, FilmTable, FramePairs, Frames, Keeping
 from mi_coding.data.images import Form, LazyImages
 from mi_coding.data.ordered import Ordered
 from mi_coding.data.stream import MAX_UNREADABLE, Batch, Stream, stream
@@ -30,6 +34,9 @@ __all__ = [
     "SOURCES",
     "Batch",
     "Dataset",
+    "FilmTable",
+    "FramePairs",
+    "Keeping",
     "LazyImages",
     "Listing",
     "Ordered",
@@ -46,15 +53,17 @@ __all__ = [
     "names",
     "num_examples",
     "one_half",
+    "sample_films",
     "stream",
     "take",
 ]
 
-SOURCES: dict[str, Callable[[str, Form], Dataset]] = {
+SOURCES: dict[str, Callable[[str, Form], Dataset | EncodedFilms]] = {
     "digits": digits.load,
     "tfds": tfds_source.load,
     "folder": folder.load,
     "npz": npz_source.load,
+    "video": video.load,
 }
 """Scheme of `config.data.source` (what stands before the colon) to its reader, which takes what stands after it."""
 
@@ -70,6 +79,8 @@ _SUCH_AS = {"tfds": "tfds:fashion_mnist", "folder": "folder:/path/to/images", "n
 
 PLACEMENTS = ("auto", "memory", "stream")
 """Names of `config.data.placement`."""
+
+_ROUNDING = 1e-3  # of times, as a share of a frame
 
 MEMORY_BYTES = 4 * 2**30
 """Decoded images of all splits that "auto" keeps in memory; more are streamed."""
@@ -100,7 +111,9 @@ def load(
     image_size: int = 0,
     channels: int = 0,
     placement: str = "auto",
+    keeping: Keeping = Keeping(),  # noqa: B008, a tuple of plain values
     warn: Callable[[str], None] = lambda message: None,
+    tell: Callable[[str], None] = print,
 ) -> Dataset:
     """Reads the examples named by one string, such as `digits`, split into train, validation and test.
 
@@ -109,11 +122,13 @@ def load(
     ((397, 8, 8, 1), dtype('float32'))
 
     Args:
-        source: `digits`, `tfds:NAME` (also NAME/CONFIG and NAME:VERSION), `folder:PATH` or `npz:PATH`.
+        source: `digits`, `tfds:NAME` (also NAME/CONFIG and NAME:VERSION), `folder:PATH`, `npz:PATH` or `video:GLOB`.
         image_size, channels: see `images.Form`; 0 keeps what the images have, which must then be one and the same.
-        placement: "memory" decodes every image now; "stream" leaves them encoded; "auto" decides by their size.
-            The digits and arrays are always in memory.
+        placement: "memory" decodes every image now; "stream" leaves them encoded; "auto" decides by their size. The
+            digits and arrays are always in memory. Films are decoded into a file in any case, and frames read from it.
+        keeping: how films are decoded and cut.
         warn: is told in one line of files that cannot be decoded, which are left out.
+        tell: is told in one line what decoded films will take on disk, before they are written, and how they are split.
     Raises:
         InputError: for an unknown source, and for data that is not there, is broken, or does not fit together.
     """
@@ -121,7 +136,10 @@ def load(
     if placement not in PLACEMENTS:
         raise InputError(f"config.data.placement={placement!r} is unknown; expected one of {', '.join(PLACEMENTS)}")
     scheme, _, argument = source.partition(":")
-    dataset = SOURCES[scheme](argument, Form(image_size, channels))
+    form = Form(image_size, channels)
+    dataset = SOURCES[scheme](argument, form)
+    if isinstance(dataset, EncodedFilms):
+        return _films(dataset, form, placement, keeping, warn, tell)
     if in_memory(dataset.train):
         return dataset
     for split in (dataset.validation, dataset.test):
@@ -153,6 +171,44 @@ def list_all(source: str, *, image_size: int = 0, channels: int = 0) -> Listing:
     if scheme not in LISTINGS:
         raise InputError(f"{source} cannot be listed; expected one of {', '.join(LISTINGS)}")
     return LISTINGS[scheme](argument, Form(image_size, channels))
+
+
+def _films(
+    films: EncodedFilms,
+    form: Form,
+    placement: str,
+    keeping: Keeping,
+    warn: Callable[[str], None],
+    tell: Callable[[str], None],
+) -> Dataset:
+    """Films decoded and split; their frames are in memory where that is asked for or where they fit."""
+    store = stored(films.films, form, keeping, tell)
+    for note in store.notes:
+        warn(note)
+    names = None if films.splits is None else [films.splits[k] for k in store.films]
+    made = split_films(store.table, keeping.gap, splits=names, labels=store.labels)
+    if made.too_short:
+        warn(
+            f"{len(made.too_short):,} of {len(store.table.names):,} film(s) are too short for a gap of "
+            f"{keeping.gap:g} s and are left out: {some(made.too_short)}"
+        )
+    frame = float(np.median(store.table.seconds / store.table.count))
+    if 0 < keeping.gap < frame * (1 - _ROUNDING):
+        warn(
+            f"a gap of {keeping.gap:g} s is shorter than the {frame:.3f} s for which a frame is shown: x and y are "
+            "often the same frame, and the bound says little; raise config.pairs.gap"
+        )
+    tell(f"{len(store.table.names) - len(made.too_short):,} film(s): {made.how}")
+    splits = []
+    for part in made.parts:
+        table, kept = store.table._replace(how=made.how).part(*part)
+        frames = Frames(store.frames, kept, table)
+        labels = None if store.labels is None else store.labels[part.films][table.stretch_of(np.arange(len(kept)))]
+        splits.append(Split(frames, labels, films=table))
+    size = sum(np.prod(split.examples.shape, dtype=np.int64) for split in splits)
+    if placement == "memory" or (placement == "auto" and size <= MEMORY_BYTES):
+        splits = [take(split, np.arange(num_examples(split)))._replace(films=split.films) for split in splits]
+    return Dataset(films.name, *splits)
 
 
 def _in_memory(dataset: Dataset, warn: Callable[[str], None]) -> Dataset:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mi_coding.data.films import FilmTable, Frames
 from mi_coding.data.images import LazyImages, decode_all
 
 Arrays = np.ndarray | tuple[np.ndarray, ...]
@@ -19,11 +20,13 @@ class Split(NamedTuple):
         labels: int32[n], the class of each example, or None where the source has no labels.
         names: what a person knows each example by, such as the path of its file; None where they have none, and for
             `LazyImages`, which know them.
+        films: where examples are frames of films, which of them follow one another and when; else None.
     """
 
-    examples: Arrays | LazyImages
+    examples: Arrays | LazyImages | Frames
     labels: np.ndarray | None
     names: Sequence[str] | None = None
+    films: FilmTable | None = None
 
 
 class Dataset(NamedTuple):
@@ -115,6 +118,21 @@ def blank(described: list[dict[str, Any]], count: int) -> Arrays:
 
 def _whole(arrays: tuple[np.ndarray, ...]) -> Arrays:
     return arrays if len(arrays) > 1 else arrays[0]
+
+
+def sample_films(split: Split, most: int, gap: float) -> Split:
+    """Some films of a split with their frames in memory: about `most` frames in all, the same for every run.
+
+    Of each film the first part at most, a tenth of `most` frames or what has moments for pairs `gap` seconds apart.
+    """
+    table = split.films
+    shown = [table.times[first : first + count] for first, count in zip(table.first, table.count, strict=True)]
+    needed = [np.searchsorted(times, times[0] + 4 * gap) for times in shown]
+    counts = np.minimum(table.count, np.maximum(most // 10, needed))
+    order = np.random.default_rng(0).permutation(len(counts))
+    chosen = np.sort(order[: 1 + np.searchsorted(np.cumsum(counts[order]), most)])
+    part, kept = table.part(chosen, np.zeros_like(chosen), counts[chosen])
+    return take(split, kept)._replace(films=part)
 
 
 def blocks(split: Split, size: int) -> Iterator[Split]:

@@ -59,6 +59,7 @@ def stream(
     first_batch: int = 0,
     seed: int,
     distinct: bool = False,
+    group_size: int = 1,
     num_workers: int = 2,
     prefetch: int = 2,
     shard: tuple[int, int] = (0, 1),
@@ -82,12 +83,15 @@ def stream(
         distinct: False draws every example independently, with replacement, as the bound on mutual information
             demands. True shuffles anew every epoch; no batch then holds an example twice, and the n mod B examples
             left at the end of an epoch are dropped.
+        group_size: so many rows side by side are of one group, such as one film; the examples must then have `groups`,
+            int64[k + 1], the edges of the k groups among their positions. The first draw of a group decides which, and
+            all its rows are independent draws inside it. 1 draws every row by itself.
         num_workers: processes that decode; 0 decodes in threads of this process, as does an array in memory always.
         prefetch: complete batches that wait in memory, beside the pieces under way.
         shard: (index, count); the stream yields rows index · B / count … of every batch.
         warn: is told in one line of the first unreadable image.
     Raises:
-        ValueError: for sizes that do not fit: B over count, or B distinct examples among fewer.
+        ValueError: for sizes that do not fit: B over count, B over groups, or B distinct examples among fewer.
         InputError: where shared memory is too small for the workers.
     """
     num_examples, (index, count) = len(split.examples), shard
@@ -95,7 +99,10 @@ def stream(
         raise ValueError(f"a batch of {batch_size} cannot be split into {count} shards to take number {index}")
     if distinct and batch_size > num_examples:
         raise ValueError(f"a batch of {batch_size} distinct examples asked of {num_examples}")
-    order = _Order(num_examples, batch_size, seed, distinct)
+    if batch_size % group_size or (distinct and group_size > 1):
+        raise ValueError(f"groups of {group_size} in a batch of {batch_size}, distinct={distinct}: these do not fit")
+    groups = split.examples.groups if group_size > 1 else None
+    order = _Order(num_examples, batch_size, seed, distinct, group_size, groups)
     rows = batch_size // count
     pieces = _Pieces(split.examples, order, first_batch, range(index * rows, (index + 1) * rows))
     if isinstance(split.examples, np.ndarray):
@@ -213,11 +220,16 @@ class _Order(NamedTuple):
     batch_size: int
     seed: int
     distinct: bool
+    group_size: int = 1
+    groups: np.ndarray | None = None
 
     def positions(self, batch: int, rows: range) -> np.ndarray:
         """int64[len(rows)]: the examples behind some rows of one batch."""
         if not self.distinct:
-            draws = np.random.default_rng((self.seed, batch)).integers(self.num_examples, size=self.batch_size)
+            rng = np.random.default_rng((self.seed, batch))
+            draws = rng.integers(self.num_examples, size=self.batch_size)
+            if self.groups is not None:
+                draws = self._inside_groups(rng, draws)
             return draws[rows.start : rows.stop]
         epoch, place = divmod(batch, self.num_examples // self.batch_size)
         # grain's own shuffle adds the epoch to the seed: the second epoch of seed 0 would be the first of seed 1.
@@ -225,6 +237,11 @@ class _Order(NamedTuple):
         last, first = self.num_examples - 1, place * self.batch_size
         shuffled = (grain.experimental.index_shuffle(first + row, max_index=last, seed=seed, rounds=4) for row in rows)
         return np.fromiter(shuffled, np.int64, len(rows))
+
+    def _inside_groups(self, rng: np.random.Generator, draws: np.ndarray) -> np.ndarray:
+        """New draws for all rows, each inside the group that the first row of its group has drawn."""
+        group = np.searchsorted(self.groups, draws[:: self.group_size], side="right") - 1
+        return rng.integers(*(np.repeat(self.groups[group + side], self.group_size) for side in (0, 1)))
 
 
 class _Piece(NamedTuple):

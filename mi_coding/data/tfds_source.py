@@ -7,12 +7,15 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from mi_coding.data import tfds_films
 from mi_coding.data.cuts import check_counts, cut
 from mi_coding.data.dataset import Dataset, Listing, Split
+from mi_coding.data.films import EncodedFilms
 from mi_coding.data.images import Form, JoinedImages, LazyImages
 from mi_coding.errors import InputError
 
@@ -45,18 +48,21 @@ class TfdsImages(LazyImages):
         return self._kept[position] if self._kept is not None else self._source[position][self._key]
 
 
-def load(argument: str, form: Form) -> Dataset:
+def load(argument: str, form: Form) -> Dataset | EncodedFilms:
     """The data set called NAME, NAME/CONFIG or NAME:VERSION, still encoded, from where TFDS looks (TFDS_DATA_DIR).
 
     The test split is `test`, or `validation` where there is none or where labels of `test` are kept secret, as -1; a
     validation split that is missing is cut from training, a tenth of each class. Labels are those of its only class
-    label, or the one called "label".
+    label, or the one called "label". Of a data set with videos, its films; see `tfds_films`.
 
     Raises:
         InputError: for a name that TFDS does not know, data that is not there, with the command that prepares it, or
             data without images.
     """
     builder = _builder(argument)
+    if (video_key := _video_key(argument, builder.info.features)) is not None:
+        keys = (video_key, _label_key(builder.info.features))
+        return tfds_films.load(argument, builder, keys, partial(_source, argument, builder, video_key), form)
     image_key, label_key = _feature_keys(argument, builder.info.features)
 
     def read(split: str) -> _Records:
@@ -146,8 +152,10 @@ def _builder(argument: str) -> Any:
         import tensorflow_datasets as tfds  # slow: only who reads such data waits for it
 
         try:
-            # TFDS looks at TFDS_DATA_DIR once, when it is imported; here it counts when data is asked for.
-            builder = tfds.builder(argument, data_dir=os.environ.get("TFDS_DATA_DIR") or None)
+            with tfds_films.known_without_tensorflow():
+                # TFDS looks at TFDS_DATA_DIR once, when it is imported; here it counts when data is asked for.
+                builder = tfds.builder(argument, data_dir=os.environ.get("TFDS_DATA_DIR") or None)
+                _ = builder.info.features
         except Exception as error:  # builders are code of many authors
             known = tfds.list_builders(with_community_datasets=False)
             raise InputError(_why_no_builder(argument, known, error)) from None
@@ -186,32 +194,57 @@ def _feature_keys(argument: str, features: Any) -> tuple[str, str | None]:
 
     items = dict(features.items())
     images = [key for key, feature in items.items() if isinstance(feature, tfds.features.Image)]
-    labels = [key for key, feature in items.items() if isinstance(feature, tfds.features.ClassLabel)]
     image = images[0] if len(images) == 1 else "image"
     if image not in images:
         found = f"images {', '.join(sorted(images))}" if images else f"features {', '.join(sorted(items))}"
         raise InputError(f"tfds:{argument} has {found}; expected one image feature, or one called 'image'")
     if items[image].np_dtype != np.uint8:
         raise InputError(f"tfds:{argument} has images of {np.dtype(items[image].np_dtype)}; expected uint8")
-    return image, "label" if "label" in labels else labels[0] if len(labels) == 1 else None
+    return image, _label_key(features)
 
 
-def _read(
-    argument: str, builder: Any, split: str, image_key: str, label_key: str | None, *, most_kept: int | None = None
-) -> _Records:
+def _label_key(features: Any) -> str | None:
     import tensorflow_datasets as tfds
 
+    labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
+    return "label" if "label" in labels else labels[0] if len(labels) == 1 else None
+
+
+def _video_key(argument: str, features: Any) -> str | None:
+    """The feature with films; None in a data set of images."""
+    import tensorflow_datasets as tfds
+
+    videos = [key for key, feature in features.items() if isinstance(feature, tfds.features.Video)]
+    if len(videos) > 1 and "video" not in videos:
+        raise InputError(f"tfds:{argument} has videos {', '.join(sorted(videos))}; expected one, or one called 'video'")
+    return ("video" if "video" in videos else videos[0]) if videos else None
+
+
+def _unchanged(frames: np.ndarray) -> np.ndarray:
+    return frames
+
+
+def _source(argument: str, builder: Any, key: str, split: str) -> Any:
+    """Random access to the records of a split, with what stands under `key` still encoded."""
+    import tensorflow_datasets as tfds
+
+    as_stored = tfds.decode.SkipDecoding()
+    as_stored.decode_batch_example_np = _unchanged  # films need it, and TFDS 4.9.10 does not have it
     try:
         with _quiet():
-            decoders = {image_key: tfds.decode.SkipDecoding()}
-            source = builder.as_data_source(split=split, decoders=decoders, file_format="array_record")
+            return builder.as_data_source(split=split, decoders={key: as_stored}, file_format="array_record")
     except (NotImplementedError, ValueError):  # prepared as tfrecord, which has no random access
         raise InputError(
             f"tfds:{argument} in {builder.data_path} is not array_record; convert it with: "
             "pip install tensorflow apache-beam mlcroissant && "
             f"tfds convert_format --dataset_version_dir={builder.data_path} --out_file_format=array_record"
         ) from None
-    info = builder.info.splits[split]
+
+
+def _read(
+    argument: str, builder: Any, split: str, image_key: str, label_key: str | None, *, most_kept: int | None = None
+) -> _Records:
+    source, info = _source(argument, builder, image_key, split), builder.info.splits[split]
     at_a_time = min(_AT_A_TIME, max(1, _BYTES_AT_A_TIME * len(source) // max(1, info.num_bytes)))
     most_kept = _KEPT_BYTES if most_kept is None else most_kept
     try:

@@ -91,6 +91,33 @@ def pairs_of_batch(key: jax.Array, examples: Any, rows: jax.Array, *, kind: Pair
     return _make_pairs(jax.random.split(key)[1], examples, rows, kind)
 
 
+def modified_alike(
+    sample: Callable[..., tuple[Any, Any]], modify: Callable[[jax.Array, jax.Array], jax.Array]
+) -> Callable:
+    """The same pairs, all images of a batch under one random modification, such as one crop and one turn of colours.
+
+    Every candidate is modified alike, so it gives nothing away of which is the true one; and another batch shows the
+    same images otherwise, of which there may be few.
+
+    >>> sample = lambda key, data, rows: (data[rows], -data[rows])
+    >>> modify = lambda key, image: image + jax.random.uniform(key)
+    >>> x, y = modified_alike(sample, modify)(jax.random.key(0), jnp.zeros(3), jnp.arange(3))
+    >>> len({*x.tolist(), *y.tolist()})
+    1
+
+    Args:
+        sample: (key, data, rows) → x, y, such as `sample_pairs` with its options.
+        modify: (key, image) → image.
+    """
+
+    def sample_alike(key: jax.Array, data: Any, rows: jax.Array) -> tuple[Any, Any]:
+        pair_key, modify_key = jax.random.split(key)
+        x, y = sample(pair_key, data, rows)
+        return tuple(jax.vmap(lambda image: modify(modify_key, image))(images) for images in (x, y))
+
+    return sample_alike
+
+
 def labelled(kind: PairKind) -> PairKind:
     """The same pairs of examples (image, label): x and y are (view, label), for whoever learns from the label.
 

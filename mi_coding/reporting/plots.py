@@ -137,7 +137,52 @@ def probe_bars(accuracies: Mapping[str, Mapping[str, float]], *, chance: float |
     return figure
 
 
-def pair_strip(x: np.ndarray, y: np.ndarray, *, title: str, originals: np.ndarray | None = None) -> Figure:
+def bounds_by_gap(
+    gaps: Sequence[float],
+    bounds: Mapping[str, Sequence[float]],
+    *,
+    ceilings: Mapping[str, float],
+    trained_at: float,
+) -> Figure:
+    """Held-out bounds over the gap between x and y, on a logarithmic axis.
+
+    Args:
+        gaps: seconds, ascending.
+        bounds: up to two names → nats at each gap.
+        ceilings: name → nats that its bounds cannot pass.
+        trained_at: the gap of training, in seconds.
+    Returns:
+        The figure.
+    """
+    figure = Figure(figsize=(_WIDTH, 3.2), facecolor="white")
+    axes = figure.add_axes((0.05, 0.15, 0.745, 0.74))
+    _plain_axes(axes)
+    ends = []
+    for (name, values), colour in zip(bounds.items(), (_BLUE, _ORANGE), strict=False):
+        axes.axhline(ceilings[name], color=colour, linewidth=0.8, dashes=(5, 4), alpha=0.6)
+        axes.plot(gaps, values, color=colour, linewidth=1.8, marker="o", markersize=4, markeredgecolor="white")
+        ends += _end_label(np.asarray(values, float), name, colour)
+        ends.append((ceilings[name], f"ceiling {name} {ceilings[name]:.2f}", _MUTED))
+    axes.axvline(trained_at, color=_FAINT, linewidth=1)
+    axes.set_xscale("log")
+    axes.set_xticks(gaps, [f"{gap:.2g}" for gap in gaps])
+    axes.minorticks_off()
+    axes.set_xlim(gaps[0] / 1.3, gaps[-1] * 1.1)
+    _limit_bound(axes, np.array(list(bounds.values())).ravel(), max(ceilings.values()))
+    _label_ends(axes, ends)
+    axes.set_title("held-out bound on mutual information, nats", loc="left", fontsize=_TEXT, color=_INK)
+    axes.set_xlabel("gap from x to y, seconds; the upright line is the gap of training", fontsize=_TEXT, color=_MUTED)
+    return figure
+
+
+def pair_strip(
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    title: str,
+    originals: np.ndarray | None = None,
+    captions: Sequence[str] | None = None,
+) -> Figure:
     """Pairs as the encoder sees them: x above, its y below, and above both the image they were made of.
 
     Args:
@@ -145,6 +190,7 @@ def pair_strip(x: np.ndarray, y: np.ndarray, *, title: str, originals: np.ndarra
         y: as x, y[i] belongs to x[i].
         title: what the pairs are.
         originals: [n, h, w, C], of any size; None leaves them out.
+        captions: up to three short lines under each pair; None leaves them out.
     Returns:
         The figure.
     Raises:
@@ -158,7 +204,7 @@ def pair_strip(x: np.ndarray, y: np.ndarray, *, title: str, originals: np.ndarra
     rows = {"x": x, "y": y} if originals is None else {"image": _as_images(originals), "x": x, "y": y}
     heights = [_aspect(images) for images in rows.values()]
     left = 0.35 if originals is None else 0.6
-    height = sum(heights) + 0.08 * (len(rows) - 1)
+    height = sum(heights) + 0.08 * (len(rows) - 1) + (0.62 if captions else 0)
     figure, axes = _tile_canvas(columns=len(x) + left, rows=height, header=0.36)
     top = 0.0
     for name, images in rows.items():
@@ -169,6 +215,8 @@ def pair_strip(x: np.ndarray, y: np.ndarray, *, title: str, originals: np.ndarra
         for column, image in enumerate(images):
             _tile(axes, image, left + column, top)
         top += _aspect(images) + 0.08
+    for column, caption in enumerate(captions or ()):
+        _caption(axes, caption, left + column, top - 0.04, other=False)
     _heading(figure, title)
     return figure
 

@@ -4,7 +4,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-_HELD_OUT = ("heldout", "heldout_largest")
+_HELD_OUT = {
+    "heldout": "",
+    "heldout_largest": "",
+    "heldout_across": ", distractors of all films",
+    "heldout_within": ", distractors of the same film",
+}
 _AHEAD_KEYS = ("mi_lower_bound_nats", "mi_standard_error_nats", "accuracy")
 _BOUND_KEYS = ("num_candidates", "mi_lower_bound_nats", "mi_standard_error_nats", "mi_ceiling_nats", "accuracy")
 FEATURES = {
@@ -149,7 +154,7 @@ def _ahead_group(summary: Mapping[str, Any], prefixes: Sequence[str]) -> Group:
 def _bound_row(summary: Mapping[str, Any], prefix: str) -> tuple[str, ...]:
     candidates = show(summary, f"{prefix}/num_candidates")
     return (
-        f"N = {candidates}" if candidates else prefix,
+        (f"N = {candidates}" if candidates else prefix) + _HELD_OUT[prefix],
         bound_with_error(summary, prefix),
         show(summary, f"{prefix}/mi_ceiling_nats", nats),
         show(summary, f"{prefix}/accuracy", percent),

@@ -17,6 +17,7 @@ LEAD = (
 )
 
 Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
+_LONGEST_NAME = 12  # letters under an image
 _NO_CURVE = (np.zeros(0, int), np.zeros(0))
 
 
@@ -100,6 +101,38 @@ def sequence_strip(sequences: np.ndarray, first: int, how: str) -> Section:
     figure = plots.pair_strip(x, y, originals=whole, title=f"A test sequence, x and y around step {first + 1}")
     text = f"Each column is one sequence. A pair is {how}; here for one such time."
     return Section("Sequences as the encoder sees them", text, figure, "pairs")
+
+
+def film_strip(x: np.ndarray, y: np.ndarray, names: Sequence[str], times: np.ndarray, how: str) -> Section:
+    """Pairs of frames of films: whose they are, and float[n, 2] when x and y begin to be shown, in seconds."""
+    captions = [
+        f"{_shortened(name)}\nx {first:.2f} s\ny {second:.2f} s"
+        for name, (first, second) in zip(names, times, strict=True)
+    ]
+    figure = plots.pair_strip(x, y, captions=captions, title="x and its y, from films held out")
+    text = (
+        f"Each column is one pair: {how}. Under it the film, and when each of the two frames begins to be shown; a "
+        "frame stays until the next one, so the two times differ by the gap to within one frame."
+    )
+    return Section("Pairs as the encoder sees them", text, figure, "pairs")
+
+
+def _shortened(name: str) -> str:
+    """A name that fits under an image: its beginning and its end."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[:5]}…{name[6 - _LONGEST_NAME :]}"
+
+
+def bounds_by_gap(gaps: Sequence[float], bounds: Mapping[str, Sequence[Any]], trained_at: float) -> Section:
+    """The held-out bound at several gaps in seconds: name of distractors → bounds, as `HeldoutBound`, one a gap."""
+    values = {name: [bound.mi_lower_bound for bound in some] for name, some in bounds.items()}
+    ceilings = {name: some[0].ceiling for name, some in bounds.items()}
+    figure = plots.bounds_by_gap(gaps, values, ceilings=ceilings, trained_at=trained_at)
+    text = (
+        f"The same encoder, trained at a gap of {trained_at:g} s, on held-out pairs at other gaps, from one frame to "
+        "the longest. Across: distractors are moments of all films. Within: moments of the same film, so that only "
+        "what changes in it counts. The longer the gap, the fewer moments have a frame so much later."
+    )
+    return Section("Bound by gap", text, figure, "gaps")
 
 
 def code_map(points: np.ndarray, labels: np.ndarray | None) -> Section:

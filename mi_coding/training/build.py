@@ -9,13 +9,15 @@ import jax
 import optax
 from ml_collections import ConfigDict
 
-from mi_coding import encoders, pairs
+from mi_coding import data, encoders, pairs
 from mi_coding.contrast import POOL
 from mi_coding.critics import CRITICS, bilinear_ahead
 from mi_coding.errors import InputError
 from mi_coding.objectives.ahead import cpc_ahead
 from mi_coding.objectives.cpc import CPC_RULES, CPCOutput, cpc, nt_xent
+from mi_coding.objectives.groups import within_groups
 from mi_coding.pairs.augmentations import PRESETS, augmented, composition
+from mi_coding.pairs.film_pairs import moments
 from mi_coding.pairs.frames import Clips, frames, whole_clips
 from mi_coding.pairs.given import given
 from mi_coding.pairs.sequences import sequences
@@ -84,8 +86,52 @@ PAIRS: dict[str, Callable[[ConfigDict], pairs.PairKind]] = {
         scale=config.pairs.scale,
         window=config.pairs.window,
     ),
+    "film": lambda config: moments(),
 }
 """Names of `config.pairs.name`."""
+
+ACROSS, WITHIN, MIXED = "across", "within", "mixed"
+FILM_DISTRACTORS = (ACROSS, WITHIN, MIXED)
+"""Names of `config.pairs.distractors`: moments of all films; of the same film; of all, many of them of the same."""
+
+
+def of_films(config: ConfigDict) -> bool:
+    """Whether pairs are two moments of a stored film."""
+    return config.pairs.name == "film"
+
+
+def within_films(config: ConfigDict) -> bool:
+    """Whether all candidates of a training step are moments of one film."""
+    return of_films(config) and config.pairs.distractors == WITHIN
+
+
+def group_size(config: ConfigDict) -> int:
+    """Pairs of one film side by side in a batch; 1 where every pair is drawn by itself."""
+    return config.pairs.group_size if of_films(config) and config.pairs.distractors != ACROSS else 1
+
+
+def is_bound(config: ConfigDict) -> bool:
+    """Whether ln N − loss of a training batch bounds the information: its pairs are independent draws."""
+    of_same_film = of_films(config) and config.pairs.distractors == MIXED
+    at_other_times = config.objective.name == AHEAD and config.objective.other_times
+    return not (config.pairs.distinct or of_same_film or at_other_times)
+
+
+def probe_classes(config: ConfigDict, num_classes: int) -> int:
+    """Classes of the online probe, where the data has so many; 0 where the run has none."""
+    return num_classes if config.optimizer.probe_learning_rate and not of_films(config) else 0
+
+
+def streamed_examples(config: ConfigDict, described: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a stream hands out for each example that is described so: of films two frames at once."""
+    return [half | {"shape": [2, *half["shape"]]} for half in described] if of_films(config) else described
+
+
+def keeping(config: ConfigDict) -> data.Keeping:
+    """How the films of a source are decoded and cut."""
+    if not of_films(config):
+        return data.Keeping()
+    return data.Keeping(config.pairs.gap, config.data.frame_rate, config.data.cache_dir)
 
 
 SEQUENCES = ("sequences", "clips")
@@ -102,6 +148,8 @@ def describe_pairs(config: ConfigDict) -> str:
         return "the x and the y of one row"
     if config.pairs.name in SEQUENCES:
         return "the steps before some time, and those after it"
+    if of_films(config):
+        return f"two moments of one film, {config.pairs.gap:g} s apart"
     return f"two random modifications of one image, preset {config.pairs.preset}"
 
 
@@ -115,13 +163,14 @@ def has_two_encoders(config: ConfigDict) -> bool:
 
 
 def pair_shape(config: ConfigDict, image_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Shape of x for images of one shape; nothing is computed.
+    """Shape of x for images, or frames, of one shape; nothing is computed.
 
     Raises:
         ValueError: where the pairs cannot be made of such images.
     """
-    key, image = jax.random.key(0), jax.ShapeDtypeStruct(image_shape, "float32")
-    return jax.eval_shape(build_pairs(config).pair, key, image)[0].shape
+    shape = (2, *image_shape) if of_films(config) else image_shape
+    key, example = jax.random.key(0), jax.ShapeDtypeStruct(shape, "float32")
+    return jax.eval_shape(build_pairs(config).pair, key, example)[0].shape
 
 
 def num_steps(config: ConfigDict, num_examples: int) -> int:
@@ -229,10 +278,19 @@ def num_targets(config: ConfigDict, example_shape: tuple[int, ...]) -> int:
 
 def _sample_pairs(config: ConfigDict, *, with_labels: bool, streamed: bool) -> Callable:
     kind = pairs.labelled(build_pairs(config)) if with_labels else build_pairs(config)
+    if of_films(config) and not streamed:
+        sample = partial(pairs.sample_film_pairs, kind=kind, group_size=group_size(config))
+        return _modified(config, sample)
     if streamed:
-        return partial(pairs.pairs_of_batch, kind=kind)
+        sample = partial(pairs.pairs_of_batch, kind=kind)
+        return _modified(config, sample) if of_films(config) else sample
     distinct_among = config.batch_size if config.pairs.distinct else None
     return partial(pairs.sample_pairs, kind=kind, distinct_among=distinct_among)
+
+
+def _modified(config: ConfigDict, sample: Callable) -> Callable:
+    """Pairs of films as training sees them: every batch under one random modification, where the config has steps."""
+    return pairs.modified_alike(sample, composition(config.pairs.steps)) if config.pairs.steps else sample
 
 
 def _family_options(encoder: ConfigDict, platform: str) -> dict[str, Any]:
@@ -248,6 +306,8 @@ def _family_options(encoder: ConfigDict, platform: str) -> dict[str, Any]:
 
 def num_candidates(config: ConfigDict, num_devices: int, example_shape: tuple[int, ...]) -> int:
     """N of a training step: the true candidate and its distractors."""
+    if within_films(config):
+        return 2 * group_size(config) - 1 if config.objective.name == "nt_xent" else group_size(config)
     shard = config.batch_size // num_devices
     if config.objective.name == "nt_xent":
         return POOL.num_candidates(2 * shard, num_devices)
@@ -267,13 +327,16 @@ def heldout_batch(config: ConfigDict, num_candidates: int) -> int:
     return config.batch_size if config.objective.name == "nt_xent" or at_other_times else num_candidates
 
 
-def is_bound(config: ConfigDict) -> bool:
-    """Whether ln N − loss of a training batch is a bound: its distractors are independent draws."""
-    return not (config.pairs.distinct or (config.objective.name == AHEAD and config.objective.other_times))
+def _in_groups(config: ConfigDict) -> bool:
+    """Whether all candidates are of one film."""
+    return of_films(config) and config.pairs.distractors == WITHIN
 
 
 def _objective(config: ConfigDict) -> Callable[..., CPCOutput]:
     """What is minimised: (queries, keys, key=…, axis_name=…) → `CPCOutput`."""
+    if within_films(config):
+        grouped = within_groups(_loss(config), group_size(config))
+        return lambda queries, keys, *, key, axis_name: grouped(queries, keys, axis_name=axis_name)
     method, block_size = config.objective.method, config.objective.block_size or None
     loss = _loss(config, distractors=config.objective.distractors)
     drawn = config.objective.num_distractors

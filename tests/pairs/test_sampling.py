@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mi_coding.pairs import PairKind, draw_examples, sample_pairs, views
+from mi_coding.pairs import PairKind, draw_examples, modified_alike, sample_pairs, views
 
 TAGGED = PairKind(
     pair=lambda key, image: (image, -image + jax.random.uniform(key) / 2),
@@ -59,3 +59,16 @@ def test_views_keep_the_order_of_their_images_and_have_keys_of_their_own():
     seen = views(jax.random.key(6), IMAGES, TAGGED)
     np.testing.assert_array_equal(np.floor(tags(seen)), tags(IMAGES))
     assert len(set((tags(seen) % 1).round(4))) > 45
+
+
+def test_all_of_a_batch_is_modified_alike_on_every_device_and_another_batch_otherwise():
+    def sample(key, data, rows):
+        return data[rows], data[rows] + 1
+
+    alike = modified_alike(sample, lambda key, image: image * jax.random.normal(key))
+    data, rows = jnp.arange(1.0, 9.0), jnp.arange(8)
+    x, y = alike(jax.random.key(0), data, rows)
+    np.testing.assert_allclose(x / data, jnp.full(8, x[0]), rtol=1e-6)
+    np.testing.assert_allclose(y / (data + 1), jnp.full(8, x[0]), rtol=1e-6)
+    np.testing.assert_array_equal(alike(jax.random.key(0), data, rows[4:])[0], x[4:])
+    assert abs(alike(jax.random.key(1), data, rows)[0][0] - x[0]) > 1e-3

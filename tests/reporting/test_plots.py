@@ -6,7 +6,7 @@ import pytest
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from mi_coding.reporting import plots
+from mi_coding.reporting import plots, sections
 
 LN_256 = math.log(256)
 
@@ -229,3 +229,28 @@ def test_bounds_against_steps_ahead_hold_their_values_their_errors_and_the_ceili
     assert_texts_inside_and_apart(figure)
     with pytest.raises(ValueError, match="bounds is empty"):
         plots.bound_ahead({})
+
+
+@pytest.mark.parametrize("values", [(3.1, 1.2), (0.02, 0.01), (5.5, 3.4)])
+def test_bounds_over_the_gap_carry_labels_that_never_touch_and_every_gap(values):
+    gaps = np.geomspace(1 / 30, 1.7, 8)
+    bounds = {name: value * np.linspace(1, 0.3, 8) for name, value in zip(("across", "within"), values, strict=True)}
+    ceilings = {"across": LN_256, "within": math.log(32)}
+    figure = plots.bounds_by_gap(gaps, bounds, ceilings=ceilings, trained_at=0.25)
+    assert_texts_inside_and_apart(figure)
+    shown = texts(figure)
+    for name in bounds:
+        assert f"{name} {bounds[name][-1]:.2f}" in shown
+        assert f"ceiling {name} {ceilings[name]:.2f}" in shown
+    assert {f"{gap:.2g}" for gap in gaps} <= set(shown)
+    curves = [line.get_ydata() for line in figure.axes[0].lines if len(line.get_ydata()) == 8]
+    np.testing.assert_allclose(curves, list(bounds.values()))
+
+
+def test_pairs_of_frames_carry_their_captions():
+    frames = np.zeros((10, 64, 64, 3), np.uint8)
+    names = [f"the very long name of film {i}.mp4" for i in range(10)]
+    times = np.stack([np.arange(10) + 3000.2, np.arange(10) + 3000.45], axis=1)
+    figure = sections.film_strip(frames, frames, names, times, "frames of a film").figure
+    assert_texts_inside_and_apart(figure)
+    assert "the v… 3.mp4\nx 3003.20 s\ny 3003.45 s" in texts(figure)

@@ -69,3 +69,17 @@ def test_the_bound_of_each_number_of_steps_ahead_has_a_row_in_order_with_both_ce
     assert "other results" not in groups
     named = repr(group_results({key: f"<{key}>" for key in summary}))
     assert {named.count(f"<{key}>") for key in summary if "_ahead_" in key} == {1}
+
+
+def test_a_bound_says_whose_moments_its_distractors_are():
+    summary = {
+        f"{prefix}/{key}": 1.0
+        for prefix in ("heldout", "heldout_across", "heldout_within")
+        for key in ("mi_lower_bound_nats", "num_candidates")
+    }
+    (group,) = group_results(summary)
+    assert [row[0] for row in group.rows] == [
+        "N = 1",
+        "N = 1, distractors of all films",
+        "N = 1, distractors of the same film",
+    ]
