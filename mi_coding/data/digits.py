@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mi_coding.data.dataset import Dataset, Listing, Split
+from mi_coding.data.dataset import Dataset, Listing, Split, num_examples, take
 from mi_coding.data.images import Form, resize_floats
 
 NUM_TEST = 397
@@ -15,10 +15,10 @@ def load(argument: str = "", form: Form = Form()) -> Dataset:  # noqa: B008 (a t
 
     Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test set).
     """
-    (images, labels, _), _ = list_all(argument, form)
-    order = np.random.default_rng(_SPLIT_SEED).permutation(len(images))
+    digits, _ = list_all(argument, form)
+    order = np.random.default_rng(_SPLIT_SEED).permutation(num_examples(digits))
     test, validation, train = np.split(order, [NUM_TEST, NUM_TEST + NUM_VALIDATION])
-    return Dataset("digits", *(Split(images[i], labels[i]) for i in (train, validation, test)))
+    return Dataset("digits", *(take(digits, chosen) for chosen in (train, validation, test)))
 
 
 def list_all(_argument: str = "", form: Form = Form()) -> Listing:  # noqa: B008

@@ -73,7 +73,7 @@ def frames(clips: Clips) -> PairKind:
 
     def still(image: jax.Array) -> jax.Array:
         # On whole pixels: half a pixel aside would blur it.
-        return draw(as_float(image), jnp.floor(_room(clips, image) / 2), clips.window)
+        return draw(as_float(image), jnp.floor(_room(clips.window, image) / 2), clips.window)
 
     return PairKind(pair, view, still)
 

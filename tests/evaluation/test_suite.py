@@ -25,8 +25,7 @@ def test_halves_of_a_pair_are_coded_each_by_its_own_encoder_and_stay_together():
     y = jnp.stack([10 * x[:, 0], 20 * x[:, 0], 30 * x[:, 0]], 1)  # of another shape
     pair_codes = make_pair_codes(
         lambda key, data, rows: sample_pairs(key, data, rows, kind=given()),
-        lambda params, stats, x: params["x"] * x,
-        lambda params, stats, y: params["y"] * y[:, :1],
+        lambda params, stats, x, y: (params["x"] * x, params["y"] * y[:, :1]),
     )
     z_x, z_y = pair_codes(({"x": 3.0, "y": 7.0}, {}), jax.random.key(0), (x, y), jnp.arange(600))
     np.testing.assert_allclose(z_y / 70, z_x / 3, rtol=1e-6)
