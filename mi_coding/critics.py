@@ -1,5 +1,9 @@
-"""Critics: how a context is scored with a candidate. Each turns both codes into vectors whose inner product is the
-score, so that any contrast method can compute N scores without forming pairs."""
+"""Critics: how a context is scored with a candidate.
+
+A `Critic` turns both codes into vectors whose inner product is the score, so that any contrast method can compute N
+scores without forming pairs; training uses these. A `PairCritic` scores any two arrays in any way; estimates of mutual
+information use those, on top of a closed form (`EllipticalRatio`) that they correct.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -153,6 +157,34 @@ def concatenated(*, width: int = 128, depth: int = 2) -> PairCritic:
         return network.apply(params, jnp.concatenate([contexts, candidates], axis=-1))[..., 0]
 
     return PairCritic(lambda key, dim_x, dim_y: network.init(key, jnp.zeros((1, dim_x + dim_y))), scores)
+
+
+def conditional_gaussian(*, width: int = 128, depth: int = 2) -> PairCritic:
+    """ln q(y|x), a Gaussian whose mean and variances are networks of x: for upper bounds, to make information *less*.
+
+    Fit q by raising the mean of the diagonal; then `mi_coding.bounds.club` of the scores is an upper bound as far as q
+    is right, with a gradient for x. Take turns, so that q keeps up with x.
+
+    >>> critic = conditional_gaussian(width=8)
+    >>> params = critic.init(jax.random.key(0), 3, 2)
+    >>> critic.scores(params, jnp.ones((5, 3)), jnp.ones((7, 2))).shape
+    (5, 7)
+
+    Args:
+        width: of the hidden layers.
+        depth: how many of them.
+    Source: arXiv:2006.12013 section 3.3 (vCLUB).
+    """
+
+    def network(dim_y):
+        return Perceptron((width,) * depth + (2 * dim_y,), last_scale=0.01)
+
+    def scores(params, x, y):
+        mean, log_variance = jnp.split(network(y.shape[1]).apply(params, x), 2, axis=1)
+        squares = (y[None] - mean[:, None]) ** 2 * jnp.exp(-log_variance)[:, None]
+        return -0.5 * jnp.sum(squares + log_variance[:, None] + jnp.log(2 * jnp.pi), axis=-1)
+
+    return PairCritic(lambda key, dim_x, dim_y: network(dim_y).init(key, jnp.zeros((1, dim_x))), scores)
 
 
 class EllipticalRatio(NamedTuple):

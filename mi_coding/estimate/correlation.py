@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-NUM_WAVES = int(__import__("os").environ.get("WAVES", "256"))
+NUM_WAVES = 256
 """Random Fourier features of each side."""
 
 WAVELENGTHS, RIDGES = (0.6, 1.2), (1e-2, 1e-3, 1e-4)

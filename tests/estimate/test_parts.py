@@ -5,7 +5,8 @@ import math
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.stats import kstest, multivariate_t, t as student_t
+from scipy.stats import kstest, multivariate_t
+from scipy.stats import t as student_t
 
 from mi_coding.critics import elliptical_scores
 from mi_coding.errors import InputError
