@@ -11,9 +11,10 @@ from threadpoolctl import threadpool_limits
 from mi_coding.errors import InputError
 from mi_coding.estimate import columns, neighbours, start, tables
 from mi_coding.estimate.columns import Columns
-from mi_coding.estimate.crossfit import READOUTS, Expert, Folds, Scored, Training, make_folds, train_folds
+from mi_coding.estimate.crossfit import READOUTS, Expert, Folds, Training, make_folds, train_folds
 from mi_coding.estimate.independence import permutation_p_value
 from mi_coding.estimate.result import Bound, MIEstimate
+from mi_coding.estimate.start import padded
 
 
 class Effort(NamedTuple):
@@ -149,49 +150,30 @@ def _measure(x: Columns, y: Columns, seed: int, effort: Effort) -> Measured:
 
 def _cross_fitted(x: Columns, y: Columns, folds: Folds, seed: int, how: Training) -> Measured:
     starts = start.choose(x, y, folds.train[0], folds.valid[0], seed)
+    told = math.log(folds.valid.shape[1]) - min(s.loss for s in starts)
+    anchored = told > math.log(folds.test.shape[1]) - HEADROOM
     experts = [start.follow(starts, x, y, rows, seed) for rows in folds.train]
     stacked = jax.tree.map(lambda *parts: np.stack(parts), *[_stacked(pair) for pair in experts])
-    scored = jax.device_get(train_folds(jax.random.key(seed), stacked, folds, how=how))
-    test, seen = _anchored(scored) if scored.test.mean() > math.log(folds.test.shape[1]) - HEADROOM else scored[:2]
-    optimism = float(seen.mean() - test.mean())
+    scored = jax.device_get(train_folds(jax.random.key(seed), stacked, folds, how=how, anchored=anchored))
+    optimism = float(scored.seen.mean() - scored.test.mean())
     local = np.full(len(x.scores), np.nan)
-    local[folds.test.ravel()] = test.ravel() + optimism / 2
-    curve = scored.curve[:, np.isfinite(scored.curve).any(0)]
-    return Measured(
-        local,
-        optimism,
-        scored.bounds,
-        folds.test.shape[1],
-        np.nanmean(curve, axis=0),
-        str(min(starts, key=lambda s: s.loss)),
-    )
-
-
-def _anchored(scored: Scored) -> tuple[np.ndarray, np.ndarray]:
-    """Test and seen values by a control variate: the closed form taken as exact, plus what the network adds to it.
-
-    exp(I) pairs are needed to see how rare it is that independent pairs look alike. Where there are too few, both
-    scaled values are too large, by much the same, and their difference is not.
-    """
-    return (
-        scored.exact_test + scored.test - scored.base_test,
-        scored.exact_seen + scored.seen - scored.base_seen,
-    )
+    local[folds.test.ravel()] = scored.test.ravel() + optimism / 2
+    curve = np.nanmean(scored.curve[:, np.isfinite(scored.curve).any(0)], axis=0)
+    method = str(min(starts, key=lambda found: found.loss))
+    return Measured(local, optimism, scored.bounds, folds.test.shape[1], curve, method)
 
 
 def _stacked(experts: tuple[Expert, Expert]) -> Expert:
-    """Both experts of a fold as one, their columns padded to the same of a few widths, so that few programs compile."""
-    pad = lambda a: _padded(a, max(len(a.T) for a in arrays))  # noqa: E731
-    alike = []
-    arrays = [e.x for e in experts] + [e.y for e in experts]
-    for e in experts:
-        alike.append(e._replace(x=pad(e.x), y=pad(e.y)))
-    arrays = [b.cross for e in experts for b in (e.base_x, e.base_y)]
-    alike = [
-        e._replace(**{side: (b := getattr(e, side))._replace(cross=pad(b.cross)) for side in ("base_x", "base_y")})
-        for e in alike
-    ]
-    return jax.tree.map(lambda *parts: np.stack(parts), *alike)
+    """Both experts of a fold as one, padded to the same widths."""
+    shown = max(side.shape[1] for e in experts for side in (e.x, e.y))
+    cross = max(base.cross.shape[1] for e in experts for base in (e.base_x, e.base_y))
+
+    def alike(expert):
+        x, y = (padded(side, shown) for side in (expert.x, expert.y))
+        bases = [base._replace(cross=padded(base.cross, cross)) for base in (expert.base_x, expert.base_y)]
+        return Expert(x, y, *bases, expert.degrees, expert.dim)
+
+    return jax.tree.map(lambda *parts: np.stack(parts), *map(alike, experts))
 
 
 def _mean_and_error(found: Measured) -> tuple[float, float]:
@@ -226,9 +208,3 @@ def _dressed(found: Measured, p_value: float, doubts: list[str]) -> MIEstimate:
 
 
 KINDS = {name: "estimate" if name in ("smile", "balanced") else "lower bound" for name in READOUTS}
-
-
-def _padded(array: np.ndarray, width: int) -> np.ndarray:
-    """Columns of zeros to the next of a few widths; float32."""
-    width = next(size for size in (16, 32, 64, 128, 256, 1 << 20) if size >= width)
-    return np.pad(array, ((0, 0), (0, width - array.shape[1]))).astype(np.float32)

@@ -16,6 +16,9 @@ from mi_coding.estimate.crossfit import Expert, pick_loss
 NUM_CODES = 8
 """Canonical variables that a network is shown."""
 
+LEADING = 3
+"""Canonical variables whose held-out correlation says how good a wavelength and a ridge are."""
+
 STAGES = 2
 """Canonical codes, and codes of those: the first may cut many columns to few, where the second sees bends."""
 
@@ -63,12 +66,12 @@ def choose(x: Columns, y: Columns, train: np.ndarray, valid: np.ndarray, seed: i
 
     best, shown, path = None, (x.features, y.features), ()
     for _ in range(STAGES):
-        for choice, *codes in canonical_codes(*shown, train, size=NUM_CODES, seed=seed):
-            a, b = map(_rescored, codes)
-            for number in [k for k in NUMBERS if k <= min(a.shape[1], b.shape[1])]:
-                found = rated((*path, choice), number, a[:, :number], b[:, :number], math.inf)
-                best = min(best or (found, a, b), (found, a, b), key=lambda f: f[0].loss)
-        path, shown = best[0].path, best[1:]
+        found = canonical_codes(*shown, train, size=NUM_CODES, seed=seed)
+        choice, *codes = max(found, key=lambda f: _correlation(f[1][valid], f[2][valid]))
+        path, shown = (*path, choice), tuple(map(_rescored, codes))
+        for number in [k for k in NUMBERS if k <= min(side.shape[1] for side in shown)]:
+            start = rated(path, number, *(side[:, :number] for side in shown), math.inf)
+            best = min(best or (start, *shown), (start, *shown), key=lambda f: f[0].loss)
     start, a, b = best
     canonical = min(start, rated(start.path, start.number, a[:, : start.number], b[:, : start.number]), key=_by_loss)
     nothing = Start(start.path, -1, math.inf, math.log(len(valid)))
@@ -100,6 +103,12 @@ def _by_loss(start: Start) -> float:
     return start.loss
 
 
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Nats in the canonical correlations of the leading codes, as if each pair of them were Gaussian and alone."""
+    squares = [np.corrcoef(u, v)[0, 1] ** 2 for u, v in zip(a.T[:LEADING], b.T[:LEADING], strict=True)]
+    return -0.5 * float(np.log1p(-np.minimum(squares, 0.9999)).sum())
+
+
 def _rescored(codes: np.ndarray) -> np.ndarray:
     """Normal scores of every canonical variable."""
     rng = np.random.default_rng(0)  # of ties, which only codes of symbols have
@@ -108,7 +117,14 @@ def _rescored(codes: np.ndarray) -> np.ndarray:
 
 def _loss(x: EllipticalRatio, y: EllipticalRatio, law: copula.Copula) -> jax.Array:
     degrees = min(law.degrees, copula.NEARLY_GAUSSIAN)
+    x, y = (side._replace(cross=padded(side.cross, side.cross.shape[1])) for side in (x, y))
     return _picks(x, y, jnp.float32(degrees), jnp.float32(len(law.dispersion)))
 
 
 _picks = jax.jit(lambda x, y, degrees, dim: pick_loss(elliptical_scores(x, y, degrees, dim)))
+
+
+def padded(array: np.ndarray, width: int) -> np.ndarray:
+    """Columns of zeros up to the next of a few widths, so that few programs are compiled; float32."""
+    width = next(size for size in (16, 32, 64, 128, 256, 1 << 20) if size >= width)
+    return np.pad(array, ((0, 0), (0, width - array.shape[1]))).astype(np.float32)
