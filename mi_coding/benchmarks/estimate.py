@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mi_coding.critics import separable
+from mi_coding.data.digits import load as load_digits
 from mi_coding.errors import InputError
 from mi_coding.estimate import EFFORTS, MIEstimate, estimate_mi
 from mi_coding.objectives import bounds
@@ -52,6 +53,9 @@ from mi_coding.reporting.files import write_atomically
 
 STAIRS = (2.0, 4.0, 6.0, 8.0, 10.0)
 """Nats of the staircase in 20 dimensions."""
+
+IMAGE_NOISE = 1.0
+"""Standard deviation of the noise of a view; pixels are from 0 to 1."""
 
 STREAMED_STEPS, STREAMED_BATCH, SCORED_BATCHES = 2000, 128, 400
 
@@ -296,11 +300,40 @@ def _staircase(arguments: argparse.Namespace, tell: Callable) -> dict:
     return {"rows": stairs(steps=steps, batches=batches, tell=tell), "combined": combined}
 
 
+def _images(arguments: argparse.Namespace, tell: Callable) -> dict:
+    """Three ratios that must come out whatever the truth: arXiv:1910.06222 section 6.2, on noisy views of digits.
+
+    x and y are two views of one image, each with noise of its own, and of y only the first rows are shown.
+    """
+    images = load_digits().train[0]
+    images = np.asarray(images, np.float64).reshape(len(images), -1) / images.max()
+
+    def views(seed, rows=8):
+        rng = np.random.default_rng(seed)
+        chosen = images[rng.integers(len(images), size=arguments.samples)]
+        x, y = (chosen + IMAGE_NOISE * rng.normal(size=chosen.shape) for _ in range(2))
+        return x, y[:, : 8 * rows]
+
+    def nats(x, y, name):
+        found = estimate_mi(x, y, effort=arguments.effort)
+        tell(f"{name}: {found.nats:.3f} nats")
+        return found.nats
+
+    shown = {rows: nats(*views(0, rows), f"{rows} of 8 rows") for rows in ((2, 8) if arguments.quick else (2, 4, 6, 8))}
+    (x, y), (other_x, other_y) = views(0), views(1)
+    twice = nats(np.concatenate([x, x], 1), np.concatenate([y, y[:, :32]], 1), "x twice, y and half of it")
+    both = nats(np.concatenate([x, other_x], 1), np.concatenate([y, other_y], 1), "two images")
+    rows = [{"test": f"{rows} of 8 rows", "ratio": value / shown[8]} for rows, value in shown.items()]
+    rows += [{"test": "data processing", "ratio": twice / shown[8]}, {"test": "additivity", "ratio": both / shown[8]}]
+    return {"rows": rows, "nats": shown[8]}
+
+
 PARTS = {
     "populations": _populations,
     "independent": _independent,
     "coverage": _coverage,
     "staircase": _staircase,
+    "images": _images,
 }
 """Parts of the benchmark, by the name that --parts takes."""
 

@@ -14,6 +14,9 @@ DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0, math.inf)
 NEARLY_GAUSSIAN = 1e7
 """Degrees that stand for infinitely many, so that one formula in float32 serves both."""
 
+LEAST_SPREAD = 1e-6
+"""Part of every column that is taken to be its own."""
+
 ROUNDS = 8
 """Rounds of expectation and maximisation for a dispersion matrix: the last moves it by less than its error."""
 
@@ -54,13 +57,18 @@ def dispersion_of(margins: np.ndarray, degrees: float) -> np.ndarray:
     """The most likely dispersion with unit diagonal; Kent and Tyler's fixed point for the t law."""
     found, dim = np.atleast_2d(np.corrcoef(margins.T)), margins.shape[1]
     if math.isinf(degrees):
-        return found
+        return _regular(found)
     for _ in range(ROUNDS):
-        squares = _squares(margins, found)
+        squares = _squares(margins, _regular(found))
         weights = (degrees + dim) / (degrees + squares)
         found = (margins * weights[:, None]).T @ margins / len(margins)
     scale = np.sqrt(np.diag(found))
-    return found / np.outer(scale, scale)
+    return _regular(found / np.outer(scale, scale))
+
+
+def _regular(dispersion: np.ndarray) -> np.ndarray:
+    """Invertible also where one column is a copy or a sum of others."""
+    return (1 - LEAST_SPREAD) * dispersion + LEAST_SPREAD * np.eye(len(dispersion))
 
 
 def log_density(margins: np.ndarray, dispersion: np.ndarray, degrees: float) -> np.ndarray:

@@ -106,7 +106,7 @@ def _by_loss(start: Start) -> float:
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     """Nats in the canonical correlations of the leading codes, as if each pair of them were Gaussian and alone."""
     squares = [np.corrcoef(u, v)[0, 1] ** 2 for u, v in zip(a.T[:LEADING], b.T[:LEADING], strict=True)]
-    return -0.5 * float(np.log1p(-np.minimum(squares, 0.9999)).sum())
+    return -0.5 * float(np.log1p(-np.minimum(np.nan_to_num(squares), 0.9999)).sum())  # NaN where a code is constant
 
 
 def _rescored(codes: np.ndarray) -> np.ndarray:
