@@ -37,8 +37,8 @@ EFFORTS = {
 }
 """What `effort` of `estimate_mi` may be."""
 
-NEIGHBOURS, NEAR_DIMENSIONS = 3, 3
-"""k of the nearest-neighbour estimate, and the dimensions of a side up to which it is trusted."""
+NEAR_DIMENSIONS = 3
+"""Of a side, up to which nearest neighbours are asked."""
 
 
 HEADROOM = 4.0
@@ -50,7 +50,8 @@ class Measured(NamedTuple):
 
     Attributes:
         local: float64[n], what every pair adds: the estimate is the mean. NaN for pairs that were not scored.
-        optimism: nats by which pairs that were learned from look better than held-out ones.
+        optimism: nats by which pairs that were learned from look better than held-out ones; the estimate was moved by
+            half of that.
         bounds: read-outs of every fold, by name.
         num_scored: rows of the score matrices behind the read-outs.
         curve: float[rounds].
@@ -141,11 +142,11 @@ def _measure(x: Columns, y: Columns, seed: int, effort: Effort) -> Measured:
     found = _cross_fitted(x, y, folds, seed, effort.training)
     if max(side.scores.shape[1] for side in (x, y)) > NEAR_DIMENSIONS:
         return found
-    near = neighbours.local_information(x.scores, y.scores, neighbours=NEIGHBOURS)
+    near, moved = neighbours.extrapolated(x.scores, y.scores)
     nats, error = _mean_and_error(found)
     if near.mean() < nats + 2 * error:  # both fall short where they fail, so the larger one is nearer
         return found
-    return found._replace(local=near, optimism=0.0, method=f"{NEIGHBOURS} nearest neighbours")
+    return found._replace(local=near, optimism=2 * moved, method="nearest neighbours")
 
 
 def _cross_fitted(x: Columns, y: Columns, folds: Folds, seed: int, how: Training) -> Measured:

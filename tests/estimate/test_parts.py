@@ -127,13 +127,16 @@ def test_nearest_neighbours_are_those_of_a_double_loop():
 def test_canonical_codes_straighten_what_was_bent():
     rng = np.random.default_rng(0)
     z = rng.normal(size=(3000, 2))
-    x, y = np.stack([z[:, 0], rng.normal(size=3000)], 1), 0.9 * z[:, :1] + math.sqrt(1 - 0.81) * z[:, 1:]
-    x = np.stack([x[:, 0] * np.cos(x[:, 1]), x[:, 1]], 1)  # a product: no straight line finds it
+    y = 0.9 * z[:, :1] + math.sqrt(1 - 0.81) * rng.normal(size=(3000, 1))
+    angle = np.sum(z**2, axis=1)  # turned by so much, the farther out the more: no straight line finds it
+    x = np.stack(
+        [np.cos(angle) * z[:, 0] - np.sin(angle) * z[:, 1], np.sin(angle) * z[:, 0] + np.cos(angle) * z[:, 1]], 1
+    )
     train, test = np.arange(2000), np.arange(2000, 3000)
     found = {choice: (a, b) for choice, a, b in correlation.canonical_codes(x, y, train, size=1, seed=0)}
     assert len(found) == len(correlation.WAVELENGTHS) * len(correlation.RIDGES)
     best = max(abs(np.corrcoef(a[test, 0], b[test, 0])[0, 1]) for a, b in found.values())
-    assert best > 0.75 > 0.6 > abs(np.corrcoef(x[test, 0], y[test, 0])[0, 1])
+    assert best > 0.75 > 0.4 > abs(np.corrcoef(x[test, 0], y[test, 0])[0, 1])
 
 
 def test_p_values_are_uniform_under_independence():

@@ -35,7 +35,7 @@ def test_gaussian_samples_have_the_covariance():
 def test_student_information_is_the_mean_log_ratio_of_its_densities():
     dispersion = np.array([[1.0, 0.3, 0.4], [0.3, 1.0, 0.2], [0.4, 0.2, 1.0]])
     population = laws.student("t", dispersion, 1, 3.0)
-    x, y = draw(population, 100_000)
+    x, y = draw(population, 20_000)
     density = lambda rows, sel: multivariate_t(np.zeros(len(sel)), dispersion[np.ix_(sel, sel)], df=3).logpdf(rows)  # noqa: E731
     local = density(np.concatenate([x, y], 1), [0, 1, 2]) - density(x, [0]) - density(y, [1, 2])
     assert abs(local.mean() - population.mutual_information) < 4 * local.std() / math.sqrt(len(local))
@@ -68,7 +68,7 @@ def test_information_of_a_mixture_is_the_mean_log_ratio_of_its_samples():
 
 def test_finer_quadrature_of_a_mixture_moves_nothing():
     parts = [jnp.float32(a) for a in ([0.5, 0.5], [[0, 0], [1, 1]], [[[1, 0.9], [0.9, 1]], [[1, -0.9], [-0.9, 1]]])]
-    assert laws._mixture_information(*parts, side=750) == pytest.approx(laws._mixture_information(*parts), abs=1e-4)
+    assert laws._mixture_information(*parts, side=250) == pytest.approx(laws._mixture_information(*parts), abs=1e-4)
 
 
 def test_symbols_follow_their_table():
@@ -95,7 +95,7 @@ def test_counts_lie_where_they_say():
     x, y = draw(laws.counted(4))
     assert set(x.ravel()) == {0, 1, 2, 3}
     assert ((y >= x) & (y <= x + 2)).all()
-    overlap = quad(lambda y: 0.25 * math.log(4) if y < 1 or y > 4 else 0.25 * math.log(2), 0, 5, points=[1, 4])[0]
+    overlap = quad(lambda y: 0.125 * math.log(4) if y < 1 or y > 4 else 0.25 * math.log(2), 0, 5, points=[1, 4])[0]
     assert laws.counted(4).mutual_information == pytest.approx(overlap, abs=1e-9)
 
 
@@ -129,7 +129,7 @@ def test_information_adds_up_over_independent_parts_and_maps_keep_it():
     assert abs(np.corrcoef(x[:, 0], y[:, 1])[0, 1]) < 0.08
     assert laws.mapped("bent", both, jnp.exp, jnp.sinh).mutual_information == both.mutual_information
     np.testing.assert_allclose(
-        laws.mapped("bent", both, jnp.exp, lambda y: y).sample(jax.random.key(0), 3000)[0], np.exp(x)
+        laws.mapped("bent", both, jnp.exp, lambda y: y).sample(jax.random.key(0), 3000)[0], np.exp(x), rtol=1e-5
     )
 
 
