@@ -40,6 +40,8 @@ EFFORTS = {
 NEAR_DIMENSIONS = 3
 """Of a side, up to which nearest neighbours are asked."""
 
+LEAST_DEVIATION = 0.5
+"""Nats that a pair's share is taken to deviate by at least."""
 
 HEADROOM = 4.0
 """Nats below ln(rows of a score matrix) from which on rows and columns cannot be scaled well enough."""
@@ -142,11 +144,10 @@ def _measure(x: Columns, y: Columns, seed: int, effort: Effort) -> Measured:
     found = _cross_fitted(x, y, folds, seed, effort.training)
     if max(side.scores.shape[1] for side in (x, y)) > NEAR_DIMENSIONS:
         return found
-    near, moved = neighbours.extrapolated(x.scores, y.scores)
-    nats, error = _mean_and_error(found)
-    if near.mean() < nats + 2 * error:  # both fall short where they fail, so the larger one is nearer
-        return found
-    return found._replace(local=near, optimism=2 * moved, method="nearest neighbours")
+    local, moved = neighbours.extrapolated(x.scores, y.scores)
+    near = found._replace(local=local, optimism=2 * moved, method="nearest neighbours")
+    (nats, error), (near_nats, near_error) = _mean_and_error(found), _mean_and_error(near)
+    return near if near_nats > nats + 2 * math.hypot(error, near_error) else found  # both fall short where they fail
 
 
 def _cross_fitted(x: Columns, y: Columns, folds: Folds, seed: int, how: Training) -> Measured:
@@ -178,9 +179,13 @@ def _stacked(experts: tuple[Expert, Expert]) -> Expert:
 
 
 def _mean_and_error(found: Measured) -> tuple[float, float]:
-    """The estimate and its standard error: of the mean over pairs, and half of what the optimism was corrected by."""
+    """The estimate and its standard error: of the mean over pairs, and half of what the optimism was corrected by.
+
+    Where nothing was found, every pair adds nothing: that is no reason to be sure, so the deviation has a floor.
+    """
     local = found.local[np.isfinite(found.local)]
-    return float(local.mean()), math.hypot(float(local.std()) / math.sqrt(len(local)), found.optimism / 4)
+    deviation = max(float(local.std()), LEAST_DEVIATION)
+    return float(local.mean()), math.hypot(deviation / math.sqrt(len(local)), found.optimism / 4)
 
 
 def _dressed(found: Measured, p_value: float, doubts: list[str]) -> MIEstimate:
