@@ -11,7 +11,7 @@ FEWEST, MOST_COLUMNS = 50, 10_000
 """Rows below which no interval deserves its name; columns beyond which a dense covariance does not fit in memory."""
 
 MOST_DENSE = 128
-"""Columns beyond which only so many principal components are looked at."""
+"""Columns beyond which only so many principal components are looked at; and the most indicators of values."""
 
 FEW_VALUES = 32
 """A column of at most so many distinct values is also shown to the network as indicators of them."""
@@ -104,15 +104,15 @@ def prepare(array: np.ndarray, rng: np.random.Generator) -> Columns:
     """Scores, features and codes of an array that was checked."""
     if array.shape[1] > MOST_DENSE:
         array = _principal(bounded(array.astype(np.float64)))
-    few = [np.unique(column) for column in array.T]
-    few = [values if len(values) <= FEW_VALUES else None for values in few]
+    few = [(column, values) for column in array.T if len(values := np.unique(column)) <= FEW_VALUES]
     scores = np.stack([normal_scores(column, rng) for column in array.T], axis=1)
     shown = [scores, bounded(array.astype(np.float64))]
-    shown += [column[:, None] == values for column, values in zip(array.T, few, strict=True) if values is not None]
+    if sum(len(values) for _, values in few) <= MOST_DENSE:
+        shown += [column[:, None] == values for column, values in few]
     shown = np.concatenate(shown, axis=1)
     shown = (shown - shown.mean(0)) / np.maximum(shown.std(0), 1e-9)
     codes = None
-    if array.dtype.kind == "i" or all(values is not None for values in few):
+    if array.dtype.kind == "i" or len(few) == array.shape[1]:
         codes = np.unique(array, axis=0, return_inverse=True)[1].ravel()
     return Columns(scores, shown.astype(np.float32), codes)
 
