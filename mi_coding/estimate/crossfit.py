@@ -22,6 +22,9 @@ ROUNDS_OF_BALANCE = 5
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Of the first expert in the log density ratio; each fold chooses by its validation pairs."""
 
+FEWEST_ROUNDS = 3
+"""Through the data, however much of it there is."""
+
 PATIENCE = 3
 """Rounds without a better validation loss, after which a fold is done."""
 
@@ -211,7 +214,7 @@ def _fold(key: jax.Array, experts: Expert, folds: Folds, *, how: Training, ancho
 def _train(key: jax.Array, expert: Expert, *, critic: PairCritic, folds: Folds, how: Training) -> tuple:
     """The parameters that were best on validation pairs, and float32[rounds] how good those of each round were."""
     per_round = max(len(folds.train) // how.batch, 1)
-    rounds = max(how.steps // per_round, 1)
+    rounds = max(how.steps // per_round, FEWEST_ROUNDS)
     schedule = optax.linear_schedule(0.0, how.learning_rate, per_round)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, weight_decay=1e-3))
 
