@@ -149,8 +149,9 @@ def measure(
             x, y = law.sample(jax.random.key(1000 + seed), samples)
             began = time.perf_counter()
             found = estimate_mi(np.asarray(x), np.asarray(y), seed=seed, effort=effort)
-            rows.append(_row(law, seed, found, time.perf_counter() - began))
-            tell(f"{law.name}: {found.nats:.3f} of {law.mutual_information:.3f}")
+            row = _row(law, seed, found, time.perf_counter() - began)
+            rows.append(row)
+            tell("{population}: {nats:.3f} ({low:.3f} to {high:.3f}) of {truth:.3f} in {seconds:.1f} s".format(**row))
     return rows
 
 
