@@ -124,7 +124,7 @@ def separable(*, width: int = 128, depth: int = 2, rank: int = 32) -> PairCritic
     Source: arXiv:1905.06922 section 4 ("separable critic").
     """
     widths = (width,) * depth + (rank + 1,)
-    side_x, side_y = Perceptron(widths), Perceptron(widths, last_scale=0.01)
+    side_x, side_y = Perceptron(widths, last_scale=0.1), Perceptron(widths, last_scale=0.1)
 
     def init(key, dim_x, dim_y):
         key_x, key_y = jax.random.split(key)

@@ -30,7 +30,7 @@ def test_a_separable_critic_is_an_inner_product_with_a_term_for_each_side():
     params = critic.init(jax.random.key(0), 4, 2)
     x, y = jax.random.normal(jax.random.key(1), (5, 4)), jax.random.normal(jax.random.key(2), (6, 2))
     scores = critic.scores(params, x, y)
-    assert float(jnp.abs(scores).max()) < 0.2  # begins near zero
+    assert float(jnp.abs(scores).max()) < 0.5  # begins near zero
     for i, j in ((0, 0), (4, 5), (2, 3)):
         np.testing.assert_allclose(critic.scores(params, x[i : i + 1], y[j : j + 1])[0, 0], scores[i, j], atol=1e-6)
     apart = scores - scores.mean(0) - scores.mean(1, keepdims=True) + scores.mean()
