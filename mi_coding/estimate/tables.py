@@ -1,5 +1,6 @@
 """Information of two discrete arrays with few values: counted, and corrected for having counted."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -34,15 +35,15 @@ def local_information(codes_x: np.ndarray, codes_y: np.ndarray) -> np.ndarray:
 
 def heldout_bounds(codes_x: np.ndarray, codes_y: np.ndarray, folds: Folds) -> dict[str, np.ndarray]:
     """Every read-out, of a table counted on the other folds; float32[F] each."""
-    found = {name: [] for name in READOUTS}
-    shape = codes_x.max() + 1, codes_y.max() + 1
+    shape, found = (codes_x.max() + 1, codes_y.max() + 1), []
     for train, test in zip(folds.train, folds.test, strict=True):
         table = _count(codes_x[train], codes_y[train], shape) + 0.5  # no cell may be impossible
         ratio = np.log(table * table.sum() / (table.sum(1, keepdims=True) * table.sum(0, keepdims=True)))
-        scores = jnp.float32(ratio[codes_x[test]][:, codes_y[test]])
-        for name, readout in READOUTS.items():
-            found[name].append(float(readout(scores)))
-    return {name: np.float32(values) for name, values in found.items()}
+        found.append(_read(jnp.float32(ratio[codes_x[test]][:, codes_y[test]])))
+    return {name: np.array([values[name] for values in found]) for name in READOUTS}
+
+
+_read = jax.jit(lambda scores: {name: readout(scores) for name, readout in READOUTS.items()})
 
 
 def _count(codes_x: np.ndarray, codes_y: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarray:
