@@ -130,7 +130,7 @@ def _spiralled(population: Population, dim: int) -> Population:
     return mapped(f"spiral of {population.name}", population, spiral(1 / dim), spiral(1 / dim, plane))
 
 
-QUICK = ("dense Gaussian 2", "Student-t(1) 1", "six symbols")
+QUICK = ("dense Gaussian 2", "six symbols")
 """What --quick keeps of the table."""
 
 

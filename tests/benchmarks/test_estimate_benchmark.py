@@ -17,16 +17,12 @@ def short(monkeypatch):
 
 
 def test_estimates_do_not_move_when_the_truths_are_shuffled():
-    laws = [
-        gaussian("a", dense_covariance(2, 2, 0.5), 2),
-        gaussian("b", dense_covariance(2, 2, 0.8), 2),
-        uniform_noise(0.2),
-    ]
+    laws = [gaussian("a", dense_covariance(2, 2, 0.8), 2), uniform_noise(0.05)]
     truths = [law.mutual_information for law in laws]
     shuffled = [
         law._replace(mutual_information=truth) for law, truth in zip(laws, truths[1:] + truths[:1], strict=True)
     ]
-    how = {"seeds": [0], "samples": 300, "effort": "quick"}
+    how = {"seeds": [0], "samples": 200, "effort": "quick"}
     rows, moved = benchmark.measure(laws, **how), benchmark.measure(shuffled, **how)
     for row, other in zip(rows, moved, strict=True):
         assert {k: v for k, v in row.items() if k not in ("truth", "seconds")} == {
