@@ -113,6 +113,16 @@ def make_folds(n: int, num_folds: int, rng: np.random.Generator) -> Folds:
     return Folds(train, rest[:, :num_valid][:, :MOST_SCORED], tests[:, :scored], train[:, :scored])
 
 
+def padded(array: np.ndarray, width: int) -> np.ndarray:
+    """Columns of zeros up to the next power of two, so that few programs are compiled; float32.
+
+    >>> padded(np.ones((2, 3)), 20).shape
+    (2, 32)
+    """
+    width = max(16, 1 << (width - 1).bit_length())
+    return np.pad(array, ((0, 0), (0, width - array.shape[1]))).astype(np.float32)
+
+
 def balanced(scores: jax.Array) -> jax.Array:
     """float[n]: the scores of the true pairs, once rows and columns are scaled until both have the mean that a density
     ratio has: E_y exp(score) = 1 for every x, and E_x exp(score) = 1 for every y.

@@ -11,10 +11,9 @@ from threadpoolctl import threadpool_limits
 from mi_coding.errors import InputError
 from mi_coding.estimate import columns, neighbours, start, tables
 from mi_coding.estimate.columns import Columns
-from mi_coding.estimate.crossfit import READOUTS, Expert, Folds, Training, make_folds, train_folds
+from mi_coding.estimate.crossfit import READOUTS, Expert, Folds, Training, make_folds, padded, train_folds
 from mi_coding.estimate.independence import permutation_p_value
 from mi_coding.estimate.result import Bound, MIEstimate
-from mi_coding.estimate.start import padded
 
 
 class Effort(NamedTuple):
@@ -45,6 +44,9 @@ LEAST_DEVIATION = 0.5
 
 HEADROOM = 4.0
 """Nats below ln(rows of a score matrix) from which on rows and columns cannot be scaled well enough."""
+
+KINDS = {name: "estimate" if name in ("smile", "balanced") else "lower bound" for name in READOUTS}
+"""What is guaranteed of a read-out."""
 
 
 class Measured(NamedTuple):
@@ -199,7 +201,8 @@ def _dressed(found: Measured, p_value: float, doubts: list[str]) -> MIEstimate:
         doubts.append(f"pairs that were learned from look better by {found.optimism:.2f} nats: more pairs are needed")
     bounds = {
         name: Bound(float(values.mean()), ceiling if name == "infonce" else math.inf, KINDS[name])
-        for name, values in found.bounds.items()
+        for name in READOUTS
+        if (values := found.bounds.get(name)) is not None
     }
     return MIEstimate(
         nats=max(nats, 0.0),
@@ -211,6 +214,3 @@ def _dressed(found: Measured, p_value: float, doubts: list[str]) -> MIEstimate:
         method=found.method,
         num_pairs=len(found.local),
     )
-
-
-KINDS = {name: "estimate" if name in ("smile", "balanced") else "lower bound" for name in READOUTS}

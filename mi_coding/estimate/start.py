@@ -11,7 +11,7 @@ from mi_coding.critics import EllipticalRatio, elliptical_scores
 from mi_coding.estimate import copula
 from mi_coding.estimate.columns import Columns, normal_scores
 from mi_coding.estimate.correlation import canonical_codes
-from mi_coding.estimate.crossfit import Expert, pick_loss
+from mi_coding.estimate.crossfit import Expert, padded, pick_loss
 
 NUM_CODES = 8
 """Canonical variables that a network is shown."""
@@ -122,9 +122,3 @@ def _loss(x: EllipticalRatio, y: EllipticalRatio, law: copula.Copula) -> jax.Arr
 
 
 _picks = jax.jit(lambda x, y, degrees, dim: pick_loss(elliptical_scores(x, y, degrees, dim)))
-
-
-def padded(array: np.ndarray, width: int) -> np.ndarray:
-    """Columns of zeros up to the next of a few widths, so that few programs are compiled; float32."""
-    width = next(size for size in (16, 32, 64, 128, 256, 1 << 20) if size >= width)
-    return np.pad(array, ((0, 0), (0, width - array.shape[1]))).astype(np.float32)
