@@ -24,15 +24,11 @@ MAY = {
         {"data", "pairs", "encoders", "critics", "contrast", "objectives"},
         {"jax", "numpy", "optax", "sklearn", "threadpoolctl"},
     ),
-<<<<<<< HEAD
-    "reporting": (set(), {"numpy", "matplotlib", "rich", "tensorboardX", "PIL", "pyarrow"}),
-=======
     "estimate": (
         {"errors", "pairs", "encoders", "critics", "objectives", "reporting"},
         {"jax", "numpy", "optax", "scipy", "sklearn", "threadpoolctl"},
     ),
-    "reporting": (set(), {"numpy", "matplotlib", "rich", "tensorboardX", "PIL"}),
->>>>>>> 94117bc (estimate: tests, benchmark and command)
+    "reporting": (set(), {"numpy", "matplotlib", "rich", "tensorboardX", "PIL", "pyarrow"}),
     "config": (
         {"errors", "data", "pairs", "encoders", "critics", "contrast", "objectives", "training"},
         {"absl", "ml_collections", "numpy"},
