@@ -25,7 +25,7 @@ MAY = {
         {"jax", "numpy", "optax", "sklearn", "threadpoolctl"},
     ),
     "estimate": (
-        {"errors", "pairs", "encoders", "critics", "objectives", "reporting"},
+        {"errors", "command", "critics", "objectives", "reporting"},
         {"jax", "numpy", "optax", "scipy", "sklearn", "threadpoolctl"},
     ),
     "reporting": (set(), {"numpy", "matplotlib", "rich", "tensorboardX", "PIL", "pyarrow"}),

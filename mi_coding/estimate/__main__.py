@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from mi_coding.command import run_command
 from mi_coding.errors import InputError
 from mi_coding.estimate import EFFORTS, estimate_mi
 
@@ -25,20 +26,16 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line. Returns the exit code: 0, or 2 for a mistake in the command or its files."""
-    argv = sys.argv[1:] if argv is None else argv
-    if {"-h", "--help"} & set(argv):
-        print(__doc__)
-        return 0
-    try:
-        arguments = _parse(argv)
-        arrays = {name: load(getattr(arguments, name)) for name in ("x", "y", "given") if getattr(arguments, name)}
-        found = estimate_mi(**arrays, seed=arguments.seed, effort=arguments.effort)
-        if arguments.plot:
-            found.plot().savefig(arguments.plot)
-    except InputError as error:
-        print(f"mi_coding: error: {error}", file=sys.stderr)
-        return 2
+    """The command line, the program's name first; returns the exit code: 0, or 2 for a mistake in it or its files."""
+    return run_command(argv, __doc__, _estimate)
+
+
+def _estimate(argv: list[str]) -> int:
+    arguments = _parse(argv[1:])
+    arrays = {name: load(getattr(arguments, name)) for name in ("x", "y", "given") if getattr(arguments, name)}
+    found = estimate_mi(**arrays, seed=arguments.seed, effort=arguments.effort)
+    if arguments.plot:
+        found.plot().savefig(arguments.plot)
     print(json.dumps(found.to_dict()) if arguments.json else found)
     return 0
 

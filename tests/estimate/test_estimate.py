@@ -147,13 +147,13 @@ def save(folder, **arrays):
 def test_the_command_prints_what_python_returns(tmp_path, capsys, dependent):
     x, y = gaussian(0.8)
     plot = tmp_path / "plot.png"
-    assert command.main([*save(tmp_path, x=x, y=y), "--effort=quick", "--json", f"--plot={plot}"]) == 0
+    assert command.main(["estimate", *save(tmp_path, x=x, y=y), "--effort=quick", "--json", f"--plot={plot}"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(dependent.to_dict()))
     assert plot.stat().st_size > 1000
 
 
 def refused(capsys, *arguments):
-    assert command.main([str(a) for a in arguments]) == 2
+    assert command.main(["estimate", *map(str, arguments)]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert len(printed.err.strip().splitlines()) == 1, printed.err
@@ -188,5 +188,5 @@ def test_the_command_itself_exits_with_2(tmp_path):
 
 
 def test_help_is_not_a_mistake(capsys):
-    assert command.main(["--help"]) == 0
+    assert command.main(["estimate", "--help"]) == 0
     assert "python -m mi_coding.estimate" in capsys.readouterr().out
