@@ -21,8 +21,8 @@ def local_information(codes_x: np.ndarray, codes_y: np.ndarray) -> np.ndarray:
     """float64[n]: ln of observed over expected count of each pair's cell, less the bias of their mean.
 
     >>> coin = np.arange(1000) % 2
-    >>> round(local_information(coin, coin).mean(), 3)  # ln 2, and 1/2n for the one count that was free
-    0.693
+    >>> round(float(local_information(coin, coin).mean()), 4)  # ln 2, and 1/2n for the one count that was free
+    0.6936
 
     Source: plug-in estimate with the correction of Miller and Madow, (cells − Kx − Ky + 1)/2n over filled cells.
     """
