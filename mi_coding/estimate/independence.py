@@ -29,7 +29,7 @@ def permutation_p_value(x: np.ndarray, y: np.ndarray, *, permutations: int, rng:
     straight, split = np.s_[: x.shape[1], : y.shape[1]], np.s_[x.shape[1] :, y.shape[1] :]
     seen = np.array([[square[straight].sum(), square[split].sum()] for square in squares])
     strength = ((seen - seen.mean(0)) / np.maximum(seen.std(0), np.finfo(float).tiny)).max(1)
-    return float(np.mean(strength >= strength[0] * (1 - 1e-12)))
+    return float(np.mean(strength >= strength[0]))
 
 
 def _waves(side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
