@@ -22,7 +22,7 @@ def test_estimates_do_not_move_when_the_truths_are_shuffled():
     shuffled = [
         law._replace(mutual_information=truth) for law, truth in zip(laws, truths[1:] + truths[:1], strict=True)
     ]
-    how = {"seeds": [0], "samples": 200, "effort": "quick"}
+    how = {"seeds": [0], "samples": 600, "effort": "quick"}
     rows, moved = benchmark.measure(laws, **how), benchmark.measure(shuffled, **how)
     for row, other in zip(rows, moved, strict=True):
         assert {k: v for k, v in row.items() if k not in ("truth", "seconds")} == {
@@ -53,7 +53,7 @@ def test_the_ideal_critic_of_the_staircase_reads_what_is_known():
 
 def test_the_command_writes_its_table(tmp_path, capsys):
     output = tmp_path / "estimate.json"
-    arguments = ["--quick", "--samples=300", "--seeds=1", "--effort=quick", "--parts=populations", f"--output={output}"]
+    arguments = ["--quick", "--samples=600", "--seeds=1", "--effort=quick", "--parts=populations", f"--output={output}"]
     assert benchmark.main(arguments) == 0
     result = json.loads(output.read_text())["populations"]
     assert result["runs"] == len(benchmark.QUICK)
