@@ -28,6 +28,7 @@ setup(
         "pillow>=11",
         "rich>=13.9",
         "scikit-learn>=1.6",
+        "scipy>=1.14",
         "tensorboardX>=2.6.2",
         "tensorflow-datasets>=4.9.9",
         "threadpoolctl>=3.5",

@@ -3,13 +3,27 @@
 from importlib import import_module
 from typing import Any
 
+from mi_coding.objectives import bounds
 from mi_coding.objectives.cpc import CPCOutput, cpc, cpc_loss_floor, nt_xent
 
-__all__ = ["CPCOutput", "cpc", "cpc_loss_floor", "load_encoder", "nt_xent"]
+__all__ = [
+    "CPCOutput",
+    "MIEstimate",
+    "bounds",
+    "cpc",
+    "cpc_loss_floor",
+    "estimate_mi",
+    "load_encoder",
+    "nt_xent",
+]
 __version__ = "0.1.0"
 
-_WHEN_ASKED_FOR = {"load_encoder": "mi_coding.restore"}
-"""Name → the module that has it. What needs Flax, Orbax and all the rooms is imported only by who uses it."""
+_WHEN_ASKED_FOR = {
+    "MIEstimate": "mi_coding.estimate",
+    "estimate_mi": "mi_coding.estimate",
+    "load_encoder": "mi_coding.restore",
+}
+"""Name → the module that has it. What needs Flax, Orbax, SciPy or all the rooms is imported only by who uses it."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,11 +1,16 @@
-"""Critics: how a context is scored with a candidate. Each turns both codes into vectors whose inner product is the
-score, so that any contrast method can compute N scores without forming pairs."""
+"""Critics: how a context is scored with a candidate.
+
+A `Critic` turns both codes into vectors whose inner product is the score, so that any contrast method can compute N
+scores without forming pairs; training uses these. A `PairCritic` scores any two arrays in any way; estimates of mutual
+information use those, on top of a closed form (`EllipticalRatio`) that they correct.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 
 
 class Critic(NamedTuple):
@@ -74,3 +79,138 @@ def bilinear_ahead(num_ahead: int) -> AheadCritic:
 
 CRITICS: dict[str, Callable[[], Critic]] = {"inner_product": inner_product, "bilinear": bilinear}
 """Names of `config.critic.name`."""
+
+
+class PairCritic(NamedTuple):
+    """A critic of arrays that are not codes: any two widths, and scores that need not be inner products.
+
+    Attributes:
+        init: (key, dim_x, dim_y) → params.
+        scores: (params, x float[n, dim_x], y float[m, dim_y]) → float[n, m], every context with every candidate.
+    """
+
+    init: Callable[[jax.Array, int, int], Any]
+    scores: Callable[[Any, jax.Array, jax.Array], jax.Array]
+
+
+class Perceptron(nn.Module):
+    """Dense layers with GELU between them; the last is linear, its weights scaled by `last_scale`."""
+
+    widths: tuple[int, ...]
+    last_scale: float = 1.0
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for width in self.widths[:-1]:
+            x = nn.gelu(nn.Dense(width)(x))
+        last = nn.initializers.variance_scaling(self.last_scale**2, "fan_in", "normal")
+        return nn.Dense(self.widths[-1], kernel_init=last)(x)
+
+
+def separable(*, width: int = 128, depth: int = 2, rank: int = 32) -> PairCritic:
+    """⟨f(x), g(y)⟩ + a(x) + b(y) with a network for each side: n·m scores for the price of n + m passes.
+
+    It begins at almost zero, so a critic that it corrects begins as itself.
+
+    >>> critic = separable(width=8, rank=4)
+    >>> params = critic.init(jax.random.key(0), 3, 2)
+    >>> critic.scores(params, jnp.ones((5, 3)), jnp.ones((7, 2))).shape
+    (5, 7)
+
+    Args:
+        width: of the hidden layers.
+        depth: how many of them.
+        rank: of the inner product.
+    Source: arXiv:1905.06922 section 4 ("separable critic").
+    """
+    widths = (width,) * depth + (rank + 1,)
+    side_x, side_y = Perceptron(widths, last_scale=0.1), Perceptron(widths, last_scale=0.1)
+
+    def init(key, dim_x, dim_y):
+        key_x, key_y = jax.random.split(key)
+        return {"x": side_x.init(key_x, jnp.zeros((1, dim_x))), "y": side_y.init(key_y, jnp.zeros((1, dim_y)))}
+
+    def scores(params, x, y):
+        f, g = side_x.apply(params["x"], x), side_y.apply(params["y"], y)
+        return f[:, :-1] @ g[:, :-1].T + f[:, -1:] + g[:, -1]
+
+    return PairCritic(init, scores)
+
+
+def concatenated(*, width: int = 128, depth: int = 2) -> PairCritic:
+    """h(x, y) with one network for both: any function of a pair, for the price of n·m passes.
+
+    >>> critic = concatenated(width=8)
+    >>> critic.scores(critic.init(jax.random.key(0), 3, 2), jnp.ones((5, 3)), jnp.ones((7, 2))).shape
+    (5, 7)
+
+    Args:
+        width: of the hidden layers.
+        depth: how many of them.
+    Source: arXiv:1905.06922 section 4 ("joint critic").
+    """
+    network = Perceptron((width,) * depth + (1,), last_scale=0.01)
+
+    def scores(params, x, y):
+        contexts = jnp.broadcast_to(x[:, None], (len(x), len(y), x.shape[1]))
+        candidates = jnp.broadcast_to(y[None], (len(x), len(y), y.shape[1]))
+        return network.apply(params, jnp.concatenate([contexts, candidates], axis=-1))[..., 0]
+
+    return PairCritic(lambda key, dim_x, dim_y: network.init(key, jnp.zeros((1, dim_x + dim_y))), scores)
+
+
+def conditional_gaussian(*, width: int = 128, depth: int = 2) -> PairCritic:
+    """ln q(y|x), a Gaussian whose mean and variances are networks of x: for upper bounds, to make information *less*.
+
+    Fit q by raising the mean of the diagonal; then `mi_coding.bounds.club` of the scores is an upper bound as far as q
+    is right, with a gradient for x. Take turns, so that q keeps up with x.
+
+    >>> critic = conditional_gaussian(width=8)
+    >>> params = critic.init(jax.random.key(0), 3, 2)
+    >>> critic.scores(params, jnp.ones((5, 3)), jnp.ones((7, 2))).shape
+    (5, 7)
+
+    Args:
+        width: of the hidden layers.
+        depth: how many of them.
+    Source: arXiv:2006.12013 section 3.3 (vCLUB).
+    """
+
+    def network(dim_y):
+        return Perceptron((width,) * depth + (2 * dim_y,), last_scale=0.01)
+
+    def scores(params, x, y):
+        mean, log_variance = jnp.split(network(y.shape[1]).apply(params, x), 2, axis=1)
+        squares = (y[None] - mean[:, None]) ** 2 * jnp.exp(-log_variance)[:, None]
+        return -0.5 * jnp.sum(squares + log_variance[:, None] + jnp.log(2 * jnp.pi), axis=-1)
+
+    return PairCritic(lambda key, dim_x, dim_y: network(dim_y).init(key, jnp.zeros((1, dim_x))), scores)
+
+
+class EllipticalRatio(NamedTuple):
+    """ln p(y|x) − ln p(y) in closed form, for pairs that are jointly Gaussian or Student-t.
+
+    With q(x, y) = own_x + own_y + ⟨cross_x, cross_y⟩ the squared distance of a pair from the centre, the score is
+    gain_x + gain_y − (degrees + dim)/2 · ln(1 + q/degrees). It is kept as one vector for each row of an array, so that
+    any rows can be scored with any others.
+
+    Attributes:
+        cross: float[n, e], one side's factor of the cross term.
+        own: float[n], its own part of q.
+        gain: float[n], its own part of the score.
+    """
+
+    cross: jax.Array
+    own: jax.Array
+    gain: jax.Array
+
+
+def elliptical_scores(x: EllipticalRatio, y: EllipticalRatio, degrees: jax.Array, dim: jax.Array) -> jax.Array:
+    """float[n, m]: the log density ratio of every row of x with every row of y.
+
+    Args:
+        degrees: of freedom; 1e7 stands for the Gaussian, to which it is equal in float32.
+        dim: dx + dy.
+    """
+    squares = x.cross @ y.cross.T + x.own[:, None] + y.own
+    return x.gain[:, None] + y.gain - 0.5 * (degrees + dim) * jnp.log1p(jnp.maximum(squares, 0) / degrees)

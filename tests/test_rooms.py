@@ -24,6 +24,10 @@ MAY = {
         {"data", "pairs", "encoders", "critics", "contrast", "objectives"},
         {"jax", "numpy", "optax", "sklearn", "threadpoolctl"},
     ),
+    "estimate": (
+        {"errors", "command", "critics", "objectives", "reporting"},
+        {"jax", "numpy", "optax", "scipy", "sklearn", "threadpoolctl"},
+    ),
     "reporting": (set(), {"numpy", "matplotlib", "rich", "tensorboardX", "PIL", "pyarrow"}),
     "config": (
         {"errors", "data", "pairs", "encoders", "critics", "contrast", "objectives", "training"},

@@ -281,6 +281,33 @@ def nearest_neighbours(
     return _neighbour_grid(queries, near, differs, _captions(differs, neighbour_labels, similarities))
 
 
+def information(nats: float, interval: tuple[float, float], bounds: Mapping[str, float], curve: np.ndarray) -> Figure:
+    """An estimate of mutual information with its interval, beside read-outs by name and validation over training.
+
+    Args:
+        nats: the estimate.
+        interval: its lower and upper end.
+        bounds: nats of every read-out.
+        curve: float[n], nats on validation pairs after every round of training; n may be 0.
+    Returns:
+        The figure.
+    """
+    figure = Figure(figsize=(_WIDTH, 0.35 * len(bounds) + 1.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for axes in (left, right):
+        _plain_axes(axes)
+    left.axvspan(*interval, color=_FAINT, linewidth=0)
+    left.axvline(nats, color=_BLUE)
+    left.plot(list(bounds.values()), range(len(bounds)), "o", color=_INK, markersize=4)
+    left.set_yticks(range(len(bounds)), list(bounds), fontsize=_SMALL)
+    left.set_ylim(len(bounds) - 0.5, -0.5)
+    left.set_title(f"{nats:.3f} nats, 95 % from {interval[0]:.3f} to {interval[1]:.3f}", fontsize=_TITLE, loc="left")
+    right.plot(np.arange(1, len(curve) + 1), curve, color=_INK)
+    right.axhline(nats, color=_BLUE)
+    right.set_title("validation, nats, over rounds of training", fontsize=_TITLE, loc="left")
+    return figure
+
+
 def _plain_axes(axes: Axes) -> None:
     """Only what is needed to read a value: two thin spines less, faint horizontal lines, small grey numbers."""
     axes.spines[["top", "right", "left"]].set_visible(False)

@@ -1,0 +1,263 @@
+"""Networks that correct a closed form, trained so that every score comes from a critic that never saw the pair."""
+
+import math
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.scipy.special import logsumexp
+
+from mi_coding.critics import EllipticalRatio, PairCritic, elliptical_scores, separable
+from mi_coding.objectives import bounds
+
+MOST_SCORED = 2000
+"""Rows of a score matrix; its memory and time grow with the square."""
+
+ROUNDS_OF_BALANCE = 5
+"""Rounds of scaling rows and columns in turn; the last moves the mean by less than 1e-3."""
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Of the first expert in the log density ratio; each fold chooses by its validation pairs."""
+
+FEWEST_ROUNDS = 3
+"""Through the data, however much of it there is."""
+
+PATIENCE = 3
+"""Rounds without a better validation loss, after which a fold is done."""
+
+
+class Folds(NamedTuple):
+    """Rows of each of F splits; no row is in two of its three parts.
+
+    Attributes:
+        train: int[F, m], learned from.
+        valid: int[F, v], by which training is stopped and choices are made.
+        test: int[F, t], scored; no row is scored in two folds.
+        seen: int[F, t], a part of `train` that is scored too.
+    """
+
+    train: np.ndarray
+    valid: np.ndarray
+    test: np.ndarray
+    seen: np.ndarray
+
+
+class Training(NamedTuple):
+    """How long and how wide; see `Effort` for what was chosen.
+
+    Attributes:
+        width: of the hidden layers.
+        depth: how many of them.
+        rank: of the critic's inner product.
+        steps: in all, for each fold.
+        batch: pairs of a step.
+        learning_rate: at its peak.
+    """
+
+    width: int
+    depth: int
+    rank: int
+    steps: int
+    batch: int
+    learning_rate: float
+
+
+class Scored(NamedTuple):
+    """What the critics of all folds say, nats.
+
+    Attributes:
+        test: float32[F, t], balanced log density ratio of pairs the critic never saw.
+        seen: float32[F, t], of pairs it learned from.
+        bounds: float32[F] for every read-out of `READOUTS`, of the test pairs.
+        curve: float32[F, rounds], InfoNCE of the validation pairs over training.
+    """
+
+    test: jax.Array
+    seen: jax.Array
+    bounds: dict[str, jax.Array]
+    curve: jax.Array
+
+
+class Progress(NamedTuple):
+    """Of one fold's training: state, the best parameters so far and their loss, rounds since then and in all."""
+
+    training: tuple
+    best: dict
+    least: jax.Array
+    waited: jax.Array | int
+    rounds: jax.Array | int
+    curve: jax.Array
+
+
+READOUTS = {
+    "infonce": bounds.infonce,
+    "donsker_varadhan": bounds.donsker_varadhan,
+    "nwj": lambda scores: bounds.nwj(scores + 1),
+    "smile": bounds.smile,
+    "balanced": lambda scores: jnp.mean(balanced(scores)),
+}
+"""Read-outs of one score matrix, by name."""
+
+
+def make_folds(n: int, num_folds: int, rng: np.random.Generator) -> Folds:
+    """Splits n rows at random into so many folds."""
+    order, size = rng.permutation(n), n // num_folds
+    tests = order[: size * num_folds].reshape(num_folds, size)
+    rest = np.stack([np.setdiff1d(order, test, assume_unique=True) for test in tests])
+    rest = np.stack([row[rng.permutation(len(row))] for row in rest])
+    num_valid = max(len(rest[0]) // 8, 4)
+    train, scored = rest[:, num_valid:], min(size, MOST_SCORED)
+    return Folds(train, rest[:, :num_valid][:, :MOST_SCORED], tests[:, :scored], train[:, :scored])
+
+
+def padded(array: np.ndarray, width: int) -> np.ndarray:
+    """Columns of zeros up to the next power of two, so that few programs are compiled; float32.
+
+    >>> padded(np.ones((2, 3)), 20).shape
+    (2, 32)
+    """
+    width = max(16, 1 << (width - 1).bit_length())
+    return np.pad(array, ((0, 0), (0, width - array.shape[1]))).astype(np.float32)
+
+
+def balanced(scores: jax.Array) -> jax.Array:
+    """float[n]: the scores of the true pairs, once rows and columns are scaled until both have the mean that a density
+    ratio has: E_y exp(score) = 1 for every x, and E_x exp(score) = 1 for every y.
+
+    Any critic becomes a better one so, because the best satisfies both. The scales are found from independent pairs
+    alone. The mean of the result is an estimate, near a lower bound: in expectation it exceeds I by no more than the
+    error of the scales, about exp(I)/n.
+
+    Source: the scaling is Sinkhorn's; the condition follows from p(x, y) having the margins p(x) and p(y).
+    """
+    n = len(scores)
+    apart = jnp.where(jnp.eye(n, dtype=bool), -jnp.inf, scores)
+
+    def rescale(_, scales):
+        rows = math.log(n - 1) - logsumexp(apart + scales[1], axis=1)
+        columns = math.log(n - 1) - logsumexp(apart + rows[:, None], axis=0)
+        return rows, columns
+
+    rows, columns = jax.lax.fori_loop(0, ROUNDS_OF_BALANCE, rescale, (jnp.zeros(n), jnp.zeros(n)))
+    return jnp.diag(scores) + rows + columns
+
+
+def pick_loss(scores: jax.Array) -> jax.Array:
+    """Cross-entropy of picking the true y for each x and the true x for each y, the mean of both."""
+    return math.log(len(scores)) - 0.5 * (bounds.infonce(scores) + bounds.infonce(scores.T))
+
+
+class Expert(NamedTuple):
+    """What one critic of a fold starts from and is shown. Leading axes [F, 2] where there are F folds and two experts.
+
+    Attributes:
+        x: float32[n, e], features.
+        y: float32[n, e].
+        base_x: the closed form that it corrects, rows of x.
+        base_y: rows of y.
+        degrees: float32[], of freedom of the closed form.
+        dim: float32[], dx + dy of the closed form.
+    """
+
+    x: jax.Array
+    y: jax.Array
+    base_x: EllipticalRatio
+    base_y: EllipticalRatio
+    degrees: jax.Array
+    dim: jax.Array
+
+    def base(self, rows: jax.Array) -> jax.Array:
+        """float32[m, m]: scores of the closed form alone."""
+        x, y = (jax.tree.map(lambda a: a[rows], b) for b in (self.base_x, self.base_y))
+        return elliptical_scores(x, y, self.degrees, self.dim)
+
+
+@partial(jax.jit, static_argnames=("how", "anchored"))
+def train_folds(key: jax.Array, experts: Expert, folds: Folds, *, how: Training, anchored: bool) -> Scored:
+    """Trains two experts for each fold, all together, pools them, and scores what they did not see.
+
+    Args:
+        key: of the initial weights and the order of examples.
+        experts: with leading axes [F, 2].
+        folds: the rows.
+        how: sizes and lengths.
+        anchored: take the closed form as exact, and only what the networks add to it as a difference of balanced
+            scores. exp(I) pairs are needed to see how rarely independent pairs look alike; where there are fewer, both
+            balanced scores are too large by much the same, and their difference is not: a control variate.
+    """
+    return jax.vmap(partial(_fold, how=how, anchored=anchored))(jax.random.split(key, len(folds.train)), experts, folds)
+
+
+def _fold(key: jax.Array, experts: Expert, folds: Folds, *, how: Training, anchored: bool) -> Scored:
+    critic = separable(width=how.width, depth=how.depth, rank=how.rank)
+    train = partial(_train, critic=critic, folds=folds, how=how)
+    params, curve = jax.vmap(train)(jax.random.split(key, 2), experts)
+
+    def alone(expert, params, rows):
+        return expert.base(rows)
+
+    def corrected(expert, params, rows):
+        return expert.base(rows) + critic.scores(params, expert.x[rows], expert.y[rows])
+
+    def pooled(scores, share, rows):
+        both = jax.vmap(lambda expert, params: scores(expert, params, rows))(experts, params)
+        return share * both[0] + (1 - share) * both[1]
+
+    losses = jax.lax.map(lambda share: pick_loss(pooled(corrected, share, folds.valid)), jnp.asarray(SHARES))
+    share = jnp.asarray(SHARES)[jnp.argmin(losses)]
+    test = pooled(corrected, share, folds.test)
+
+    def read(rows):
+        local = balanced(test if rows is folds.test else pooled(corrected, share, rows))
+        if not anchored:
+            return local
+        closed = pooled(alone, share, rows)
+        return jnp.diag(closed) + local - balanced(closed)
+
+    readouts = {name: readout(test) for name, readout in READOUTS.items()}
+    return Scored(read(folds.test), read(folds.seen), readouts, jnp.nanmax(curve, axis=0))
+
+
+def _train(key: jax.Array, expert: Expert, *, critic: PairCritic, folds: Folds, how: Training) -> tuple:
+    """The parameters that were best on validation pairs, and float32[rounds] how good those of each round were."""
+    per_round = max(len(folds.train) // how.batch, 1)
+    rounds = max(how.steps // per_round, FEWEST_ROUNDS)
+    schedule = optax.linear_schedule(0.0, how.learning_rate, per_round)
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, weight_decay=1e-3))
+
+    def scores(params, rows):
+        return expert.base(rows) + critic.scores(params, expert.x[rows], expert.y[rows])
+
+    def step(carry, rows):
+        params, state, average = carry
+        gradient = jax.grad(lambda p: pick_loss(scores(p, rows)))(params)
+        update, state = optimizer.update(gradient, state, params)
+        params = optax.apply_updates(params, update)
+        average = jax.tree.map(lambda a, p: 0.98 * a + 0.02 * p, average, params)
+        return (params, state, average), None
+
+    def one_round(progress):
+        order = jax.random.permutation(jax.random.fold_in(key, progress.rounds), folds.train)
+        order = order[: per_round * how.batch].reshape(per_round, -1)
+        training, _ = jax.lax.scan(step, progress.training, order)
+        loss = pick_loss(scores(training[2], folds.valid))
+        better = loss < progress.least
+        return Progress(
+            training,
+            jax.tree.map(lambda new, old: jnp.where(better, new, old), training[2], progress.best),
+            jnp.minimum(loss, progress.least),
+            jnp.where(better, 0, progress.waited + 1),
+            progress.rounds + 1,
+            progress.curve.at[progress.rounds].set(math.log(len(folds.valid)) - loss),
+        )
+
+    init_key, key = jax.random.split(key)
+    params = critic.init(init_key, expert.x.shape[1], expert.y.shape[1])
+    nothing = jax.tree.map(jnp.zeros_like, params)  # the closed form itself, which training has to beat
+    begin = (params, optimizer.init(params), params)
+    progress = Progress(begin, nothing, pick_loss(expert.base(folds.valid)), 0, 0, jnp.full(rounds, jnp.nan))
+    progress = jax.lax.while_loop(lambda p: (p.waited < PATIENCE) & (p.rounds < rounds), one_round, progress)
+    return progress.best, progress.curve

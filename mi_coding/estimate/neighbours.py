@@ -1,0 +1,37 @@
+"""Information from the distances of nearest neighbours: no model, for few dimensions."""
+
+import numpy as np
+from scipy.special import digamma
+
+FEW, MORE = 3, 8
+"""Neighbours: few make little bias and much variance. Two numbers of them show what the bias is."""
+
+
+def extrapolated(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
+    """float64[n]: `local_information` with few neighbours, moved to none as the bias grows with their number; and by
+    how many nats it was moved.
+
+    The bias of a smooth density in two dimensions is linear in the number of neighbours; in more, it grows slower, so
+    that too little is corrected, not too much.
+    """
+    few, more = (local_information(x, y, neighbours=k) for k in (FEW, MORE))
+    moved = FEW / (MORE - FEW) * float(few.mean() - more.mean())
+    return few + moved, moved
+
+
+def local_information(x: np.ndarray, y: np.ndarray, *, neighbours: int) -> np.ndarray:
+    """float64[n]: what each pair adds to the Kraskov–Stögbauer–Grassberger estimate (their first), the mean of all.
+
+    Args:
+        x: float[n, dx], without ties.
+        y: float[n, dy], without ties.
+        neighbours: k; few make little bias and much variance.
+    Source: arXiv:cond-mat/0305641 equation 8.
+    """
+    from sklearn.neighbors import KDTree  # a second to import
+
+    joint = np.concatenate([x, y], axis=1)
+    reach = KDTree(joint, metric="chebyshev").query(joint, neighbours + 1)[0][:, -1]
+    reach = np.nextafter(reach, 0)  # only what lies strictly nearer is counted
+    inside = [KDTree(side, metric="chebyshev").query_radius(side, reach, count_only=True) for side in (x, y)]
+    return digamma(neighbours) + digamma(len(x)) - digamma(inside[0]) - digamma(inside[1])

@@ -1,0 +1,79 @@
+"""What an estimate is: a number, how far to trust it, and how it came about."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Bound(NamedTuple):
+    """One read-out of the critics on pairs they never saw, nats.
+
+    Attributes:
+        value: the mean over folds.
+        ceiling: what the read-out cannot pass, math.inf where it has none.
+        kind: "lower bound" (in expectation) or "estimate".
+    """
+
+    value: float
+    ceiling: float
+    kind: str
+
+
+@dataclass(frozen=True)
+class MIEstimate:
+    """How much information two arrays share.
+
+    Attributes:
+        nats: the estimate, ≥ 0.
+        interval: lower and upper end of a 95 % confidence interval, nats.
+        p_value: of the hypothesis that the arrays are independent, by permutation of y. For conditional information
+            by the normal law of the estimate.
+        bounds: every read-out of the same critics on held-out pairs, by name, with its ceiling.
+        curve: float[rounds], InfoNCE of validation pairs over the training of the networks, the mean over folds.
+        warnings: what to doubt, one sentence each.
+        method: what the estimate rests on, chosen by held-out score.
+        num_pairs: n.
+    """
+
+    nats: float
+    interval: tuple[float, float]
+    p_value: float
+    bounds: dict[str, Bound]
+    curve: np.ndarray
+    warnings: tuple[str, ...]
+    method: str
+    num_pairs: int
+
+    @property
+    def bits(self) -> float:
+        """The estimate in bits."""
+        return self.nats / math.log(2)
+
+    def __repr__(self) -> str:
+        low, high = self.interval
+        lines = [
+            f"{self.nats:.3f} nats ({self.bits:.3f} bits), 95 % interval {low:.3f} to {high:.3f}",
+            f"independent? p = {self.p_value:.3g}; {self.num_pairs:,} pairs; {self.method}",
+        ]
+        for name, bound in self.bounds.items():
+            ceiling = "" if math.isinf(bound.ceiling) else f", never above {bound.ceiling:.3f}"
+            lines.append(f"  {name:<18}{bound.value:8.3f}  {bound.kind}{ceiling}")
+        return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
+
+    def to_dict(self) -> dict:
+        """Plain numbers, lists and strings, as `--json` prints them; a ceiling that there is not is null."""
+        bounds = {
+            name: bound._asdict() | {"ceiling": None if math.isinf(bound.ceiling) else bound.ceiling}
+            for name, bound in self.bounds.items()
+        }
+        plain = {"curve": self.curve.tolist(), "interval": list(self.interval), "warnings": list(self.warnings)}
+        return asdict(self) | plain | {"bounds": bounds, "bits": self.bits}
+
+    def plot(self):
+        """The read-outs beside the estimate and its interval, and validation over training: a matplotlib Figure."""
+        from mi_coding.reporting.plots import information  # matplotlib is slow to import
+
+        values = {name: bound.value for name, bound in self.bounds.items()}
+        return information(self.nats, self.interval, values, self.curve)

@@ -1,0 +1,124 @@
+"""Which closed form a network starts from: chosen once, by held-out score."""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mi_coding.critics import EllipticalRatio, elliptical_scores
+from mi_coding.estimate import copula
+from mi_coding.estimate.columns import Columns, normal_scores
+from mi_coding.estimate.correlation import canonical_codes
+from mi_coding.estimate.crossfit import Expert, padded, pick_loss
+
+NUM_CODES = 8
+"""Canonical variables that a network is shown."""
+
+LEADING = 3
+"""Canonical variables whose held-out correlation says how good a wavelength and a ridge are."""
+
+STAGES = 2
+"""Canonical codes, and codes of those: the first may cut many columns to few, where the second sees bends."""
+
+NUMBERS = (1, 2, 3, 4, 6, 8)
+"""How many of them a closed form may be of."""
+
+
+class Start(NamedTuple):
+    """A closed form, as a recipe that any fold can follow.
+
+    Attributes:
+        path: wavelengths and ridges of the canonical codes; of a second pair, the codes of codes.
+        number: of codes that the closed form is of; 0 for the arrays themselves, −1 for none.
+        degrees: of freedom of its copula.
+        loss: on validation pairs, nats.
+    """
+
+    path: tuple[tuple[float, float], ...]
+    number: int
+    degrees: float
+    loss: float
+
+    def __str__(self) -> str:
+        law = "Gaussian" if math.isinf(self.degrees) else f"Student-t({self.degrees:g})"
+        if self.number < 0:
+            return "network"
+        return f"{law} copula of " + (f"{self.number} canonical variables" if self.number else "all columns")
+
+
+def choose(x: Columns, y: Columns, train: np.ndarray, valid: np.ndarray, seed: int) -> tuple[Start, Start]:
+    """A start from the columns as they are, and one from canonical codes: each the one whose log density ratio picks
+    the true y best among validation pairs.
+
+    Args:
+        x: one array.
+        y: the other.
+        train: int[m], rows to fit on.
+        valid: int[v], rows to choose by.
+        seed: of the random features.
+    """
+
+    def rated(path, number, a, b, degrees=None):
+        law = copula.fit(a[train], b[train], degrees)
+        return Start(path, number, law.degrees, float(_loss(*copula.ratio_parts(law, a[valid], b[valid]), law)))
+
+    best, shown, path = None, (x.features, y.features), ()
+    for _ in range(STAGES):
+        found = canonical_codes(*shown, train, size=NUM_CODES, seed=seed)
+        choice, *codes = max(found, key=lambda f: _correlation(f[1][valid], f[2][valid]))
+        path, shown = (*path, choice), tuple(map(_rescored, codes))
+        for number in [k for k in NUMBERS if k <= min(side.shape[1] for side in shown)]:
+            start = rated(path, number, *(side[:, :number] for side in shown), math.inf)
+            best = min(best or (start, *shown), (start, *shown), key=lambda f: f[0].loss)
+    start, a, b = best
+    canonical = min(start, rated(start.path, start.number, a[:, : start.number], b[:, : start.number]), key=_by_loss)
+    nothing = Start(start.path, -1, math.inf, math.log(len(valid)))
+    return min(nothing, rated(start.path, 0, x.scores, y.scores), key=_by_loss), min(nothing, canonical, key=_by_loss)
+
+
+def follow(starts: tuple[Start, Start], x: Columns, y: Columns, train: np.ndarray, seed: int) -> tuple[Expert, Expert]:
+    """The two experts of one fold: one is shown the columns, one the canonical codes."""
+    a, b = x.features, y.features
+    for choice in starts[0].path:
+        (_, *codes) = next(canonical_codes(a, b, train, size=NUM_CODES, seed=seed, choice=choice))
+        a, b = map(_rescored, codes)
+    views = ((x.features, y.features, x.scores, y.scores), (a, b, a, b))
+    return tuple(_expert(start, *view, train) for start, view in zip(starts, views, strict=True))
+
+
+def _expert(start: Start, shown_x, shown_y, a: np.ndarray, b: np.ndarray, train: np.ndarray) -> Expert:
+    if start.number < 0:
+        none = EllipticalRatio(np.zeros((len(a), 1), np.float32), *np.zeros((2, len(a)), np.float32))
+        return Expert(shown_x, shown_y, none, none, np.float32(1), np.float32(2))
+    if start.number > 0:
+        a, b = a[:, : start.number], b[:, : start.number]
+    law = copula.fit(a[train], b[train], start.degrees)
+    degrees = np.float32(min(law.degrees, copula.NEARLY_GAUSSIAN))
+    return Expert(shown_x, shown_y, *copula.ratio_parts(law, a, b), degrees, np.float32(len(law.dispersion)))
+
+
+def _by_loss(start: Start) -> float:
+    return start.loss
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Nats in the canonical correlations of the leading codes, as if each pair of them were Gaussian and alone."""
+    squares = [np.corrcoef(u, v)[0, 1] ** 2 for u, v in zip(a.T[:LEADING], b.T[:LEADING], strict=True)]
+    return -0.5 * float(np.log1p(-np.minimum(np.nan_to_num(squares), 0.9999)).sum())  # NaN where a code is constant
+
+
+def _rescored(codes: np.ndarray) -> np.ndarray:
+    """Normal scores of every canonical variable."""
+    rng = np.random.default_rng(0)  # of ties, which only codes of symbols have
+    return np.stack([normal_scores(column, rng) for column in codes.T], axis=1)
+
+
+def _loss(x: EllipticalRatio, y: EllipticalRatio, law: copula.Copula) -> jax.Array:
+    degrees = min(law.degrees, copula.NEARLY_GAUSSIAN)
+    x, y = (side._replace(cross=padded(side.cross, side.cross.shape[1])) for side in (x, y))
+    return _picks(x, y, jnp.float32(degrees), jnp.float32(len(law.dispersion)))
+
+
+_picks = jax.jit(lambda x, y, degrees, dim: pick_loss(elliptical_scores(x, y, degrees, dim)))

@@ -1,0 +1,66 @@
+"""The benchmark of the estimator: what it measures does not move with what is believed to be true."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mi_coding.benchmarks import estimate as benchmark
+from mi_coding.estimate import EFFORTS, estimator
+from mi_coding.estimate.crossfit import Training
+from mi_coding.pairs.populations import dense_covariance, gaussian, uniform_noise
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    monkeypatch.setitem(EFFORTS, "quick", estimator.Effort(3, Training(16, 1, 8, 8, 128, 3e-3), 39))
+
+
+def test_estimates_do_not_move_when_the_truths_are_shuffled():
+    laws = [gaussian("a", dense_covariance(2, 2, 0.8), 2), uniform_noise(0.05)]
+    truths = [law.mutual_information for law in laws]
+    shuffled = [
+        law._replace(mutual_information=truth) for law, truth in zip(laws, truths[1:] + truths[:1], strict=True)
+    ]
+    how = {"seeds": [0], "samples": 600, "effort": "quick"}
+    rows, moved = benchmark.measure(laws, **how), benchmark.measure(shuffled, **how)
+    for row, other in zip(rows, moved, strict=True):
+        assert {k: v for k, v in row.items() if k not in ("truth", "seconds")} == {
+            k: v for k, v in other.items() if k not in ("truth", "seconds")
+        }
+        assert row["truth"] != other["truth"]
+    assert benchmark.fingerprint(rows) == benchmark.fingerprint(moved)
+    good, wrong = benchmark.summarize(rows), benchmark.summarize(moved)
+    assert good["mean_absolute_error"] < wrong["mean_absolute_error"]
+    rows[0]["nats"] = np.nextafter(rows[0]["nats"], 1)
+    assert benchmark.fingerprint(rows) != benchmark.fingerprint(moved)
+
+
+def test_the_table_has_thirty_populations_of_every_family():
+    laws = benchmark.populations()
+    names = [law.name for law in laws]
+    assert len(set(names)) == len(names) >= 30
+    for family in ("rotated", "spiral", "Student", "uniform noise", "mixtures", "symbols", "classes", "staircase"):
+        assert any(family in name for name in names), family
+    assert set(benchmark.QUICK) <= set(names)
+
+
+def test_the_ideal_critic_of_the_staircase_reads_what_is_known():
+    rows = benchmark._readouts(lambda x, y: benchmark._ideal(6.0, 20, x, y), benchmark.staircase(6.0), 400)
+    assert rows["InfoNCE"].mean() == pytest.approx(4.21, abs=0.05)
+    assert rows["Donsker–Varadhan"].mean() == pytest.approx(6.11, abs=0.15)
+
+
+def test_the_command_writes_its_table(tmp_path, capsys):
+    output = tmp_path / "estimate.json"
+    arguments = ["--quick", "--samples=600", "--seeds=1", "--effort=quick", "--parts=populations", f"--output={output}"]
+    assert benchmark.main(arguments) == 0
+    result = json.loads(output.read_text())["populations"]
+    assert result["runs"] == len(benchmark.QUICK)
+    assert result["mean_absolute_error"] < 0.2
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["populations"]["fingerprint"] == result["fingerprint"]
+
+
+def test_an_unknown_part_is_told(capsys):
+    assert benchmark.main(["--parts=populatons"]) == 2
+    assert "populations" in capsys.readouterr().err

@@ -1,0 +1,206 @@
+"""The parts of the estimator, each against brute force or a closed form."""
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import kstest, multivariate_t
+from scipy.stats import t as student_t
+
+from mi_coding.critics import elliptical_scores
+from mi_coding.errors import InputError
+from mi_coding.estimate import columns, copula, correlation, crossfit, independence, neighbours, tables
+
+
+def pairs(n=400, rho=0.8, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 2))
+    return x, rho * x[:, ::-1] * [1, -1] + math.sqrt(1 - rho**2) * rng.normal(size=(n, 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "words"),
+    [
+        ("x", np.array([[1.0, np.nan], [np.inf, np.nan]] * 30), ["90 NaN or infinite", "columns 0, 1"]),
+        ("x", np.array([1, "a", None] * 30, object), ["array of objects"]),
+        ("y", np.zeros((60, 2, 2)), ["(60, 2, 2)", "[n] or [n, d]"]),
+        ("x", np.arange(49), ["49 rows", "at least 50"]),
+        ("x", np.arange(60) * 1j, ["complex128"]),
+        ("x", np.stack([np.arange(60), np.ones(60)], 1), ["constant columns", ": 1"]),
+        ("y", np.zeros((60, 20_000)), ["20,000 columns", "10,000"]),
+    ],
+)
+def test_an_array_that_cannot_work_is_told_in_one_line(name, array, words):
+    with pytest.raises(InputError) as told:
+        columns.check(name, array)
+    message = str(told.value)
+    assert [word for word in [*words, name] if word not in message] == [], message
+    assert "\n" not in message
+
+
+def test_a_million_columns_are_refused_before_anything_is_copied():
+    with pytest.raises(InputError, match="1,000,000 columns"):
+        columns.check("x", np.lib.stride_tricks.as_strided(np.zeros(1), (60, 1_000_000), (0, 0)))
+
+
+def test_arrays_that_do_not_belong_together_are_refused():
+    x, y = pairs()
+    for wrong, words in ((y[:-1], "400 rows and y has 399"), (x, "x equals y"), (x[:, ::-1] * [1, 2], "column 1 of x")):
+        with pytest.raises(InputError, match=words):
+            columns.check_pair(x, wrong)
+    columns.check_pair(x.round().astype(int), x.round().astype(int))  # symbols may be equal: their entropy is finite
+
+
+def test_doubled_data_is_refused_and_rounded_data_is_not():
+    x, y = pairs()
+    with pytest.raises(InputError, match="400 of 800 pairs are exact copies"):
+        columns.check_pair(np.tile(x, (2, 1)), np.tile(y, (2, 1)))
+    columns.check_pair(x[:, :1].round(1), y[:, :1].round(1))
+
+
+def test_strings_and_booleans_become_symbols():
+    assert columns.check("x", np.array(["b", "a"] * 30)).ravel()[:3].tolist() == [1, 0, 1]
+    assert columns.check("x", np.array([True, False] * 30)).dtype == np.int64
+
+
+def test_ties_are_broken_at_random_and_order_is_kept():
+    values = np.repeat([3.0, 1.0, 2.0], 50)
+    found = columns.ranks(values, np.random.default_rng(0))
+    assert sorted(found) == list(range(150))
+    assert set(found[:50]) == set(range(100, 150))
+    assert abs(np.corrcoef(found[:50], np.arange(50))[0, 1]) < 0.5
+
+
+def test_a_wide_array_is_cut_to_its_principal_components():
+    rng = np.random.default_rng(0)
+    wide = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 200)) + 0.01 * rng.normal(size=(300, 200))
+    prepared = columns.prepare(wide, rng)
+    assert prepared.scores.shape == (300, columns.MOST_DENSE)
+    assert "200 columns" in columns.doubts(wide, wide)[1]
+
+
+@pytest.mark.parametrize("degrees", [1.5, 4.0, math.inf])
+def test_the_closed_form_is_the_ratio_of_three_densities(degrees):
+    x, y = pairs(40)
+    rng = np.random.default_rng(0)
+    scores = [np.stack([columns.normal_scores(c, rng) for c in side.T], 1) for side in (x, y)]
+    law = copula.fit(*scores, degrees)
+    found = elliptical_scores(*copula.ratio_parts(law, *scores), min(degrees, 1e7), 4.0)
+    a, b = (copula.margins_of(s, degrees) for s in scores)
+    for i, j in ((0, 0), (3, 7), (11, 2)):
+        joint = log_t(np.concatenate([a[i], b[j]]), law.dispersion, degrees)
+        expected = joint - log_t(a[i], law.dispersion[:2, :2], degrees) - log_t(b[j], law.dispersion[2:, 2:], degrees)
+        assert float(found[i, j]) == pytest.approx(expected, abs=2e-4)
+
+
+def log_t(value, dispersion, degrees):
+    return multivariate_t(np.zeros(len(value)), dispersion, df=1e9 if math.isinf(degrees) else degrees).logpdf(value)
+
+
+def test_margins_are_the_quantiles_of_the_same_rank():
+    found = copula.margins_of(np.array([[-1.0, 0.0, 2.0]]), 3.0)
+    np.testing.assert_allclose(student_t(3).cdf(found), [[0.158655, 0.5, 0.97725]], atol=1e-5)
+
+
+def test_heavy_tails_are_found_by_likelihood():
+    rng = np.random.default_rng(1)
+    draws = rng.normal(size=(3000, 4)) / np.sqrt(rng.gamma(1.0, 1.0, (3000, 1)))  # two degrees of freedom
+    scores = np.stack([columns.normal_scores(c, rng) for c in draws.T], 1)
+    assert copula.fit(scores[:, :2], scores[:, 2:]).degrees == 2.0
+    gaussian = rng.normal(size=(3000, 4))
+    assert copula.fit(gaussian[:, :2], gaussian[:, 2:]).degrees >= 20
+
+
+def test_nearest_neighbours_are_those_of_a_double_loop():
+    x, y = pairs(60)
+    found = neighbours.local_information(x, y, neighbours=3)
+    harmonic = lambda k: sum(1 / i for i in range(1, k)) - 0.5772156649015329  # noqa: E731 (digamma of a whole number)
+    for i in (0, 17, 59):
+        far_x, far_y = (np.delete(np.abs(side - side[i]).max(1), i) for side in (x, y))
+        reach = np.sort(np.maximum(far_x, far_y))[2]
+        inside = [int((far < reach).sum()) for far in (far_x, far_y)]
+        expected = harmonic(3) + harmonic(60) - sum(harmonic(k + 1) for k in inside)
+        assert found[i] == pytest.approx(expected, abs=1e-9)
+
+
+def test_canonical_codes_straighten_what_was_bent():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(3000, 2))
+    y = 0.9 * z[:, :1] + math.sqrt(1 - 0.81) * rng.normal(size=(3000, 1))
+    angle = np.sum(z**2, axis=1)  # turned by so much, the farther out the more: no straight line finds it
+    x = np.stack(
+        [np.cos(angle) * z[:, 0] - np.sin(angle) * z[:, 1], np.sin(angle) * z[:, 0] + np.cos(angle) * z[:, 1]], 1
+    )
+    train, test = np.arange(2000), np.arange(2000, 3000)
+    found = {choice: (a, b) for choice, a, b in correlation.canonical_codes(x, y, train, size=1, seed=0)}
+    assert len(found) == len(correlation.WAVELENGTHS) * len(correlation.RIDGES)
+    best = max(abs(np.corrcoef(a[test, 0], b[test, 0])[0, 1]) for a, b in found.values())
+    assert best > 0.75 > 0.4 > abs(np.corrcoef(x[test, 0], y[test, 0])[0, 1])
+
+
+def test_p_values_are_uniform_under_independence():
+    rng = np.random.default_rng(0)
+    draw = lambda: independence.permutation_p_value(  # noqa: E731
+        rng.normal(size=(40, 2)), rng.standard_t(2, size=(40, 3)), permutations=19, rng=rng
+    )
+    found = np.array([draw() for _ in range(300)])
+    assert set(np.round(found * 20, 9)) <= set(range(1, 21))
+    assert kstest(found - rng.random(300) / 20, "uniform").pvalue > 0.01
+
+
+def test_dependence_without_correlation_is_seen():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(800, 2))
+    y = np.sign(x[:, :1] * x[:, 1:]) * np.abs(rng.normal(size=(800, 1)))
+    assert abs(np.corrcoef(x[:, 0], y[:, 0])[0, 1]) < 0.1
+    assert independence.permutation_p_value(x, y, permutations=99, rng=rng) == 0.01
+
+
+def test_counts_give_the_information_of_a_table_without_bias():
+    rng = np.random.default_rng(0)
+    truth = 0.368064  # a bit and its copy, wrong one time in ten
+    found = []
+    for _ in range(300):
+        x = rng.integers(0, 2, 500)
+        found.append(tables.local_information(x, np.where(rng.random(500) < 0.1, 1 - x, x)).mean())
+    assert abs(np.mean(found) - truth) < 4 * np.std(found) / math.sqrt(300)
+    independent = [tables.local_information(*rng.integers(0, 4, (2, 500))).mean() for _ in range(300)]
+    assert abs(np.mean(independent)) < 4 * np.std(independent) / math.sqrt(300)
+
+
+def test_only_well_filled_tables_are_counted():
+    x = np.arange(2000) % 10
+    assert tables.suits(x, x)
+    assert not tables.suits(x[:1000], x[:1000])
+    assert not tables.suits(x, None)
+
+
+def test_no_row_is_in_two_parts_of_a_fold():
+    folds = crossfit.make_folds(103, 5, np.random.default_rng(0))
+    for train, valid, test in zip(folds.train, folds.valid, folds.test, strict=True):
+        assert len({*train, *valid, *test}) == len(train) + len(valid) + len(test)
+    assert len(set(folds.test.ravel())) == 100  # scored once, three rows of 103 never
+    assert all(set(seen) <= set(train) for seen, train in zip(folds.seen, folds.train, strict=True))
+
+
+def test_balanced_scores_are_those_of_a_float64_loop_and_have_mean_one_both_ways():
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(7, 7)) + np.arange(7) * 0.3
+    rows, columns_ = np.zeros(7), np.zeros(7)
+    weights = np.exp(scores) * (1 - np.eye(7))
+    for _ in range(crossfit.ROUNDS_OF_BALANCE):
+        rows = np.array([math.log(6) - math.log(sum(weights[i] * np.exp(columns_))) for i in range(7)])
+        columns_ = np.array([math.log(6) - math.log(sum(weights[:, j] * np.exp(rows))) for j in range(7)])
+    expected = np.diag(scores) + rows + columns_
+    np.testing.assert_allclose(crossfit.balanced(jnp.float32(scores)), expected, atol=2e-5)
+    scaled = weights * np.exp(rows[:, None] + columns_)
+    np.testing.assert_allclose(scaled.sum(0), 6, rtol=1e-9)
+    np.testing.assert_allclose(scaled.sum(1), 6, rtol=0.05)
+
+
+def test_balance_does_not_depend_on_what_is_added_to_rows_and_columns():
+    rng = np.random.default_rng(0)
+    scores = jnp.float32(rng.normal(size=(30, 30)))
+    moved = scores + jnp.float32(rng.normal(size=30)) + jnp.float32(rng.normal(size=(30, 1)))
+    assert float(crossfit.balanced(moved).mean()) == pytest.approx(float(crossfit.balanced(scores).mean()), abs=0.02)
