@@ -113,7 +113,7 @@ def test_mixed_distractors_train_on_a_number_that_is_no_bound_here_from_a_stream
 @pytest.mark.parametrize("distractors", ["within", "mixed"])
 def test_the_number_of_devices_changes_neither_loss_nor_parameters(distractors):
     config = parse_command(["main", f"--config={VIDEO}", *SHORT, f"--config.pairs.distractors={distractors}"]).config
-    experiment, _ = build.build_experiment(config, "cpu", num_steps=4)
+    experiment, _ = build.build_experiment(config, "cpu", example_shape=(8, 8, 3), num_steps=4)
     films = small_films()
     found = {}
     for count in (1, 4):

@@ -129,7 +129,8 @@ def test_every_config_runs_two_steps(tmp_path, config):
     if config.stem == "cpc_video":
         for name in "ab":
             write_clip(tmp_path / f"{name}.mp4", range(0, 2400, 40))
-        two_steps += [f"--config.data.source=video:{tmp_path}/*.mp4", f"--config.data.cache_dir={tmp_path}/cache"]
+        films = [f"--config.data.source=video:{tmp_path}/*.mp4", f"--config.data.cache_dir={tmp_path}/cache"]
+        two_steps += [*films, *TINY]
     if config.stem == "simclr_imagenet":
         two_steps += ["--config.data.image_size=32", "--config.pairs.size=24", "--config.data.channels=3"]
     if config.stem == "cpc_arrays":
