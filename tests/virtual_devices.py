@@ -10,6 +10,6 @@ def xla_flags(num_devices):
     ours = (
         f"--xla_force_host_platform_device_count={num_devices}",
         "--xla_backend_optimization_level=0",
-        "--xla_cpu_collective_call_terminate_timeout_seconds=600",
+        "--xla_cpu_collective_call_terminate_timeout_seconds=300",
     )
     return " ".join(ours)

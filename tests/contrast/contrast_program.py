@@ -86,7 +86,8 @@ def run_mapped(mapping):
     def go(run, data, num_devices):
         split = [jnp.reshape(data[k], (num_devices, -1, data[k].shape[1])) for k in "xy"]
         mapped = mapping(run, axis_name=AXIS, in_axes=(None, None, 0, 0))
-        shared, sharded = compile_and_run(mapped, data["w"], data["temperature"], *split)
+        # Fetched: many reshapes of arrays on eight devices, one behind the other, have stopped each other.
+        shared, sharded = jax.device_get(compile_and_run(mapped, data["w"], data["temperature"], *split))
         for value in jax.tree.leaves(shared):
             np.testing.assert_array_equal(value, np.broadcast_to(value[:1], value.shape))
         shared = jax.tree.map(lambda v: v[0], shared)
