@@ -28,7 +28,7 @@ NUM_STRIP, NUM_QUERIES, NUM_NEIGHBOURS, NUM_MAPPED = 10, 10, 6, 1000
 """How many pairs, test images, their neighbours and codes on the map the report shows."""
 
 NUM_HEALTH = 4096
-"""Pairs that health figures are taken from."""
+"""Pairs that health figures are taken from, where `config.evaluation.num_pairs` does not allow fewer."""
 
 
 def measure(this: Run, variables: tuple[Any, Any]) -> dict[str, float]:
@@ -162,12 +162,13 @@ def _bounds(this: Run, variables: tuple[Any, Any], population: Any) -> dict[str,
 
 
 def _health(this: Run, variables: tuple[Any, Any], population: Any) -> dict[str, float]:
-    some = heldout.examples_of(population, NUM_HEALTH)
+    count = min(NUM_HEALTH, this.config.evaluation.num_pairs)
+    some = heldout.examples_of(population, count)
     shown = jax.jit(partial(pairs.views, kind=this.kind))(this.key("test"), some)
     features = encode(partial(this.codes.features, *variables), shown)
     if this.config.objective.name == build.AHEAD:  # a context and a step have codes of different kinds
         return suite.health(encode(partial(this.codes.codes, *variables), shown), None, features)
-    z_x, z_y = heldout.pair_codes(this)(variables, this.key("test"), population, jnp.arange(NUM_HEALTH))
+    z_x, z_y = heldout.pair_codes(this)(variables, this.key("test"), population, jnp.arange(count))
     return suite.health(np.asarray(z_x), np.asarray(z_y), features)
 
 
