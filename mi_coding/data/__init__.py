@@ -75,7 +75,12 @@ LISTINGS: dict[str, Callable[[str, Form], Listing]] = {
 }
 """Scheme to what lists all examples of a source in their order."""
 
-_SUCH_AS = {"tfds": "tfds:fashion_mnist", "folder": "folder:/path/to/images", "npz": "npz:/path/to/arrays.npz"}
+_SUCH_AS = {
+    "tfds": "tfds:fashion_mnist",
+    "folder": "folder:/path/to/images",
+    "npz": "npz:/path/to/arrays.npz",
+    "video": "video:clips/*.mp4",
+}
 
 PLACEMENTS = ("auto", "memory", "stream")
 """Names of `config.data.placement`."""

@@ -327,11 +327,6 @@ def heldout_batch(config: ConfigDict, num_candidates: int) -> int:
     return config.batch_size if config.objective.name == "nt_xent" or at_other_times else num_candidates
 
 
-def _in_groups(config: ConfigDict) -> bool:
-    """Whether all candidates are of one film."""
-    return of_films(config) and config.pairs.distractors == WITHIN
-
-
 def _objective(config: ConfigDict) -> Callable[..., CPCOutput]:
     """What is minimised: (queries, keys, key=…, axis_name=…) → `CPCOutput`."""
     if within_films(config):
