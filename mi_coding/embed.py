@@ -3,7 +3,8 @@
     python -m mi_coding.embed --workdir=DIR --source=folder:PATH --output=codes.npz
 
     --workdir      of the run whose encoder is used; its newest checkpoint is read
-    --source       digits, tfds:NAME, folder:PATH or npz:PATH; of given pairs, one half is encoded
+    --source       digits, tfds:NAME, folder:PATH, npz:PATH or video:GLOB; of given pairs, one half is encoded; of
+                   films every frame, as many of a second as in training
     --output       .npz (codes, paths, labels), .parquet or .csv; written whole or not at all
     --layer        codes (the default), what the critic scores, or features, before the projection head
     --half         x (the default) or y: which half of given pairs
@@ -29,6 +30,7 @@ from mi_coding.reporting import terminal
 from mi_coding.reporting.codes_file import CODES_FILES, Columns, why_not
 from mi_coding.reporting.recorder import MOST_WAITING
 from mi_coding.restore import HALVES, TrainedEncoder, other_shapes, restore
+from mi_coding.training import build
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -90,7 +92,12 @@ def _embed(argv: list[str]) -> int:
     run = restore(given.workdir, terminal.warning)
     encoder = TrainedEncoder(run, layer=given.layer, half=given.half)
     with told_by_option():
-        listing = data.list_all(given.source, **form_of(run.config.data, given))
+        listing = data.list_all(
+            given.source,
+            **form_of(run.config.data, given),
+            keeping=build.keeping(run.config),
+            warn=terminal.warning,
+        )
         split = data.one_half(listing.split, HALVES.index(given.half))
         shape = tuple(data.describe_examples(split)[0]["shape"])
         if shape not in encoder.shapes:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,36 @@ def parameters(workdir):
 
 def lines(workdir):
     return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def assert_killed_ends_as_straight(folder, *arguments, config):
+    """A run killed after its checkpoint of step 2 and called again has the parameters of one left alone.
+
+    Returns:
+        The work directory of that one, and what it said on stderr.
+    """
+    straight, half = folder / "straight", folder / "half"
+
+    def run(workdir):
+        return start(*arguments, f"--workdir={workdir}", config=config, short=False)
+
+    undisturbed = run(straight)
+    said, errors = undisturbed.communicate(timeout=300)
+    assert undisturbed.returncode == 0, (said, errors)
+    assert "Traceback" not in errors
+    killed = run(half)
+    while not (half / "checkpoints" / "2").exists():
+        assert killed.poll() is None, killed.communicate()
+        time.sleep(0.02)
+    killed.kill()
+    killed.communicate()
+    assert not (half / "summary.json").exists()
+    again = run(half)
+    output, problems = again.communicate(timeout=300)
+    assert again.returncode == 0, problems
+    assert "continuing" in output
+    ours, theirs = parameters(half), parameters(straight)
+    assert ours.keys() == theirs.keys()
+    for name, leaf in theirs.items():
+        np.testing.assert_array_equal(ours[name], leaf, err_msg=name)
+    return straight, errors

@@ -7,9 +7,9 @@ import jax
 import numpy as np
 import pytest
 from clips import STEP, write_clip
-from commands import ROOT, TINY, lines
+from commands import ROOT, TINY, assert_killed_ends_as_straight, lines
 
-from mi_coding import main
+from mi_coding import embed, load_encoder, main
 from mi_coding.config import parse_command
 from mi_coding.reporting import sections
 from mi_coding.training import build
@@ -91,6 +91,18 @@ def test_the_report_has_the_bound_as_a_function_of_the_gap(across):
     assert (across[0] / "plots" / "gaps.png").stat().st_size > 10_000
 
 
+def test_every_frame_of_other_films_has_a_code_in_the_order_shown(across, tmp_path):
+    for name, times in {"f": [0, 50, 130], "e": [0, 40]}.items():
+        write_clip(tmp_path / f"{name}.mp4", times)
+    given = {"workdir": across[0], "source": f"video:{tmp_path}/*.mp4", "output": tmp_path / "codes.npz"}
+    assert embed.main(["embed", *(f"--{name}={value}" for name, value in given.items())]) == 0
+    with np.load(tmp_path / "codes.npz") as file:
+        times = {"e": (0.0, 0.04), "f": (0.0, 0.05, 0.13)}
+        assert file["paths"].tolist() == [f"{tmp_path}/{e}.mp4 at {t:.3f} s" for e in times for t in times[e]]
+        black = load_encoder(across[0])(np.zeros((2, 8, 8, 3), np.uint8))
+        np.testing.assert_allclose(file["codes"][[0, 2]], black, atol=0.05)  # but for what the codec does to black
+
+
 def test_distractors_within_a_film_have_the_n_of_a_group_on_any_number_of_devices(command, tmp_path):
     assert command(tmp_path / "run", "--config.pairs.distractors=within") == 0
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
@@ -138,6 +150,14 @@ def small_films():
         jax.numpy.asarray,
         Films(frames, np.float32(times), first, count, np.float32(count / 20), film, np.float32(GAP)),
     )
+
+
+def test_a_stream_of_films_is_killed_and_ends_as_one_that_never_stopped(clips, tmp_path):
+    films = [f"--config.data.source=video:{clips}/*.mp4", f"--config.data.cache_dir={tmp_path}/cache"]
+    stream = ["--config.data.placement=stream", "--config.data.num_workers=1", "--config.checkpoint.every_steps=2"]
+    mixed = "--config.pairs.distractors=mixed"
+    straight, _ = assert_killed_ends_as_straight(tmp_path, *SHORT, *films, *stream, mixed, config=VIDEO)
+    assert all("train/input_wait_share" in line for line in lines(straight) if "train/loss" in line)
 
 
 @pytest.mark.parametrize(

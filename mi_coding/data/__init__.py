@@ -22,7 +22,7 @@ from mi_coding.data.dataset import (
     take,
 )
 from mi_coding.data.film_splits import split_films
-from mi_coding.data.film_store import some, stored
+from mi_coding.data.film_store import Store, some, stored
 from mi_coding.data.films import EncodedFilms, FilmTable, FramePairs, Frames, Keeping
 from mi_coding.data.images import Form, LazyImages
 from mi_coding.data.ordered import Ordered
@@ -67,13 +67,14 @@ SOURCES: dict[str, Callable[[str, Form], Dataset | EncodedFilms]] = {
 }
 """Scheme of `config.data.source` (what stands before the colon) to its reader, which takes what stands after it."""
 
-LISTINGS: dict[str, Callable[[str, Form], Listing]] = {
+LISTINGS: dict[str, Callable[[str, Form], Listing | EncodedFilms]] = {
     "digits": digits.list_all,
     "tfds": tfds_source.list_all,
     "folder": folder.list_all,
     "npz": npz_source.list_all,
+    "video": video.load,
 }
-"""Scheme to what lists all examples of a source in their order."""
+"""Scheme to what lists all examples, or films, of a source in their order."""
 
 _SUCH_AS = {
     "tfds": "tfds:fashion_mnist",
@@ -160,8 +161,18 @@ def load(
     return dataset
 
 
-def list_all(source: str, *, image_size: int = 0, channels: int = 0) -> Listing:
+def list_all(
+    source: str,
+    *,
+    image_size: int = 0,
+    channels: int = 0,
+    keeping: Keeping = Keeping(),  # noqa: B008, a tuple of plain values
+    warn: Callable[[str], None] = lambda message: None,
+    tell: Callable[[str], None] = print,
+) -> Listing:
     """All examples of a source in the order of its files, not cut into splits; images stay encoded.
+
+    Of films, which are decoded into a file, all frames in the order in which they are shown, one film after another.
 
     >>> split, class_names = list_all("digits")
     >>> len(split.examples), split.labels[:5].tolist(), class_names[3]
@@ -169,13 +180,27 @@ def list_all(source: str, *, image_size: int = 0, channels: int = 0) -> Listing:
 
     Args: see `load`.
     Raises:
-        InputError: see `load`, and for a source whose examples have no order.
+        InputError: see `load`.
     """
     check_source(source)
     scheme, _, argument = source.partition(":")
-    if scheme not in LISTINGS:
-        raise InputError(f"{source} cannot be listed; expected one of {', '.join(LISTINGS)}")
-    return LISTINGS[scheme](argument, Form(image_size, channels))
+    form = Form(image_size, channels)
+    listing = LISTINGS[scheme](argument, form)
+    if not isinstance(listing, EncodedFilms):
+        return listing
+    store = _stored(listing, form, keeping, warn, tell)
+    every = np.arange(len(store.table.times))
+    labels = None if store.labels is None else store.labels[store.table.stretch_of(every)]
+    return Listing(Split(Frames(store.frames, every, store.table), labels, films=store.table), listing.class_names)
+
+
+def _stored(
+    films: EncodedFilms, form: Form, keeping: Keeping, warn: Callable[[str], None], tell: Callable[[str], None]
+) -> Store:
+    store = stored(films.films, form, keeping, tell)
+    for note in store.notes:
+        warn(note)
+    return store
 
 
 def _films(
@@ -187,9 +212,7 @@ def _films(
     tell: Callable[[str], None],
 ) -> Dataset:
     """Films decoded and split; their frames are in memory where that is asked for or where they fit."""
-    store = stored(films.films, form, keeping, tell)
-    for note in store.notes:
-        warn(note)
+    store = _stored(films, form, keeping, warn, tell)
     names = None if films.splits is None else [films.splits[k] for k in store.films]
     made = split_films(store.table, keeping.gap, splits=names, labels=store.labels)
     if made.too_short:

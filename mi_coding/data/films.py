@@ -83,11 +83,13 @@ class EncodedFilms(NamedTuple):
         name: of the data set.
         films: all of them, in a fixed order.
         splits: names of the split ("train", "validation", "test") of each, where the source has splits of its own.
+        class_names: what the numbers of labels stand for, where that is known.
     """
 
     name: str
     films: Sequence[EncodedFilm]
     splits: Sequence[str] | None = None
+    class_names: list[str] | None = None
 
 
 class FilmTable(NamedTuple):

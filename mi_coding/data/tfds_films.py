@@ -75,7 +75,8 @@ def load(
         source = read(name)
         films += [TfdsFilm(name, i, source, keys, str(builder.data_path), form) for i in range(len(source))]
         splits += [own.get(name)] * len(source)
-    return EncodedFilms(argument, films, splits if own else None)
+    class_names = builder.info.features[keys[1]].names if keys[1] else None
+    return EncodedFilms(argument, films, splits if own else None, class_names)
 
 
 def _shown(count: int, frame_rate: float) -> np.ndarray:

@@ -60,9 +60,8 @@ def load(argument: str, form: Form) -> Dataset | EncodedFilms:
             data without images.
     """
     builder = _builder(argument)
-    if (video_key := _video_key(argument, builder.info.features)) is not None:
-        keys = (video_key, _label_key(builder.info.features))
-        return tfds_films.load(argument, builder, keys, partial(_source, argument, builder, video_key), form)
+    if (films := _films(argument, builder, form)) is not None:
+        return films
     image_key, label_key = _feature_keys(argument, builder.info.features)
 
     def read(split: str) -> _Records:
@@ -90,13 +89,15 @@ def load(argument: str, form: Form) -> Dataset | EncodedFilms:
     return Dataset(argument, *(records.at(positions, image_key, form) for records, positions in pairs))
 
 
-def list_all(argument: str, form: Form) -> Listing:
+def list_all(argument: str, form: Form) -> Listing | EncodedFilms:
     """All records of all splits, still encoded, in the order they were prepared, called such as train[17].
 
     Raises:
         InputError: see `load`.
     """
     builder = _builder(argument)
+    if (films := _films(argument, builder, form)) is not None:
+        return films
     image_key, label_key = _feature_keys(argument, builder.info.features)
     names = [name for name, info in builder.info.splits.items() if info.num_examples]
     records = [_read(argument, builder, name, image_key, label_key, most_kept=_KEPT_IN_ORDER) for name in names]
@@ -104,6 +105,14 @@ def list_all(argument: str, form: Form) -> Listing:
     labels = None if label_key is None else np.concatenate([part.labels for part in parts])
     class_names = builder.info.features[label_key].names if label_key else None
     return Listing(Split(JoinedImages([part.examples for part in parts], form), labels), class_names)
+
+
+def _films(argument: str, builder: Any, form: Form) -> EncodedFilms | None:
+    """The films of a data set that has videos."""
+    if (video_key := _video_key(argument, builder.info.features)) is None:
+        return None
+    keys = (video_key, _label_key(builder.info.features))
+    return tfds_films.load(argument, builder, keys, partial(_source, argument, builder, video_key), form)
 
 
 class _Records(NamedTuple):

@@ -52,6 +52,25 @@ def cached(clips, tmp_path_factory):
     return cache, *load(clips, cache)
 
 
+def test_films_are_listed_with_every_frame_of_each_in_the_order_shown(cached, clips):
+    told = []
+    listed = data.list_all(
+        f"video:{clips}/*.mp4",
+        image_size=8,
+        channels=1,
+        keeping=data.Keeping(cache_dir=str(cached[0])),
+        tell=told.append,
+    )
+    split = listed.split
+    assert told == []  # decoded before, for pairs
+    shown = np.array([round(split.examples.read(i).mean() / STEP) for i in range(data.num_examples(split))])
+    np.testing.assert_array_equal(shown, [*range(30), *[0] * 25, *range(31)])
+    names = list(data.names(split))
+    assert [names[i] for i in (0, 30, 55)] == [f"{clips}/{name}.mp4 at 0.000 s" for name in "abc"]
+    assert names[1] == f"{clips}/a.mp4 at {split.films.times[1]:.3f} s"
+    assert split.labels is None
+
+
 def test_frames_of_all_splits_are_those_of_the_files_with_their_times(cached):
     dataset = cached[1]
     for split in dataset[1:]:

@@ -129,9 +129,3 @@ def test_a_folder_that_cannot_be_listed_is_told(tmp_path):
     for path, words in ((tmp_path / "nowhere", "does not exist"), (tmp_path, "holds no image")):
         with pytest.raises(InputError, match=words):
             data.list_all(f"folder:{path}")
-
-
-def test_a_source_without_an_order_cannot_be_listed(monkeypatch):
-    monkeypatch.delitem(data.LISTINGS, "digits")
-    with pytest.raises(InputError, match="digits cannot be listed; expected one of tfds, folder, npz"):
-        data.list_all("digits")

@@ -71,6 +71,11 @@ def test_films_of_two_splits_keep_them_and_every_frame_has_the_class_of_its_film
     again, told = load(tmp_path)
     assert len(told) == 1
     np.testing.assert_array_equal(again.train.labels, dataset.train.labels)
+    listed = data.list_all("tfds:pets", keeping=data.Keeping(cache_dir=str(tmp_path / "cache")))
+    assert listed.class_names == ["0", "1"]
+    shown = numbers(map(listed.split.examples.read, range(len(listed.split.examples))))
+    assert shown == [10 * i + k for i in range(26) for k in range(4 + i % 3)]
+    np.testing.assert_array_equal(listed.split.labels, np.array(shown) // 10 % 2)
 
 
 def test_a_lower_rate_keeps_the_frames_shown_at_its_times(prepare, tmp_path):
