@@ -1,0 +1,30 @@
+"""What a config may choose from, by the whole command."""
+
+import json
+import math
+
+import pytest
+from commands import CPC, SHORT
+
+from mi_coding import main
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["--config.objective.name=nt_xent", "--config.spmd=pmap"],
+        ["--config.objective.distractors=other_devices", "--config.critic.name=bilinear"],
+        ["--config.objective.num_distractors=3", "--config.microbatch_size=1", "--config.objective.method=auto"],
+        [
+            "--config.encoder.name=resnet18",
+            "--config.encoder.width_multiplier=0.0625",
+            "--config.objective.method=ring",
+        ],
+        ["--config.critic.normalize=False", "--config.critic.temperature=5.0", "--config.optimizer.name=lars"],
+    ],
+    ids=lambda overrides: overrides[0].rpartition("=")[2],
+)
+def test_every_choice_in_the_config_runs(tmp_path, overrides):
+    assert main.main(["main", f"--config={CPC}", f"--workdir={tmp_path / 'run'}", *SHORT, *overrides]) == 0
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert math.isfinite(summary["heldout/mi_lower_bound_nats"])
