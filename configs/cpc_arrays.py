@@ -47,8 +47,8 @@ def get_config() -> ConfigDict:
 
     config.critic = ConfigDict()
     config.critic.name = "inner_product"  # or "bilinear": z_xᵀ W z_y
-    config.critic.normalize = True  # the cosine instead of the plain product
-    config.critic.temperature = 0.1  # divides the scores
+    config.critic.normalize = False  # True: the cosine instead of the plain product
+    config.critic.temperature = 1.0  # divides the scores; 0.1 suits cosines
 
     config.objective = ConfigDict()
     config.objective.name = "cpc"  # or "nt_xent": both views in one pool, N = 2B − 1
@@ -63,7 +63,7 @@ def get_config() -> ConfigDict:
     config.optimizer.learning_rate = 2e-3  # the peak, after warm-up; then a cosine to zero
     config.optimizer.learning_rate_scaling = "none"  # or "linear": times B / 256; "sqrt": times √B
     config.optimizer.warmup_steps = 100
-    config.optimizer.weight_decay = 0.1  # none on biases and norms
+    config.optimizer.weight_decay = 2.0  # none on biases and norms; vectors are soon learnt by heart with less
     config.optimizer.momentum = 0.9  # sgd, lars
     config.optimizer.gradient_clip = 0.0  # largest global norm of a gradient; 0 does not clip
     config.optimizer.average_decay = 0.0  # of a moving average of the weights, which is then evaluated; 0 for none

@@ -15,7 +15,7 @@ def get_config() -> ConfigDict:
     config.seed = 0
     config.batch_size = 256  # B, pairs in a step on all devices together; N = B candidates
     config.microbatch_size = 0  # pairs that a device encodes at a time; 0 for all: less memory, the same N and loss
-    config.num_steps = 3000  # training ends after num_steps or num_epochs, whichever comes first; 0 for no such end
+    config.num_steps = 2500  # training ends after num_steps or num_epochs, whichever comes first; 0 for no such end
     config.num_epochs = 0.0  # an epoch is as many pairs as there are training images
     config.steps_per_call = 0  # steps that run on the devices in one call; 0 chooses
     config.spmd = "shard_map"  # or "pmap": how one step runs on all devices; the numbers are the same

@@ -27,7 +27,7 @@ from mi_coding.command import run_command
 from mi_coding.config import parse_command
 from mi_coding.errors import NonFiniteLossError
 from mi_coding.reporting import terminal
-from mi_coding.reporting.metrics import MetricsWriter, write_json
+from mi_coding.reporting.metrics import MetricsWriter, read_metrics, write_json
 from mi_coding.reporting.recorder import Recorder
 from mi_coding.runs import Run, about, as_data, blank_examples, initial_state, prepare
 from mi_coding.training import build
@@ -70,7 +70,9 @@ def run(config: ConfigDict, workdir: Path) -> int:
             f"--workdir={workdir} continues from it"
         )
         return 0
-    print("evaluating on images that training never saw", flush=True)
+    if told := measure.learnt_by_heart(read_metrics(workdir)):
+        this.warn(told)
+    print("evaluating on examples that training never saw", flush=True)
     variables = trained.state.variables
     summary |= measure.measure(this, variables)
     write_json(workdir / "summary.json", summary)

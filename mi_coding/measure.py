@@ -1,6 +1,6 @@
 """What the parameters of a run are worth: bounds, health and probes on examples that training never saw; a report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,12 @@ VALIDATION_BATCHES = 4
 
 NUM_STRIP, NUM_QUERIES, NUM_NEIGHBOURS, NUM_MAPPED = 10, 10, 6, 1000
 """How many pairs, test images, their neighbours and codes on the map the report shows."""
+
+BOUND = "validation/mi_lower_bound_nats"
+"""In metrics.jsonl, the bound on pairs that are not trained on."""
+
+FALL, LEAST_FALL = 0.1, 0.1
+"""Share of the best validation bound, and nats, by which a fall is more than the noise of so few batches."""
 
 NUM_HEALTH = 4096
 """Pairs that health figures are taken from, where `config.evaluation.num_pairs` does not allow fewer."""
@@ -57,6 +63,28 @@ def validation(this: Run, writer: MetricsWriter) -> Callable:
         writer.write(step, scalars)
 
     return validate
+
+
+def learnt_by_heart(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str | None:
+    """What to tell a person whose codes once told more about pairs they never saw than they do now; None for others.
+
+    >>> learnt_by_heart({BOUND: (np.array([100, 200, 300]), np.array([1.6, 1.7, 1.1]))})[:72]
+    'the bound on validation pairs was 1.70 nats at step 200 and ends at 1.10'
+
+    Args:
+        curves: of metrics.jsonl, see `read_metrics`.
+    """
+    if BOUND not in curves:
+        return None
+    steps, bounds = curves[BOUND]
+    best = bounds.argmax()
+    if bounds[best] - bounds[-1] <= LEAST_FALL + FALL * bounds[best]:
+        return None
+    return (
+        f"the bound on validation pairs was {bounds[best]:.2f} nats at step {steps[best]:,} and ends at "
+        f"{bounds[-1]:.2f}: the pairs of training are learnt by heart; raise config.optimizer.weight_decay, lower "
+        "config.num_steps, or bring more pairs"
+    )
 
 
 def write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, float], warnings: list[str]) -> Path:

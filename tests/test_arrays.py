@@ -57,6 +57,15 @@ def test_vectors_give_every_number_and_a_report_without_pictures_of_them(finishe
     assert "Nearest neighbours" not in (finished / "report.html").read_text()
 
 
+def test_pairs_learnt_by_heart_are_warned_of(tmp_path, capsys):
+    few = save(tmp_path / "few.npz", count=60)
+    greedy = ["--config.num_steps=120", "--config.optimizer.learning_rate=0.03", "--config.optimizer.weight_decay=0.0"]
+    assert run(tmp_path / "run", few, *greedy, "--config.evaluation.every_steps=10") == 0
+    warned = capsys.readouterr().err
+    assert "the pairs of training are learnt by heart" in warned
+    assert "the pairs of training are learnt by heart" in (tmp_path / "run" / "report.html").read_text()
+
+
 def test_x_and_y_have_an_encoder_each(finished):
     first = {name: leaf for name, leaf in parameters(finished).items() if name.endswith("Dense_0/kernel")}
     assert first["params/encoder/x/backbone/Dense_0/kernel"].shape == (3, 4)
