@@ -2,7 +2,7 @@
 
     python -m mi_coding.main --config=configs/simclr_fashion_mnist.py
 
-On 2 CPU cores 8 minutes of training and 2 of probing: linear probe 0.880, kNN 0.833, held-out bound 5.49 nats.
+On 2 CPU cores 7 minutes of training and 3 of probing: linear probe 0.877, kNN 0.832, held-out bound 5.44 nats.
 The data is read from where TFDS looks (TFDS_DATA_DIR); the command says how to prepare it where it is not there.
 """
 

@@ -14,6 +14,7 @@ from mi_coding.data.dataset import Split, in_memory, num_examples, take
 
 _PIECES = 8  # that the images of a batch are decoded in
 _MAX_THREADS = 16
+_SMALL = 64 * 64  # pixels, up to which decoding is mostly Python: two threads at once take twice as long as one
 
 
 class Ordered(Iterator[Split]):
@@ -31,7 +32,7 @@ class Ordered(Iterator[Split]):
         wait_seconds: time spent inside `next`, all told: what the taker waited for its input.
     """
 
-    def __init__(self, split: Split, *, batch_size: int, prefetch: int = 4):
+    def __init__(self, split: Split, *, batch_size: int, prefetch: int = 16):
         """Begins to decode.
 
         Args:
@@ -42,7 +43,7 @@ class Ordered(Iterator[Split]):
         self.skipped: list[str] = []
         self.wait_seconds = 0.0
         self._split, self._batch_size, self._next = split, batch_size, 0
-        self._threads = ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1))
+        self._threads = ThreadPoolExecutor(_num_threads(split))
         self._ahead: deque[tuple[range, list[Future]]] = deque()
         for _ in range(prefetch):
             self._begin_batch()
@@ -96,3 +97,8 @@ class Ordered(Iterator[Split]):
         examples = np.stack(readable) if readable else np.zeros((0, *self._split.examples.shape[1:]), np.uint8)
         labels = None if self._split.labels is None else self._split.labels[kept]
         return Split(examples, labels, [self._split.examples.name(row) for row in kept])
+
+
+def _num_threads(split: Split) -> int:
+    small = in_memory(split) or np.prod(split.examples.shape[1:3]) <= _SMALL
+    return 1 if small else min(_MAX_THREADS, os.cpu_count() or 1)
