@@ -261,7 +261,8 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"mi_coding: error: {error}", file=sys.stderr)
         return 2
-    console, result = Console(), {"samples": arguments.samples, "effort": arguments.effort, "seeds": arguments.seeds}
+    console = Console(width=None if sys.stdout.isatty() else 200)  # in a file the columns need not wrap
+    result: dict = {"samples": arguments.samples, "effort": arguments.effort, "seeds": arguments.seeds}
     tell = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
     for part in arguments.parts:
         result[part] = PARTS[part](arguments, tell)
