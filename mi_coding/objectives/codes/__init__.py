@@ -1,0 +1,32 @@
+"""Laws of codes: what an encoder says of a code, and models P_Ψ(z) and P_Φ(z|z′) of its population."""
+
+from mi_coding.objectives.codes.autoregressive import autoregressive
+from mi_coding.objectives.codes.continuous import coupling_flow, gaussian_mixture
+from mi_coding.objectives.codes.encoded import (
+    MOST_CODES,
+    all_codes,
+    entropy,
+    pair_population,
+    population,
+    sample_codes,
+)
+from mi_coding.objectives.codes.markov import independent, markov
+from mi_coding.objectives.codes.model import CodeModel, exact_entropy, log_prob, sample
+
+__all__ = [
+    "MOST_CODES",
+    "CodeModel",
+    "all_codes",
+    "autoregressive",
+    "coupling_flow",
+    "entropy",
+    "exact_entropy",
+    "gaussian_mixture",
+    "independent",
+    "log_prob",
+    "markov",
+    "pair_population",
+    "population",
+    "sample",
+    "sample_codes",
+]

@@ -1,0 +1,203 @@
+"""Autoregressive models: every symbol depends on all before it, through a masked network.
+
+The logits of a symbol are linear in the one-hot symbols before it, plus what one layer of hidden units makes of them,
+each of which sees only symbols before the ones it speaks to (MADE, arXiv:1502.03509). Cross-entropies under an encoder
+are estimated: codes are drawn, and then each symbol takes each of its values while the others stay as drawn. That is
+unbiased for the gradient, and far less noisy than a likelihood-ratio estimate (local expectation gradients,
+arXiv:1503.01494). All K values of all M symbols cost one product with the weights, for a changed symbol changes the
+network's input by one row.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from mi_coding.objectives.codes.encoded import check_size, over_devices, sample_codes
+from mi_coding.objectives.codes.markov import AGREEMENT
+from mi_coding.objectives.codes.model import CodeModel
+
+
+class _Params(NamedTuple):
+    """Weights of one-hot symbols, of the code itself and of z′ (None without one), to logits and to hidden units."""
+
+    mean: jax.Array  # [M, K]: how often a symbol has a value; set by `refit` and never by a gradient
+    bias: jax.Array  # [M, K]
+    own: jax.Array  # [M, K, M, K]: from symbol and value to the logits of symbol and value
+    given: jax.Array | None  # the same from z′
+    hidden_bias: jax.Array  # [H]
+    hidden_own: jax.Array  # [M, K, H]
+    hidden_given: jax.Array | None
+    out: jax.Array  # [H, M, K]
+
+
+def autoregressive(
+    num_symbols: int, num_values: int, *, hidden: int = 0, conditional: bool = False, samples: int = 1
+) -> CodeModel:
+    """P(z) = Π P(z_m | z_1 … z_{m−1}), or with all of z′ beside them.
+
+    Without hidden units each symbol is a logistic regression on those before it: the inner minimisation over its
+    parameters is convex. It sees every pairwise dependence; hidden units see more.
+
+    >>> prior = autoregressive(3, 2, hidden=8)
+    >>> params = prior.init(jax.random.key(0))
+    >>> prior.next_log_probs(params, jnp.zeros((5, 3), jnp.int32), None).shape
+    (5, 3, 2)
+
+    Args:
+        num_symbols: M.
+        num_values: K.
+        hidden: H ≥ 0, hidden units.
+        conditional: whether it is P(z|z′).
+        samples: codes drawn for each row of a batch by `cross_entropy`; the noise of its gradient falls with them.
+    Raises:
+        ValueError: for M < 1, K < 2, a negative number of hidden units or less than one sample.
+    """
+    check_size(num_symbols, num_values)
+    if hidden < 0 or samples < 1:
+        raise ValueError(f"hidden={hidden} must be at least 0 and samples={samples} at least 1")
+    return CodeModel(
+        num_symbols,
+        num_values,
+        conditional,
+        init=partial(_init, num_symbols, num_values, hidden, conditional),
+        next_log_probs=_next_log_probs,
+        refit=_refit,
+        cross_entropy=partial(_cross_entropy, samples),
+    )
+
+
+def _init(num_symbols: int, num_values: int, hidden: int, conditional: bool, key: jax.Array) -> _Params:
+    own_key, given_key = jax.random.split(key)
+    shape = (num_symbols, num_values)
+
+    def into_hidden(k: jax.Array) -> jax.Array:
+        return jax.random.normal(k, (*shape, hidden)) / jnp.sqrt(num_symbols)
+
+    agree = jnp.eye(num_symbols)[:, None, :, None] * jnp.eye(num_values)[None, :, None, :]
+    return _Params(
+        mean=jnp.full(shape, 1 / num_values),
+        bias=jnp.zeros(shape),
+        own=jnp.zeros((*shape, *shape)),
+        given=AGREEMENT * agree if conditional else None,
+        hidden_bias=jnp.zeros(hidden),
+        hidden_own=into_hidden(own_key),
+        hidden_given=into_hidden(given_key) if conditional else None,
+        out=jnp.zeros((hidden, *shape)),
+    )
+
+
+def _masked(params: _Params) -> _Params:
+    """Only what looks back: hidden unit h sees the symbols before symbol h mod M, and speaks to it and those after."""
+    places = jnp.arange(params.bias.shape[0])
+    first = jnp.arange(params.out.shape[0]) % len(places)
+    return params._replace(
+        own=params.own * (places[:, None] < places)[:, None, :, None],
+        hidden_own=params.hidden_own * (places[:, None] < first)[:, None],
+        out=params.out * (first[:, None] <= places)[:, :, None],
+    )
+
+
+def _inputs(params: _Params, z: jax.Array, given: jax.Array | None) -> tuple[jax.Array, jax.Array]:
+    """The linear part of the logits float[b, M, K] and what goes into the hidden units float[b, H].
+
+    Both see how a code differs from the mean code, so that the marginals are right while the weights still learn.
+    """
+    mean = jax.lax.stop_gradient(params.mean)
+    seen = jax.nn.one_hot(z, params.bias.shape[1]) - mean
+    linear = jnp.log(mean + _UNSEEN) + params.bias + jnp.einsum("bjv,jvmk->bmk", seen, params.own)
+    hidden = params.hidden_bias + jnp.einsum("bjv,jvh->bh", seen, params.hidden_own)
+    if given is None:
+        return linear, hidden
+    told = jax.nn.one_hot(given, params.bias.shape[1]) - mean
+    linear += jnp.einsum("bjv,jvmk->bmk", told, params.given)
+    return linear, hidden + jnp.einsum("bjv,jvh->bh", told, params.hidden_given)
+
+
+def _refit(params: _Params, code: jax.Array, given: jax.Array | None = None, axis_name: str | None = None) -> _Params:
+    """The marginals of a batch, which both halves of a pair share."""
+    del given
+    return params._replace(mean=jax.lax.stop_gradient(over_devices(jnp.mean(jnp.exp(code), axis=0), axis_name)))
+
+
+_UNSEEN = 1e-6  # what a value that no batch has seen counts
+
+
+def _logs(params: _Params, linear: jax.Array, hidden: jax.Array) -> jax.Array:
+    return jax.nn.log_softmax(linear + jnp.einsum("...h,hmk->...mk", jnp.tanh(hidden), params.out))
+
+
+def _chosen(logs: jax.Array, z: jax.Array) -> jax.Array:
+    """ln P(z): the logs of the symbols that z has, added up."""
+    return jnp.sum(jnp.take_along_axis(logs, z[..., None], axis=-1)[..., 0], axis=-1)
+
+
+def _next_log_probs(params: _Params, z: jax.Array, given: jax.Array | None) -> jax.Array:
+    params = _masked(params)
+    return _logs(params, *_inputs(params, z, given))
+
+
+def _cross_entropy(
+    samples: int,
+    params: _Params,
+    code: jax.Array,
+    given: jax.Array | None = None,
+    key: jax.Array | None = None,
+    rows: jax.Array | None = None,
+    code_gradient: bool = True,
+) -> jax.Array:
+    """The mean of −ln P over drawn codes; its gradient is the local expectation gradient."""
+    if key is None:
+        raise ValueError("an autoregressive model draws codes: cross_entropy needs a key")
+    draw = partial(_one_draw, code_gradient, params, code, given, rows)
+    return jnp.mean(jax.vmap(draw)(jax.random.split(key, samples)))
+
+
+def _one_draw(
+    code_gradient: bool,
+    params: _Params,
+    code: jax.Array,
+    given: jax.Array | None,
+    rows: jax.Array | None,
+    key: jax.Array,
+) -> jax.Array:
+    own_key, given_key = jax.random.split(key)
+    z = sample_codes(own_key, code, rows)
+    told = None if given is None else sample_codes(given_key, given, rows)
+    value = -jnp.mean(_chosen(_next_log_probs(params, z, told), z))
+    if not code_gradient:
+        return value
+    frozen = jax.lax.stop_gradient(_masked(params))
+    value += _pull(code, -_if_changed(frozen, z, told, changed_given=False))
+    return value if given is None else value + _pull(given, -_if_changed(frozen, z, told, changed_given=True))
+
+
+def _pull(log_q: jax.Array, costs: jax.Array) -> jax.Array:
+    """Zero, whose gradient is that of Σ q(m, k) costs(m, k), the mean over rows.
+
+    A cost common to all values of a symbol pulls nowhere, so the drawn one's is taken off: float32 keeps the rest.
+    """
+    pulls = jnp.sum(jnp.exp(log_q) * jax.lax.stop_gradient(costs), axis=(1, 2))
+    return jnp.mean(pulls - jax.lax.stop_gradient(pulls))
+
+
+def _if_changed(params: _Params, z: jax.Array, given: jax.Array | None, *, changed_given: bool) -> jax.Array:
+    """float[b, M, K]: ln P with one symbol, of z or of z′, set to each of its values, minus ln P as drawn."""
+    linear, hidden = _inputs(params, z, given)
+    drawn = _chosen(_logs(params, linear, hidden), z)
+    changed = given if changed_given else z
+    to_linear, to_hidden = (params.given, params.hidden_given) if changed_given else (params.own, params.hidden_own)
+    places, num_values = jnp.arange(z.shape[1]), params.bias.shape[1]
+    differences = []
+    for turn in range(1, num_values):  # the value that was drawn is known already
+        value = (changed + turn) % num_values
+        steps = to_linear[places, value] - to_linear[places, changed]
+        hidden_steps = to_hidden[places, value] - to_hidden[places, changed]
+        logs = _logs(params, linear[:, None] + steps, hidden[:, None] + hidden_steps)
+        codes = jnp.broadcast_to(z[:, None], (len(z), len(places), len(places)))
+        if not changed_given:
+            codes = codes.at[:, places, places].set(value)
+        differences.append(_chosen(logs, codes) - drawn[:, None])
+    turns = jnp.stack([jnp.zeros_like(differences[0]), *differences], axis=-1)
+    return jnp.take_along_axis(turns, (jnp.arange(num_values) - changed[..., None]) % num_values, axis=-1)
