@@ -32,8 +32,6 @@ _POSITIVE = (
     "batch_size",
     "encoder.feature_dim",
     "encoder.grid",
-    "encoder.code_dim",
-    "critic.temperature",
     "optimizer.learning_rate",
     "checkpoint.every_steps",
     "checkpoint.keep",
@@ -52,13 +50,11 @@ _NOT_NEGATIVE = (
     "data.image_size",
     "data.channels",
     "data.num_workers",
-    "objective.block_size",
     "optimizer.warmup_steps",
     "optimizer.weight_decay",
     "optimizer.momentum",
     "optimizer.gradient_clip",
     "optimizer.average_decay",
-    "optimizer.probe_learning_rate",
     "evaluation.most_images",
 )
 _OTHER = (
@@ -70,17 +66,35 @@ _OTHER = (
     "encoder.name",
     "encoder.widths",
     "encoder.dtype",
-    "critic.normalize",
     "objective.name",
     "objective.symmetric",
-    "objective.distractors",
-    "objective.method",
     "optimizer.name",
     "optimizer.learning_rate_scaling",
 )
-_OF_PAIRS_POSITIVE = ("encoder.width_multiplier", "encoder.head_layers", "encoder.head_width")
-_OF_PAIRS_NOT_NEGATIVE = ("microbatch_size", "objective.num_distractors")
-_OF_PAIRS_OTHER = ("encoder.stem", "encoder.head_batch_norm", "critic.name")
+_CONTRASTIVE_POSITIVE = ("encoder.code_dim", "critic.temperature")
+_CONTRASTIVE_NOT_NEGATIVE = ("objective.block_size", "optimizer.probe_learning_rate")
+_CONTRASTIVE_OTHER = ("critic.normalize", "objective.distractors", "objective.method")
+_WITH_HEAD_POSITIVE = ("encoder.width_multiplier", "encoder.head_layers", "encoder.head_width")
+_WITH_HEAD_NOT_NEGATIVE = ("microbatch_size",)
+_WITH_HEAD_OTHER = ("encoder.stem", "encoder.head_batch_norm")
+_CODE_POSITIVE = (
+    "code.num_symbols",
+    "code.num_values",
+    "code.num_heads",
+    "code.samples",
+    "optimizer.prior_learning_rate",
+    "optimizer.conditional_learning_rate",
+)
+_CODE_NOT_NEGATIVE = (
+    "code.prior_order",
+    "code.prior_hidden",
+    "code.conditional_order",
+    "code.conditional_hidden",
+    "objective.balance",
+    "objective.beta",
+    "optimizer.prior_steps",
+)
+_CODE_OTHER = ("code.prior", "code.conditional", "objective.betas", "optimizer.refit")
 _SIGNAL_POSITIVE = ("pairs.step_size", "pairs.scale")
 _SIGNAL_NOT_NEGATIVE = ("pairs.num_steps", "pairs.window")
 _AHEAD_POSITIVE = ("encoder.context_dim", "objective.num_ahead")
@@ -144,12 +158,9 @@ def check_config(config: ConfigDict, num_devices: int) -> None:
     _one_of("spmd", config.spmd, SPMD)
     _one_of("pairs.name", config.pairs.name, _CHECK_PAIRS)
     _one_of("encoder.dtype", config.encoder.dtype, DTYPES)
-    _one_of("objective.distractors", config.objective.distractors, CPC_RULES)
-    _one_of("objective.method", config.objective.method, ("auto", *METHODS))
     _one_of("optimizer.name", config.optimizer.name, OPTIMIZERS)
     _one_of("optimizer.learning_rate_scaling", config.optimizer.learning_rate_scaling, SCALINGS)
     _check_batch(config.batch_size, num_devices)
-    _check_distractors(config, num_devices)
     _CHECK_OBJECTIVE[config.objective.name](config, num_devices)
     _CHECK_PAIRS[config.pairs.name](config)
     _check_groups(config, num_devices)
@@ -355,7 +366,7 @@ def _check_keys(config: ConfigDict, names: Iterable[str]) -> None:
     if missing:
         raise InputError(
             f"config.{missing[0]} is missing in the config; configs/cpc.py, configs/simclr.py and "
-            "configs/cpc_sequence.py have every key with its meaning"
+            "configs/cpc_sequence.py have every key with its meaning, and configs/cotraining.py those of codes"
         )
 
 
@@ -514,8 +525,13 @@ _CHECK_PAIRS: dict[str, Callable[[ConfigDict], None]] = {
 """Names of `config.pairs.name`, with what checks the keys that go with each."""
 
 
-def _check_distractors(config: ConfigDict, num_devices: int) -> None:
+def _check_contrastive(config: ConfigDict, num_devices: int) -> None:
+    """Objectives that score candidates."""
+    _check_keys(config, (*_CONTRASTIVE_POSITIVE, *_CONTRASTIVE_NOT_NEGATIVE, *_CONTRASTIVE_OTHER))
+    _check_numbers(config, _CONTRASTIVE_POSITIVE, _CONTRASTIVE_NOT_NEGATIVE)
     objective = config.objective
+    _one_of("objective.distractors", objective.distractors, CPC_RULES)
+    _one_of("objective.method", objective.method, ("auto", *METHODS))
     if objective.distractors == "other_devices" and num_devices < 2:
         raise InputError(
             "config.objective.distractors='other_devices' leaves no distractor on 1 device; use 'all' or more devices"
@@ -526,12 +542,23 @@ def _check_distractors(config: ConfigDict, num_devices: int) -> None:
 
 def _check_of_pairs(config: ConfigDict, num_devices: int) -> None:
     """Objectives that score the codes of two halves of a pair."""
-    _check_keys(config, (*_OF_PAIRS_POSITIVE, *_OF_PAIRS_NOT_NEGATIVE, *_OF_PAIRS_OTHER))
-    _check_numbers(config, _OF_PAIRS_POSITIVE, _OF_PAIRS_NOT_NEGATIVE)
+    _check_contrastive(config, num_devices)
+    _check_keys(config, ("objective.num_distractors", "critic.name"))
+    _check_numbers(config, (), ("objective.num_distractors",))
+    _one_of("critic.name", config.critic.name, CRITICS)
+    _check_with_head(config, num_devices)
+    _check_nt_xent(config)
+    if config.objective.num_distractors:
+        _check_drawn(config, num_devices)
+
+
+def _check_with_head(config: ConfigDict, num_devices: int) -> None:
+    """Encoders of the two halves of a pair, with a projection head."""
+    _check_keys(config, (*_WITH_HEAD_POSITIVE, *_WITH_HEAD_NOT_NEGATIVE, *_WITH_HEAD_OTHER))
+    _check_numbers(config, _WITH_HEAD_POSITIVE, _WITH_HEAD_NOT_NEGATIVE)
     _one_of("encoder.name", config.encoder.name, ENCODERS)
     _one_of("encoder.stem", config.encoder.stem, STEMS)
     _one_of("encoder.head_layers", config.encoder.head_layers, (1, 2, 3))
-    _one_of("critic.name", config.critic.name, CRITICS)
     if config.pairs.name in build.SEQUENCES:
         raise InputError(
             f"config.objective.name={config.objective.name!r} is for pairs of two halves; given pairs "
@@ -543,9 +570,6 @@ def _check_of_pairs(config: ConfigDict, num_devices: int) -> None:
             "so that 64 channels become a whole number"
         )
     _check_microbatch(config, num_devices)
-    _check_nt_xent(config)
-    if config.objective.num_distractors:
-        _check_drawn(config, num_devices)
 
 
 def _check_nt_xent(config: ConfigDict) -> None:
@@ -563,7 +587,7 @@ def _check_nt_xent(config: ConfigDict) -> None:
 
 def _check_ahead(config: ConfigDict, num_devices: int) -> None:
     """The objective that predicts steps of sequences."""
-    del num_devices
+    _check_contrastive(config, num_devices)
     _check_keys(config, (*_AHEAD_POSITIVE, *_AHEAD_NOT_NEGATIVE, *_AHEAD_OTHER))
     _check_numbers(config, _AHEAD_POSITIVE, _AHEAD_NOT_NEGATIVE)
     _one_of("encoder.name", config.encoder.name, STEP_ENCODERS)
@@ -591,10 +615,29 @@ def _check_steps(config: ConfigDict, num_steps: int) -> None:
         )
 
 
+def _check_cotraining(config: ConfigDict, num_devices: int) -> None:
+    """The objective that has models of its codes."""
+    _check_keys(config, (*_CODE_POSITIVE, *_CODE_NOT_NEGATIVE, *_CODE_OTHER))
+    _check_numbers(config, _CODE_POSITIVE, _CODE_NOT_NEGATIVE)
+    _check_with_head(config, num_devices)
+    if config.pairs.name == "given":
+        raise InputError("config.objective.name='cotraining' has one encoder; pairs 'given' are two kinds of data")
+    betas = config.objective.betas
+    if not all(isinstance(beta, (int, float)) and 0 <= beta < math.inf for beta in betas):
+        raise InputError(f"config.objective.betas={tuple(betas)}; expected numbers ≥ 0, such as (0.0, 0.5)")
+    for role in ("prior", "conditional"):
+        _one_of(f"code.{role}", config.code[role], build.CODE_MODELS)
+        try:
+            build.code_model(config, role)
+        except ValueError as error:
+            raise InputError(f"config.code, {role}: {_one_line(error)}") from None
+
+
 _CHECK_OBJECTIVE: dict[str, Callable[[ConfigDict, int], None]] = {
     "cpc": _check_of_pairs,
     "nt_xent": _check_of_pairs,
     build.AHEAD: _check_ahead,
+    build.COTRAINING: _check_cotraining,
 }
 """Names of `config.objective.name`, with what checks the keys that go with each."""
 

@@ -30,7 +30,7 @@ class Run(NamedTuple):
     experiment: Experiment
     codes: Codes
     num_devices: int
-    num_candidates: int
+    num_candidates: int | None
     num_steps: int
     steps_per_call: int
     num_classes: int

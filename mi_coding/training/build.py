@@ -13,7 +13,9 @@ from mi_coding import data, encoders, pairs
 from mi_coding.contrast import POOL
 from mi_coding.critics import CRITICS, bilinear_ahead
 from mi_coding.errors import InputError
+from mi_coding.objectives import codes
 from mi_coding.objectives.ahead import cpc_ahead
+from mi_coding.objectives.codes import CodeModel
 from mi_coding.objectives.cpc import CPC_RULES, CPCOutput, cpc, nt_xent
 from mi_coding.objectives.groups import within_groups
 from mi_coding.pairs.augmentations import PRESETS, augmented, composition
@@ -23,6 +25,7 @@ from mi_coding.pairs.given import given
 from mi_coding.pairs.sequences import sequences
 from mi_coding.training import optimizers
 from mi_coding.training.contrastive import contrastive
+from mi_coding.training.cotraining import Inner, cotraining_experiment
 from mi_coding.training.experiment import Codes, Experiment
 from mi_coding.training.sequence import sequence
 
@@ -114,12 +117,14 @@ def is_bound(config: ConfigDict) -> bool:
     """Whether ln N − loss of a training batch bounds the information: its pairs are independent draws."""
     of_same_film = of_films(config) and config.pairs.distractors == MIXED
     at_other_times = config.objective.name == AHEAD and config.objective.other_times
+    if config.objective.name == COTRAINING:
+        return False
     return not (config.pairs.distinct or of_same_film or at_other_times)
 
 
 def probe_classes(config: ConfigDict, num_classes: int) -> int:
     """Classes of the online probe, where the data has so many; 0 where the run has none."""
-    return num_classes if config.optimizer.probe_learning_rate and not of_films(config) else 0
+    return num_classes if config.optimizer.get("probe_learning_rate") and not of_films(config) else 0
 
 
 def streamed_examples(config: ConfigDict, described: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -138,6 +143,8 @@ SEQUENCES = ("sequences", "clips")
 """Those of `PAIRS` whose examples hold every pair of a step and the steps before it."""
 AHEAD = "cpc_ahead"
 """The `config.objective.name` that is for `SEQUENCES`."""
+COTRAINING = "cotraining"
+"""The `config.objective.name` that has models of its codes, and no candidates."""
 
 
 def describe_pairs(config: ConfigDict) -> str:
@@ -223,24 +230,20 @@ def build_experiment(
     """
     shared = {
         "sample_pairs": _sample_pairs(config, with_labels=num_classes > 0, streamed=streamed),
-        "optimizer": _optimizer(config, num_steps, has_probe=num_classes > 0),
+        "optimizer": _optimizer(config, num_steps),
         "batch_size": config.batch_size,
         "average_decay": config.optimizer.average_decay,
-        "num_classes": num_classes,
     }
+    if config.objective.name == COTRAINING:
+        return _cotraining(config, platform, num_steps, shared)
+    shared["num_classes"] = num_classes
+    if num_classes:
+        rate = config.optimizer.probe_learning_rate
+        shared["optimizer"] = optimizers.with_own_rate(shared["optimizer"], "probe", rate)
     if config.objective.name == AHEAD:
         return _sequence(config, platform, pair_shape(config, example_shape)[0], shared)
-    encoder = encoders.build(
-        config.encoder.name,
-        **_family_options(config.encoder, platform),
-        dtype=config.encoder.dtype,
-        head_layers=config.encoder.head_layers,
-        head_batch_norm=config.encoder.head_batch_norm,
-        head_width=config.encoder.head_width,
-        code_dim=config.encoder.code_dim,
-    )
     return contrastive(
-        encoder,
+        _encoder(config.encoder, platform, config.encoder.code_dim),
         CRITICS[config.critic.name](),
         _objective(config),
         _loss(config),
@@ -248,6 +251,74 @@ def build_experiment(
         microbatch_size=config.microbatch_size or None,
         separate=has_two_encoders(config),
         **shared,
+    )
+
+
+def _cotraining(config: ConfigDict, platform: str, num_steps: int, shared: dict[str, Any]) -> tuple[Experiment, Codes]:
+    code, options = config.code, config.optimizer
+    phi_rate = optax.cosine_decay_schedule(options.conditional_learning_rate, num_steps)
+    psi_rate = optax.cosine_decay_schedule(
+        options.prior_learning_rate, max(1, num_steps * options.prior_steps), alpha=_LAST_PRIOR_RATE
+    )
+    return cotraining_experiment(
+        _encoder(config.encoder, platform, code.num_heads * code.num_symbols * code.num_values),
+        code_model(config, "prior"),
+        code_model(config, "conditional"),
+        Inner(options.refit, optax.adam(psi_rate), options.prior_steps),
+        betas=betas(config),
+        balance=optax.linear_schedule(config.objective.balance, 0.0, max(1, num_steps // 2)),
+        symmetric=config.objective.symmetric,
+        microbatch_size=config.microbatch_size or None,
+        **shared | {"optimizer": optimizers.with_own_rate(shared["optimizer"], "conditional", phi_rate)},
+    )
+
+
+_LAST_PRIOR_RATE = 0.1
+"""Share of its first rate that Ψ ends with: the encoder slows down to zero, Ψ only to where its noise is small."""
+
+
+def betas(config: ConfigDict) -> tuple[float, ...]:
+    """β of each code: `config.objective.betas` in turn, or `config.objective.beta` for all."""
+    given = tuple(config.objective.betas) or (config.objective.beta,)
+    return tuple(float(given[head % len(given)]) for head in range(config.code.num_heads))
+
+
+def code_model(config: ConfigDict, role: str) -> CodeModel:
+    """The "prior" or the "conditional" model that `config.code` describes.
+
+    Raises:
+        ValueError: for codes, orders or networks that cannot be.
+    """
+    return CODE_MODELS[config.code[role]](config.code, role)
+
+
+CODE_MODELS: dict[str, Callable[[ConfigDict, str], CodeModel]] = {
+    "independent": lambda code, role: codes.independent(
+        code.num_symbols, code.num_values, conditional=role == "conditional"
+    ),
+    "markov": lambda code, role: codes.markov(
+        code.num_symbols, code.num_values, order=code[f"{role}_order"], conditional=role == "conditional"
+    ),
+    "autoregressive": lambda code, role: codes.autoregressive(
+        code.num_symbols,
+        code.num_values,
+        hidden=code[f"{role}_hidden"],
+        samples=code.samples,
+        conditional=role == "conditional",
+    ),
+}
+"""Names of `config.code.prior` and `config.code.conditional`."""
+
+
+def _encoder(options: ConfigDict, platform: str, code_dim: int) -> encoders.Encoder:
+    return encoders.build(
+        options.name,
+        **_family_options(options, platform),
+        dtype=options.dtype,
+        head_layers=options.head_layers,
+        head_batch_norm=options.head_batch_norm,
+        head_width=options.head_width,
+        code_dim=code_dim,
     )
 
 
@@ -304,8 +375,10 @@ def _family_options(encoder: ConfigDict, platform: str) -> dict[str, Any]:
     return {"stem": encoder.stem, "width_multiplier": encoder.width_multiplier}
 
 
-def num_candidates(config: ConfigDict, num_devices: int, example_shape: tuple[int, ...]) -> int:
-    """N of a training step: the true candidate and its distractors."""
+def num_candidates(config: ConfigDict, num_devices: int, example_shape: tuple[int, ...]) -> int | None:
+    """N of a training step: the true candidate and its distractors; None for an objective that has none."""
+    if config.objective.name == COTRAINING:
+        return None
     if within_films(config):
         return 2 * group_size(config) - 1 if config.objective.name == "nt_xent" else group_size(config)
     shard = config.batch_size // num_devices
@@ -371,9 +444,9 @@ def _ahead_loss(config: ConfigDict) -> Callable[..., CPCOutput]:
     )
 
 
-def _optimizer(config: ConfigDict, num_steps: int, *, has_probe: bool) -> optax.GradientTransformation:
+def _optimizer(config: ConfigDict, num_steps: int) -> optax.GradientTransformation:
     options = config.optimizer
-    optimizer = optimizers.build(
+    return optimizers.build(
         options.name,
         learning_rate=options.learning_rate * optimizers.SCALINGS[options.learning_rate_scaling](config.batch_size),
         warmup_steps=options.warmup_steps,
@@ -382,4 +455,3 @@ def _optimizer(config: ConfigDict, num_steps: int, *, has_probe: bool) -> optax.
         momentum=options.momentum,
         gradient_clip=options.gradient_clip,
     )
-    return optimizers.with_online_probe(optimizer, options.probe_learning_rate) if has_probe else optimizer

@@ -77,13 +77,15 @@ def build(
     return optax.chain(optax.clip_by_global_norm(gradient_clip), optimizer) if gradient_clip else optimizer
 
 
-def with_online_probe(optimizer: optax.GradientTransformation, learning_rate: float) -> optax.GradientTransformation:
-    """`optimizer` for everything but params["probe"], which Adam moves at a constant rate.
+def with_own_rate(
+    optimizer: optax.GradientTransformation, name: str, learning_rate: float | optax.Schedule
+) -> optax.GradientTransformation:
+    """`optimizer` for everything but params[name], which Adam moves at a rate of its own.
 
-    The two never see each other's gradients, so the probe changes nothing that the other parameters do.
+    The two never see each other's gradients: a probe that learns beside an encoder changes nothing of it.
     """
 
     def owner(params: dict[str, Any]) -> dict[str, str]:
-        return {name: "probe" if name == "probe" else "model" for name in params}
+        return {part: name if part == name else "model" for part in params}
 
-    return optax.multi_transform({"model": optimizer, "probe": optax.adam(learning_rate)}, owner)
+    return optax.multi_transform({"model": optimizer, name: optax.adam(learning_rate)}, owner)

@@ -110,4 +110,9 @@ def _move_average(average: Any, current: Any, number: jax.Array, decay: float) -
     if not average:
         return average
     decay = jnp.minimum(decay, (1 + number) / (10 + number))
-    return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, current)
+
+    def move(old: jax.Array, new: jax.Array) -> jax.Array:
+        counts = jnp.issubdtype(new.dtype, jnp.integer)  # the steps of an inner optimiser, which have no average
+        return new if counts else decay * old + (1 - decay) * new
+
+    return jax.tree.map(move, average, current)

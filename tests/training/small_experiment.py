@@ -47,7 +47,7 @@ def make_experiment(
         objective,
         partial(mi_coding.cpc, normalize=True, temperature=0.2),
         sample_pairs=partial(pairs.pairs_of_batch, kind=kind) if streamed else resident,
-        optimizer=optimizers.with_online_probe(optimizer, 0.05) if num_classes else optimizer,
+        optimizer=optimizers.with_own_rate(optimizer, "probe", 0.05) if num_classes else optimizer,
         batch_size=batch_size,
         code_dim=4,
         microbatch_size=microbatch_size,

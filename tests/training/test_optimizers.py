@@ -77,7 +77,7 @@ def test_a_probe_beside_changes_no_update_of_the_other_parameters(params):
     gradients = jax.tree.map(jnp.ones_like, params)
     expected, _ = plain.update(gradients, plain.init(params), params)
     both = {**params, "probe": {"kernel": jnp.ones((3, 2))}}
-    optimizer = optimizers.with_online_probe(plain, 0.01)
+    optimizer = optimizers.with_own_rate(plain, "probe", 0.01)
     updates, _ = optimizer.update({**gradients, "probe": {"kernel": jnp.full((3, 2), 1e6)}}, optimizer.init(both), both)
     np.testing.assert_array_equal(updates["kernel"], expected["kernel"])
     np.testing.assert_array_equal(updates["bias"], expected["bias"])

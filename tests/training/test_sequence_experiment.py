@@ -38,7 +38,7 @@ def make_experiment(*, num_times=0, other_times=False, num_classes=0, feature="l
         num_times=num_times,
         feature=feature,
         sample_pairs=partial(pairs.sample_pairs, kind=kind),
-        optimizer=optimizers.with_online_probe(optimizer, 0.05) if num_classes else optimizer,
+        optimizer=optimizers.with_own_rate(optimizer, "probe", 0.05) if num_classes else optimizer,
         batch_size=16,
         code_dim=D,
         context_dim=H,
