@@ -16,6 +16,7 @@ setup(
     install_requires=[
         "absl-py>=2.1",
         "chex>=0.1.90",
+        "constriction>=0.4",
         "flax>=0.12,<0.14",
         "grain>=0.2.16,<0.3",
         "importlib_resources>=6",  # tensorflow-datasets needs it and does not say so

@@ -94,7 +94,7 @@ def _train(this: Run) -> tuple[Trained, dict[str, float]]:
     with (
         _feed(this, how, state) as (feed, input_wait),
         MetricsWriter(this.workdir, resume_step=step) as writer,
-        terminal.Progress(this.num_steps, first_step=step, ceiling=np.log(this.num_candidates)) as progress,
+        terminal.Progress(this.num_steps, first_step=step, ceiling=_ceiling(this)) as progress,
     ):
         print(_forecast(this, how, feed.compiled), flush=True)
         recorder = Recorder(
@@ -102,7 +102,7 @@ def _train(this: Run) -> tuple[Trained, dict[str, float]]:
             progress,
             this.warn,
             batch_size=config.batch_size,
-            num_candidates=this.num_candidates,
+            ceiling=_ceiling(this),
             is_bound=build.is_bound(config),
             warmup_steps=min(config.optimizer.warmup_steps, this.num_steps - 1),
             resumed_at=step,
@@ -158,11 +158,21 @@ def _feed(this: Run, how: Spmd, state: TrainState) -> Iterator[tuple[Feed, Calla
 def _forecast(this: Run, how: Spmd, compiled: jax.stages.Compiled) -> str:
     """One line before training starts: N, what the bound cannot pass, and the memory it will take."""
     loss, step = (describe_bytes(b) for b in (this.experiment.loss_memory(how), bytes_needed(compiled)))
+    batch = f"{this.config.batch_size:,} pairs on {this.num_devices} device{'s' * (this.num_devices > 1)}, "
+    if this.codes.discrete:
+        prior, count = this.codes.discrete.prior, this.codes.discrete.num_heads
+        most = prior.num_symbols * np.log(prior.num_values)
+        what = f"{count} code{'s' * (count > 1)} of {prior.num_symbols} × {prior.num_values} values"
+        return f"{batch}{what}, at most {most:.2f} nats; memory on each device, as compiled: whole step {step}"
     return (
-        f"{this.config.batch_size:,} pairs on {this.num_devices} device{'s' * (this.num_devices > 1)}, "
-        f"N = {this.num_candidates:,} candidates, ceiling ln N = {np.log(this.num_candidates):.2f} nats; "
+        f"{batch}N = {this.num_candidates:,} candidates, ceiling ln N = {_ceiling(this):.2f} nats; "
         f"memory on each device, as compiled: loss {loss}, whole step {step}"
     )
+
+
+def _ceiling(this: Run) -> float | None:
+    """ln N in nats, where there are candidates."""
+    return None if this.num_candidates is None else float(np.log(this.num_candidates))
 
 
 def _warn(collected: list[str], message: str) -> None:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mi_coding import data, heldout, pairs
+from mi_coding import data, heldout, measure_codes, pairs
 from mi_coding.evaluation import suite
 from mi_coding.evaluation.codes import encode, map_codes, nearest
 from mi_coding.reporting import page, sections
@@ -40,12 +40,19 @@ NUM_HEALTH = 4096
 def measure(this: Run, variables: tuple[Any, Any]) -> dict[str, float]:
     """The entries of summary.json that tell what (params, stats) are worth on examples that training never saw."""
     population = heldout.population(this, this.dataset.test)
-    summary = _bounds(this, variables, population) | _health(this, variables, population)
-    return summary | _probe(this, variables) if this.num_classes else summary
+    if this.codes.discrete:
+        summary = measure_codes.measure(this, variables)
+        others = {suite.CODE: measure_codes.code_features(this, variables, summary["code/head"])}
+    else:
+        summary, others = _bounds(this, variables, population), {}
+    summary |= _health(this, variables, population)
+    return summary | _probe(this, variables, others) if this.num_classes else summary
 
 
 def validation(this: Run, writer: MetricsWriter) -> Callable:
     """A hook that writes the bound on validation pairs, and how often the online probe is right about their images."""
+    if this.codes.discrete:
+        return measure_codes.validation(this, writer)
     split = this.dataset.validation
     population, question = heldout.population(this, split), heldout.as_trained(this)
     heldout_bound = heldout.heldout_bound(this, question)
@@ -103,8 +110,7 @@ def write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, float
     else:
         pair_sections = _strip(this, pair_key, test)
     shown: list[Section] = [
-        sections.bound(read_metrics(this.workdir), this.num_candidates, data.num_examples(this.dataset.validation)),
-        *sections.bounds_ahead(summary),
+        *_information(this, variables, summary),
         *sections.probes(summary, num_classes=this.num_classes),
         *pair_sections,
         sections.code_map(map_codes(test_codes), test.labels),
@@ -128,6 +134,15 @@ def write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, float
         environment=describe_environment() | {"devices": f"{this.num_devices} × {jax.devices()[0].device_kind}"},
     )
     return path
+
+
+def _information(this: Run, variables: tuple[Any, Any], summary: dict[str, float]) -> list[Section]:
+    """How much the codes of a pair share, in the terms of the objective."""
+    if this.codes.discrete:
+        return measure_codes.report_sections(this, variables, summary)
+    num_validation = data.num_examples(this.dataset.validation)
+    bound = sections.bound(read_metrics(this.workdir), this.num_candidates, num_validation)
+    return [bound, *sections.bounds_ahead(summary)]
 
 
 def _names(queries: list[str], known: list[str], positions: np.ndarray) -> tuple[list[str], list[list[str]]]:
@@ -200,7 +215,7 @@ def _health(this: Run, variables: tuple[Any, Any], population: Any) -> dict[str,
     return suite.health(np.asarray(z_x), np.asarray(z_y), features)
 
 
-def _probe(this: Run, variables: tuple[Any, Any]) -> dict[str, float]:
+def _probe(this: Run, variables: tuple[Any, Any], others: dict[str, Callable]) -> dict[str, float]:
     settings = this.config.evaluation
     chosen = suite.ProbeSettings(
         settings.views, settings.knn_neighbours, settings.knn_temperature, settings.most_images
@@ -210,5 +225,5 @@ def _probe(this: Run, variables: tuple[Any, Any]) -> dict[str, float]:
         suite.TRAINED: partial(this.codes.features, *variables),
         suite.UNTRAINED: partial(this.codes.features, untrained.params, untrained.stats),
         suite.RAW: suite.raw_pixels,
-    }
+    } | others
     return suite.probe_summary(suite.probe(features, this.dataset, this.kind, this.key("probe"), chosen), chosen)

@@ -22,12 +22,13 @@ MAY = {
     ),
     "evaluation": (
         {"data", "pairs", "encoders", "critics", "contrast", "objectives"},
-        {"jax", "numpy", "optax", "sklearn", "threadpoolctl"},
+        {"jax", "numpy", "optax", "scipy", "sklearn", "threadpoolctl"},
     ),
     "estimate": (
         {"errors", "command", "critics", "objectives", "reporting"},
         {"jax", "numpy", "optax", "scipy", "sklearn", "threadpoolctl"},
     ),
+    "stored_codes": ({"objectives"}, {"jax", "numpy", "constriction"}),
     "reporting": (set(), {"numpy", "matplotlib", "rich", "tensorboardX", "PIL", "pyarrow"}),
     "config": (
         {"errors", "data", "pairs", "encoders", "critics", "contrast", "objectives", "training"},
@@ -36,7 +37,7 @@ MAY = {
     "workdir": ({"errors", "config", "reporting"}, set()),
     "command": ({"errors"}, {"absl"}),
 }
-JOINS_ALL = {"main", "runs", "heldout", "measure", "restore", "embed", "evaluate", "benchmarks", "__init__"}
+JOINS_ALL = {"main", "measure_codes", "runs", "heldout", "measure", "restore", "embed", "evaluate", "benchmarks", "__init__"}
 
 
 def room_of(path):

@@ -1,5 +1,6 @@
 """Every question about a trained encoder, answered with one protocol."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -11,8 +12,10 @@ import numpy as np
 from mi_coding.data import Dataset, Split, blocks, num_examples, take
 from mi_coding.evaluation.bound import HeldoutBound
 from mi_coding.evaluation.codes import encode
+from mi_coding.evaluation.discrete import CodeInformation, plug_in_entropy, plug_in_mi, usage
 from mi_coding.evaluation.health import alignment, effective_rank, uniformity
 from mi_coding.evaluation.probes import Examples, KnnProbe, LinearProbe, knn_probe, linear_probe
+from mi_coding.objectives.codes import MOST_CODES
 from mi_coding.pairs import PairKind, views
 
 
@@ -121,12 +124,35 @@ def bound_summary(bound: HeldoutBound, prefix: str) -> dict[str, float]:
     return summary
 
 
+def code_summary(found: CodeInformation, z_x: np.ndarray, z_y: np.ndarray, num_values: int) -> dict[str, float]:
+    """The entries of summary.json for a discrete code, from the codes int[n, M] of held-out pairs.
+
+    What needs every code, or every pair of codes, to have a frequency is left out where there are too many.
+    """
+    num_codes = num_values ** z_x.shape[1]
+    summary = {
+        "heldout/entropy_nats": found.entropy,
+        "heldout/conditional_entropy_nats": found.conditional_entropy,
+        "heldout/mi_nats": found.mi,
+        "heldout/mi_nats_standard_error": found.standard_error,
+        "heldout/bits_per_example": found.entropy / math.log(2),
+    }
+    if num_codes <= MOST_CODES:
+        used = usage(z_x)
+        summary |= {"heldout/plug_in_entropy_nats": plug_in_entropy(z_x)}
+        summary |= {"code/used": used.used, "code/possible": num_codes, "code/perplexity": used.perplexity}
+    if num_codes**2 <= MOST_CODES:
+        summary["heldout/plug_in_mi_nats"] = plug_in_mi(z_x, z_y)
+    return summary
+
+
 def probe_summary(results: dict[str, tuple[LinearProbe, KnnProbe]], settings: ProbeSettings) -> dict[str, float]:
     """The entries of summary.json for the probes of trained, untrained and raw features."""
     (linear, knn), (random_linear, random_knn), (raw_linear, raw_knn) = (
         results[name] for name in (TRAINED, UNTRAINED, RAW)
     )
-    return {
+    code = {"probe/code_accuracy": results[CODE][0].accuracy} if CODE in results else {}
+    return code | {
         "probe/linear_accuracy": linear.accuracy,
         "probe/linear_top5_accuracy": linear.top5_accuracy,
         "probe/knn_accuracy": knn.accuracy,
@@ -141,7 +167,7 @@ def probe_summary(results: dict[str, tuple[LinearProbe, KnnProbe]], settings: Pr
     }
 
 
-TRAINED, UNTRAINED, RAW = "trained encoder", "untrained encoder", "raw pixels"
+TRAINED, UNTRAINED, RAW, CODE = "trained encoder", "untrained encoder", "raw pixels", "discrete code"
 
 
 RAW_PLACES = 32 * 32

@@ -136,7 +136,11 @@ def _folded(table: Table | None) -> str:
 
 def _headlines(summary: Mapping[str, Any]) -> list[_Tile]:
     """The few numbers to read first; one that is absent has no tile."""
-    tiles = [_bound_tile(summary), _probe_tile(summary, "linear probe", "probe/{}accuracy", "linear_")]
+    tiles = [
+        _bound_tile(summary),
+        *_code_tiles(summary),
+        _probe_tile(summary, "linear probe", "probe/{}accuracy", "linear_"),
+    ]
     tiles += [_probe_tile(summary, "cosine kNN", "probe/{}knn_accuracy", ""), _candidates_tile(summary)]
     return [tile for tile in tiles if tile is not None]
 
@@ -149,6 +153,24 @@ def _bound_tile(summary: Mapping[str, Any]) -> _Tile | None:
     context = f"of at most {ceiling:.2f} nats, the ceiling ln N" if ceiling else ""
     share = bound / ceiling if bound is not None and ceiling else None
     return _Tile("held-out bound", value, " ".join([*error, "nats"]), context, share)
+
+
+def _code_tiles(summary: Mapping[str, Any]) -> list[_Tile | None]:
+    mi, entropy = _finite(summary, "heldout/mi_nats"), _finite(summary, "heldout/entropy_nats")
+    if mi is None or entropy is None:
+        return []
+    bits = _finite(summary, "heldout/bits_per_example") or 0.0
+    used = f"{summary['code/used']:,} of {summary['code/possible']:,} codes in use" if "code/used" in summary else ""
+    tiles = [
+        _Tile("held-out information", f"{mi:.2f}", "nats", f"of the {entropy:.2f} nats that a code costs", mi / entropy)
+        if entropy > 0
+        else None,
+        _Tile("memory", f"{bits:.2f}", "bits an example", used),
+    ]
+    for key, label in (("clustering_accuracy", "clustering accuracy"), ("precision_at_100", "precision at 100")):
+        value = _finite(summary, f"code/{key}")
+        tiles.append(None if value is None else _Tile(label, f"{100 * value:.1f}", "%", "labels chose nothing", value))
+    return tiles
 
 
 def _probe_tile(summary: Mapping[str, Any], label: str, pattern: str, trained: str) -> _Tile | None:

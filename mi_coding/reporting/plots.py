@@ -308,6 +308,96 @@ def information(nats: float, interval: tuple[float, float], bounds: Mapping[str,
     return figure
 
 
+def information_over_training(
+    curves: Mapping[str, tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray] | None]],
+) -> Figure:
+    """Quantities in nats over training: a line for the training batches, dots for held-out pairs.
+
+    Args:
+        curves: name → ((steps int[n], values float[n]), (steps int[m], values float[m]) of held-out pairs or None).
+    Returns:
+        The figure.
+    """
+    figure = Figure(figsize=(_WIDTH, 3.7), facecolor="white")
+    axes = figure.add_axes((0.05, 0.14, 0.745, 0.765))
+    _plain_axes(axes)
+    ends = []
+    for (name, ((steps, values), heldout)), colour in zip(curves.items(), (_MUTED, _BLUE, _ORANGE), strict=False):
+        smooth = _running_mean(np.asarray(values, float), max(1, len(values) // 50))
+        axes.plot(steps, smooth, color=colour, linewidth=1.8)
+        if heldout is None:
+            ends += _end_label(smooth, name, colour)
+            continue
+        axes.plot(*heldout, color=colour, linewidth=0.8, marker="o", markersize=4, markeredgecolor="white")
+        ends += _end_label(np.asarray(heldout[1], float), f"{name}, held-out", colour)
+    axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
+    if ends:
+        _label_ends(axes, ends)
+    axes.set_title("nats", loc="left", fontsize=_TEXT, color=_INK)
+    axes.set_xlabel("step", fontsize=_TEXT, color=_MUTED)
+    return figure
+
+
+def information_plane(entropies: np.ndarray, information: np.ndarray, betas: np.ndarray, chosen: int) -> Figure:
+    """Codes as points, what they cost to the right and what they tell upwards, under the line I = H.
+
+    Args:
+        entropies: float[n], H in nats.
+        information: float[n], I in nats.
+        betas: float[n], the price of memory; written beside the points where they differ.
+        chosen: the point that is drawn strong.
+    Returns:
+        The figure.
+    """
+    figure = Figure(figsize=(_WIDTH * 0.62, _WIDTH * 0.5), facecolor="white")
+    axes = figure.add_axes((0.1, 0.12, 0.86, 0.8))
+    _plain_axes(axes)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
+    axes.xaxis.set_major_formatter("{x:g}")
+    most = 1.08 * max(float(np.max(entropies, initial=0)), float(np.max(information, initial=0)), 1e-3)
+    axes.plot([0, most], [0, most], color=_MUTED, linewidth=1, dashes=(5, 4))
+    others = np.arange(len(entropies)) != chosen
+    axes.scatter(entropies[others], information[others], s=34, color=_BLUE, alpha=0.5, linewidths=0)
+    axes.scatter(entropies[chosen], information[chosen], s=70, color=_ORANGE, linewidths=0, zorder=3)
+    for beta, entropy, told in _one_a_price(entropies, information, betas):
+        place = {"xytext": (7, -4), "textcoords": "offset points"}
+        axes.annotate(f"{beta:g}", (entropy, told), fontsize=_SMALL, color=_MUTED, va="top", **place)
+    axes.set(xlim=(-0.02 * most, most), ylim=(min(-0.02 * most, float(np.min(information, initial=0))), most))
+    axes.set_title("information I(z_x; z_y), nats", loc="left", fontsize=_TEXT, color=_INK)
+    axes.set_xlabel("memory H(z_x), nats", fontsize=_TEXT, color=_MUTED)
+    return figure
+
+
+def examples_by_code(rows: Sequence[tuple[str, np.ndarray, float]], columns: int) -> Figure:
+    """One row of images for each code, with the code at its left and how common it is at its right.
+
+    Args:
+        rows: (name of the code, images of at most `columns` examples, share of all examples that have it).
+        columns: images in a row.
+    Returns:
+        The figure.
+    """
+    pictures = [_as_images(images) for _, images, _ in rows]
+    height = max(map(_aspect, pictures)) + 0.06
+    figure, axes = _tile_canvas(columns=columns + 2.1, rows=len(rows) * height, header=0.1)
+    for row, ((name, _, share), images) in enumerate(zip(rows, pictures, strict=True)):
+        middle = (row + 0.5) * height
+        axes.text(0.85, middle, name, fontsize=_TITLE, color=_INK, ha="right", va="center")
+        axes.text(columns + 1.1, middle, f"{100 * share:.1f} %", fontsize=_SMALL, color=_MUTED, va="center")
+        for column, image in enumerate(images):
+            _tile(axes, image, 1 + column, row * height)
+    return figure
+
+
+def _one_a_price(entropies: np.ndarray, information: np.ndarray, betas: np.ndarray) -> list[tuple[float, float, float]]:
+    """(β, H, I) of the most telling code at each price; none where there is but one price."""
+    prices = np.unique(betas)
+    if len(prices) < 2:
+        return []
+    best = [max(np.flatnonzero(betas == price), key=lambda i: information[i]) for price in prices]
+    return [(float(betas[i]), float(entropies[i]), float(information[i])) for i in best]
+
+
 def _plain_axes(axes: Axes) -> None:
     """Only what is needed to read a value: two thin spines less, faint horizontal lines, small grey numbers."""
     axes.spines[["top", "right", "left"]].set_visible(False)

@@ -24,7 +24,7 @@ class Recorder:
         warn: Callable[[str], None],
         *,
         batch_size: int,
-        num_candidates: int,
+        ceiling: float | None,
         is_bound: bool,
         warmup_steps: int,
         resumed_at: int,
@@ -38,8 +38,9 @@ class Recorder:
             writer, progress: where the numbers go.
             warn: takes one line a person must see.
             batch_size: B, pairs in a step.
-            num_candidates: N, whose logarithm is the ceiling of the bound.
-            is_bound: False where training keeps twins out of a batch, so that ln N − loss is no bound.
+            ceiling: ln N in nats, of the bound; None for an objective that has no candidates.
+            is_bound: False where training keeps twins out of a batch, so that ln N − loss is no bound, and where there
+                are no candidates.
             warmup_steps: after them a loss still at ln N is warned of.
             resumed_at: steps finished before this session.
             seconds_before: of training, before this session.
@@ -47,7 +48,7 @@ class Recorder:
             input_wait: seconds that training has waited for data so far; None where the data is always there.
         """
         self._writer, self._progress, self._warn = writer, progress, warn
-        self._batch_size, self._ceiling, self._is_bound = batch_size, math.log(num_candidates), is_bound
+        self._batch_size, self._ceiling, self._is_bound = batch_size, ceiling, is_bound
         self._warmup_steps, self._seconds_before, self._command_started = warmup_steps, seconds_before, command_started
         self._began = time.perf_counter()
         self._steps, self._loss, self._first_step_seconds = resumed_at, math.nan, math.nan
@@ -71,7 +72,8 @@ class Recorder:
         self._last, self._steps, self._loss = (step, now), step, float(metrics["loss"])
         bound = float(metrics["mi_lower_bound"]) if self._is_bound else None
         self._writer.write(step, self._line(metrics, bound, speed) | waited)
-        self._progress.update(step, self._loss, bound, speed)
+        information = float(metrics["best_mi_nats"]) if "best_mi_nats" in metrics else None
+        self._progress.update(step, self._loss, bound, speed, information=information)
         self._warn_if_nothing_learnt(step)
 
     def summary(self) -> dict[str, float]:
@@ -111,7 +113,7 @@ class Recorder:
         return {"train/input_wait_share": share}
 
     def _warn_if_nothing_learnt(self, step: int) -> None:
-        if self._warned or step < self._warmup_steps:
+        if self._warned or self._ceiling is None or step < self._warmup_steps:
             return
         self._warned = True  # looked at once: a loss that has left ln N does not come back to it
         if self._loss > (1 - _NOT_LEFT) * self._ceiling:

@@ -28,6 +28,30 @@ _PROTOCOL = (
     "Frozen features before the head, batch norm in inference mode; L-BFGS logistic regression, its L2 penalty chosen "
     "on validation images; vote of cosine neighbours."
 )
+_CODE = {
+    "heldout/mi_nats": ("information I(z_x; z_y)", lambda v: f"{v:.3f} nats"),
+    "heldout/mi_nats_standard_error": ("  its standard error", lambda v: f"{v:.3f} nats"),
+    "heldout/plug_in_mi_nats": ("  at the frequencies of pairs", lambda v: f"{v:.3f} nats"),
+    "heldout/entropy_nats": ("entropy H(z_x)", lambda v: f"{v:.3f} nats"),
+    "heldout/plug_in_entropy_nats": ("  at the frequencies of codes", lambda v: f"{v:.3f} nats"),
+    "heldout/conditional_entropy_nats": ("entropy H(z_x|z_y)", lambda v: f"{v:.3f} nats"),
+    "heldout/bits_per_example": ("memory for one example", lambda v: f"{v:.2f} bits"),
+    "heldout/prior_lag_nats": ("lag of the prior: what H is too large by", lambda v: f"{v:.3f} nats"),
+    "code/used": ("codes in use", lambda v: f"{v:,.0f}"),
+    "code/possible": ("  of possible", lambda v: f"{v:,.0f}"),
+    "code/perplexity": ("  as many equally likely ones", lambda v: f"{v:.1f}"),
+    "code/clustering_accuracy": ("clustering accuracy, best matching", lambda v: f"{100 * v:.1f} %"),
+    "code/precision_at_100": ("precision at 100, Hamming distance", lambda v: f"{100 * v:.1f} %"),
+    "probe/code_accuracy": ("linear probe on the code's symbols", lambda v: f"{100 * v:.1f} %"),
+    "code/head": ("code that held-out pairs chose", lambda v: f"{v:.0f}"),
+    "code/num_heads": ("  of codes on one encoder", lambda v: f"{v:.0f}"),
+    "code/beta": ("  its price of memory β", lambda v: f"{v:g}"),
+}
+_CODE_NOTE = (
+    "Information on pairs that training never saw, of codes drawn as the encoder says; the rest of the most likely "
+    "codes. Both entropies are cross-entropies, so too large; their difference estimates I and bounds it from neither "
+    "side. Labels chose nothing."
+)
 _HEALTH = {
     "health/alignment": ("alignment of x and y: mean squared distance, 0 is best, 2 unrelated", lambda v: f"{v:.3f}"),
     "health/uniformity": ("uniformity of codes: 0 is collapse, lower is better", lambda v: f"{v:.2f}"),
@@ -76,9 +100,13 @@ def group_results(summary: Mapping[str, Any]) -> list[Group]:
     shown |= {f"{p}/{key}_ahead_{k}" for p in bounds for key in _AHEAD_KEYS for k in steps_ahead(summary, p)}
     shown |= {key for keys in probes.values() for key in keys} | set(_TRAINING) | set(_HEALTH)
     shown |= {*_SETTINGS, *_TOP_FIVE} if probes else set()
+    has_code = "heldout/mi_nats" in summary
+    shown |= set(_CODE) if has_code else set()
+    code = ((label, show(summary, key, form)) for key, (label, form) in _CODE.items() if has_code)
     groups = [
         _bound_group(summary, bounds),
         _ahead_group(summary, [prefix for prefix in bounds if steps_ahead(summary, prefix)]),
+        _group("discrete code of held-out pairs", code, _CODE_NOTE),
         _probe_group(summary, probes),
         _group("health of the codes", ((label, show(summary, key, form)) for key, (label, form) in _HEALTH.items())),
         _group("training", ((label, show(summary, key, form)) for key, (label, form) in _TRAINING.items())),
@@ -170,5 +198,5 @@ def _probe_group(summary: Mapping[str, Any], probes: Mapping[str, tuple[str, str
     return Group("label from one example", ("features", "linear probe", "cosine kNN"), tuple(rows), note)
 
 
-def _group(title: str, rows: Iterable[tuple[str, str]]) -> Group:
-    return Group(title, ("", ""), tuple(row for row in rows if row[1] != ""))
+def _group(title: str, rows: Iterable[tuple[str, str]], note: str = "") -> Group:
+    return Group(title, ("", ""), tuple(row for row in rows if row[1] != ""), note)

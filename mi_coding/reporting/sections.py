@@ -181,3 +181,43 @@ def _name_table(queries: Sequence[str], near: Sequence[Sequence[str]], cosines: 
         for rank, (name, cosine) in enumerate(zip(names, row, strict=True))
     ]
     return Table("File names", ("query", "nearest first", "cosine"), rows)
+
+
+def information(curves: Curves, num_validation: int) -> Section:
+    """Entropy and information of a discrete code over training, from the curves of `metrics.read_metrics`."""
+    shown = {}
+    for name, key in (("memory H", "entropy_nats"), ("information I", "mi_nats")):
+        train = curves.get(f"train/{key}", _NO_CURVE)
+        shown[name] = (train, curves.get(f"validation/{key}"))
+    text = (
+        "What the code remembers of x, H(z_x), and what it tells of y, I(z_x; z_y): the mean of all codes on training "
+        f"batches as they are drawn, and the best code on pairs of the {num_validation:,} validation images."
+    )
+    return Section("Information over training", text, plots.information_over_training(shown), "information")
+
+
+def information_plane(entropies: np.ndarray, information: np.ndarray, betas: np.ndarray, chosen: int) -> Section:
+    """Every code of a run at what it costs and what it tells."""
+    text = (
+        "Each point is one code: to the right what it costs to remember, upwards what it tells about the other half, "
+        "both on pairs of test images. No code lies above the line, where every nat remembered is a nat told."
+    )
+    if len(set(betas.tolist())) > 1:
+        text += " The number beside a point is the price β of a nat of memory at which it was trained."
+    figure = plots.information_plane(entropies, information, betas, chosen)
+    return Section("Information plane", text, figure, "plane")
+
+
+def examples_by_code(images: np.ndarray, codes: np.ndarray, *, rows: int, columns: int) -> Section:
+    """Test examples, one row for each value of the symbol; of several symbols, of the first few."""
+    num_symbols = codes.shape[1]
+    shown = []
+    for symbol in range(num_symbols):
+        for value in np.unique(codes[:, symbol]).tolist():
+            name = f"{value}" if num_symbols == 1 else f"{symbol + 1}: {value}"
+            own = codes[:, symbol] == value
+            shown.append((name, images[own][:columns], float(np.mean(own))))
+    text = "Test images by the value of the code's symbol, and the share of all images that has it."
+    if num_symbols > 1:
+        text = "Test images by the value of one symbol of the code, the first few symbols; and the share that has it."
+    return Section("Examples by code", text, plots.examples_by_code(shown[:rows], columns), "by_code")

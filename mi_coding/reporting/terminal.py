@@ -72,7 +72,15 @@ class Progress:
         if self._live:
             self._live.stop()
 
-    def update(self, step: int, loss: float, bound: float | None, examples_per_second: float) -> None:
+    def update(
+        self,
+        step: int,
+        loss: float,
+        bound: float | None,
+        examples_per_second: float,
+        *,
+        information: float | None = None,
+    ) -> None:
         """Tells how far training is; cheap enough for every step.
 
         Args:
@@ -80,17 +88,21 @@ class Progress:
             loss: of the training batch, in nats.
             bound: of the training batch, in nats; None where it is no bound, as with twins kept out.
             examples_per_second: pairs that training takes in a second, on all devices together.
+            information: I(z_x; z_y) of a discrete code on the training batch, in nats; None where there is none.
         """
         now = time.monotonic()
-        self._waiting = _State(step, self._figures(loss, bound, examples_per_second), self._time_left(step, now))
+        self._waiting = _State(
+            step, self._figures(loss, bound, information, examples_per_second), self._time_left(step, now)
+        )
         if step >= self._total_steps or now - self._shown_at >= self._interval:
             self._show()
             self._shown_at = now
 
-    def _figures(self, loss: float, bound: float | None, examples_per_second: float) -> str:
+    def _figures(self, loss: float, bound: float | None, information: float | None, examples_per_second: float) -> str:
         ceiling = "" if self._ceiling is None else f" of at most {self._ceiling:.2f}"
         bound_text = "" if bound is None else f"train bound {bound:.2f}{ceiling} nats, "
-        return f"train loss {loss:.3f}, {bound_text}{examples_per_second:,.0f} examples/s"
+        told = "" if information is None else f"train information {information:.2f} nats, "
+        return f"train loss {loss:.3f}, {bound_text}{told}{examples_per_second:,.0f} examples/s"
 
     def _time_left(self, step: int, now: float) -> str:
         """From the speed since the first update: the steps before it also compiled."""

@@ -6,6 +6,8 @@ import pytest
 from mi_coding.reporting.metrics import MetricsWriter, read_metrics
 from mi_coding.reporting.recorder import Recorder
 
+CEILING = math.log(16)
+
 
 class Shown:
     """Stands where the terminal would and keeps what it is told."""
@@ -13,15 +15,25 @@ class Shown:
     def __init__(self):
         self.updates = []
 
-    def update(self, *what):
-        self.updates.append(what)
+    def update(self, *what, information=None):
+        self.updates.append((*what, information))
 
 
 @pytest.fixture
 def record(tmp_path):
     """A function that records losses by step, and returns the recorder with all it said."""
 
-    def go(losses, *, is_bound=True, warmup_steps=2, resumed_at=0, seconds_before=0.0, input_wait=None, more=()):
+    def go(
+        losses,
+        *,
+        ceiling=CEILING,
+        is_bound=True,
+        warmup_steps=2,
+        resumed_at=0,
+        seconds_before=0.0,
+        input_wait=None,
+        more=(),
+    ):
         shown, warnings = Shown(), []
         with MetricsWriter(tmp_path, resume_step=resumed_at) as writer:
             recorder = Recorder(
@@ -29,7 +41,7 @@ def record(tmp_path):
                 shown,
                 warnings.append,
                 batch_size=10,
-                num_candidates=16,
+                ceiling=ceiling,
                 is_bound=is_bound,
                 warmup_steps=warmup_steps,
                 resumed_at=resumed_at,
@@ -92,3 +104,11 @@ def test_waiting_for_data_is_a_share_of_the_time_and_warned_of_once_when_it_is_m
     assert "waiting for data" in warnings[0]
     assert "num_workers" in warnings[0]
     assert record({1: 2.5, 2: 2.0, 3: 2.0}, input_wait=lambda: 0.0)[2] == []
+
+
+def test_an_objective_without_candidates_shows_its_information_and_no_ceiling(record):
+    codes = {"best_mi_nats": 1.7, "entropy_nats": 2.1}
+    _, shown, warnings, curves = record({1: -1.2, 9: -1.3}, ceiling=None, is_bound=False, more=codes)
+    assert [update[-1] for update in shown] == [1.7, 1.7]
+    assert curves["train/entropy_nats"][1].tolist() == [2.1, 2.1]
+    assert warnings == []

@@ -1,0 +1,95 @@
+"""Deep co-training by the whole command: what it reports, and when it warns."""
+
+import json
+import math
+
+import pytest
+from commands import ROOT, SHORT, lines
+
+from mi_coding import main
+
+CONFIG = ROOT / "configs" / "cotraining.py"
+TINY = [override for override in SHORT if "code_dim" not in override]
+
+
+def run(workdir, *overrides):
+    return main.main(["main", f"--config={CONFIG}", f"--workdir={workdir}", *TINY, *overrides])
+
+
+def summary_of(workdir):
+    return json.loads((workdir / "summary.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def symbol(tmp_path_factory):
+    """A short run with one symbol, whose heads have two prices."""
+    workdir = tmp_path_factory.mktemp("symbol") / "run"
+    prices = ["--config.objective.betas=(0.0,0.5)", "--config.code.num_heads=3", "--config.code.num_values=5"]
+    assert run(workdir, *prices) == 0
+    return workdir
+
+
+def test_summary_says_what_a_code_tells_costs_and_is_worth_to_a_label(symbol):
+    summary = summary_of(symbol)
+    entropy, told = summary["heldout/entropy_nats"], summary["heldout/conditional_entropy_nats"]
+    assert summary["heldout/mi_nats"] == pytest.approx(entropy - told)
+    assert summary["heldout/bits_per_example"] == pytest.approx(entropy / math.log(2))
+    assert summary["heldout/plug_in_entropy_nats"] <= math.log(5) + 1e-9
+    assert 1 <= summary["code/used"] <= summary["code/possible"] == 5
+    assert 0.1 <= summary["code/clustering_accuracy"] <= 1
+    assert summary["code/num_heads"] == 3
+    assert summary["code/beta"] == (0.0, 0.5, 0.0)[summary["code/head"]]
+    assert "heldout/num_candidates" not in summary
+
+
+def test_training_and_validation_figures_are_logged_without_a_bound_or_its_ceiling(symbol):
+    written = lines(symbol)
+    training = [line for line in written if "train/loss" in line]
+    assert [line["step"] for line in training] == [1, 2, 4, 6]
+    for line in training:
+        gap = line["train/entropy_nats"] - line["train/conditional_entropy_nats"]
+        assert line["train/mi_nats"] == pytest.approx(gap, abs=1e-5)
+        assert not any("bound" in name or "ceiling" in name for name in line)
+    assert [line["step"] for line in written if "validation/prior_lag_nats" in line] == [1, 3, 6]
+
+
+def test_report_has_the_plane_the_pictures_and_the_figures(symbol):
+    report = (symbol / "report.html").read_text()
+    for words in ("Information plane", "Examples by code", "clustering accuracy", "bits an example", "price β"):
+        assert words in report
+    assert {"plane.png", "by_code.png", "information.png"} <= {path.name for path in (symbol / "plots").iterdir()}
+
+
+def test_a_frozen_prior_is_warned_of(tmp_path, capsys):
+    frozen = ["--config.optimizer.refit=False", "--config.optimizer.learning_rate=0.05"]
+    assert run(tmp_path / "run", *frozen, "--config.num_steps=40", "--config.evaluation.every_steps=20") == 0
+    assert "the prior lags by" in capsys.readouterr().err
+    assert summary_of(tmp_path / "run")["heldout/prior_lag_nats"] > 0.05
+
+
+def test_bits_with_an_autoregressive_prior_report_precision(tmp_path):
+    bits = ["--config.code.num_symbols=20", "--config.code.num_values=2", "--config.code.prior=autoregressive"]
+    more = ["--config.optimizer.prior_steps=2", "--config.code.num_heads=1", "--config.code.conditional=markov"]
+    assert run(tmp_path / "run", *bits, *more) == 0
+    summary = summary_of(tmp_path / "run")
+    assert 0.05 <= summary["code/precision_at_100"] <= 1
+    assert "code/used" not in summary
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("objective.beta=-0.5", "config.objective.beta=-0.5; expected a number ≥ 0"),
+        ("objective.beta=inf", "config.objective.beta=inf; expected a finite number"),
+        ("objective.betas=(0.5,-1.0)", "config.objective.betas=(0.5, -1.0); expected numbers ≥ 0"),
+        ("code.num_values=1", "num_values=1: a symbol with fewer than 2 values says nothing"),
+        ("code.num_symbols=0", "config.code.num_symbols=0; expected a number > 0"),
+        ("code.prior=markof", "did you mean 'markov'?"),
+        ("code.num_values=5000", "windows of 1 symbols with 5000 values are 5,000, more than the 4,096"),
+    ],
+)
+def test_codes_and_prices_that_cannot_be_are_told(capsys, tmp_path, override, words):
+    assert run(tmp_path / "run", f"--config.{override}") == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert words in line
+    assert not (tmp_path / "run").exists()
