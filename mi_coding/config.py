@@ -620,8 +620,7 @@ def _check_cotraining(config: ConfigDict, num_devices: int) -> None:
     _check_keys(config, (*_CODE_POSITIVE, *_CODE_NOT_NEGATIVE, *_CODE_OTHER))
     _check_numbers(config, _CODE_POSITIVE, _CODE_NOT_NEGATIVE)
     _check_with_head(config, num_devices)
-    if config.pairs.name == "given":
-        raise InputError("config.objective.name='cotraining' has one encoder; pairs 'given' are two kinds of data")
+    _one_of("pairs.name", config.pairs.name, ("frames", "augmentations"))  # both halves of a kind, of one example
     betas = config.objective.betas
     if not all(isinstance(beta, (int, float)) and 0 <= beta < math.inf for beta in betas):
         raise InputError(f"config.objective.betas={tuple(betas)}; expected numbers ≥ 0, such as (0.0, 0.5)")

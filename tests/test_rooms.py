@@ -37,7 +37,8 @@ MAY = {
     "workdir": ({"errors", "config", "reporting"}, set()),
     "command": ({"errors"}, {"absl"}),
 }
-JOINS_ALL = {"main", "measure_codes", "runs", "heldout", "measure", "restore", "embed", "evaluate", "benchmarks", "__init__"}
+JOINS_ALL = {"main", "runs", "heldout", "measure", "measure_codes", "restore", "embed", "evaluate", "benchmarks"}
+JOINS_ALL |= {"__init__"}
 
 
 def room_of(path):
