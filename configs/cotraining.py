@@ -71,9 +71,7 @@ def get_config() -> ConfigDict:
     config.objective.name = "cotraining"  # (1 − β) H(z_x) − H(z_x|z_y) is maximised
     config.objective.beta = 0.0  # β, what a nat of memory costs in nats of information
     config.objective.betas = ()  # another β for each of the R codes, in turn; () for beta
-    config.objective.balance = (
-        1.0  # (1 − β) H(z_x) counts so much more at first, no more from half the run on: keeps all values in use
-    )
+    config.objective.balance = 1.0  # so much more than 1 − β H(z_x) counts at first, no more from half the run on
     config.objective.symmetric = True  # also code y given x
 
     config.optimizer = ConfigDict()

@@ -6,7 +6,8 @@
     --source       digits, tfds:NAME, folder:PATH, npz:PATH or video:GLOB; of given pairs, one half is encoded; of
                    films every frame, as many of a second as in training
     --output       .npz (codes, paths, labels), .parquet or .csv; written whole or not at all
-    --layer        codes (the default), what the critic scores, or features, before the projection head
+    --layer        codes (the default), what the critic scores, or features, before the projection head; a discrete
+                   code is written as bytes of packed bits, see mi_coding.stored_codes.unpack
     --half         x (the default) or y: which half of given pairs
     --image_size   pixels, --channels: what images are brought to; by default what the run was trained with
 
@@ -17,13 +18,13 @@ their names.
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from mi_coding import data
+from mi_coding import data, stored_codes
 from mi_coding.command import FORM, form_of, options, run_command, told_by_option
 from mi_coding.errors import InputError
 from mi_coding.reporting import terminal
@@ -59,7 +60,9 @@ def write_codes(encoder: TrainedEncoder, listing: data.Listing, output: Path) ->
     """
     split, total = listing.split, data.num_examples(listing.split)
     longest = max(map(len, data.names(split)), default=0)
-    columns = Columns(encoder.dim, "float32", split.labels is not None, listing.class_names, longest)
+    as_stored, dtype = _stored(encoder)
+    dim = as_stored(np.zeros((1, encoder.dim), np.float32)).shape[1]
+    columns = Columns(dim, dtype, split.labels is not None, listing.class_names, longest)
     encoder.compile(split.examples)
     waiting: deque[data.Split] = deque()
 
@@ -76,9 +79,22 @@ def write_codes(encoder: TrainedEncoder, listing: data.Listing, output: Path) ->
     ):
         for codes in encoder.each(examples(parts)):
             part = waiting.popleft()
-            file.write(codes, part.names, part.labels)
+            file.write(as_stored(codes), part.names, part.labels)
             counting.update(file.num_rows + len(parts.skipped))
     return Written(file.num_rows, parts.skipped, time.perf_counter() - started, parts.wait_seconds)
+
+
+def _stored(encoder: TrainedEncoder) -> tuple[Callable[[np.ndarray], np.ndarray], str]:
+    """What is written of codes float32[n, D], and its dtype: they themselves; of a discrete code its most likely."""
+    if encoder.prior is None:
+        return lambda codes: codes, "float32"
+    model, _ = encoder.prior
+
+    def packed(probabilities: np.ndarray) -> np.ndarray:
+        z = probabilities.reshape(len(probabilities), model.num_symbols, model.num_values).argmax(-1)
+        return stored_codes.pack(z, model.num_values)
+
+    return packed, "uint8"
 
 
 def _embed(argv: list[str]) -> int:
@@ -107,11 +123,11 @@ def _embed(argv: list[str]) -> int:
         except KeyboardInterrupt:
             print(f"interrupted; {output} was not written", file=sys.stderr)
             return 130
-    _tell(written, output, encoder.dim)
+    _tell(written, output, encoder)
     return 0
 
 
-def _tell(written: Written, output: Path, dim: int) -> None:
+def _tell(written: Written, output: Path, encoder: TrainedEncoder) -> None:
     waited = written.wait_seconds / max(written.seconds, 1e-9)
     if written.skipped:
         some = ", ".join(written.skipped[:3]) + (", …" if len(written.skipped) > 3 else "")
@@ -119,10 +135,17 @@ def _tell(written: Written, output: Path, dim: int) -> None:
     if waited > MOST_WAITING:
         terminal.warning(f"{waited:.0%} of the time went by waiting for input, more than {MOST_WAITING:.0%}")
     print(
-        f"{output}: {written.count:,} codes of {dim:,} numbers, {len(written.skipped):,} skipped, in "
+        f"{output}: {written.count:,} codes of {_size(encoder)}, {len(written.skipped):,} skipped, in "
         f"{written.seconds:.1f} s, {written.count / max(written.seconds, 1e-9):,.0f} examples/s, {waited:.1%} of it "
         "waiting for input"
     )
+
+
+def _size(encoder: TrainedEncoder) -> str:
+    if encoder.prior is None:
+        return f"{encoder.dim:,} numbers"
+    model, _ = encoder.prior
+    return f"{model.num_symbols:,} symbol{'s' * (model.num_symbols > 1)} with {model.num_values} values, in packed bits"
 
 
 if __name__ == "__main__":

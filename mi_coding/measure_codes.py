@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mi_coding import data, pairs
+from mi_coding import data, pairs, stored_codes
 from mi_coding.data import Split
 from mi_coding.evaluation import discrete, suite
 from mi_coding.objectives.codes import sample_codes
@@ -52,6 +52,7 @@ def measure(this: Run, variables: Variables) -> dict[str, Any]:
     own_x, own_y = z_x[head.number], z_y[head.number]
     summary = suite.code_summary(found, own_x, own_y, this.codes.discrete.prior.num_values)
     summary |= {
+        "heldout/stored_bits_per_example": _stored_bits(this, variables, head.number, own_x),
         "heldout/prior_lag_nats": lag.nats,
         "code/head": head.number,
         "code/num_heads": this.codes.discrete.num_heads,
@@ -176,6 +177,12 @@ _pairs = jax.jit(pairs.sample_pairs, static_argnames="kind")
 _views = jax.jit(lambda keys, images, kind: jax.vmap(kind.view)(keys, images), static_argnums=2)
 _draw = jax.jit(sample_codes)
 _BLOCK, _AT_ONCE = 4096, 512
+
+
+def _stored_bits(this: Run, variables: Variables, head: int, z: np.ndarray) -> float:
+    """What the entropy coder takes for codes like these, whatever the prior believes."""
+    psi, _ = jax.tree.map(lambda leaf: leaf[head], this.codes.discrete.models(variables[1]))
+    return 8 * stored_codes.compress(this.codes.discrete.prior, psi, z).nbytes / len(z)
 
 
 def _information(

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from mi_coding import data, pairs
 from mi_coding.errors import InputError
 from mi_coding.evaluation.codes import encode_each
+from mi_coding.objectives.codes import CodeModel
 from mi_coding.pairs.given import as_numbers
 from mi_coding.training import build
 from mi_coding.training.checkpoints import read_newest
@@ -40,6 +41,8 @@ class Restored(NamedTuple):
         kind: how its pairs are made.
         experiment, codes: as they were built for it.
         variables: (params, stats), the moving averages where they are kept.
+        head: of the discrete codes of a co-training run the one that held-out pairs chose, which they do at its end;
+            None before that, and where codes are vectors.
     """
 
     config: ConfigDict
@@ -49,6 +52,7 @@ class Restored(NamedTuple):
     experiment: Experiment
     codes: Codes
     variables: tuple[Any, Any]
+    head: int | None
 
     @property
     def examples(self) -> list[dict[str, Any]]:
@@ -86,7 +90,7 @@ def restore(workdir: str | Path, warn: Callable[[str], None]) -> Restored:
         )
     state, about = found
     kind = build.build_pairs(config)
-    return Restored(config, int(state.step), about, kind, *parts[0], state.variables)
+    return Restored(config, int(state.step), about, kind, *parts[0], state.variables, _head(workdir, parts[0][1]))
 
 
 def load_encoder(workdir: str | Path, *, layer: str = "codes", half: str = "x") -> "TrainedEncoder":
@@ -103,8 +107,9 @@ def load_encoder(workdir: str | Path, *, layer: str = "codes", half: str = "x") 
 
     Args:
         workdir: of a run, finished or not.
-        layer: "codes", what the critic scores; or "features", before the projection head, what the probes read, and
-            mostly the better choice for a task of another kind.
+        layer: "codes", what the critic scores, or of a discrete code the probability of each value of each symbol,
+            symbol by symbol; or "features", before the projection head, what the probes read, and mostly the better
+            choice for a task of another kind.
         half: of given pairs whether to encode "x" or "y".
     Returns:
         encode(examples) → float32[n, D]. Examples are uint8 in 0 .. 255, or floats in [0, 1], of the shape that the
@@ -124,6 +129,7 @@ class TrainedEncoder:
         shape: of one example, as the run was trained on.
         shapes: those that are taken: that one, and that of what the encoder is shown.
         batch_size: examples that are encoded at a time.
+        prior: P_Ψ(z) of the discrete code that is handed out and its parameters, for `stored_codes`; None for vectors.
     """
 
     def __init__(self, run: Restored, *, layer: str = "codes", half: str = "x"):
@@ -136,6 +142,9 @@ class TrainedEncoder:
         self._variables, self._kind = run.variables, run.kind
         of_y = getattr(run.codes, f"{layer}_y") if half == "y" else None
         self._function = of_y or getattr(run.codes, layer)  # where pairs share one encoder, it codes y as well
+        self.prior: tuple[CodeModel, Any] | None = None
+        if layer == "codes" and run.codes.discrete:
+            self.prior, self._function = _chosen_code(run)
         self.shape = tuple(described["shape"])
         self.shapes = {self.shape, self.shape if self._given else _shown_shape(run.kind, self.shape)}
         values = int(np.prod(self.shape))
@@ -189,6 +198,28 @@ class TrainedEncoder:
         as_they_are = self._given or examples.shape[1:] != self.shape
         shown = as_numbers(examples) if as_they_are else pairs.stills(examples, self._kind)
         return self._function(*variables, shown).astype(jnp.float32)
+
+
+def _chosen_code(run: Restored) -> tuple[tuple[CodeModel, Any], Callable[..., jax.Array]]:
+    """The prior of the chosen discrete code with its parameters, and (params, stats, x) → its probabilities."""
+    own, head = run.codes.discrete, run.head
+    if head is None:
+        raise InputError(
+            f"the run is at step {run.step} and not finished, so that none of its {own.num_heads} codes is chosen yet; "
+            "the command that began it goes on with it"
+        )
+    psi, _ = jax.tree.map(lambda leaf: leaf[head], own.models(run.variables[1]))
+    return (own.prior, psi), lambda params, stats, x: jnp.exp(own.log_q(params, stats, x)[head]).reshape(len(x), -1)
+
+
+def _head(workdir: Path, codes: Codes) -> int | None:
+    """The number of the chosen discrete code, which summary.json tells at the end."""
+    if codes.discrete is None or codes.discrete.num_heads == 1:
+        return codes.discrete and 0
+    try:
+        return json.loads((workdir / "summary.json").read_text(encoding="utf-8"))["code/head"]
+    except FileNotFoundError:
+        return None
 
 
 def other_shapes(source: str, here: list[tuple[int, ...]], trained: list[tuple[int, ...]]) -> InputError:

@@ -2,11 +2,15 @@
 
 import json
 import math
+import shutil
 
+import numpy as np
 import pytest
 from commands import ROOT, SHORT, lines
 
-from mi_coding import main
+import mi_coding
+from mi_coding import data, embed, main, stored_codes
+from mi_coding.errors import InputError
 
 CONFIG = ROOT / "configs" / "cotraining.py"
 TINY = [override for override in SHORT if "code_dim" not in override]
@@ -25,7 +29,7 @@ def symbol(tmp_path_factory):
     """A short run with one symbol, whose heads have two prices."""
     workdir = tmp_path_factory.mktemp("symbol") / "run"
     prices = ["--config.objective.betas=(0.0,0.5)", "--config.code.num_heads=3", "--config.code.num_values=5"]
-    assert run(workdir, *prices) == 0
+    assert run(workdir, *prices, "--config.evaluation.num_pairs=4096") == 0
     return workdir
 
 
@@ -42,6 +46,36 @@ def test_summary_says_what_a_code_tells_costs_and_is_worth_to_a_label(symbol):
     assert "heldout/num_candidates" not in summary
 
 
+def test_the_entropy_coder_takes_what_the_prior_says(symbol):
+    summary = summary_of(symbol)
+    assert summary["heldout/stored_bits_per_example"] == pytest.approx(summary["heldout/bits_per_example"], rel=0.02)
+
+
+def test_embed_writes_packed_bits_of_the_chosen_code_which_the_prior_stores_without_loss(symbol, tmp_path, capsys):
+    output = tmp_path / "codes.npz"
+    assert embed.main(["embed", f"--workdir={symbol}", "--source=digits", f"--output={output}"]) == 0
+    assert "1 symbol with 5 values, in packed bits" in capsys.readouterr().out
+    with np.load(output) as file:
+        packed = file["codes"]
+    assert (packed.shape, packed.dtype) == ((1797, 1), np.uint8)
+    z = stored_codes.unpack(packed, num_symbols=1, num_values=5)
+    encode = mi_coding.load_encoder(symbol)
+    images = data.list_all("digits", image_size=16, channels=0).split.examples
+    probabilities = encode(images[:60])
+    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(z[:60, 0], probabilities.argmax(1))
+    words = stored_codes.compress(*encode.prior, z)
+    np.testing.assert_array_equal(stored_codes.decompress(*encode.prior, words, len(z)), z)
+
+
+def test_codes_of_a_run_that_is_not_finished_are_not_chosen_yet_but_its_features_are_there(symbol, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(symbol, workdir, ignore=shutil.ignore_patterns("summary.json"))
+    with pytest.raises(InputError, match="none of its 3 codes is chosen yet"):
+        mi_coding.load_encoder(workdir)
+    assert mi_coding.load_encoder(workdir, layer="features").dim == 16
+
+
 def test_training_and_validation_figures_are_logged_without_a_bound_or_its_ceiling(symbol):
     written = lines(symbol)
     training = [line for line in written if "train/loss" in line]
@@ -55,7 +89,7 @@ def test_training_and_validation_figures_are_logged_without_a_bound_or_its_ceili
 
 def test_report_has_the_plane_the_pictures_and_the_figures(symbol):
     report = (symbol / "report.html").read_text()
-    for words in ("Information plane", "Examples by code", "clustering accuracy", "bits an example", "price β"):
+    for words in ("Information plane", "Examples by code", "clustering accuracy", "an example, ", "price β"):
         assert words in report
     assert {"plane.png", "by_code.png", "information.png"} <= {path.name for path in (symbol / "plots").iterdir()}
 

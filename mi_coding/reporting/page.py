@@ -160,12 +160,12 @@ def _code_tiles(summary: Mapping[str, Any]) -> list[_Tile | None]:
     if mi is None or entropy is None:
         return []
     bits = _finite(summary, "heldout/bits_per_example") or 0.0
-    used = f"{summary['code/used']:,} of {summary['code/possible']:,} codes in use" if "code/used" in summary else ""
+    used = f", {summary['code/used']:,} of {summary['code/possible']:,} codes in use" if "code/used" in summary else ""
     tiles = [
         _Tile("held-out information", f"{mi:.2f}", "nats", f"of the {entropy:.2f} nats that a code costs", mi / entropy)
         if entropy > 0
         else None,
-        _Tile("memory", f"{bits:.2f}", "bits an example", used),
+        _Tile("memory", f"{bits:.2f}", "bits", f"an example{used}"),
     ]
     for key, label in (("clustering_accuracy", "clustering accuracy"), ("precision_at_100", "precision at 100")):
         value = _finite(summary, f"code/{key}")

@@ -349,8 +349,8 @@ def information_plane(entropies: np.ndarray, information: np.ndarray, betas: np.
     Returns:
         The figure.
     """
-    figure = Figure(figsize=(_WIDTH * 0.62, _WIDTH * 0.5), facecolor="white")
-    axes = figure.add_axes((0.1, 0.12, 0.86, 0.8))
+    figure = Figure(figsize=(_WIDTH, 4.4), facecolor="white")
+    axes = figure.add_axes((0.05, 0.12, 0.745, 0.8))
     _plain_axes(axes)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
     axes.xaxis.set_major_formatter("{x:g}")

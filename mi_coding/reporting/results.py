@@ -36,6 +36,7 @@ _CODE = {
     "heldout/plug_in_entropy_nats": ("  at the frequencies of codes", lambda v: f"{v:.3f} nats"),
     "heldout/conditional_entropy_nats": ("entropy H(z_x|z_y)", lambda v: f"{v:.3f} nats"),
     "heldout/bits_per_example": ("memory for one example", lambda v: f"{v:.2f} bits"),
+    "heldout/stored_bits_per_example": ("  as the entropy coder stores it", lambda v: f"{v:.2f} bits"),
     "heldout/prior_lag_nats": ("lag of the prior: what H is too large by", lambda v: f"{v:.3f} nats"),
     "code/used": ("codes in use", lambda v: f"{v:,.0f}"),
     "code/possible": ("  of possible", lambda v: f"{v:,.0f}"),

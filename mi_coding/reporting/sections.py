@@ -12,8 +12,8 @@ from mi_coding.reporting.pictures import as_pictures
 from mi_coding.reporting.results import FEATURES, steps_ahead
 
 LEAD = (
-    "What a code of one half of a pair knows about the other half. Every bound is in nats, on pairs that training "
-    "never saw, with the ceiling that it could not have passed."
+    "What a code of one half of a pair knows about the other half. Every figure of information is in nats, on pairs "
+    "that training never saw; a bound stands beside the ceiling that it could not have passed."
 )
 
 Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]

@@ -21,8 +21,8 @@ from mi_coding.training.contrastive import encode_in_chunks, jointly
 from mi_coding.training.devices import mean_gradient
 from mi_coding.training.experiment import Codes, DiscreteCodes, Experiment
 
-KEPT = 0.9
-"""Share of what is taken away of both models that a step keeps: what is refitted to one batch is noisy."""
+KEPT = 0.98
+"""Share of the models that are taken away which a step keeps: what is refitted to one batch is noisy."""
 
 
 class Inner(NamedTuple):
@@ -61,8 +61,8 @@ def cotraining_experiment(
         prior, conditional: the models of one code; each of the R codes has parameters of its own.
         inner: how Ψ keeps up.
         betas: β of each of the R codes, what a nat of memory costs.
-        balance: step → by how much more (1 − β) Ĥ(z_x) counts, to begin with: it keeps every value of a symbol in use
-            until it has found what it stands for. A value that is given up early is lost for good.
+        balance: step → by how much more than 1 − β a nat of Ĥ(z_x) counts, to begin with, where β < 1: it keeps every
+            value of a symbol in use until it has found what it stands for. One that is given up early is lost for good.
         symmetric: also code y given x.
         sample_pairs, optimizer, batch_size, average_decay: see `Experiment`.
         microbatch_size: see `contrastive`.
@@ -103,7 +103,7 @@ def cotraining_experiment(
 
         keys = jax.random.split(outer_key, num_heads)
         step = stats["models"]["step"]
-        prices = 1 - (1 - jnp.asarray(betas)) * (1 + balance(step))
+        prices = jnp.asarray(betas) - balance(step) * (jnp.asarray(betas) < 1)
         out = jax.vmap(one_code)(psi, phi, log_q_x, log_q_y, keys, prices)
         metrics = {
             "loss": -jnp.mean(out.objective),
@@ -112,7 +112,7 @@ def cotraining_experiment(
             "mi_nats": jnp.mean(out.mi),
             "best_mi_nats": jnp.max(out.mi),
         }
-        average = _move(stats["models"]["average"], jax.lax.stop_gradient((psi, phi)))
+        average = taken_away(stats["models"]["average"], *jax.lax.stop_gradient((psi, phi)), step)
         models = {"psi": psi, "optimizer": optimizer_state, "average": average, "step": step + 1}
         return metrics["loss"], (metrics, {"encoder": encoder_stats, "models": models})
 
@@ -139,6 +139,10 @@ def cotraining_experiment(
             psi = optax.apply_updates(psi, updates)
         return psi, optimizer_state
 
+    def taken_away(average: tuple[Any, Any], psi: Any, phi: Any, step: jax.Array) -> tuple[Any, Any]:
+        kept = jnp.minimum(KEPT, (1 + step) / (10 + step))  # less of where they began
+        return prior.blend(average[0], psi, kept), conditional.blend(average[1], phi, kept)
+
     def apply(params: Any, stats: Any, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         return encoder.apply(params["encoder"], stats["encoder"], x, False)[0]
 
@@ -162,10 +166,6 @@ def cotraining_experiment(
             models=lambda stats: stats["models"]["average"],
         ),
     )
-
-
-def _move(average: Any, current: Any) -> Any:
-    return jax.tree.map(lambda old, new: KEPT * old + (1 - KEPT) * new, average, current)
 
 
 def _log_q(logits: jax.Array, shape: tuple[int, int, int]) -> jax.Array:

@@ -15,6 +15,7 @@ def code_summary():
         "heldout/mi_nats": 1.8,
         "heldout/mi_nats_standard_error": 0.012,
         "heldout/bits_per_example": 3.246,
+        "heldout/stored_bits_per_example": 3.251,
         "heldout/plug_in_entropy_nats": 2.241,
         "heldout/plug_in_mi_nats": 1.812,
         "heldout/prior_lag_nats": 0.003,
@@ -57,7 +58,7 @@ def test_a_collapsed_code_has_no_share_and_no_division_by_zero(code_summary, tmp
     empty = code_summary | {"heldout/entropy_nats": 0.0, "heldout/mi_nats": 0.0, "heldout/bits_per_example": 0.0}
     path = tmp_path / "report.html"
     page.write_report(path, title="t", lead="l", summary=empty, warnings=(), sections=(), config={}, environment={})
-    assert "bits an example" in path.read_text()
+    assert "an example, 9 of 10 codes in use" in path.read_text()
 
 
 def test_the_plane_has_every_code_under_the_line_and_one_label_a_price():

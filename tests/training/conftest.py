@@ -9,6 +9,6 @@ def images():
     return jnp.asarray(np.random.default_rng(0).random((30, 6, 6, 1)), jnp.float32)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def key():
     return jax.random.key(3)

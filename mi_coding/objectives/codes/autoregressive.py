@@ -64,6 +64,7 @@ def autoregressive(
         init=partial(_init, num_symbols, num_values, hidden, conditional),
         next_log_probs=_next_log_probs,
         refit=_refit,
+        blend=_blend,
         cross_entropy=partial(_cross_entropy, samples),
     )
 
@@ -119,6 +120,10 @@ def _refit(params: _Params, code: jax.Array, given: jax.Array | None = None, axi
     """The marginals of a batch, which both halves of a pair share."""
     del given
     return params._replace(mean=jax.lax.stop_gradient(over_devices(jnp.mean(jnp.exp(code), axis=0), axis_name)))
+
+
+def _blend(old: _Params, new: _Params, kept: jax.Array) -> _Params:
+    return jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, old, new)
 
 
 _UNSEEN = 1e-6  # what a value that no batch has seen counts

@@ -62,6 +62,7 @@ def markov(num_symbols: int, num_values: int, *, order: int, conditional: bool =
         init=partial(_init, num_symbols, num_values, order, conditional),
         next_log_probs=partial(_next_log_probs, order, num_values),
         refit=partial(_refit, order),
+        blend=_blend,
         cross_entropy=partial(_cross_entropy, order),
     )
 
@@ -70,6 +71,7 @@ def _init(num_symbols: int, num_values: int, order: int, conditional: bool, key:
     del key  # a uniform prior, and agreement
     own = AGREEMENT * jnp.eye(num_values) if conditional else jnp.zeros((1, num_values))
     logits = jnp.broadcast_to(own[:, None], (len(own), num_values**order, num_values))
+    logits -= jax.nn.logsumexp(logits)  # of windows, as `_refit` leaves them
     return jnp.tile(logits.reshape(-1, num_values), (num_symbols, 1, 1))
 
 
@@ -84,10 +86,15 @@ def _next_log_probs(order: int, num_values: int, params: jax.Array, z: jax.Array
 def _refit(
     order: int, params: jax.Array, code: jax.Array, given: jax.Array | None = None, axis_name: str | None = None
 ) -> jax.Array:
-    """The frequencies of windows in a batch: no table codes it in less."""
+    """The logarithms of how frequent windows are in a batch: no table codes it in less."""
     del params
     windows = over_devices(_windows(order, code, given), axis_name)
-    return jax.lax.stop_gradient(jax.nn.log_softmax(jnp.log(windows + _UNSEEN)))
+    return jax.lax.stop_gradient(jnp.log(windows + _UNSEEN))
+
+
+def _blend(old: jax.Array, new: jax.Array, kept: jax.Array) -> jax.Array:
+    """Frequencies between two: of those of several batches, the frequencies in all of them."""
+    return jnp.logaddexp(old + jnp.log(kept), new + jnp.log1p(-kept))
 
 
 def _cross_entropy(

@@ -24,6 +24,8 @@ class CodeModel(NamedTuple):
             before m); symbols from m on do not matter.
         refit: (params, code, given, axis_name) → params with what has a best value in closed form at it, for a batch
             of codes over all devices: all of a table, the marginals of a network. Gradients stop there.
+        blend: (old, new, kept) → params between two: old ones count `kept`, new ones the rest. What was refitted to
+            many batches in turn is blended as their windows are, so that one that a batch lacks stays likely.
         cross_entropy: (params, code, given, key, rows, code_gradient=True) → float[], the mean over a batch of
             E −ln P(z) in nats, with z drawn by code = log_q float[b, M, K] and z′ by given likewise. Its gradient with
             respect to params, code and given is exact or an unbiased estimate of that of the expectation; the model
@@ -36,6 +38,7 @@ class CodeModel(NamedTuple):
     init: Callable[[jax.Array], Any]
     next_log_probs: Callable[..., jax.Array]
     refit: Callable[[Any, jax.Array, jax.Array | None, str | None], Any]
+    blend: Callable[[Any, Any, jax.Array], Any]
     cross_entropy: Callable[..., jax.Array]
 
 
