@@ -214,12 +214,10 @@ def _chosen_code(run: Restored) -> tuple[tuple[CodeModel, Any], Callable[..., ja
 
 def _head(workdir: Path, codes: Codes) -> int | None:
     """The number of the chosen discrete code, which summary.json tells at the end."""
-    if codes.discrete is None or codes.discrete.num_heads == 1:
-        return codes.discrete and 0
-    try:
-        return json.loads((workdir / "summary.json").read_text(encoding="utf-8"))["code/head"]
-    except FileNotFoundError:
+    path = workdir / "summary.json"
+    if codes.discrete is None or not (codes.discrete.num_heads == 1 or path.is_file()):
         return None
+    return 0 if codes.discrete.num_heads == 1 else json.loads(path.read_text(encoding="utf-8"))["code/head"]
 
 
 def other_shapes(source: str, here: list[tuple[int, ...]], trained: list[tuple[int, ...]]) -> InputError:

@@ -19,6 +19,15 @@ from mi_coding.objectives.codes.markov import AGREEMENT
 from mi_coding.objectives.codes.model import CodeModel
 
 
+class _Hidden(NamedTuple):
+    """Weights of hidden units."""
+
+    bias: jax.Array  # [H]
+    own: jax.Array  # [M, K, H]
+    given: jax.Array | None  # the same from z′
+    out: jax.Array  # [H, M, K]
+
+
 class _Params(NamedTuple):
     """Weights of one-hot symbols, of the code itself and of z′ (None without one), to logits and to hidden units."""
 
@@ -26,10 +35,7 @@ class _Params(NamedTuple):
     bias: jax.Array  # [M, K]
     own: jax.Array  # [M, K, M, K]: from symbol and value to the logits of symbol and value
     given: jax.Array | None  # the same from z′
-    hidden_bias: jax.Array  # [H]
-    hidden_own: jax.Array  # [M, K, H]
-    hidden_given: jax.Array | None
-    out: jax.Array  # [H, M, K]
+    hidden: _Hidden | None  # None without hidden units: checkpoints take no empty array
 
 
 def autoregressive(
@@ -76,44 +82,48 @@ def _init(num_symbols: int, num_values: int, hidden: int, conditional: bool, key
     def into_hidden(k: jax.Array) -> jax.Array:
         return jax.random.normal(k, (*shape, hidden)) / jnp.sqrt(num_symbols)
 
+    units = _Hidden(
+        bias=jnp.zeros(hidden),
+        own=into_hidden(own_key),
+        given=into_hidden(given_key) if conditional else None,
+        out=jnp.zeros((hidden, *shape)),
+    )
     agree = jnp.eye(num_symbols)[:, None, :, None] * jnp.eye(num_values)[None, :, None, :]
     return _Params(
         mean=jnp.full(shape, 1 / num_values),
         bias=jnp.zeros(shape),
         own=jnp.zeros((*shape, *shape)),
         given=AGREEMENT * agree if conditional else None,
-        hidden_bias=jnp.zeros(hidden),
-        hidden_own=into_hidden(own_key),
-        hidden_given=into_hidden(given_key) if conditional else None,
-        out=jnp.zeros((hidden, *shape)),
+        hidden=units if hidden else None,
     )
 
 
 def _masked(params: _Params) -> _Params:
     """Only what looks back: hidden unit h sees the symbols before symbol h mod M, and speaks to it and those after."""
-    places = jnp.arange(params.bias.shape[0])
-    first = jnp.arange(params.out.shape[0]) % len(places)
-    return params._replace(
-        own=params.own * (places[:, None] < places)[:, None, :, None],
-        hidden_own=params.hidden_own * (places[:, None] < first)[:, None],
-        out=params.out * (first[:, None] <= places)[:, :, None],
-    )
+    places, hidden = jnp.arange(params.bias.shape[0]), params.hidden
+    if hidden:
+        first = jnp.arange(hidden.out.shape[0]) % len(places)
+        hidden = hidden._replace(
+            own=hidden.own * (places[:, None] < first)[:, None],
+            out=hidden.out * (first[:, None] <= places)[:, :, None],
+        )
+    return params._replace(own=params.own * (places[:, None] < places)[:, None, :, None], hidden=hidden)
 
 
-def _inputs(params: _Params, z: jax.Array, given: jax.Array | None) -> tuple[jax.Array, jax.Array]:
-    """The linear part of the logits float[b, M, K] and what goes into the hidden units float[b, H].
+def _inputs(params: _Params, z: jax.Array, given: jax.Array | None) -> tuple[jax.Array, jax.Array | None]:
+    """The linear part of the logits float[b, M, K] and what goes into the hidden units float[b, H], if there are any.
 
     Both see how a code differs from the mean code, so that the marginals are right while the weights still learn.
     """
-    mean = jax.lax.stop_gradient(params.mean)
+    mean, hidden = jax.lax.stop_gradient(params.mean), params.hidden
     seen = jax.nn.one_hot(z, params.bias.shape[1]) - mean
     linear = jnp.log(mean + _UNSEEN) + params.bias + jnp.einsum("bjv,jvmk->bmk", seen, params.own)
-    hidden = params.hidden_bias + jnp.einsum("bjv,jvh->bh", seen, params.hidden_own)
+    units = hidden and hidden.bias + jnp.einsum("bjv,jvh->bh", seen, hidden.own)
     if given is None:
-        return linear, hidden
+        return linear, units
     told = jax.nn.one_hot(given, params.bias.shape[1]) - mean
     linear += jnp.einsum("bjv,jvmk->bmk", told, params.given)
-    return linear, hidden + jnp.einsum("bjv,jvh->bh", told, params.hidden_given)
+    return linear, hidden and units + jnp.einsum("bjv,jvh->bh", told, hidden.given)
 
 
 def _refit(params: _Params, code: jax.Array, given: jax.Array | None = None, axis_name: str | None = None) -> _Params:
@@ -129,8 +139,9 @@ def _blend(old: _Params, new: _Params, kept: jax.Array) -> _Params:
 _UNSEEN = 1e-6  # what a value that no batch has seen counts
 
 
-def _logs(params: _Params, linear: jax.Array, hidden: jax.Array) -> jax.Array:
-    return jax.nn.log_softmax(linear + jnp.einsum("...h,hmk->...mk", jnp.tanh(hidden), params.out))
+def _logs(params: _Params, linear: jax.Array, units: jax.Array | None) -> jax.Array:
+    spoken = jnp.einsum("...h,hmk->...mk", jnp.tanh(units), params.hidden.out) if params.hidden else 0.0
+    return jax.nn.log_softmax(linear + spoken)
 
 
 def _chosen(logs: jax.Array, z: jax.Array) -> jax.Array:
@@ -189,17 +200,19 @@ def _pull(log_q: jax.Array, costs: jax.Array) -> jax.Array:
 
 def _if_changed(params: _Params, z: jax.Array, given: jax.Array | None, *, changed_given: bool) -> jax.Array:
     """float[b, M, K]: ln P with one symbol, of z or of z′, set to each of its values, minus ln P as drawn."""
-    linear, hidden = _inputs(params, z, given)
-    drawn = _chosen(_logs(params, linear, hidden), z)
-    changed = given if changed_given else z
-    to_linear, to_hidden = (params.given, params.hidden_given) if changed_given else (params.own, params.hidden_own)
+    linear, units = _inputs(params, z, given)
+    drawn = _chosen(_logs(params, linear, units), z)
+    changed, source = (given, "given") if changed_given else (z, "own")
+    to_linear, to_units = getattr(params, source), params.hidden and getattr(params.hidden, source)
     places, num_values = jnp.arange(z.shape[1]), params.bias.shape[1]
     differences = []
     for turn in range(1, num_values):  # the value that was drawn is known already
         value = (changed + turn) % num_values
-        steps = to_linear[places, value] - to_linear[places, changed]
-        hidden_steps = to_hidden[places, value] - to_hidden[places, changed]
-        logs = _logs(params, linear[:, None] + steps, hidden[:, None] + hidden_steps)
+
+        def moved(inputs: jax.Array, weights: jax.Array, value: jax.Array = value) -> jax.Array:
+            return inputs[:, None] + weights[places, value] - weights[places, changed]
+
+        logs = _logs(params, moved(linear, to_linear), params.hidden and moved(units, to_units))
         codes = jnp.broadcast_to(z[:, None], (len(z), len(places), len(places)))
         if not changed_given:
             codes = codes.at[:, places, places].set(value)
