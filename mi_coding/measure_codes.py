@@ -18,7 +18,8 @@ from mi_coding.runs import Run
 from mi_coding.training.step import TrainState
 
 NUM_VALIDATED, NUM_LAG = 2048, 2048
-"""Pairs of a held-out figure during training; training examples that the lag of the prior is taken from."""
+"""Pairs of a held-out figure during training, at most `config.evaluation.num_pairs`; training examples that the lag of
+the prior is taken from."""
 
 MOST_QUERIES = 10_000
 """Test examples that codes are compared with labels on."""
@@ -99,11 +100,11 @@ def hard_codes(this: Run, variables: Variables, split: Split, key: jax.Array, he
 
 def validation(this: Run, writer: MetricsWriter) -> Callable[[int, TrainState, Any], None]:
     """A hook that writes the best head's figures on validation pairs, and how far its prior lags, with a warning."""
-    warned = []
+    warned, num_pairs = [], min(NUM_VALIDATED, this.config.evaluation.num_pairs)
 
     def validate(step: int, state: TrainState, metrics: Any) -> None:
         del metrics
-        heads = all_heads(this, state.variables, num_pairs=NUM_VALIDATED)
+        heads = all_heads(this, state.variables, num_pairs=num_pairs)
         head = max(heads, key=lambda head: head.worth(this.config.objective.beta))
         lag = _lag(this, state.variables, head.number)
         scalars = {

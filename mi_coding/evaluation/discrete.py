@@ -94,7 +94,7 @@ def plug_in_entropy(z: np.ndarray) -> float:
     """
     _, counts = np.unique(z, axis=0, return_counts=True)
     shares = counts / len(z)
-    return float(-np.sum(shares * np.log(shares)))
+    return float(np.sum(shares * np.log(1 / shares)))
 
 
 def plug_in_mi(z_x: np.ndarray, z_y: np.ndarray) -> float:
