@@ -12,12 +12,12 @@ import mi_coding
 from mi_coding import data, embed, main, stored_codes
 from mi_coding.errors import InputError
 
-CONFIG = ROOT / "configs" / "cotraining.py"
+SWEEP, BITS = (ROOT / "configs" / f"cotraining_{name}.py" for name in ("sweep", "bits"))
 TINY = [*(override for override in SHORT if "code_dim" not in override), "--config.evaluation.most_images=200"]
 
 
-def run(workdir, *overrides):
-    return main.main(["main", f"--config={CONFIG}", f"--workdir={workdir}", *TINY, *overrides])
+def run(workdir, *overrides, config=SWEEP):
+    return main.main(["main", f"--config={config}", f"--workdir={workdir}", *TINY, *overrides])
 
 
 def summary_of(workdir):
@@ -95,9 +95,9 @@ def test_report_has_the_plane_the_pictures_and_the_figures(symbol):
 
 
 def test_bits_report_precision_and_a_frozen_prior_of_them_is_warned_of(tmp_path, capsys):
-    bits = ["--config.code.num_symbols=20", "--config.code.num_values=2", "--config.code.prior=autoregressive"]
-    frozen = ["--config.optimizer.refit=False", "--config.optimizer.prior_steps=0", "--config.code.num_heads=1"]
-    assert run(tmp_path / "run", *bits, *frozen, "--config.optimizer.learning_rate=0.05") == 0
+    few = ["--config.data.source=digits", "--config.code.num_symbols=20", "--config.optimizer.learning_rate=0.05"]
+    frozen = ["--config.optimizer.refit=False", "--config.optimizer.prior_steps=0"]
+    assert run(tmp_path / "run", *few, *frozen, config=BITS) == 0
     summary = summary_of(tmp_path / "run")
     assert 0.05 <= summary["code/precision_at_100"] <= 1
     assert "code/used" not in summary
