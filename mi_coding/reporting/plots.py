@@ -362,7 +362,7 @@ def information_plane(entropies: np.ndarray, information: np.ndarray, betas: np.
     for beta, entropy, told in _one_a_price(entropies, information, betas):
         place = {"xytext": (7, -4), "textcoords": "offset points"}
         axes.annotate(f"{beta:g}", (entropy, told), fontsize=_SMALL, color=_MUTED, va="top", **place)
-    axes.set(xlim=(-0.02 * most, most), ylim=(min(-0.02 * most, float(np.min(information, initial=0))), most))
+    axes.set(xlim=(-0.02 * most, most), ylim=(min(-0.06 * most, float(np.min(information, initial=0))), most))
     axes.set_title("information I(z_x; z_y), nats", loc="left", fontsize=_TEXT, color=_INK)
     axes.set_xlabel("memory H(z_x), nats", fontsize=_TEXT, color=_MUTED)
     return figure
