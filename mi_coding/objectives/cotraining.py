@@ -54,7 +54,7 @@ def cotraining(
     >>> sure = jnp.log(jnp.eye(2) * 0.98 + 0.01)[:, None]  # two pairs, whose codes agree
     >>> out = cotraining(prior, conditional, prior.init(keys[0]), conditional.init(keys[1]), sure, sure)
     >>> print(f"J {out.objective:.3f} = H {out.entropy:.3f} - H given y {out.conditional_entropy:.3f} nats")
-    J 0.585 = H 0.693 - H given y 0.108 nats
+    J 0.360 = H 0.693 - H given y 0.333 nats
 
     Args:
         prior: P_Ψ, a model that is given nothing.
