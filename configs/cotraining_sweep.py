@@ -1,6 +1,6 @@
 """The information plane: co-training at six prices of memory, two codes each on one encoder, and one plot of all.
 
-    python -m mi_coding.main --config=configs/cotraining_sweep.py
+python -m mi_coding.main --config=configs/cotraining_sweep.py
 """
 
 import runpy
