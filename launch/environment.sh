@@ -1,12 +1,41 @@
+# shellcheck shell=bash
 # Sourced by the scripts beside it. Sets `root` to the repository and `python` to an interpreter that has mi_coding with
 # the extras in $1 (such as "test", or "" for none): that of the active virtual environment, else of .venv, which is
 # made on first use. Installs only when setup.py has changed since the last time.
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+dry_run=false
 
 fail() {
   echo "$(basename "$0"): $1" >&2
   exit 2
+}
+
+# The comment at the head of the script, which is its manual.
+manual() {
+  sed -n '2,$ { /^#/!q; s/^# \{0,1\}//p; }' "$0"
+}
+
+# Runs a command, or with --dry-run prints it as it could be pasted into a shell.
+run() {
+  if $dry_run; then
+    printf '%q ' "$@"
+    echo
+  else
+    "$@"
+  fi
+}
+
+# Sets `config` to the flag for the main job's config, or to nothing where the arguments name one.
+# shellcheck disable=SC2034  # those who source this read it
+choose_config() {
+  config=("--config=$root/configs/cpc.py")
+  local argument
+  for argument in "$@"; do
+    case "$argument" in
+      --config | --config=* | -config | -config=*) config=() ;;
+    esac
+  done
 }
 
 prepare_environment() {

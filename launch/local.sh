@@ -5,11 +5,5 @@ set -euo pipefail
 
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 prepare_environment ""
-
-config=("--config=$root/configs/cpc.py")
-for argument in "$@"; do
-  case "$argument" in
-    --config | --config=* | -config | -config=*) config=() ;;
-  esac
-done
+choose_config "$@"
 exec "$python" -m mi_coding.main "${config[@]}" "$@"

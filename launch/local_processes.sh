@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# The cluster in miniature: P processes of D virtual devices each, on this machine.
+#   bash launch/local_processes.sh [--dry-run] P D [arguments of main]
+#
+# Each line is printed behind the number of its process. The first process that fails stops the others, and its exit
+# code is the script's. Ctrl-C and SIGTERM go to every process, which save and end; a second one kills.
+set -euo pipefail
+
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+# Prints lines behind a process number. Ends when they end, not by a signal, so that last words are heard.
+label() {
+  trap '' INT TERM
+  exec sed -u "s/^/[$1] /"
+}
+
+start() {
+  local number="$1"
+  shift
+  # The trap keeps this shell alive until the process behind it has ended of the same signal.
+  { trap : INT TERM && "$@" 2> >(label "$number" >&2) | (label "$number"); } &
+  running[$!]="$number"
+}
+
+# Each process leads a group of its own (set -m), to which its labels belong.
+signal_all() {
+  local pid
+  for pid in "${!running[@]}"; do
+    kill "-$1" -- "-$pid" 2>/dev/null || true
+  done
+}
+
+# Without the process that failed the others can't save: they get ten seconds to say so.
+stop_the_rest() {
+  signal_all TERM
+  (sleep 10 && signal_all KILL) &
+  killer=$!
+}
+
+pass_on() {
+  echo "$1: every process saves and ends; once more kills them" >&2
+  signal_all "$1"
+  trap 'signal_all KILL' INT TERM
+}
+
+wait_for_all() {
+  local code=0 status finished
+  while ((${#running[@]})); do
+    status=0
+    wait -n -p finished "${!running[@]}" || status=$?
+    [[ -n "${finished:-}" ]] || continue # a signal came first, and pass_on has seen to it
+    if ((status && ! code)); then
+      code=$status
+      echo "process ${running[$finished]} ended with code $code; stopping the others" >&2
+      unset "running[$finished]"
+      stop_the_rest
+    fi
+    unset "running[$finished]"
+  done
+  [[ -z "$killer" ]] || kill -- "-$killer" 2>/dev/null || true
+  return "$code"
+}
+
+((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501)) || fail "bash 5.1 or newer is needed; this is $BASH_VERSION"
+[[ "${1:-}" != --help && "${1:-}" != -h ]] || { manual && exit; }
+[[ "${1:-}" != --dry-run ]] || { dry_run=true && shift; }
+[[ "${1:-}" =~ ^[1-9][0-9]*$ && "${2:-}" =~ ^[1-9][0-9]*$ ]] ||
+  fail "two numbers come first, of processes and of devices in each: local_processes.sh 2 4 [arguments of main]"
+processes="$1" devices="$2"
+shift 2
+
+python=python
+$dry_run || prepare_environment ""
+choose_config "$@"
+# One directory for all: by themselves two processes might name theirs in different seconds.
+workdir=("--workdir=runs/processes-$(date +%Y%m%d-%H%M%S)")
+[[ " $*" != *" --workdir"* ]] || workdir=()
+port=PORT
+$dry_run || port="$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')"
+environment=(
+  env JAX_PLATFORMS=cpu PYTHONUNBUFFERED=1
+  "XLA_FLAGS=${XLA_FLAGS:+$XLA_FLAGS }--xla_force_host_platform_device_count=$devices"
+)
+
+declare -A running=()
+killer=
+set -m
+trap 'pass_on INT' INT
+trap 'pass_on TERM' TERM HUP
+for ((number = 0; number < processes; number++)); do
+  place=()
+  ((processes == 1)) || # a single process needs nobody to meet
+    place=("--coordinator=127.0.0.1:$port" "--num_processes=$processes" "--process_id=$number")
+  command=("${environment[@]}" "$python" -m mi_coding.main "${config[@]}" "${workdir[@]}" "${place[@]}" "$@")
+  if $dry_run; then run "${command[@]}"; else start "$number" "${command[@]}"; fi
+done
+wait_for_all
