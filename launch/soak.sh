@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# Runs that are killed at random moments, on changing numbers of processes and devices, and must end as one does that
+# nobody disturbs. What it found last stands in launch/README.md.
+#   bash launch/soak.sh [MINUTES] [arguments of main]          60 minutes by default
+#
+# A round is one run. Again and again it is started as P processes of D devices, drawn from SHAPES, and after some
+# seconds gets a TERM, or one of its processes a KILL, or all of them; until it has finished. The round fails if a loss
+# then differs by more than 1e-4 from the undisturbed run's, or if ten starts bring it no nearer to its end.
+set -euo pipefail
+
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+[[ "${1:-}" != --help && "${1:-}" != -h ]] || { manual && exit; }
+minutes=60
+[[ ! "${1:-}" =~ ^[0-9]+$ ]] || { minutes="$1" && shift; }
+read -ra shapes <<<"${SHAPES:-1x8 2x4 4x2 1x4 2x2}"
+longest="${LONGEST_SECONDS:-30}" # from a start to the blow
+arguments=(
+  --config.num_steps=400 --config.batch_size=64 --config.optimizer.warmup_steps=20 --config.log.every_steps=10
+  --config.checkpoint.every_steps=40 --config.evaluation.every_steps=200 --config.evaluation.views=1 "$@"
+)
+folder="$(mktemp -d)"
+launcher=
+trap '[[ -z "$launcher" ]] || kill -TERM "$launcher" 2>/dev/null || true' EXIT
+
+launch() {
+  local shape="$1" workdir="$2"
+  bash "$root/launch/local_processes.sh" "${shape%x*}" "${shape#*x}" "--workdir=$workdir" "${arguments[@]}" \
+    >>"$workdir.log" 2>&1
+}
+
+processes_of() {
+  pgrep --full -- "-m mi_coding.main .*--workdir=$1 " || true
+}
+
+# One blow, after some seconds; none where the run has ended by itself.
+strike() {
+  local workdir="$1" victims
+  sleep $((RANDOM % longest)).$((RANDOM % 10))
+  mapfile -t victims < <(processes_of "$workdir")
+  ((${#victims[@]})) || return 0
+  case $((RANDOM % 3)) in
+    0) kill -TERM "$launcher" 2>/dev/null || true ;;
+    1) kill -KILL "${victims[RANDOM % ${#victims[@]}]}" 2>/dev/null || true ;;
+    2) kill -KILL "${victims[@]}" 2>/dev/null || true ;;
+  esac
+  blows=$((blows + 1))
+}
+
+newest_checkpoint() {
+  find "$1/checkpoints" -mindepth 1 -maxdepth 1 -name '[0-9]*' -printf '%f\n' 2>/dev/null | sort -n | tail -1
+}
+
+# A run, started and struck until it has finished.
+round() {
+  local workdir="$1" before='' after in_vain=0
+  while [[ ! -s "$workdir/summary.json" ]]; do
+    launch "${shapes[RANDOM % ${#shapes[@]}]}" "$workdir" &
+    launcher=$!
+    strike "$workdir"
+    wait "$launcher" || true
+    launcher=
+    after="$(newest_checkpoint "$workdir")"
+    if [[ "$after" == "$before" ]]; then in_vain=$((in_vain + 1)); else in_vain=0; fi
+    ((in_vain < 10)) || fail "ten starts in vain; $workdir.log tells of them"
+    before="$after"
+  done
+}
+
+difference() {
+  "$python" - "$@" <<'PYTHON'
+import json
+import sys
+
+def losses(workdir):
+    with open(f"{workdir}/metrics.jsonl", encoding="utf-8") as lines:
+        return {line["step"]: line["train/loss"] for line in map(json.loads, lines) if "train/loss" in line}
+
+ours, theirs = map(losses, sys.argv[1:])
+if ours.keys() != theirs.keys():
+    sys.exit(f"logged steps differ: {sorted(ours.keys() ^ theirs.keys())}")
+worst = max(abs(ours[step] - theirs[step]) for step in ours)
+print(f"{worst:.1e}")
+sys.exit(worst > 1e-4)
+PYTHON
+}
+
+prepare_environment ""
+echo "runs lie in $folder"
+launch 1x1 "$folder/undisturbed" || fail "the undisturbed run failed; $folder/undisturbed.log says why"
+rounds=0 blows=0
+end=$((SECONDS + 60 * minutes))
+while ((rounds == 0 || SECONDS < end)); do
+  rounds=$((rounds + 1)) before=$blows
+  round "$folder/$rounds"
+  worst="$(difference "$folder/undisturbed" "$folder/$rounds")" || fail "round $rounds: losses differ: $worst"
+  echo "round $rounds: $((blows - before)) blows, losses differ by at most $worst"
+done
+echo "$rounds rounds, $blows blows: every run ended as the undisturbed one did"
+rm -r "$folder"
