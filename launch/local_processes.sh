@@ -30,10 +30,10 @@ signal_all() {
   done
 }
 
-# Without the process that failed the others can't save: they get ten seconds to say so.
+# Without the process that failed the others cannot save; they get a little time to say so.
 stop_the_rest() {
   signal_all TERM
-  (sleep 10 && signal_all KILL) &
+  (sleep "${GRACE_SECONDS:-10}" && signal_all KILL) &
   killer=$!
 }
 

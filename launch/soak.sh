@@ -5,7 +5,7 @@
 #
 # A round is one run. Again and again it is started as P processes of D devices, drawn from SHAPES, and after some
 # seconds gets a TERM, or one of its processes a KILL, or all of them; until it has finished. The round fails if a loss
-# then differs by more than 1e-4 from the undisturbed run's, or if ten starts bring it no nearer to its end.
+# then differs by more than 1e-4 from the undisturbed run's, or if ten starts in a row bring it no nearer to its end.
 set -euo pipefail
 
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -15,6 +15,7 @@ minutes=60
 [[ ! "${1:-}" =~ ^[0-9]+$ ]] || { minutes="$1" && shift; }
 read -ra shapes <<<"${SHAPES:-1x8 2x4 4x2 1x4 2x2}"
 longest="${LONGEST_SECONDS:-30}" # from a start to the blow
+starts_in_vain="${STARTS_IN_VAIN:-10}"
 arguments=(
   --config.num_steps=400 --config.batch_size=64 --config.optimizer.warmup_steps=20 --config.log.every_steps=10
   --config.checkpoint.every_steps=40 --config.evaluation.every_steps=200 --config.evaluation.views=1 "$@"
@@ -23,9 +24,10 @@ folder="$(mktemp -d)"
 launcher=
 trap '[[ -z "$launcher" ]] || kill -TERM "$launcher" 2>/dev/null || true' EXIT
 
+# Takes the place of the shell that calls it, so that a signal to it reaches the script.
 launch() {
   local shape="$1" workdir="$2"
-  bash "$root/launch/local_processes.sh" "${shape%x*}" "${shape#*x}" "--workdir=$workdir" "${arguments[@]}" \
+  exec bash "$root/launch/local_processes.sh" "${shape%x*}" "${shape#*x}" "--workdir=$workdir" "${arguments[@]}" \
     >>"$workdir.log" 2>&1
 }
 
@@ -33,16 +35,16 @@ processes_of() {
   pgrep --full -- "-m mi_coding.main .*--workdir=$1 " || true
 }
 
-# One blow, after some seconds; none where the run has ended by itself.
+# One blow after some seconds, unless the run has ended by then.
 strike() {
-  local workdir="$1" victims
+  local workdir="$1" victims kind=$((RANDOM % 3))
   sleep $((RANDOM % longest)).$((RANDOM % 10))
+  kill -0 "$launcher" 2>/dev/null || return 0
   mapfile -t victims < <(processes_of "$workdir")
-  ((${#victims[@]})) || return 0
-  case $((RANDOM % 3)) in
-    0) kill -TERM "$launcher" 2>/dev/null || true ;;
-    1) kill -KILL "${victims[RANDOM % ${#victims[@]}]}" 2>/dev/null || true ;;
-    2) kill -KILL "${victims[@]}" 2>/dev/null || true ;;
+  case "$kind-${#victims[@]}" in
+    *-0 | 0-*) kill -TERM "$launcher" 2>/dev/null || true ;; # before any process is up, too
+    1-*) kill -KILL "${victims[RANDOM % ${#victims[@]}]}" 2>/dev/null || true ;;
+    2-*) kill -KILL "${victims[@]}" 2>/dev/null || true ;;
   esac
   blows=$((blows + 1))
 }
@@ -62,7 +64,7 @@ round() {
     launcher=
     after="$(newest_checkpoint "$workdir")"
     if [[ "$after" == "$before" ]]; then in_vain=$((in_vain + 1)); else in_vain=0; fi
-    ((in_vain < 10)) || fail "ten starts in vain; $workdir.log tells of them"
+    ((in_vain < starts_in_vain)) || fail "$in_vain starts in vain; $workdir.log tells of them"
     before="$after"
   done
 }
@@ -87,7 +89,7 @@ PYTHON
 
 prepare_environment ""
 echo "runs lie in $folder"
-launch 1x1 "$folder/undisturbed" || fail "the undisturbed run failed; $folder/undisturbed.log says why"
+(launch 1x1 "$folder/undisturbed") || fail "the undisturbed run failed; $folder/undisturbed.log says why"
 rounds=0 blows=0
 end=$((SECONDS + 60 * minutes))
 while ((rounds == 0 || SECONDS < end)); do

@@ -99,12 +99,3 @@ def test_a_failed_installation_is_told_and_tried_again(recorder):
     python.write_text(RECORDER)
     _, calls = launch("local.sh", active(recorder))
     assert calls[0].startswith("-m pip install")
-
-
-@pytest.mark.parametrize(
-    "script", [*sorted((ROOT / "launch").glob("*.sh")), ROOT / ".ci" / "run"], ids=lambda p: p.name
-)
-def test_scripts_are_valid_and_strict(script):
-    assert subprocess.run(["bash", "-n", script]).returncode == 0
-    text = script.read_text()
-    assert "set -euo pipefail" in text or "Sourced by" in text
