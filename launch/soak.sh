@@ -50,7 +50,7 @@ strike() {
 }
 
 newest_checkpoint() {
-  find "$1/checkpoints" -mindepth 1 -maxdepth 1 -name '[0-9]*' -printf '%f\n' 2>/dev/null | sort -n | tail -1
+  find "$1/checkpoints" -mindepth 1 -maxdepth 1 -name '[0-9]*' -printf '%f\n' 2>/dev/null | sort -n | tail -1 || true
 }
 
 # A run, started and struck until it has finished.

@@ -6,10 +6,11 @@ set -euo pipefail
 # TPU drivers lock more memory than is allowed by default. Only the TPU variant may raise it, and only it must.
 ulimit -l 68719476736 2>/dev/null || true
 
+told_to_go=false main=''
+trap 'told_to_go=true; [[ -z "$main" ]] || kill -TERM "$main" || true' TERM INT
 python -m mi_coding.main "$@" &
 main=$!
-told_to_go=false
-trap 'told_to_go=true; kill -TERM "$main" || true' TERM INT
+! $told_to_go || kill -TERM "$main"
 
 code=0
 wait "$main" || code=$?

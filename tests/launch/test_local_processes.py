@@ -9,15 +9,20 @@ from commands import ROOT
 
 MAIN = r"""
 [[ "$1" != -c ]] || { echo 12345; exit; }
+id=0
 for argument in "$@"; do
   case "$argument" in --process_id=*) id="${argument#*=}" ;; esac
 done
 trap 'echo "saved $id"; exit 0' TERM INT
-[[ "$id" != "${STUBBORN:-}" ]] || trap '' TERM INT
+[[ "$id" != "${STUBBORN:-none}" ]] || trap '' TERM INT
 echo "words $*"
 echo "flags $XLA_FLAGS" >&2
-if [[ "$id" == "${FAILS:-}" ]]; then exit 7; fi
-if [[ -z "${WAITS:-}" ]]; then exit 0; fi
+touch "$HOME/began$id"
+if [[ "$id" == "${FAILS:-none}" ]]; then
+  until (($(ls "$HOME" | wc -l) == PROCESSES)); do sleep 0.02; done
+  exit 7
+fi
+[[ -n "${WAITS:-}" ]] || exit 0
 for _ in {1..300}; do sleep 0.1; done
 """
 
@@ -30,8 +35,8 @@ def until(condition):
 
 
 def begun(launch, count):
-    """Waits until so many processes run, which a file for each of them shows."""
-    until(lambda: len(list(launch.folder.glob("began*"))) == count)
+    """Waits until so many processes listen to signals, which a file for each of them shows."""
+    until(lambda: len(list((launch.folder / "home").iterdir())) == count)
 
 
 def test_every_process_gets_its_place_its_devices_and_the_same_directory(launch):
@@ -66,7 +71,7 @@ def test_dry_run_prints_the_commands(launch):
 
 def test_the_first_that_fails_gives_its_code_and_stops_the_others(launch):
     launch.python(MAIN)
-    done = launch.run("local_processes.sh", 3, 1, FAILS="1", WAITS="1")
+    done = launch.run("local_processes.sh", 3, 1, FAILS="1", PROCESSES="3", WAITS="1")
     assert done.returncode == 7
     assert "process 1 ended with code 7; stopping the others" in done.stderr
     assert "[0] saved 0" in done.stdout
@@ -76,17 +81,18 @@ def test_the_first_that_fails_gives_its_code_and_stops_the_others(launch):
 def test_one_that_does_not_stop_is_killed(launch):
     launch.python(MAIN)
     began = time.monotonic()
-    done = launch.run("local_processes.sh", 2, 1, FAILS="0", WAITS="1", STUBBORN="1", GRACE_SECONDS="0.3")
+    done = launch.run(
+        "local_processes.sh", 2, 1, FAILS="0", PROCESSES="2", WAITS="1", STUBBORN="1", GRACE_SECONDS="0.3"
+    )
     assert done.returncode == 7
     assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_reaches_every_process_which_saves(launch, number):
-    launch.python('touch "began$$"\n' + MAIN)
+    launch.python(MAIN)
     process = launch.start("local_processes.sh", 2, 1, WAITS="1")
-    begun(launch, 3)  # and the one that finds a port
-    time.sleep(0.3)
+    begun(launch, 2)
     process.send_signal(number)
     output, errors = process.communicate(timeout=20)
     assert process.returncode == 0, errors
@@ -95,10 +101,9 @@ def test_a_signal_reaches_every_process_which_saves(launch, number):
 
 
 def test_a_second_signal_kills(launch):
-    launch.python('touch "began$$"\n' + MAIN)
+    launch.python(MAIN)
     process = launch.start("local_processes.sh", 2, 1, WAITS="1", STUBBORN="1")
-    begun(launch, 3)
-    time.sleep(0.3)
+    begun(launch, 2)
     process.terminate()
     until(lambda: "once more" in process.stderr.readline())
     process.terminate()
