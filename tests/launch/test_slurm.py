@@ -99,7 +99,8 @@ def test_near_its_end_a_job_has_its_processes_save_and_goes_back_into_the_queue(
     process.terminate()
     output, errors = process.communicate(timeout=20)
     assert process.returncode == 0, errors
-    assert "every process saved" in output
+    saved, back = output.index("every process saved"), output.index("ended with code 0")
+    assert saved < back
     assert job.calls()[1:] == [["scancel", "--signal=TERM", "77"], REQUEUE]
 
 
