@@ -40,6 +40,7 @@ stop_the_rest() {
 pass_on() {
   echo "$1: every process saves and ends; once more kills them" >&2
   signal_all "$1"
+  stopping=true
   trap 'signal_all KILL' INT TERM
 }
 
@@ -83,11 +84,12 @@ environment=(
 )
 
 declare -A running=()
-killer=
+killer='' stopping=false
 set -m
 trap 'pass_on INT' INT
 trap 'pass_on TERM' TERM HUP
 for ((number = 0; number < processes; number++)); do
+  ! $stopping || break
   place=()
   ((processes == 1)) || # a single process needs nobody to meet
     place=("--coordinator=127.0.0.1:$port" "--num_processes=$processes" "--process_id=$number")

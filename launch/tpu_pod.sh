@@ -110,8 +110,8 @@ ready() {
     [[ "$state" == "$before" ]] || echo "$name: $state" >&2
     before="$state"
     case "$state" in
-      ABSENT) create ;;
-      SUSPENDED) delete ;; # preempted: its machines are gone and will not come back
+      ABSENT) create || return ;;
+      SUSPENDED) delete || return ;; # preempted: its machines are gone and will not come back
       FAILED) queue describe && fail "the request failed, as told above; delete it and ask for something else" ;;
       UNKNOWN) ((unknown++ < 10)) || fail "gcloud does not say how $name is, as told above" ;;
     esac
@@ -121,10 +121,13 @@ ready() {
 
 # A worker that trains keeps the code it has.
 install() {
-  local folder=DIR
-  $dry_run || folder="$(mktemp -d)"
-  run git -C "$root" archive --format=tar.gz --prefix=mi_coding/ "--output=$folder/mi_coding.tar.gz" HEAD &&
-    run gcloud compute tpus tpu-vm scp "$folder/mi_coding.tar.gz" "$name:" "${place[@]}" --quiet --worker=all &&
+  if ! $dry_run && [[ -z "$folder" ]]; then
+    folder="$(mktemp -d)"
+    trap 'rm -rf -- "$folder"' EXIT
+  fi
+  local archive="${folder:-FOLDER}/mi_coding.tar.gz"
+  run git -C "$root" archive --format=tar.gz --prefix=mi_coding/ "--output=$archive" HEAD &&
+    run gcloud compute tpus tpu-vm scp "$archive" "$name:" "${place[@]}" --quiet --worker=all &&
     tpu_ssh all "mkdir -p .mi_coding && flock --nonblock --conflict-exit-code 0 .mi_coding/lock \
 sh -c 'rm -rf mi_coding && tar -xzf mi_coding.tar.gz'" &&
     on_worker all prepare "$storage"
@@ -146,7 +149,7 @@ run_to_the_end() {
     case "$code" in
       0) ! on_worker 0 finished "$workdir" || return 0 ;;
       75 | 255) ;;
-      2) fail "main refused its arguments, or the installation failed, as told above; the pod is still there" ;;
+      2) fail "refused, as told above, by gcloud, the installation or main; a pod that was there still is" ;;
       130) fail "stopped by hand; the same command continues; the pod is still there" ;;
       *)
         ((++crashes <= crashes_allowed)) || fail "failed $crashes times, last with code $code; the pod is still there"
@@ -161,7 +164,7 @@ run_to_the_end() {
 step="${1:-}"
 [[ "$step" != --help && "$step" != -h ]] || { manual && exit; }
 shift || true
-name='' zone='' type='' runtime='' storage='' keep=false place=() create_flags=() main=()
+name='' zone='' type='' runtime='' storage='' keep=false folder='' place=() create_flags=() main=()
 read_options "$@"
 workdir="/mnt/mi_coding/$name"
 runtime="${runtime:-$(runtime_of "$type")}"

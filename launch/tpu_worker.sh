@@ -60,7 +60,11 @@ start() {
   prepare_environment "tpu"
   rm -f "$state/pid" "$state/code" "$state/stopped"
   setsid nohup bash "$root/launch/tpu_worker.sh" attend "$@" </dev/null >>"$state/log" 2>&1 &
-  until [[ -e "$state/pid" ]]; do sleep 0.1; done
+  local tries=100
+  until [[ -e "$state/pid" ]]; do
+    ((tries--)) || fail "main did not start; the end of $state/log may say why"
+    sleep 0.1
+  done
 }
 
 # The process that holds the lock for as long as main runs, and writes down how it ended.
@@ -95,7 +99,11 @@ stop() {
 
 mkdir -p "$state"
 case "${1:-}" in
-  prepare) mount_storage "$2" && find_python && prepare_environment "tpu" ;;
+  prepare)
+    mount_storage "$2"
+    find_python
+    prepare_environment "tpu"
+    ;;
   start | attend) "$@" ;;
   follow | stop) "$1" ;;
   finished) [[ -s "$2/summary.json" ]] ;;

@@ -88,6 +88,14 @@ def test_dry_run_prints_the_commands_of_a_run_and_calls_nothing(pod):
     assert printed == [queue("create", *CREATE), STATE, *BEGIN, FOLLOW, FINISHED, DELETE]
 
 
+def test_nothing_is_left_behind_on_this_machine(pod):
+    pod.states("ACTIVE")
+    pod.run("tpu_pod.sh", "run", *RUN, TMPDIR=str(pod.bin))
+    archive = next(word for word in pod.calls()[1] if "--output=" in word).partition("=")[2]
+    assert archive.startswith(str(pod.bin))
+    assert not Path(archive).parent.exists()
+
+
 def test_a_pod_that_is_there_is_used_and_may_be_kept(pod):
     pod.states("ACTIVE")
     assert pod.run("tpu_pod.sh", "run", *RUN, "--keep").returncode == 0
@@ -120,7 +128,17 @@ def test_a_crash_stops_every_worker_and_is_tried_again_three_times(pod):
     assert (calls.count(FOLLOW), calls.count(STOP), calls.count(DELETE)) == (4, 3, 0)
 
 
-@pytest.mark.parametrize(("code", "said"), [(2, "refused its arguments"), (130, "stopped by hand")])
+def test_a_pod_that_is_not_granted_is_asked_for_four_times(pod):
+    for _ in range(4):
+        pod.absent()
+        pod.answer("queued-resources create", 1, "ERROR: no quota")
+    done = pod.run("tpu_pod.sh", "run", *RUN)
+    assert done.returncode == 2
+    assert done.stdout.count("ERROR: no quota") == 4
+    assert "failed 4 times" in done.stderr
+
+
+@pytest.mark.parametrize(("code", "said"), [(2, "refused, as told above"), (130, "stopped by hand")])
 def test_what_no_repetition_mends_ends_the_run_and_keeps_the_pod(pod, code, said):
     pod.states("ACTIVE")
     pod.answer("follow", code)
@@ -250,6 +268,14 @@ def test_a_worker_whose_machine_went_down_says_that_it_was_cut_off(worker):
     subprocess.run(["kill", f"-{signal.SIGKILL}", str(keeper), str(main)], check=True)
     following.communicate(timeout=20)
     assert following.returncode == 75
+
+
+def test_storage_that_cannot_be_mounted_installs_nothing(worker):
+    worker.record("mountpoint", "sudo", "gcsfuse")
+    worker.answer("mountpoint", 1)
+    worker.answer("gcsfuse", 1)
+    assert worker.run("tpu_worker.sh", "prepare", "gs://bucket").returncode == 1
+    assert not list((worker.home / ".mi_coding" / "environment").glob(".mi_coding*"))
 
 
 def test_a_worker_has_finished_when_the_summary_is_written(worker, tmp_path):
