@@ -1,6 +1,7 @@
 """A run on a SLURM cluster: what is submitted, what a job starts, and when it goes back into the queue."""
 
 import shutil
+import signal
 
 import pytest
 from commands import ROOT
@@ -65,7 +66,7 @@ def test_sbatch_finds_its_options_before_the_first_command():
     options = [i for i, line in enumerate(lines) if line.startswith("#SBATCH")]
     assert options
     assert max(options) < first_command
-    for needed in ("--requeue", "--open-mode=append", "--signal=B:TERM@300", "--ntasks-per-node=1"):
+    for needed in ("--requeue", "--open-mode=append", "--signal=B:USR1@300", "--ntasks-per-node=1"):
         assert f"#SBATCH {needed}" in lines
 
 
@@ -83,25 +84,60 @@ def test_one_process_drives_all_gpus_of_its_node(job):
     assert "devices 0,1,2,3" in job.run(job.script, "--workdir=run", SLURM_GPUS_ON_NODE="4").stdout
 
 
-def test_a_job_that_saved_and_stopped_goes_back_into_the_queue(job):
-    done = job.run(job.script, "--workdir", "run")
-    assert done.returncode == 0, done.stderr
-    assert job.calls()[1:] == [REQUEUE]
+WAIT = """
+touch "$HOME/began"
+until [[ -e "$HOME/told" ]]; do sleep 0.05; done
+sleep 0.3
+echo every process saved
+exit "$(cat "${0%/*}/code" 2>/dev/null || echo 0)"
+"""
+
+
+def begun(job):
+    """A job whose processes train until scancel tells them to go."""
+    (job.bin / "scancel").write_text((job.bin / "scancel").read_text() + 'touch "$HOME/told"\n')
+    (job.bin / "srun").write_text((job.bin / "srun").read_text() + WAIT)
+    process = job.start(job.script, "--workdir=run", LEAVE_SECONDS="0.5")
+    while not (job.folder / "home" / "began").exists():
+        assert process.poll() is None
+    return process
 
 
 def test_near_its_end_a_job_has_its_processes_save_and_goes_back_into_the_queue(job):
-    (job.bin / "scancel").write_text((job.bin / "scancel").read_text() + 'touch "$HOME/told"\n')
-    wait = 'touch "$HOME/began"\nuntil [[ -e "$HOME/told" ]]; do sleep 0.05; done\necho every process saved\n'
-    (job.bin / "srun").write_text((job.bin / "srun").read_text() + wait)
-    process = job.start(job.script, "--workdir=run")
-    while not (job.folder / "home" / "began").exists():
-        assert process.poll() is None
-    process.terminate()
+    process = begun(job)
+    process.send_signal(signal.SIGUSR1)
     output, errors = process.communicate(timeout=20)
     assert process.returncode == 0, errors
     saved, back = output.index("every process saved"), output.index("ended with code 0")
     assert saved < back
+    assert "told to save and end by scancel" not in output
     assert job.calls()[1:] == [["scancel", "--signal=TERM", "77"], REQUEUE]
+
+
+@pytest.mark.parametrize("code", [0, 143])
+def test_a_job_that_is_cancelled_sees_its_processes_end_and_waits_to_be_taken_away(job, code):
+    (job.bin / "code").write_text(str(code))
+    process = begun(job)
+    process.terminate()  # as SLURM does, which tells the processes too
+    (job.folder / "home" / "told").touch()
+    until_said(process, "told to save and end by scancel")
+    assert len(job.calls()) == 1  # neither a second TERM, which would kill, nor the queue, which would undo the cancel
+    process.kill()
+    process.communicate()
+    assert len(job.calls()) == 1
+
+
+def until_said(process, words):
+    for line in process.stdout:
+        if words in line:
+            return
+    raise AssertionError(f"the job ended and did not say: {words}")
+
+
+def test_a_job_that_nobody_takes_away_goes_back_into_the_queue(job):
+    done = job.run(job.script, "--workdir", "run", LEAVE_SECONDS="0")
+    assert done.returncode == 0, done.stderr
+    assert job.calls()[1:] == [REQUEUE]
 
 
 def test_a_crash_goes_back_into_the_queue_three_times(job):
