@@ -35,7 +35,8 @@ def run_command(argv: list[str] | None, doc: str, run: Callable[[list[str]], int
     try:
         return run(argv)
     except InputError as error:
-        print(f"mi_coding: error: {error}", file=sys.stderr)
+        if str(error):  # without words where another process has told them
+            print(f"mi_coding: error: {error}", file=sys.stderr)
         return 2
 
 

@@ -26,6 +26,7 @@ from mi_coding.pairs.augmentations import PRESETS, composition
 from mi_coding.training import build
 from mi_coding.training.devices import SPMD
 from mi_coding.training.optimizers import OPTIMIZERS, SCALINGS
+from mi_coding.training.processes import Place
 from mi_coding.training.sequence import FEATURES
 
 _POSITIVE = (
@@ -111,15 +112,21 @@ _LEAST_SPREAD = 0.01
 
 
 class Command(NamedTuple):
-    """A command line, read: the config with its overrides, the work directory if one was given, the config's name."""
+    """A command line, read: the config with its overrides, the work directory if one was given, the config's name.
+
+    `place` is that of one of several processes, if the command line tells it.
+    """
 
     config: ConfigDict
     workdir: Path | None
     config_name: str
+    place: Place | None = None
 
 
 def parse_command(argv: list[str]) -> Command:
-    """Reads `--config=FILE [--workdir=DIR] [--config.KEY=VALUE …]`; `argv[0]` is the name of the program.
+    """Reads `--config=FILE [--workdir=DIR] [--config.KEY=VALUE …]`, with the program's name as `argv[0]`.
+
+    One of several processes is told its place too: `--coordinator=HOST:PORT --num_processes=P --process_id=I`.
 
     Raises:
         InputError: one line for whatever is wrong with it.
@@ -127,6 +134,9 @@ def parse_command(argv: list[str]) -> Command:
     values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", None, "Config file.", flag_values=values, sys_argv=argv)
     flags.DEFINE_string("workdir", None, "Where the run is kept; the same one continues a run.", flag_values=values)
+    flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where there are several.", flag_values=values)
+    for name in ("num_processes", "process_id"):
+        flags.DEFINE_integer(name, None, "How many processes there are; which this one is.", flag_values=values)
     path = _config_path(argv)
     keys = _flatten(_load(path))
     for name in _overrides(argv):
@@ -139,10 +149,28 @@ def parse_command(argv: list[str]) -> Command:
         raise InputError(_one_line(error)) from None
     if positional:
         raise InputError(f"unexpected argument {positional[0]!r}; options are written --name=value")
-    return Command(values.config, Path(values.workdir) if values.workdir else None, path.stem)
+    return Command(values.config, Path(values.workdir) if values.workdir else None, path.stem, _place(values))
 
 
-def check_config(config: ConfigDict, num_devices: int) -> None:
+def _place(values: flags.FlagValues) -> Place | None:
+    given = {name: values[name].value for name in Place._fields}
+    if all(value is None for value in given.values()):
+        return None
+    missing = [f"--{name}" for name, value in given.items() if value is None]
+    if missing:
+        raise InputError(f"{' and '.join(missing)} missing; expected all of --{', --'.join(given)}, or none")
+    place = Place(**given)
+    if not re.fullmatch(r".+:\d{1,5}", place.coordinator):
+        raise InputError(f"--coordinator={place.coordinator}; expected HOST:PORT of process 0, such as 10.0.0.1:8476")
+    if not 0 <= place.process_id < place.num_processes:
+        raise InputError(
+            f"--process_id={place.process_id} of --num_processes={place.num_processes}; expected at least one process, "
+            "numbered from 0"
+        )
+    return place
+
+
+def check_config(config: ConfigDict, num_devices: int, num_processes: int = 1) -> None:
     """Refuses a config that cannot run as it says; called before anything is compiled.
 
     Raises:
@@ -160,6 +188,8 @@ def check_config(config: ConfigDict, num_devices: int) -> None:
     _one_of("encoder.dtype", config.encoder.dtype, DTYPES)
     _one_of("optimizer.name", config.optimizer.name, OPTIMIZERS)
     _one_of("optimizer.learning_rate_scaling", config.optimizer.learning_rate_scaling, SCALINGS)
+    if num_processes > 1 and config.spmd != "shard_map":
+        raise InputError(f"config.spmd={config.spmd!r} is for one process, here are {num_processes}; use 'shard_map'")
     _check_batch(config.batch_size, num_devices)
     _CHECK_OBJECTIVE[config.objective.name](config, num_devices)
     _CHECK_PAIRS[config.pairs.name](config)

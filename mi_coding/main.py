@@ -1,6 +1,7 @@
 """Trains codes and says what they know.
 
     python -m mi_coding.main --config=configs/cpc.py [--workdir=DIR] [--config.KEY=VALUE …]
+        [--coordinator=HOST:PORT --num_processes=P --process_id=I]
 
 Here the rooms are joined: runs.py builds a run of a config, this trains it, and measure.py says what it is worth.
 """
@@ -10,9 +11,10 @@ import time
 _STARTED = time.perf_counter()  # before the slow imports: the first step is counted from the command
 
 # ruff: noqa: E402
+import errno
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -25,7 +27,7 @@ from ml_collections import ConfigDict
 from mi_coding import data, measure
 from mi_coding.command import run_command
 from mi_coding.config import parse_command
-from mi_coding.errors import NonFiniteLossError
+from mi_coding.errors import AloneError, NonFiniteLossError, SaveError
 from mi_coding.reporting import terminal
 from mi_coding.reporting.metrics import MetricsWriter, read_metrics, write_json
 from mi_coding.reporting.recorder import Recorder
@@ -36,20 +38,29 @@ from mi_coding.training.devices import Spmd, spmd
 from mi_coding.training.feed import Feed, resident, streamed
 from mi_coding.training.loop import Hook, Trained, train
 from mi_coding.training.memory import bytes_needed, describe_bytes
+from mi_coding.training.processes import is_first, joined, of_first, together
 from mi_coding.training.step import TrainState, make_step
+from mi_coding.workdir import begin
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line. Returns the exit code: 0 done or stopped and saved, 1 diverged, 2 a mistake in the command."""
+    """The command line. Returns the exit code: 0 done or stopped and saved, 1 failed, 2 a mistake in the command."""
     return run_command(argv, __doc__, _main)
 
 
 def _main(argv: list[str]) -> int:
     command = parse_command(argv)
-    workdir = command.workdir or Path("runs") / f"{command.config_name}-{datetime.now():%Y%m%d-%H%M%S}"
     try:
-        return run(command.config, workdir)
-    except NonFiniteLossError as error:
+        with joined(command.place):
+            name = of_first(f"{command.config_name}-{datetime.now():%Y%m%d-%H%M%S}")
+            return run(command.config, command.workdir or Path("runs") / name)
+    except (NonFiniteLossError, SaveError, AloneError) as error:
+        if is_first():
+            print(f"mi_coding: error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
         print(f"mi_coding: error: {error}", file=sys.stderr)
         return 1
 
@@ -62,41 +73,47 @@ def run(config: ConfigDict, workdir: Path) -> int:
         NonFiniteLossError: if training diverges; the last good checkpoint stays.
     """
     warnings: list[str] = []
-    this = prepare(config, workdir, partial(_warn, warnings))
-    trained, summary = _train(this)
+    this = together(lambda: prepare(config, workdir, partial(_warn, warnings)))
+    with together(lambda: begin(workdir, config.to_dict()) if is_first() else nullcontext()):
+        return _train_and_measure(this, warnings)
+
+
+def _train_and_measure(this: Run, warnings: list[str]) -> int:
+    with Checkpoints(this.workdir / "checkpoints", keep=this.config.checkpoint.keep, about=about(this)) as checkpoints:
+        trained, summary = _train(this, checkpoints)
     if trained.stopped_by:
-        print(
+        _say(
             f"{trained.stopped_by.name}: saved step {int(trained.state.step)}; the same command with "
-            f"--workdir={workdir} continues from it"
+            f"--workdir={this.workdir} continues from it"
         )
+    if trained.stopped_by or not is_first():  # the others have nothing more to do, and wait to leave together
         return 0
     if told := measure.learnt_by_heart(read_metrics(workdir)):
         this.warn(told)
     print("evaluating on examples that training never saw", flush=True)
     variables = trained.state.variables
     summary |= measure.measure(this, variables)
-    write_json(workdir / "summary.json", summary)
+    write_json(this.workdir / "summary.json", summary)
     terminal.closing_table(summary)
     report = measure.write_report(this, variables, summary, warnings)
     print(f"\nreport: {report}")
     return 0
 
 
-def _train(this: Run) -> tuple[Trained, dict[str, float]]:
+def _train(this: Run, checkpoints: Checkpoints) -> tuple[Trained, dict[str, float]]:
     """Trains to the end or to a signal; returns that and the entries of summary.json that tell how it went."""
     config, how = this.config, spmd(this.config.spmd)
-    checkpoints = Checkpoints(this.workdir / "checkpoints", keep=config.checkpoint.keep, about=about(this))
     state = initial_state(this)
-    state, seconds = checkpoints.restore(state) or (state, 0.0)
+    state, seconds = together(lambda: checkpoints.restore(state, this.warn)) or (state, 0.0)
     step = int(state.step)
     if step:
-        print(f"continuing {this.workdir} after step {step}")
+        _say(f"continuing {this.workdir} after step {step}")
     with (
         _feed(this, how, state) as (feed, input_wait),
-        MetricsWriter(this.workdir, resume_step=step) as writer,
+        MetricsWriter(this.workdir, resume_step=step) if is_first() else nullcontext() as writer,
         terminal.Progress(this.num_steps, first_step=step, ceiling=_ceiling(this)) as progress,
     ):
-        print(_forecast(this, how, feed.compiled), flush=True)
+        _say(_forecast(this, how, feed.compiled))
         recorder = Recorder(
             writer,
             progress,
@@ -117,13 +134,21 @@ def _train(this: Run) -> tuple[Trained, dict[str, float]]:
             num_steps=this.num_steps,
             steps_per_call=this.steps_per_call,
             hooks=[
-                Hook(config.log.every_steps, lambda step, state, metrics: recorder.log(step, jax.device_get(metrics))),
-                Hook(config.evaluation.every_steps, measure.validation(this, writer)),
+                Hook(config.log.every_steps, _first_does(lambda: _log(recorder))),
+                Hook(config.evaluation.every_steps, _first_does(lambda: measure.validation(this, writer))),
             ],
             save=Hook(config.checkpoint.every_steps, lambda step, state, _: checkpoints.save(state, recorder.seconds)),
         )
-    checkpoints.close()
     return trained, recorder.summary()
+
+
+def _log(recorder: Recorder) -> Callable:
+    return lambda step, state, metrics: recorder.log(step, jax.device_get(metrics))
+
+
+def _first_does(make: Callable[[], Callable]) -> Callable:
+    """A hook of process 0; the others have one that is due at the same steps and does nothing."""
+    return make() if is_first() else lambda step, state, metrics: None
 
 
 @contextmanager
@@ -146,9 +171,10 @@ def _feed(this: Run, how: Spmd, state: TrainState) -> Iterator[tuple[Feed, Calla
         distinct=config.pairs.distinct,
         group_size=build.group_size(config),
         num_workers=config.data.num_workers,
-        warn=this.warn,
+        shard=(jax.process_index(), jax.process_count()),
+        warn=this.warn if is_first() else terminal.warning,
     ) as batches:
-        blank = blank_examples(this, config.batch_size)
+        blank = blank_examples(this, config.batch_size // jax.process_count())
         feed = streamed(step, state, blank, (as_data(this, batch) for batch in batches), how)
         yield feed, lambda: batches.wait_seconds
         if len(batches.unreadable) > 1:
@@ -177,7 +203,13 @@ def _ceiling(this: Run) -> float | None:
 
 def _warn(collected: list[str], message: str) -> None:
     collected.append(message)
-    terminal.warning(message)
+    if is_first():
+        terminal.warning(message)
+
+
+def _say(message: str) -> None:
+    if is_first():
+        print(message, flush=True)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ from mi_coding import data, pairs
 from mi_coding.config import check_config, check_data
 from mi_coding.training import build
 from mi_coding.training.experiment import Codes, Experiment
+from mi_coding.training.processes import is_first
 from mi_coding.training.step import TrainState, init_state
-from mi_coding.workdir import begin, check_workdir
+from mi_coding.workdir import check_workdir
 
 
 class Run(NamedTuple):
@@ -44,14 +45,15 @@ class Run(NamedTuple):
 
 
 def prepare(config: ConfigDict, workdir: Path, warn: Callable[[str], None]) -> Run:
-    """Checks a config and its data, builds the experiment, and then begins the work directory.
+    """Checks a config, its data and its work directory, and builds the experiment; writes nothing.
 
     Raises:
-        InputError: before anything is written, for a config, data or a directory that cannot work.
+        InputError: for a config, data or a directory that cannot work.
     """
-    num_devices, platform = jax.local_device_count(), jax.default_backend()
-    check_config(config, num_devices)
-    check_workdir(workdir, config.to_dict())
+    num_devices, platform = jax.device_count(), jax.default_backend()
+    check_config(config, num_devices, jax.process_count())
+    if is_first():
+        check_workdir(workdir, config.to_dict())
     dataset = data.load(
         config.data.source,
         image_size=config.data.image_size,
@@ -75,7 +77,6 @@ def prepare(config: ConfigDict, workdir: Path, warn: Callable[[str], None]) -> R
         streamed=streamed,
     )
     kind, num_candidates = build.build_pairs(config), build.num_candidates(config, num_devices, example_shape)
-    begin(workdir, config.to_dict())
     return Run(
         config,
         workdir,

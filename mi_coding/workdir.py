@@ -1,13 +1,17 @@
 """The work directory: checked before anything is written, and continued only by the config that began it."""
 
+import fcntl
 import json
 import os
+import socket
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mi_coding.config import differing_keys
 from mi_coding.errors import InputError
 from mi_coding.reporting.files import write_atomically
+
+_LOCK = ".lock"
 
 
 def check_workdir(workdir: Path, config: dict[str, Any]) -> None:
@@ -26,7 +30,7 @@ def check_workdir(workdir: Path, config: dict[str, Any]) -> None:
     began_with = workdir / "config.json"
     if began_with.exists():
         _check_same(workdir, config, began_with)
-    elif workdir.is_dir() and any(workdir.iterdir()):
+    elif workdir.is_dir() and any(path.name != _LOCK for path in workdir.iterdir()):
         raise InputError(f"--workdir={workdir} is not empty and holds no run; choose an empty or new directory")
 
 
@@ -41,7 +45,32 @@ def _check_same(workdir: Path, config: dict[str, Any], began_with: Path) -> None
         raise InputError(f"--workdir={workdir} was begun with another config; these differ: {named}; choose another")
 
 
-def begin(workdir: Path, config: dict[str, Any]) -> None:
-    """Makes the directory and writes down the config that its run has from now on."""
+def begin(workdir: Path, config: dict[str, Any]) -> IO[str]:
+    """Makes the directory, holds it, and writes down the config that its run has from now on.
+
+    Returns:
+        a file that holds the directory until it is closed, or its process ends, however it does.
+    Raises:
+        InputError: where another run holds it.
+    """
     workdir.mkdir(parents=True, exist_ok=True)
+    held = _hold(workdir)
     write_atomically(workdir / "config.json", json.dumps(config, indent=2) + "\n")
+    return held
+
+
+def _hold(workdir: Path) -> IO[str]:
+    file = (workdir / _LOCK).open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "another process"
+        file.close()
+        raise InputError(f"--workdir={workdir} is in use by {holder}; wait for its end or choose another") from None
+    except OSError:  # a file system without locks, such as a mounted bucket: there is nothing to hold it by
+        return file
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    file.flush()
+    return file

@@ -15,6 +15,7 @@ from virtual_devices import xla_flags
 from mi_coding.config import parse_command
 from mi_coding.runs import about, initial_state, prepare
 from mi_coding.training.checkpoints import Checkpoints
+from mi_coding.workdir import begin
 
 ROOT = Path(__file__).parents[1]
 CPC = str(ROOT / "configs" / "cpc.py")
@@ -82,9 +83,9 @@ def begun(workdir, *overrides, config=CPC, change=lambda state: state):
     """A work directory whose one checkpoint is of before the first step, as a reader finds it, with what was saved."""
     this = prepare(parse_command(["main", f"--config={config}", *SHORT, *overrides]).config, workdir, print)
     state = change(initial_state(this))
-    checkpoints = Checkpoints(workdir / "checkpoints", keep=9, about=about(this))
-    checkpoints.save(state, 0.0)
-    checkpoints.close()
+    held, folder = begin(workdir, this.config.to_dict()), workdir / "checkpoints"
+    with held, Checkpoints(folder, keep=9, about=about(this)) as checkpoints:
+        checkpoints.save(state, 0.0)
     return this, state
 
 

@@ -169,3 +169,16 @@ def test_the_command_itself_exits_with_2_and_one_line(tmp_path):
 def test_help_is_not_a_mistake(capsys):
     assert main.main(["main", "--help"]) == 0
     assert "--config.KEY=VALUE" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        (["--coordinator=here:1"], "--num_processes and --process_id missing"),
+        (["--coordinator=here", "--num_processes=2", "--process_id=0"], "--coordinator=here; expected HOST:PORT"),
+        (["--coordinator=a:1", "--num_processes=2", "--process_id=2"], "--process_id=2 of --num_processes=2"),
+        (["--coordinator=a:1", "--num_processes=2", "--process_id=-1"], "--process_id=-1 of --num_processes=2"),
+    ],
+)
+def test_a_place_among_processes_that_cannot_be_is_refused(capsys, place, words):
+    assert words in refused(capsys, *place)

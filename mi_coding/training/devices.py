@@ -1,8 +1,8 @@
 """Devices, meshes and mapped axes are named here and nowhere else.
 
-`Spmd` is how one function of (state, data) runs on all local devices. Inside it the code sees one device and the axis
-`AXIS`; outside, state and metrics are single copies. Two ways exist, `jax.shard_map` and `jax.pmap`, with the same
-results.
+`Spmd` is how one function of (state, data) runs on all devices of all processes. Inside it the code sees one device and
+the axis `AXIS`; outside, state and metrics are single copies, one in each process. Two ways exist, `jax.shard_map` and
+`jax.pmap`, with the same results; processes are joined in processes.py.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 AXIS = "devices"
@@ -19,12 +20,14 @@ class Spmd(NamedTuple):
     """One way to run a function on all devices.
 
     Attributes:
-        num_devices: how many.
+        num_devices: how many, in all processes together.
         steps_in_flight: how many steps may be dispatched before the first of them has ended. Two keep an accelerator
             busy. Virtual devices of one CPU share few threads: steps that wait for each other's exchanges can stop all.
         replicate: tree → the same tree with a copy on each device.
         fetch: what `replicate` or a mapped function returned → the tree on its own.
-        shard: tree of arrays with the global batch as their first axis → the same tree, each device with its share.
+        shard: tree of arrays with this process's share of the global batch as their first axis → the tree of the global
+            batch, each device with its share.
+        anywhere: flag → whether it is up in any process: a bool, or an array that is ready after the steps before it.
         parallel: fn(state, *data) → (state, metrics), written for one device under the axis `AXIS` → the compiled
             function on all of them. State and data come in from `replicate`; the state's memory is reused. With
             `sharded=True` it is fn(state, batch), and the batch comes in from `shard`.
@@ -35,11 +38,12 @@ class Spmd(NamedTuple):
     replicate: Callable[[Any], Any]
     fetch: Callable[[Any], Any]
     shard: Callable[[Any], Any]
+    anywhere: Callable[[bool], bool | jax.Array]
     parallel: Callable[..., Callable]
 
 
 def spmd(name: str, devices: Sequence[jax.Device] | None = None) -> Spmd:
-    """The way called "shard_map" or "pmap", over the given devices or all local ones.
+    """The way called "shard_map" or "pmap", over the given devices or all of all processes.
 
     >>> one = spmd("shard_map", jax.local_devices()[:1])
     >>> step = one.parallel(lambda state, data: (state + data, {"loss": jax.lax.psum(data, AXIS)}))
@@ -47,9 +51,34 @@ def spmd(name: str, devices: Sequence[jax.Device] | None = None) -> Spmd:
     >>> float(one.fetch(state)), float(one.fetch(metrics)["loss"])
     (2.0, 1.0)
     """
-    devices = list(jax.local_devices() if devices is None else devices)
-    mesh = jax.make_mesh((len(devices),), (AXIS,), axis_types=(jax.sharding.AxisType.Auto,), devices=devices)
-    return SPMD[name](mesh)
+    return SPMD[name](_mesh(jax.devices() if devices is None else devices))
+
+
+def _mesh(devices: Sequence[jax.Device]) -> jax.sharding.Mesh:
+    kinds = (jax.sharding.AxisType.Auto,)
+    if jax.process_count() == 1:
+        return jax.make_mesh((len(devices),), (AXIS,), axis_types=kinds, devices=devices)
+    # Not in the order that suits the wires best: each process has the rows of the batch that come next.
+    in_order = sorted(devices, key=lambda device: (device.process_index, device.id))
+    return jax.sharding.Mesh(np.array(in_order), (AXIS,), axis_types=kinds)
+
+
+def copies(tree: Any, sharding: NamedSharding) -> Any:
+    """A tree of single copies, the same in every process → the tree with a copy on every device of a mesh."""
+
+    own = [device for device in sharding.mesh.devices.flat if device in sharding.addressable_devices]  # in its order
+
+    def copy(x: Any) -> jax.Array:
+        # A copy: the step gives the state's memory away, which may be the caller's, or one zero in two places.
+        here = [jax.device_put(jnp.copy(x), device) for device in own]
+        return jax.make_array_from_single_device_arrays(jnp.shape(x), sharding, here)
+
+    return jax.tree.map(copy, tree)
+
+
+def own_copy(tree: Any) -> Any:
+    """The reverse of `copies`: this process's own copy where other processes have some too."""
+    return jax.tree.map(lambda x: x if x.is_fully_addressable else x.addressable_data(0), tree)
 
 
 def mean_gradient(loss_fn: Callable, axis_name: str) -> Callable:
@@ -72,18 +101,24 @@ def _shard_map(mesh: jax.sharding.Mesh) -> Spmd:
     everywhere = NamedSharding(mesh, PartitionSpec())
 
     def replicate(tree: Any) -> Any:
-        # A copy: the step gives the state's memory away, which may be the caller's, or one zero in two places.
-        return jax.device_put(jax.tree.map(jnp.copy, tree), everywhere)
+        return copies(tree, everywhere)
 
     def shard(tree: Any) -> Any:
-        return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(AXIS)))
+        return jax.make_array_from_process_local_data(NamedSharding(mesh, PartitionSpec(AXIS)), tree)
+
+    any_of_all = jax.jit(jnp.any, out_shardings=everywhere)
+
+    def anywhere(flag: bool) -> bool | jax.Array:
+        if everywhere.is_fully_addressable:
+            return flag
+        return own_copy(any_of_all(shard(np.full(len(everywhere.addressable_devices), flag))))
 
     def parallel(fn: Callable, *, sharded: bool = False) -> Callable:
         specs = (PartitionSpec(), PartitionSpec(AXIS)) if sharded else PartitionSpec()
         mapped = jax.shard_map(fn, mesh=mesh, in_specs=specs, out_specs=PartitionSpec())
         return jax.jit(mapped, donate_argnums=0)
 
-    return Spmd(mesh.size, _steps_in_flight(mesh), replicate, lambda tree: tree, shard, parallel)
+    return Spmd(mesh.size, _steps_in_flight(mesh), replicate, own_copy, shard, anywhere, parallel)
 
 
 def _pmap(mesh: jax.sharding.Mesh) -> Spmd:
@@ -105,7 +140,7 @@ def _pmap(mesh: jax.sharding.Mesh) -> Spmd:
         del sharded  # every argument has the devices as its first axis already
         return jax.pmap(fn, axis_name=AXIS, devices=list(mesh.devices.flat), donate_argnums=0)
 
-    return Spmd(mesh.size, _steps_in_flight(mesh), replicate, fetch, shard, parallel)
+    return Spmd(mesh.size, _steps_in_flight(mesh), replicate, fetch, shard, bool, parallel)
 
 
 def _steps_in_flight(mesh: jax.sharding.Mesh) -> int:

@@ -43,7 +43,7 @@ def train(
     hooks: Sequence[Hook],
     save: Hook,
 ) -> Trained:
-    """Trains from `state` to `num_steps`, or until SIGTERM or SIGINT, which save first.
+    """Trains from `state` to `num_steps`, or until SIGTERM or SIGINT, which save first; several processes in step.
 
     Args:
         advance: (state, count) → (state after count steps, metrics of the last one), on all devices, from feed.py.
@@ -56,7 +56,7 @@ def train(
     Raises:
         NonFiniteLossError: naming the first step whose loss was not finite; nothing of it has been saved.
     """
-    step, in_flight = int(state.step), deque()
+    step, in_flight, told_to_stop = int(state.step), deque(), deque()
     state = spmd.replicate(state)
     with _stop_signals() as received:
         while step < num_steps:
@@ -68,7 +68,9 @@ def train(
                 jax.block_until_ready(in_flight.popleft())
             if spmd.steps_in_flight == 1:  # metrics may be there while virtual devices still exchange gradients
                 jax.block_until_ready(state)
-            stopping = bool(received)
+            # Read as late as the metrics, for the devices not to wait; so all processes stop after the same step.
+            told_to_stop.append(spmd.anywhere(bool(received)))
+            stopping = len(told_to_stop) >= spmd.steps_in_flight and bool(told_to_stop.popleft())
             due = [hook for hook in hooks if step % hook.every == 0 or step in (1, num_steps)]
             if stopping or step % save.every == 0 or step == num_steps:
                 due.append(save)
@@ -76,8 +78,8 @@ def train(
                 _call(due, step, spmd.fetch(state), spmd.fetch(metrics))
             if stopping:
                 break
-    last = spmd.fetch(state)
-    return Trained(last, received[0] if received and int(last.step) < num_steps else None)
+    stopped_by = (received or [signal.SIGTERM])[0] if step < num_steps else None  # perhaps one that another process got
+    return Trained(spmd.fetch(state), stopped_by)
 
 
 def _next_due(step: int, num_steps: int, hooks: Sequence[Hook]) -> int:

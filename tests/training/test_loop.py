@@ -72,7 +72,7 @@ def test_a_resumed_run_ends_with_the_very_same_state(key, images, tmp_path):
     go(experiment, key, images, num_steps=3, save=Hook(3, lambda step, state, _: first.save(state, 1.5)))
     first.close()
     restored, seconds = Checkpoints(tmp_path / "checkpoints", keep=2).restore(
-        init_state(experiment, jax.random.key(9), images)
+        init_state(experiment, jax.random.key(9), images), print
     )
     assert seconds == 1.5
     resumed = go(experiment, key, images, num_steps=6, state=restored).state
@@ -134,4 +134,4 @@ def test_only_the_newest_checkpoints_stay(key, images, tmp_path):
 
 
 def test_an_empty_folder_has_nothing_to_restore(key, images, tmp_path):
-    assert Checkpoints(tmp_path / "c", keep=1).restore(init_state(make_experiment()[0], key, images)) is None
+    assert Checkpoints(tmp_path / "c", keep=1).restore(init_state(make_experiment()[0], key, images), print) is None
