@@ -107,6 +107,7 @@ _FILM_POSITIVE = ("pairs.gap", "pairs.group_size")
 _FILM_OTHER = ("pairs.distractors", "pairs.steps", "data.frame_rate", "data.cache_dir")
 _AUGMENTATION_KEYS = ("pairs.preset", *(f"pairs.{name}" for name in build.AUGMENTATION_OPTIONS))
 _LARGEST_SEED = 2**32 - 1
+_LARGEST_COUNT = 2**31 - 1  # devices count in int32
 _LEAST_SPREAD = 0.01
 """Standard deviation of a signal below which, or above whose inverse, an encoder would hardly learn."""
 
@@ -114,17 +115,18 @@ _LEAST_SPREAD = 0.01
 class Command(NamedTuple):
     """A command line, read: the config with its overrides, the work directory if one was given, the config's name.
 
-    `place` is that of one of several processes, if the command line tells it.
+    `place` is that of one of several processes, if the command line tells it; `profile` asks for a trace of some steps.
     """
 
     config: ConfigDict
     workdir: Path | None
     config_name: str
     place: Place | None = None
+    profile: bool = False
 
 
 def parse_command(argv: list[str]) -> Command:
-    """Reads `--config=FILE [--workdir=DIR] [--config.KEY=VALUE …]`, with the program's name as `argv[0]`.
+    """Reads `--config=FILE [--workdir=DIR] [--profile] [--config.KEY=VALUE …]`, with the program's name as `argv[0]`.
 
     One of several processes is told its place too: `--coordinator=HOST:PORT --num_processes=P --process_id=I`.
 
@@ -134,6 +136,7 @@ def parse_command(argv: list[str]) -> Command:
     values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", None, "Config file.", flag_values=values, sys_argv=argv)
     flags.DEFINE_string("workdir", None, "Where the run is kept; the same one continues a run.", flag_values=values)
+    flags.DEFINE_boolean("profile", False, "Whether to write a trace of some steps.", flag_values=values)
     flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where there are several.", flag_values=values)
     for name in ("num_processes", "process_id"):
         flags.DEFINE_integer(name, None, "How many processes there are; which this one is.", flag_values=values)
@@ -149,7 +152,8 @@ def parse_command(argv: list[str]) -> Command:
         raise InputError(_one_line(error)) from None
     if positional:
         raise InputError(f"unexpected argument {positional[0]!r}; options are written --name=value")
-    return Command(values.config, Path(values.workdir) if values.workdir else None, path.stem, _place(values))
+    workdir = Path(values.workdir) if values.workdir else None
+    return Command(values.config, workdir, path.stem, _place(values), values.profile)
 
 
 def _place(values: flags.FlagValues) -> Place | None:
@@ -409,6 +413,8 @@ def _check_numbers(config: ConfigDict, positive: Iterable[str], not_negative: It
             raise InputError(f"config.{name}={value}; expected a finite number")
         if value < 0 or (value == 0 and name in positive):
             raise InputError(f"config.{name}={value}; expected a number {'>' if name in positive else '≥'} 0")
+        if isinstance(value, int) and value > _LARGEST_COUNT and name != "seed":
+            raise InputError(f"config.{name}={value}; expected at most {_LARGEST_COUNT:,}")
 
 
 def _check_common(config: ConfigDict) -> None:
@@ -445,11 +451,11 @@ def _check_batch(batch_size: int, num_devices: int) -> None:
 def _check_microbatch(config: ConfigDict, num_devices: int) -> None:
     shard, size = config.batch_size // num_devices, config.microbatch_size
     if size and shard % size:
-        divisors = [d for d in range(1, shard + 1) if shard % d == 0]
-        near = [*[d for d in divisors if d < size][-1:], *[d for d in divisors if d > size][:1]]
+        below = next(d for d in range(min(size, shard), 0, -1) if shard % d == 0)
+        above = [shard // k for k in range(shard // size, 0, -1) if shard % k == 0][:1]
         raise InputError(
             f"config.microbatch_size={size} must divide the {shard} pairs of each of {num_devices} device(s); "
-            f"the nearest are {' and '.join(map(str, near))}; 0 encodes all at once"
+            f"the nearest are {' and '.join(map(str, [below, *above]))}; 0 encodes all at once"
         )
 
 

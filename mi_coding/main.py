@@ -1,6 +1,6 @@
 """Trains codes and says what they know.
 
-    python -m mi_coding.main --config=configs/cpc.py [--workdir=DIR] [--config.KEY=VALUE …]
+    python -m mi_coding.main --config=configs/cpc.py [--workdir=DIR] [--config.KEY=VALUE …] [--profile]
         [--coordinator=HOST:PORT --num_processes=P --process_id=I]
 
 Here the rooms are joined: runs.py builds a run of a config, this trains it, and measure.py says what it is worth.
@@ -30,16 +30,19 @@ from mi_coding.config import parse_command
 from mi_coding.errors import AloneError, NonFiniteLossError, SaveError
 from mi_coding.reporting import terminal
 from mi_coding.reporting.metrics import MetricsWriter, read_metrics, write_json
+from mi_coding.reporting.phases import Phases
 from mi_coding.reporting.recorder import Recorder
 from mi_coding.runs import Run, about, as_data, blank_examples, initial_state, prepare
 from mi_coding.training import build
 from mi_coding.training.checkpoints import Checkpoints
-from mi_coding.training.devices import Spmd, spmd
+from mi_coding.training.devices import Spmd, programs_kept, spmd
 from mi_coding.training.feed import Feed, resident, streamed
+from mi_coding.training.flops import peak_flops
 from mi_coding.training.loop import Hook, Trained, train
 from mi_coding.training.memory import bytes_needed, describe_bytes
 from mi_coding.training.processes import is_first, joined, of_first, together
 from mi_coding.training.step import TrainState, make_step
+from mi_coding.training.trace import traced
 from mi_coding.workdir import begin
 
 
@@ -53,10 +56,19 @@ def _main(argv: list[str]) -> int:
     try:
         with joined(command.place):
             name = of_first(f"{command.config_name}-{datetime.now():%Y%m%d-%H%M%S}")
-            return run(command.config, command.workdir or Path("runs") / name)
+            return run(command.config, command.workdir or Path("runs") / name, profile=command.profile)
     except (NonFiniteLossError, SaveError, AloneError) as error:
         if is_first():
             print(f"mi_coding: error: {error}", file=sys.stderr)
+        return 1
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        reason = str(error).splitlines()[0]
+        print(
+            f"mi_coding: error: {reason}; lower batch_size or microbatch_size, or train on more devices",
+            file=sys.stderr,
+        )
         return 1
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -65,22 +77,29 @@ def _main(argv: list[str]) -> int:
         return 1
 
 
-def run(config: ConfigDict, workdir: Path) -> int:
+def run(config: ConfigDict, workdir: Path, *, profile: bool = False) -> int:
     """Trains, evaluates and reports one config in one work directory, continuing what is there; returns 0.
 
+    Args:
+        config: from a config file, see configs/.
+        workdir: made where it is missing.
+        profile: whether to write a trace of some steps there, for the profiler of TensorBoard or XProf.
     Raises:
         InputError: before anything is written, for a config, data or a directory that cannot work.
         NonFiniteLossError: if training diverges; the last good checkpoint stays.
     """
     warnings: list[str] = []
     this = together(lambda: prepare(config, workdir, partial(_warn, warnings)))
-    with together(lambda: begin(workdir, config.to_dict()) if is_first() else nullcontext()):
-        return _train_and_measure(this, warnings)
+    with (
+        together(lambda: begin(workdir, config.to_dict()) if is_first() else nullcontext()),
+        programs_kept(workdir / "programs"),
+    ):
+        return _train_and_measure(this, warnings, profile)
 
 
-def _train_and_measure(this: Run, warnings: list[str]) -> int:
+def _train_and_measure(this: Run, warnings: list[str], profile: bool) -> int:
     with Checkpoints(this.workdir / "checkpoints", keep=this.config.checkpoint.keep, about=about(this)) as checkpoints:
-        trained, summary = _train(this, checkpoints)
+        trained, summary = _train(this, checkpoints, profile)
     if trained.stopped_by:
         _say(
             f"{trained.stopped_by.name}: saved step {int(trained.state.step)}; the same command with "
@@ -100,9 +119,9 @@ def _train_and_measure(this: Run, warnings: list[str]) -> int:
     return 0
 
 
-def _train(this: Run, checkpoints: Checkpoints) -> tuple[Trained, dict[str, float]]:
+def _train(this: Run, checkpoints: Checkpoints, profile: bool) -> tuple[Trained, dict[str, float]]:
     """Trains to the end or to a signal; returns that and the entries of summary.json that tell how it went."""
-    config, how = this.config, spmd(this.config.spmd)
+    config, how, phases = this.config, spmd(this.config.spmd), Phases()
     state = initial_state(this)
     state, seconds = together(lambda: checkpoints.restore(state, this.warn)) or (state, 0.0)
     step = int(state.step)
@@ -112,6 +131,7 @@ def _train(this: Run, checkpoints: Checkpoints) -> tuple[Trained, dict[str, floa
         _feed(this, how, state) as (feed, input_wait),
         MetricsWriter(this.workdir, resume_step=step) if is_first() else nullcontext() as writer,
         terminal.Progress(this.num_steps, first_step=step, ceiling=_ceiling(this)) as progress,
+        traced(this.workdir / "profile") if profile else nullcontext() as trace,
     ):
         _say(_forecast(this, how, feed.compiled))
         recorder = Recorder(
@@ -126,29 +146,35 @@ def _train(this: Run, checkpoints: Checkpoints) -> tuple[Trained, dict[str, floa
             seconds_before=seconds,
             command_started=_STARTED,
             input_wait=input_wait,
+            phases=phases,
+            flops=feed.flops,
+            peak_flops=peak_flops(jax.local_devices()[0].device_kind),
         )
+        hooks, save = _hooks(this, recorder, phases, checkpoints, writer)
         trained = train(
             feed.advance,
             state,
             spmd=how,
             num_steps=this.num_steps,
             steps_per_call=this.steps_per_call,
-            hooks=[
-                Hook(config.log.every_steps, _first_does(lambda: _log(recorder))),
-                Hook(config.evaluation.every_steps, _first_does(lambda: measure.validation(this, writer))),
-            ],
-            save=Hook(config.checkpoint.every_steps, lambda step, state, _: checkpoints.save(state, recorder.seconds)),
+            hooks=[*hooks, trace] if trace else hooks,
+            save=save,
         )
     return trained, recorder.summary()
 
 
-def _log(recorder: Recorder) -> Callable:
-    return lambda step, state, metrics: recorder.log(step, jax.device_get(metrics))
-
-
-def _first_does(make: Callable[[], Callable]) -> Callable:
-    """A hook of process 0; the others have one that is due at the same steps and does nothing."""
-    return make() if is_first() else lambda step, state, metrics: None
+def _hooks(
+    this: Run, recorder: Recorder, phases: Phases, checkpoints: Checkpoints, writer: MetricsWriter | None
+) -> tuple[list[Hook], Hook]:
+    """What is done between steps, and the hook that saves. Where process 0 does it alone, the others stop there too."""
+    log = validate = lambda step, state, metrics: None
+    if is_first():
+        log = phases.timed("log", lambda step, state, metrics: recorder.log(step, jax.device_get(metrics)))
+        validate = phases.timed("validation", measure.validation(this, writer))
+    save = phases.timed("checkpoint", lambda step, state, metrics: checkpoints.save(state, recorder.seconds))
+    config = this.config
+    hooks = [Hook(config.log.every_steps, log), Hook(config.evaluation.every_steps, validate)]
+    return hooks, Hook(config.checkpoint.every_steps, save)
 
 
 @contextmanager

@@ -89,10 +89,12 @@ def begun(workdir, *overrides, config=CPC, change=lambda state: state):
     return this, state
 
 
-def parameters(workdir):
-    """Every array of the newest checkpoint, by name."""
+def parameters(workdir, step=None):
+    """Every array of a checkpoint, by default the newest, by name."""
     with ocp.CheckpointManager((workdir / "checkpoints").absolute()) as manager:
-        restored = manager.restore(manager.latest_step(), args=ocp.args.Composite(state=ocp.args.StandardRestore()))
+        restored = manager.restore(
+            step or manager.latest_step(), args=ocp.args.Composite(state=ocp.args.StandardRestore())
+        )
     return {name: np.asarray(leaf) for name, leaf in ocp.tree.to_flat_dict(restored.state, sep="/").items()}
 
 

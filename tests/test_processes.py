@@ -1,4 +1,8 @@
-"""Two processes of four virtual devices each train what one process does, stop together, and die together."""
+"""Two processes train what one trains, save and stop together, and none waits for a dead one.
+
+Told of the scheduler's variables alone, two processes of two devices each are stopped by a signal to one of them; then,
+told their places, they go on with one device each, until one is killed. A process of one device runs undisturbed.
+"""
 
 import os
 import signal
@@ -8,16 +12,36 @@ import time
 
 import numpy as np
 import pytest
-from commands import command, lines, parameters, start
+from commands import SHORT, command, lines, parameters
 from test_resume import wait_for_step
+from virtual_devices import xla_flags
 
-TRAIN = [
-    "--config.num_steps=20",
+ENDLESS = [
+    *SHORT,
+    "--config.encoder.widths=(4,)",
+    "--config.num_steps=100000",
+    "--config.evaluation.every_steps=100000",
     "--config.checkpoint.every_steps=10",
-    "--config.evaluation.every_steps=10",
+    "--config.checkpoint.keep=1000",
     "--config.log.every_steps=5",
 ]
-ENDLESS = ["--config.num_steps=100000", "--config.evaluation.every_steps=100000", "--config.checkpoint.every_steps=20"]
+AT_FIRST, LATER = 20, 40
+"""Steps whose checkpoints are compared: before the first stop, and after it."""
+
+
+def start(workdir, places, devices, variables=None):
+    """One process a place, in arguments and variables of its own."""
+    environment = os.environ | {"XLA_FLAGS": xla_flags(devices)} | (variables or {})
+    return [
+        subprocess.Popen(
+            command(f"--workdir={workdir}", *ENDLESS, *arguments, short=False),
+            env=environment | own,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for arguments, own in places
+    ]
 
 
 def free_port():
@@ -26,107 +50,94 @@ def free_port():
         return free.getsockname()[1]
 
 
-def start_two(*arguments, places=None, **variables):
-    """The command in two processes of four virtual devices each; told their places, or finding them by variables."""
-    port = free_port()
-    places = places or [
-        ([f"--coordinator=127.0.0.1:{port}", "--num_processes=2", f"--process_id={i}"], {}) for i in range(2)
-    ]
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"} | variables
-    return [
-        subprocess.Popen(
-            command(*place, *arguments),
-            env=environment | own,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for place, own in places
-    ]
-
-
-def end(processes, timeout=120):
-    """Outputs and errors of processes that end by themselves."""
-    try:
-        return [process.communicate(timeout=timeout) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """One process of one and of eight devices, and two processes of four: (work directory, outputs, errors)."""
-    root = tmp_path_factory.mktemp("processes")
-    started = {
-        "two": start_two(f"--workdir={root / 'two'}", *TRAIN),
-        "eight": [start(f"--workdir={root / 'eight'}", *TRAIN, devices=8)],
-        "one": [start(f"--workdir={root / 'one'}", *TRAIN, devices=1)],
-    }
-    said = {name: end(processes) for name, processes in started.items()}
-    for name, processes in started.items():
-        assert [process.returncode for process in processes] == [0] * len(processes), said[name]
-    return root, said
-
-
-@pytest.mark.parametrize(("other", "tolerance"), [("eight", 1e-6), ("one", 1e-5)])
-def test_two_processes_end_with_the_parameters_of_one(runs, other, tolerance):
-    root, _ = runs
-    ours, theirs = parameters(root / "two"), parameters(root / other)
-    assert ours.keys() == theirs.keys()
-    for name in (name for name in ours if name.startswith("params/")):
-        np.testing.assert_allclose(ours[name], theirs[name], rtol=0, atol=tolerance, err_msg=name)
-
-
-def test_only_the_first_process_writes_and_speaks(runs):
-    root, said = runs
-    assert said["two"][1][0] == ""
-    steps = [[(line["step"], sorted(line)) for line in lines(root / name)] for name in ("two", "eight")]
-    assert steps[0] == steps[1]
-    assert (root / "two" / "summary.json").exists()
-    assert "8 devices" in said["two"][0][0]
-
-
-def test_by_the_variables_of_slurm_two_processes_find_each_other(runs, tmp_path):
-    root, _ = runs
-    slurm = {
+def by_slurm(workdir):
+    variables = {
         "SLURM_JOB_ID": str(free_port()),
         "SLURM_STEP_NODELIST": "localhost",
         "SLURM_NTASKS": "2",
         "SLURM_STEP_NUM_NODES": "1",
     }
     places = [([], {"SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)}) for i in range(2)]
-    said = end(start_two(f"--workdir={tmp_path / 'slurm'}", *TRAIN, places=places, **slurm))
-    ours, theirs = parameters(tmp_path / "slurm"), parameters(root / "two")
-    for name, leaf in ours.items():
-        np.testing.assert_array_equal(leaf, theirs[name], err_msg=str(said))
+    return start(workdir, places, 2, variables)
 
 
-def test_what_one_process_refuses_all_refuse_and_one_says_why(tmp_path):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "mine.txt").write_text("mine")
-    processes = start_two(f"--workdir={tmp_path / 'run'}")
-    said = end(processes)
-    assert [process.returncode for process in processes] == [2, 2], said
-    words = [line for _, errors in said for line in errors.splitlines() if "mi_coding" in line]
-    assert len(words) == 1
-    assert "is not empty" in words[0]
+def by_arguments(workdir):
+    told = [f"--coordinator=127.0.0.1:{free_port()}", "--num_processes=2"]
+    return start(workdir, [([*told, f"--process_id={i}"], {}) for i in range(2)], 1)
 
 
-def test_a_signal_to_one_process_has_all_save_the_same_step_and_a_killed_one_ends_the_others(tmp_path):
-    workdir = tmp_path / "run"
-    processes = start_two(f"--workdir={workdir}", *ENDLESS)
-    wait_for_step(workdir, 30, processes[0])
-    processes[1].send_signal(signal.SIGTERM)
-    said = end(processes, timeout=60)
-    assert [process.returncode for process in processes] == [0, 0], said
+def end(processes, within):
+    """Outputs and errors of processes that end by themselves in so many seconds; none is left."""
+    try:
+        return [process.communicate(timeout=within) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The two work directories, and what the stopped and the killed processes said and ended with."""
+    root = tmp_path_factory.mktemp("processes")
+    (root / "two").mkdir()
+    alone = start(root / "one", [([], {})], 1)
+    stopped = by_slurm(root / "two")
+    try:
+        wait_for_step(root / "two", AT_FIRST + 5, stopped[0])
+        stopped[1].send_signal(signal.SIGTERM)
+        said_stopped = end(stopped, within=120)
+        killed = by_arguments(root / "two")
+        wait_for_step(root / "two", LATER + 5, killed[0])
+        killed[1].kill()
+        began = time.monotonic()
+        said_killed = end(killed, within=120)
+        took = time.monotonic() - began
+        wait_for_step(root / "one", LATER + 5, alone[0])
+        alone[0].send_signal(signal.SIGTERM)
+        said_alone = end(alone, within=120)
+    finally:
+        end([*alone, *stopped], within=0.1)
+    return root, (stopped, said_stopped), (killed, said_killed, took), (alone, said_alone)
+
+
+def test_a_signal_to_one_process_has_all_save_and_end_well(runs):
+    _, (stopped, said), *_ = runs
+    assert [process.returncode for process in stopped] == [0, 0], said
     assert "SIGTERM: saved step" in said[0][0]
 
-    saved = int(said[0][0].split("saved step ")[1].split(";")[0])
-    processes = start_two(f"--workdir={workdir}", *ENDLESS)
-    wait_for_step(workdir, saved + 10, processes[0])
-    processes[1].kill()
-    began = time.monotonic()
-    said = end(processes, timeout=60)
-    assert time.monotonic() - began < 60
-    assert processes[0].returncode not in (0, 2), said
+
+def test_only_the_first_process_speaks(runs):
+    _, (_, said), *_ = runs
+    assert "4 devices, N = 16 candidates" in said[0][0]
+    assert [line for line in said[1][0].splitlines() if not line.startswith("[Gloo]")] == []
+
+
+def test_a_killed_process_ends_the_other_within_a_minute(runs):
+    _, _, (killed, said, took), _ = runs
+    assert killed[1].returncode == -signal.SIGKILL
+    assert killed[0].returncode not in (0, 2), said
+    assert took < 60
+
+
+@pytest.mark.parametrize("step", [AT_FIRST, LATER])
+def test_two_processes_have_the_parameters_of_one_also_after_going_on_with_fewer_devices(runs, step):
+    root = runs[0]
+    ours, theirs = parameters(root / "two", step), parameters(root / "one", step)
+    assert ours.keys() == theirs.keys()
+    for name in (name for name in ours if name.startswith("params/")):
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=0, atol=1e-5, err_msg=name)
+
+
+def test_the_losses_are_those_of_one_process_each_step_once(runs):
+    root = runs[0]
+    ours, theirs = (
+        [
+            (line["step"], line["train/loss"])
+            for line in lines(root / name)
+            if "train/loss" in line and line["step"] <= LATER
+        ]
+        for name in ("two", "one")
+    )
+    assert [step for step, _ in ours] == [step for step, _ in theirs] == [1, *range(5, LATER + 1, 5)]
+    np.testing.assert_allclose(*([loss for _, loss in curve] for curve in (ours, theirs)), rtol=0, atol=1e-4)

@@ -3,8 +3,10 @@
 import math
 import time
 from collections.abc import Callable, Mapping
+from statistics import quantiles
 
 from mi_coding.reporting.metrics import MetricsWriter
+from mi_coding.reporting.phases import Phases
 from mi_coding.reporting.terminal import Progress
 
 _NOT_LEFT = 0.01
@@ -31,6 +33,9 @@ class Recorder:
         seconds_before: float,
         command_started: float,
         input_wait: Callable[[], float] | None = None,
+        phases: Phases | None = None,
+        flops: float = 0.0,
+        peak_flops: float | None = None,
     ):
         """Starts the clock.
 
@@ -46,6 +51,9 @@ class Recorder:
             seconds_before: of training, before this session.
             command_started: `time.perf_counter()` when the command began.
             input_wait: seconds that training has waited for data so far; None where the data is always there.
+            phases: what else takes time between the steps, on this host; None for nothing.
+            flops: of one step on one device; 0 for unknown.
+            peak_flops: what one device could do in a second; None for unknown.
         """
         self._writer, self._progress, self._warn = writer, progress, warn
         self._batch_size, self._ceiling, self._is_bound = batch_size, ceiling, is_bound
@@ -56,6 +64,9 @@ class Recorder:
         self._last = (resumed_at, self._began)
         self._warned = self._warned_of_input = False
         self._input_wait, self._waited_before = input_wait, 0.0
+        self._phases, self._seconds_of_phases = phases or Phases(), {}
+        self._flops, self._peak_flops = flops, peak_flops
+        self._step_seconds: list[float] = []
 
     @property
     def seconds(self) -> float:
@@ -69,9 +80,12 @@ class Recorder:
             self._counted_from, self._first_step_seconds = (step, now), now - self._command_started
         speed = self._rate(step, now, *self._last)
         waited = self._share_waited(now)
+        more = waited | self._use(speed / self._batch_size) | self._time_of_phases(now, waited)
+        if self._last[0] >= self._counted_from[0] and step > self._last[0]:
+            self._step_seconds.append((now - self._last[1]) / (step - self._last[0]))
         self._last, self._steps, self._loss = (step, now), step, float(metrics["loss"])
         bound = float(metrics["mi_lower_bound"]) if self._is_bound else None
-        self._writer.write(step, self._line(metrics, bound, speed) | waited)
+        self._writer.write(step, self._line(metrics, bound, speed) | more)
         information = float(metrics["best_mi_nats"]) if "best_mi_nats" in metrics else None
         self._progress.update(step, self._loss, bound, speed, information=information)
         self._warn_if_nothing_learnt(step)
@@ -79,13 +93,18 @@ class Recorder:
     def summary(self) -> dict[str, float]:
         """The entries of summary.json that tell how training went."""
         speed = self._rate(*self._last, *self._counted_from) if self._counted_from else math.nan
-        return {
+        summary = {
             "train/steps": self._steps,
             "train/seconds": self.seconds,
             "train/examples_per_second": speed,
             "train/first_step_seconds": self._first_step_seconds,
             "train/loss": self._loss,
         }
+        if len(self._step_seconds) > 1:
+            of_twenty = quantiles(self._step_seconds, n=20, method="inclusive")
+            summary |= {"train/step_seconds_median": of_twenty[9], "train/step_seconds_95_percent": of_twenty[18]}
+        summary |= self._use(speed / self._batch_size)
+        return summary | {f"train/seconds_of_{name}": seconds for name, seconds in self._phases.seconds.items()}
 
     def _rate(self, step: int, now: float, from_step: int, since: float) -> float:
         return (step - from_step) * self._batch_size / max(now - since, 1e-9)
@@ -95,6 +114,24 @@ class Recorder:
         if bound is not None:
             line |= {"train/mi_lower_bound_nats": bound, "train/mi_ceiling_nats": self._ceiling}
         return line | {"train/examples_per_second": speed}
+
+    def _use(self, steps_per_second: float) -> dict[str, float]:
+        """Operations a second on each device, and the share of what it could do, where they are known."""
+        if not self._flops:
+            return {}
+        each = self._flops * steps_per_second
+        use = {"train/model_teraflops_per_second": each / 1e12}
+        return use | ({"train/model_flop_utilisation": each / self._peak_flops} if self._peak_flops else {})
+
+    def _time_of_phases(self, now: float, waited: dict[str, float]) -> dict[str, float]:
+        """Shares of the time since the last line, of each phase and of the steps, for which the rest is left."""
+        elapsed, before = max(now - self._last[1], 1e-9), self._seconds_of_phases
+        self._seconds_of_phases = dict(self._phases.seconds)
+        shares = {name: (s - before.get(name, 0.0)) / elapsed for name, s in self._seconds_of_phases.items()}
+        if not shares:
+            return {}
+        shares["steps"] = 1 - sum(shares.values()) - sum(waited.values())
+        return {f"time/{name}_share": share for name, share in shares.items()}
 
     def _share_waited(self, now: float) -> dict[str, float]:
         """Share of the time since the last line that went by waiting for data, with a warning where it is large."""

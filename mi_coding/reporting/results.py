@@ -64,6 +64,13 @@ _TRAINING = {
     "train/seconds": ("time", lambda v: f"{v:,.1f} s"),
     "train/first_step_seconds": ("until the first step", lambda v: f"{v:,.1f} s"),
     "train/examples_per_second": ("examples/s", lambda v: f"{v:,.0f}"),
+    "train/step_seconds_median": ("a step, between two lines of the log: median", lambda v: f"{1e3 * v:,.1f} ms"),
+    "train/step_seconds_95_percent": ("95 % of them take at most", lambda v: f"{1e3 * v:,.1f} ms"),
+    "train/model_teraflops_per_second": ("model TFLOP/s on a device", lambda v: f"{v:,.3g}"),
+    "train/model_flop_utilisation": ("model FLOP utilisation", lambda v: percent(v)),
+    "train/seconds_of_log": ("time for logging", lambda v: f"{v:,.1f} s"),
+    "train/seconds_of_validation": ("time for validation", lambda v: f"{v:,.1f} s"),
+    "train/seconds_of_checkpoint": ("time for checkpoints", lambda v: f"{v:,.1f} s"),
     "train/loss": ("last loss", lambda v: f"{v:.3f} nats"),
 }
 

@@ -5,12 +5,15 @@ the axis `AXIS`; outside, state and metrics are single copies, one in each proce
 `jax.pmap`, with the same results; processes are joined in processes.py.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental.compilation_cache import compilation_cache
 from jax.sharding import NamedSharding, PartitionSpec
 
 AXIS = "devices"
@@ -52,6 +55,31 @@ def spmd(name: str, devices: Sequence[jax.Device] | None = None) -> Spmd:
     (2.0, 1.0)
     """
     return SPMD[name](_mesh(jax.devices() if devices is None else devices))
+
+
+@contextmanager
+def programs_kept(folder: Path) -> Iterator[None]:
+    """Programs compiled meanwhile are kept in a folder, and read from there when they are needed again.
+
+    Where JAX has such a folder already, that one stays. Virtual devices of a CPU have none: with jaxlib 0.10.2, 5 of 12
+    programs of many of them that were read back stopped at a rendezvous that one device never came to.
+    """
+    virtual = jax.default_backend() == "cpu" and jax.device_count() > 1
+    if virtual or jax.config.jax_compilation_cache_dir:
+        yield
+        return
+    before = jax.config.jax_persistent_cache_min_compile_time_secs
+    _set_cache(str(folder), 0.1)
+    try:
+        yield
+    finally:
+        _set_cache(None, before)
+
+
+def _set_cache(folder: str | None, least_seconds: float) -> None:
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", least_seconds)
+    compilation_cache.reset_cache()  # it has looked once whether there is one
 
 
 def _mesh(devices: Sequence[jax.Device]) -> jax.sharding.Mesh:

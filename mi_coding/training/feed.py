@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from mi_coding.training.devices import Spmd
+from mi_coding.training.flops import count_flops
 from mi_coding.training.step import TrainState, repeat_step
 
 
@@ -19,10 +20,12 @@ class Feed(NamedTuple):
     Attributes:
         advance: (state, count) → (state, metrics of the last step), the state as `Spmd.replicate` lays it out.
         compiled: the program, which knows how much memory it needs.
+        flops: of one step on one device, see `count_flops`.
     """
 
     advance: Callable[[TrainState, int], tuple[TrainState, dict[str, jax.Array]]]
     compiled: jax.stages.Compiled
+    flops: int
 
 
 def resident(step: Callable, state: TrainState, data: Any, spmd: Spmd, *, steps_per_call: int = 1) -> Feed:
@@ -37,11 +40,11 @@ def resident(step: Callable, state: TrainState, data: Any, spmd: Spmd, *, steps_
     """
     data = spmd.replicate(data)
     if steps_per_call == 1:
-        compiled = spmd.parallel(step).lower(spmd.replicate(state), data).compile()
-        return Feed(_one_at_a_time(lambda state: compiled(state, data)), compiled)
+        compiled, flops = _compile(spmd.parallel(step), spmd.replicate(state), data)
+        return Feed(_one_at_a_time(lambda state: compiled(state, data)), compiled, flops)
     counts = {count: spmd.replicate(jnp.array(count, jnp.int32)) for count in range(1, steps_per_call + 1)}
-    compiled = spmd.parallel(repeat_step(step)).lower(spmd.replicate(state), data, counts[1]).compile()
-    return Feed(lambda state, count: compiled(state, data, counts[count]), compiled)
+    compiled, flops = _compile(spmd.parallel(repeat_step(step)), spmd.replicate(state), data, counts[1])
+    return Feed(lambda state, count: compiled(state, data, counts[count]), compiled, flops)
 
 
 def streamed(step: Callable, state: TrainState, first: Any, batches: Iterator[Any], spmd: Spmd) -> Feed:
@@ -54,8 +57,12 @@ def streamed(step: Callable, state: TrainState, first: Any, batches: Iterator[An
         batches: trees of arrays with the global batch as their first axis.
         spmd: the devices.
     """
-    compiled = spmd.parallel(step, sharded=True).lower(spmd.replicate(state), spmd.shard(first)).compile()
-    return Feed(_one_at_a_time(lambda state: compiled(state, spmd.shard(next(batches)))), compiled)
+    compiled, flops = _compile(spmd.parallel(step, sharded=True), spmd.replicate(state), spmd.shard(first))
+    return Feed(_one_at_a_time(lambda state: compiled(state, spmd.shard(next(batches)))), compiled, flops)
+
+
+def _compile(mapped: Callable, *arguments: Any) -> tuple[jax.stages.Compiled, int]:
+    return mapped.lower(*arguments).compile(), count_flops(mapped, *arguments)
 
 
 def _one_at_a_time(step: Callable) -> Callable:

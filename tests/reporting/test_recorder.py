@@ -4,6 +4,7 @@ import time
 import pytest
 
 from mi_coding.reporting.metrics import MetricsWriter, read_metrics
+from mi_coding.reporting.phases import Phases
 from mi_coding.reporting.recorder import Recorder
 
 CEILING = math.log(16)
@@ -31,8 +32,8 @@ def record(tmp_path):
         warmup_steps=2,
         resumed_at=0,
         seconds_before=0.0,
-        input_wait=None,
         more=(),
+        **options,
     ):
         shown, warnings = Shown(), []
         with MetricsWriter(tmp_path, resume_step=resumed_at) as writer:
@@ -47,7 +48,7 @@ def record(tmp_path):
                 resumed_at=resumed_at,
                 seconds_before=seconds_before,
                 command_started=time.perf_counter() - 5,
-                input_wait=input_wait,
+                **options,
             )
             for step, loss in losses.items():
                 metrics = {"loss": loss, "mi_lower_bound": math.log(16) - loss, "accuracy": 0.5, "gradient_norm": 1.0}

@@ -1,0 +1,237 @@
+"""What a training step sends, holds and computes on each device as devices are added. Compiled, and never run.
+
+    python -m mi_coding.benchmarks.scaling [--output=FILE] [--config=FILE] [--config.KEY=VALUE …]
+
+Two tables: first so many pairs a device on 1 to 512 devices; then a batch of a million pairs on large machines, with
+the least time that each step could take there, if every device computed and sent as fast as its data sheet says. Both
+are counted in the program that XLA compiles for as many virtual devices of this CPU. Other compilers place other
+temporaries, so read memory as a size, not as a promise.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+from rich.console import Console
+from rich.table import Table
+
+from mi_coding import data
+from mi_coding.config import check_config, parse_command
+from mi_coding.errors import InputError
+from mi_coding.training import build
+from mi_coding.training.devices import spmd
+from mi_coding.training.flops import PEAK_FLOPS, count_flops
+from mi_coding.training.memory import bytes_needed, describe_bytes
+from mi_coding.training.step import init_state, make_step
+
+DEVICES, PAIRS_EACH = (1, 8, 64, 512), 256
+METHODS = ("gather", "ring")
+MILLION = 2**20
+
+
+class Machine(NamedTuple):
+    """Many devices of one kind: how many, and what each computes and sends in a second and holds, by its data sheet."""
+
+    name: str
+    devices: int
+    flops: float
+    sends: float
+    holds: int
+
+
+MACHINES = (
+    Machine("v5e-256", 256, PEAK_FLOPS["TPU v5 lite"], 200e9, 16 * 2**30),  # 1,600 Gbit/s between chips
+    Machine("64 × 8 H200", 512, PEAK_FLOPS["H200"], 50e9, 141 * 10**9),  # 400 Gbit/s between hosts for each GPU
+)
+
+
+class Cost(NamedTuple):
+    """Of one step, on one device: bytes it sends and needs, operations of its products; B in all, so many devices."""
+
+    method: str
+    devices: int
+    batch: int
+    sent: int
+    memory: int
+    flops: int
+
+
+def cost(config: ConfigDict, method: str, num_devices: int, batch: int) -> Cost:
+    """Compiles the step of a config with this method for the first of so many devices and counts."""
+    config = config.copy_and_resolve_references()
+    config.batch_size, config.objective.method = batch, method
+    check_config(config, num_devices)
+    shape = _example_shape(config)
+    experiment, _ = build.build_experiment(config, "tpu", example_shape=shape, num_steps=1000, streamed=True)
+    key, way = jax.random.key(config.seed), spmd("shard_map", jax.devices()[:num_devices])
+    images = jax.ShapeDtypeStruct((batch, *shape), jnp.uint8)
+    state = jax.eval_shape(lambda few: init_state(experiment, key, few), jax.ShapeDtypeStruct((2, *shape), jnp.uint8))
+    step = way.parallel(make_step(experiment, key, num_devices), sharded=True)
+    compiled = step.lower(state, images).compile()
+    sent = bytes_sent(compiled.as_text(), num_devices)
+    return Cost(method, num_devices, batch, sent, bytes_needed(compiled), count_flops(step, state, images))
+
+
+def _example_shape(config: ConfigDict) -> tuple[int, ...]:
+    """Of an image, by the config where it tells, or else by the data."""
+    if config.pairs.name in ("given", "film", "sequences"):
+        raise InputError(
+            f"config.pairs.name={config.pairs.name!r}; expected pairs of single images, as in configs/cpc.py"
+        )
+    if config.data.image_size and config.data.channels:
+        return (config.data.image_size, config.data.image_size, config.data.channels)
+    loaded = data.load(config.data.source, image_size=config.data.image_size, channels=config.data.channels)
+    return tuple(data.describe_examples(loaded.train)[0]["shape"])
+
+
+_COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) .*\{$")
+_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?[\w.\-]+ = (.+?) ([a-z][a-z\-]*)\((.*)$")
+_ARRAY = re.compile(r"\b([a-z]\w*)\[([\d,]*)\]")
+_CALLED = re.compile(r"\b(?:body|to_apply|calls)=%?([\w.\-]+)|branch_computations=\{([^}]*)\}")
+_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
+
+
+def bytes_sent(program: str, num_devices: int) -> int:
+    """Bytes that one device sends in a compiled program, by algorithms of the fewest bytes: rings.
+
+    A device that gathers S bytes, or scatters them, sends S·(D − 1)/D; one that reduces S bytes to all, twice that.
+
+    >>> bytes_sent(chr(10).join(["ENTRY %main () -> f32[8,4] {", "  ROOT %x = f32[8,4] all-gather(%y)", "}"]), 8)
+    112
+
+    Args:
+        program: the text of an HLO module.
+        num_devices: D, all of which take part in every exchange.
+    Raises:
+        ValueError: for an exchange in a loop whose length the compiler does not know.
+    """
+    of_ring = (num_devices - 1) / num_devices
+    factor = {"all-gather": of_ring, "reduce-scatter": num_devices * of_ring, "all-to-all": of_ring}
+    factor |= {"all-reduce": 2 * of_ring, "collective-permute": 1}
+    computations, entry = _computations(program)
+
+    def sent_by(name: str) -> float:
+        return sum(sent_in(*instruction) for instruction in computations[name])
+
+    def sent_in(result: str, operation: str, rest: str) -> float:
+        if operation.removesuffix("-start") in factor:
+            return factor[operation.removesuffix("-start")] * _size(result)
+        inner = [name for called in _CALLED.findall(rest) for name in re.findall(r"[\w.\-]+", ",".join(called))]
+        counts = [sent_by(name) for name in inner if name in computations]
+        if operation == "conditional":
+            return max(counts)
+        if operation != "while" or not any(counts):
+            return sum(counts)
+        trips = _TRIPS.search(rest)
+        if trips is None:
+            raise ValueError("an exchange lies in a loop of unknown length")
+        return int(trips[1]) * sum(counts)
+
+    return round(sent_by(entry))
+
+
+def _computations(program: str) -> tuple[dict[str, list[tuple[str, str, str]]], str]:
+    """Name → instructions (result, operation, everything else), and the name of the first to run."""
+    computations, current, entry = {}, [], ""
+    for line in program.splitlines():
+        if head := _COMPUTATION.match(line):
+            current = computations.setdefault(head[1], [])
+            entry = head[1] if line.startswith("ENTRY") else entry
+        elif instruction := _INSTRUCTION.match(line):
+            current.append(instruction.groups())
+    return computations, entry
+
+
+def _size(result: str) -> int:
+    """Bytes of a type such as f32[8,4]{1,0}, or of all in a tuple."""
+    return sum(_bits(kind) * _product(axes) // 8 for kind, axes in _ARRAY.findall(result))
+
+
+def _bits(kind: str) -> int:
+    return 8 if kind == "pred" else int(re.search(r"\d+", kind)[0])
+
+
+def _product(axes: str) -> int:
+    count = 1
+    for axis in filter(None, axes.split(",")):
+        count *= int(axis)
+    return count
+
+
+def measure(config: ConfigDict) -> Iterator[tuple[str, Cost]]:
+    """Costs with as many pairs on each device, and of a million pairs on each machine: (name, cost)."""
+    for method in METHODS:
+        for devices in DEVICES:
+            yield f"{PAIRS_EACH} pairs a device", cost(config, method, devices, PAIRS_EACH * devices)
+        for machine in MACHINES:
+            yield machine.name, cost(config, method, machine.devices, MILLION)
+
+
+def least_seconds(cost: Cost, machine: Machine) -> dict[str, float]:
+    """Seconds that computing and sending take at least, and memory as a share of what there is."""
+    return {
+        "computing": cost.flops / machine.flops,
+        "sending": cost.sent / machine.sends,
+        "memory": cost.memory / machine.holds,
+    }
+
+
+def print_tables(costs: list[tuple[str, Cost]], console: Console) -> None:
+    """What was counted, and what large machines would need: computed, not run."""
+    machines = {machine.name: machine for machine in MACHINES}
+    counted = Table(title="a step on each device, counted in the compiled program", title_justify="left", box=None)
+    large = Table(title="a batch of 1,048,576 pairs: computed, not run", title_justify="left", box=None)
+    for table, headings in (
+        (counted, ("", "method", "devices", "B", "sent", "memory", "TFLOP")),
+        (large, ("machine", "method", "b", "sent", "at least", "TFLOP", "at least", "memory", "of what it has")),
+    ):
+        for heading in headings:
+            table.add_column(heading, justify="left" if heading in ("", "method", "machine") else "right")
+    for name, c in costs:
+        sent, memory, work = describe_bytes(c.sent), describe_bytes(c.memory), f"{c.flops / 1e12:.3g}"
+        if name in machines:
+            least, each = least_seconds(c, machines[name]), f"{c.batch // c.devices:,}"
+            times = [f"{1e3 * least[what]:,.1f} ms" for what in ("sending", "computing")]
+            large.add_row(name, c.method, each, sent, times[0], work, times[1], memory, f"{least['memory']:.0%}")
+        else:
+            counted.add_row(name, c.method, f"{c.devices:,}", f"{c.batch:,}", sent, memory, work)
+    console.print(counted, "", large)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Prints both tables, and writes them where told; returns the exit code."""
+    argv = sys.argv if argv is None else argv
+    own = argparse.ArgumentParser(add_help=False)
+    own.add_argument("--output", type=Path)
+    given, argv = own.parse_known_args(argv)
+    if {"-h", "--help"} & set(argv):
+        print(__doc__)
+        return 0
+    # Read when JAX first looks for devices, which importing it does not.
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={max(DEVICES)}"
+    jax.config.update("jax_platforms", "cpu")
+    default = Path(__file__).parents[2] / "configs" / "cpc.py"
+    chosen = any(argument.lstrip("-").partition("=")[0] == "config" for argument in argv[1:])
+    try:
+        command = parse_command(argv if chosen else [argv[0], f"--config={default}", *argv[1:]])
+        costs = list(measure(command.config))
+    except InputError as error:
+        print(f"mi_coding: error: {error}", file=sys.stderr)
+        return 2
+    print_tables(costs, Console())
+    if given.output:
+        rows = [{"what": name, "computed, not run": True} | cost._asdict() for name, cost in costs]
+        given.output.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

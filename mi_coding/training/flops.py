@@ -1,0 +1,73 @@
+"""How much a step computes, counted in its program, and how much a device could: together how well it is used."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np  # noqa: F401 - the example
+
+PEAK_FLOPS = {
+    "TPU v4": 275e12,
+    "TPU v5 lite": 197e12,
+    "TPU v5": 459e12,
+    "TPU v6 lite": 918e12,
+    "A100": 312e12,
+    "H100": 989e12,
+    "H200": 989e12,
+    "B200": 2250e12,
+}
+"""What a kind of device says of itself → bfloat16 operations a second, dense, by its maker's data sheet."""
+
+
+def peak_flops(device_kind: str) -> float | None:
+    """The most operations a second of a kind of device; None for one that is not in the table, such as a CPU.
+
+    >>> peak_flops("NVIDIA H200"), peak_flops("TPU v5 lite"), peak_flops("cpu")
+    (989000000000000.0, 197000000000000.0, None)
+    """
+    return next((peak for name, peak in PEAK_FLOPS.items() if name in device_kind), None)
+
+
+def count_flops(fn: Callable, *arguments: Any) -> int:
+    """Multiplications and additions of the matrix products and convolutions in a program, on one device.
+
+    Nothing else is counted, as is usual for model FLOPs (PaLM, arXiv:2204.02311, appendix B); but what a program
+    computes again to save memory is. The body of a loop counts as often as it runs, or once where that is not known
+    before.
+
+    >>> count_flops(lambda a, b: a @ b + 1, np.ones((2, 3)), np.ones((3, 5)))
+    60
+
+    Args:
+        fn: a function of arrays; inside `shard_map` the shapes are those of one device.
+        arguments: of `fn`, or their shapes.
+    """
+    return _count(jax.make_jaxpr(fn)(*arguments).jaxpr)
+
+
+def _count(jaxpr: Any) -> int:
+    return sum(_flops(equation) for equation in jaxpr.eqns)
+
+
+def _flops(equation: Any) -> int:
+    name, params = equation.primitive.name, equation.params
+    if name == "dot_general":
+        (contracted, _), _ = params["dimension_numbers"]
+        shape = equation.invars[0].aval.shape
+        return 2 * equation.outvars[0].aval.size * math.prod(shape[axis] for axis in contracted)
+    if name == "conv_general_dilated":
+        kernel, out_axis = equation.invars[1].aval, params["dimension_numbers"].rhs_spec[0]
+        products = equation.outvars[0].aval.size * kernel.size // kernel.shape[out_axis]
+        return 2 * products // math.prod(params["lhs_dilation"])  # the zeros between are no work
+    counts = [_count(inner) for inner in _inner(params)]
+    return max(counts, default=0) if name == "cond" else params.get("length", 1) * sum(counts)
+
+
+def _inner(params: dict[str, Any]) -> Iterator[Any]:
+    """The programs inside an operation: of loops, branches and calls."""
+    for value in params.values():
+        for one in value if isinstance(value, (tuple, list)) else (value,):
+            one = getattr(one, "jaxpr", one)
+            if hasattr(one, "eqns"):
+                yield one
