@@ -108,6 +108,8 @@ _FILM_OTHER = ("pairs.distractors", "pairs.steps", "data.frame_rate", "data.cach
 _AUGMENTATION_KEYS = ("pairs.preset", *(f"pairs.{name}" for name in build.AUGMENTATION_OPTIONS))
 _LARGEST_SEED = 2**32 - 1
 _LARGEST_COUNT = 2**31 - 1  # devices count in int32
+_LARGEST = {"data.image_size": 2**13, "data.num_workers": 2**10, "pairs.window": 2**13, "pairs.size": 2**13}
+_MOST_FRAMES = _MOST_PROCESSES = 10**6
 _LEAST_SPREAD = 0.01
 """Standard deviation of a signal below which, or above whose inverse, an encoder would hardly learn."""
 
@@ -166,10 +168,10 @@ def _place(values: flags.FlagValues) -> Place | None:
     place = Place(**given)
     if not re.fullmatch(r".+:\d{1,5}", place.coordinator):
         raise InputError(f"--coordinator={place.coordinator}; expected HOST:PORT of process 0, such as 10.0.0.1:8476")
-    if not 0 <= place.process_id < place.num_processes:
+    if not 0 <= place.process_id < place.num_processes <= _MOST_PROCESSES:
         raise InputError(
-            f"--process_id={place.process_id} of --num_processes={place.num_processes}; expected at least one process, "
-            "numbered from 0"
+            f"--process_id={place.process_id} of --num_processes={place.num_processes}; expected at least one and "
+            f"at most {_MOST_PROCESSES:,} processes, numbered from 0"
         )
     return place
 
@@ -198,6 +200,7 @@ def check_config(config: ConfigDict, num_devices: int, num_processes: int = 1) -
     _CHECK_OBJECTIVE[config.objective.name](config, num_devices)
     _CHECK_PAIRS[config.pairs.name](config)
     _check_groups(config, num_devices)
+    _check_sizes(config)
 
 
 def check_data(config: ConfigDict, dataset: data.Dataset) -> None:
@@ -205,6 +208,10 @@ def check_data(config: ConfigDict, dataset: data.Dataset) -> None:
     num_train, described = data.num_examples(dataset.train), data.describe_examples(dataset.train)
     shapes = [tuple(half["shape"]) for half in described]
     _check_kind_of_data(config, shapes)
+    if build.num_steps(config, num_train) > _LARGEST_COUNT:
+        raise InputError(
+            f"config.num_epochs={config.num_epochs} takes more than {_LARGEST_COUNT:,} steps; expected fewer"
+        )
     if config.pairs.distinct and config.batch_size > num_train:
         raise InputError(
             f"config.pairs.distinct needs a batch no larger than the data: batch_size {config.batch_size}, "
@@ -432,6 +439,13 @@ def _check_common(config: ConfigDict) -> None:
         raise InputError(f"config.encoder.widths={tuple(widths)}; expected whole numbers > 0, such as (32, 64, 128)")
 
 
+def _check_sizes(config: ConfigDict) -> None:
+    present = _flatten(config)
+    for name, most in _LARGEST.items():
+        if present.get(name, 0) > most:
+            raise InputError(f"config.{name}={present[name]}; expected at most {most:,}")
+
+
 def _one_of(name: str, value: str, choices: Any) -> None:
     if value not in choices:
         near = difflib.get_close_matches(str(value), list(map(str, choices)), n=1)
@@ -467,6 +481,12 @@ def _check_signal(config: ConfigDict) -> None:
 def _check_clips(config: ConfigDict) -> None:
     _check_keys(config, (*_CLIP_POSITIVE, *_CLIP_NOT_NEGATIVE))
     _check_numbers(config, _CLIP_POSITIVE, _CLIP_NOT_NEGATIVE)
+    seconds, rate = config.pairs.clip_seconds, config.pairs.frame_rate
+    if seconds * rate > _MOST_FRAMES:
+        raise InputError(
+            f"config.pairs.clip_seconds={seconds} of config.pairs.frame_rate={rate} frames/s; "
+            f"expected at most {_MOST_FRAMES:,} frames"
+        )
 
 
 def _check_frames(config: ConfigDict) -> None:

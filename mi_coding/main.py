@@ -61,20 +61,21 @@ def _main(argv: list[str]) -> int:
         if is_first():
             print(f"mi_coding: error: {error}", file=sys.stderr)
         return 1
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
+    except (OSError, jax.errors.JaxRuntimeError) as error:
+        if not (reason := _reason(error)):
             raise
-        reason = str(error).splitlines()[0]
-        print(
-            f"mi_coding: error: {reason}; lower batch_size or microbatch_size, or train on more devices",
-            file=sys.stderr,
-        )
+        print(f"mi_coding: error: {reason}", file=sys.stderr)
         return 1
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        print(f"mi_coding: error: {error}", file=sys.stderr)
-        return 1
+
+
+def _reason(error: OSError | jax.errors.JaxRuntimeError) -> str:
+    """One line for a disk that is full and for devices that are, which are no mistakes of ours; "" for all else."""
+    if isinstance(error, OSError):
+        return str(error) if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+    first = str(error).partition("\n")[0]
+    if "RESOURCE_EXHAUSTED" not in first:
+        return ""
+    return f"{first[:200]}; lower batch_size or microbatch_size, or train on more devices"
 
 
 def run(config: ConfigDict, workdir: Path, *, profile: bool = False) -> int:

@@ -21,7 +21,11 @@ def check_workdir(workdir: Path, config: dict[str, Any]) -> None:
         InputError: for a path that is a file or cannot be written to, or a directory begun by another config, naming
             the keys that differ.
     """
-    parent = next(path for path in [workdir.absolute(), *workdir.absolute().parents] if path.exists())
+    try:
+        str(workdir).encode()  # for those who print it
+        parent = next(path for path in [workdir.absolute(), *workdir.absolute().parents] if path.exists())
+    except (OSError, ValueError) as error:
+        raise InputError(_no_path(workdir, error)) from None
     if not parent.is_dir():
         what = "is a file" if parent == workdir.absolute() else f"lies under {parent}, which is a file"
         raise InputError(f"--workdir={workdir} {what}; expected a directory, or a path where one can be made")
@@ -51,12 +55,20 @@ def begin(workdir: Path, config: dict[str, Any]) -> IO[str]:
     Returns:
         a file that holds the directory until it is closed, or its process ends, however it does.
     Raises:
-        InputError: where another run holds it.
+        InputError: where it cannot be made, or another run holds it.
     """
-    workdir.mkdir(parents=True, exist_ok=True)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise InputError(_no_path(workdir, error)) from None
     held = _hold(workdir)
     write_atomically(workdir / "config.json", json.dumps(config, indent=2) + "\n")
     return held
+
+
+def _no_path(workdir: Path, error: OSError | ValueError) -> str:
+    reason = getattr(error, "strerror", None) or error
+    return f"--workdir={ascii(str(workdir))[1:-1][:200]} cannot be made: {reason}; choose another"
 
 
 def _hold(workdir: Path) -> IO[str]:

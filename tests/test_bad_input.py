@@ -69,6 +69,35 @@ def refused(capsys, *arguments, config=CPC):
         ("--config.encoder.dtype=float16", ["config.encoder.dtype='float16'", "bfloat16"]),
         ("--config.encoder.head_layers=4", ["config.encoder.head_layers=4", "1, 2, 3"]),
         ("--config.encoder.width_multiplier=0.01", ["config.encoder.width_multiplier=0.01", "1/64"]),
+        ("--config.batch_size=2147483648", ["config.batch_size=2147483648", "at most 2,147,483,647"]),
+        ("--config.num_steps=99999999999999999999999", ["config.num_steps", "at most 2,147,483,647"]),
+        ("--config.encoder.head_width=10000000000", ["config.encoder.head_width", "at most"]),
+        ("--config.microbatch_size=1000000007", ["config.microbatch_size=1000000007", "nearest are 32"]),
+        ("--config.pairs.window=1000000000", ["config.pairs.window=1000000000", "at most 8,192"]),
+        ("--config.pairs.clip_seconds=1e300", ["config.pairs.clip_seconds=1e+300", "at most 1,000,000 frames"]),
+        ("--config.data.image_size=1000000000", ["config.data.image_size=1000000000", "at most 8,192"]),
+        ("--config.data.num_workers=1000000000", ["config.data.num_workers=1000000000", "at most 1,024"]),
+        ("--config.optimizer.learning_rate=1e400", ["finite"]),
+        ("--config.batch_size=1e3", ["a whole number"]),
+        ("--config.encoder.widths=()", ["whole numbers > 0"]),
+        ("--config.encoder.widths=[[1]]", ["whole numbers > 0"]),
+        ("--config.encoder.widths=__import__('os').system('touch pwned')", ["whole numbers > 0"]),
+        ("--config.objective.name=\n", [r"config.objective.name='\n'"]),
+        ("--config.encoder.name='\"$(touch pwned)", ["is unknown"]),
+        ("--config.data.source=☃\u202e", ["config.data.source", "is unknown"]),
+        ("--config.data.source=\0", [r"'\x00'"]),
+        ("--config.data.source=folder:", ["names nothing"]),
+        ("--config.data.source=folder:/dev/null", ["is a file"]),
+        ("--config.data.source=folder:../../../../../../proc/self/fd", ["holds no image"]),
+        ("--config.data.source=npz:/dev/zero", [".npz"]),
+        ("--config.data.source=npz:/proc/self/mem", [".npz"]),
+        ("--config.data.source=tfds:../../etc/passwd", ["no data set"]),
+        ("--config.data.source=tfds:;touch pwned", ["no data set"]),
+        ("--config.data.source=video:/proc/**", ["config.data.source"]),
+        ("--config.☃=1", ["config.☃"]),
+        ("--profile=perhaps", ["profile"]),
+        ("--num_processes=many", ["num_processes"]),
+        ("-", ["unexpected argument '-'"]),
         ("stray", ["unexpected argument 'stray'"]),
         ("--config.batch_size", ["config.batch_size"]),
     ],
@@ -83,6 +112,10 @@ def test_a_wrong_override_is_told_with_what_would_work(capsys, tmp_path, overrid
     ("overrides", "words"),
     [
         (["--config.pairs.distinct=True", "--config.batch_size=2000"], ["1250 training examples", "batch_size ≤ 1250"]),
+        (
+            ["--config.num_steps=0", "--config.num_epochs=1e300"],
+            ["config.num_epochs=1e+300", "2,147,483,647 steps"],
+        ),
         (["--config.objective.name=nt_xent", "--config.critic.name=bilinear"], ["cosine", "'inner_product'"]),
         (["--config.objective.name=nt_xent", "--config.critic.normalize=False"], ["cosine", "normalize=True"]),
         (["--config.objective.num_distractors=3", "--config.objective.method=ring"], ["method 'auto'", "'ring'"]),
@@ -135,6 +168,13 @@ def test_a_work_directory_that_is_a_file_or_lies_in_one_is_told(capsys, tmp_path
     assert file.read_text() == "precious"
 
 
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300, "loop/run", "\udcff"])
+def test_a_work_directory_that_is_no_path_is_told(capsys, tmp_path, name):
+    (tmp_path / "loop").symlink_to("loop")
+    assert "--workdir=" in refused(capsys, f"--workdir={tmp_path}/{name}")
+    assert [path.name for path in tmp_path.iterdir()] == ["loop"]
+
+
 def test_a_work_directory_with_other_things_in_it_is_told(capsys, tmp_path):
     (tmp_path / "notes.txt").write_text("precious")
     assert "holds no run" in refused(capsys, f"--workdir={tmp_path}")
@@ -177,6 +217,7 @@ def test_help_is_not_a_mistake(capsys):
         (["--coordinator=here:1"], "--num_processes and --process_id missing"),
         (["--coordinator=here", "--num_processes=2", "--process_id=0"], "--coordinator=here; expected HOST:PORT"),
         (["--coordinator=a:1", "--num_processes=2", "--process_id=2"], "--process_id=2 of --num_processes=2"),
+        (["--coordinator=a:1", "--num_processes=9999999999999", "--process_id=0"], "at most 1,000,000 processes"),
         (["--coordinator=a:1", "--num_processes=2", "--process_id=-1"], "--process_id=-1 of --num_processes=2"),
     ],
 )

@@ -6,4 +6,6 @@ from recorders import Launch
 
 @pytest.fixture
 def launch(tmp_path):
-    return Launch(tmp_path)
+    launch = Launch(tmp_path)
+    yield launch
+    launch.end()

@@ -36,6 +36,7 @@ class Launch:
         self.folder, self.bin = folder, folder / "bin"
         self.calls_file, self.answers = folder / "calls", folder / "answers"
         self.answers.write_text("")
+        self.started = []
         named_by_a_scheduler = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHON", "XLA_FLAGS", "SHAPES")
         kept = {k: v for k, v in os.environ.items() if k not in named_by_a_scheduler and not k.startswith("SLURM")}
         self.environment = kept | {
@@ -65,14 +66,22 @@ class Launch:
             file.write(f"{pattern}\t{code}\t{output}\n")
 
     def start(self, script, *arguments, **environment):
-        return subprocess.Popen(
+        process = subprocess.Popen(
             ["bash", ROOT / "launch" / script, *map(str, arguments)],
             env=self.environment | environment,
             cwd=self.folder,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            start_new_session=True,
         )
+        self.started.append(process)
+        return process
+
+    def end(self):
+        """Leaves nothing running that was started here, whatever a test found, and whatever group it is in."""
+        for process in self.started:
+            subprocess.run(["pkill", "-KILL", "--session", str(process.pid)], check=False)
 
     def run(self, script, *arguments, **environment):
         process = self.start(script, *arguments, **environment)
