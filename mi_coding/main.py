@@ -108,7 +108,7 @@ def _train_and_measure(this: Run, warnings: list[str], profile: bool) -> int:
         )
     if trained.stopped_by or not is_first():  # the others have nothing more to do, and wait to leave together
         return 0
-    if told := measure.learnt_by_heart(read_metrics(workdir)):
+    if told := measure.learnt_by_heart(read_metrics(this.workdir)):
         this.warn(told)
     print("evaluating on examples that training never saw", flush=True)
     variables = trained.state.variables
