@@ -26,6 +26,8 @@ def check_workdir(workdir: Path, config: dict[str, Any]) -> None:
         parent = next(path for path in [workdir.absolute(), *workdir.absolute().parents] if path.exists())
     except (OSError, ValueError) as error:
         raise InputError(_no_path(workdir, error)) from None
+    if "\\" in str(workdir.absolute()):  # TensorStore 0.1 writes there, and does not find it again
+        raise InputError(f"--workdir={workdir} has a backslash, where checkpoints cannot be read back; choose another")
     if not parent.is_dir():
         what = "is a file" if parent == workdir.absolute() else f"lies under {parent}, which is a file"
         raise InputError(f"--workdir={workdir} {what}; expected a directory, or a path where one can be made")

@@ -168,7 +168,7 @@ def test_a_work_directory_that_is_a_file_or_lies_in_one_is_told(capsys, tmp_path
     assert file.read_text() == "precious"
 
 
-@pytest.mark.parametrize("name", ["a\0b", "x" * 300, "loop/run", "\udcff"])
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300, "loop/run", "\udcff", "a\\b"])
 def test_a_work_directory_that_is_no_path_is_told(capsys, tmp_path, name):
     (tmp_path / "loop").symlink_to("loop")
     assert "--workdir=" in refused(capsys, f"--workdir={tmp_path}/{name}")

@@ -8,7 +8,7 @@ import pytest
 from commands import command, lines
 from virtual_devices import xla_flags
 
-HARD = "a b'c\"d $(touch pwned) ;*\\ ünï⊥ %s {0} -x"
+HARD = "a b'c\"d $(touch pwned) ;* ünï⊥ %s {0} -x"
 
 
 @pytest.fixture(scope="module")
