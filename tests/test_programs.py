@@ -28,10 +28,11 @@ def twice(tmp_path_factory):
     return here, kept
 
 
-def test_a_restart_compiles_nothing_again(twice):
-    _, (first, second) = twice
-    assert len(first) > 3
-    assert second == first
+def test_a_restart_compiles_nothing_large_again(twice):
+    """What took no tenth of a second is not kept, and may do so on another day."""
+    of_first, of_second = ({n for n in names if n.startswith(("jit_steps-", "jit_pair_codes-"))} for names in twice[1])
+    assert any(name.startswith("jit_steps-") for name in of_first)
+    assert of_second == of_first
 
 
 def test_nothing_lies_outside_the_work_directory(twice):
