@@ -35,6 +35,7 @@ from mi_coding.training.step import init_state, make_step
 DEVICES, PAIRS_EACH = (1, 8, 64, 512), 256
 METHODS = ("gather", "ring")
 MILLION = 2**20
+_WIDTH = 110
 
 
 class Machine(NamedTuple):
@@ -191,7 +192,7 @@ def print_tables(costs: list[tuple[str, Cost]], console: Console) -> None:
     large = Table(title="a batch of 1,048,576 pairs: computed, not run", title_justify="left", box=None)
     for table, headings in (
         (counted, ("", "method", "devices", "B", "sent", "memory", "TFLOP")),
-        (large, ("machine", "method", "b", "sent", "at least", "TFLOP", "at least", "memory", "of what it has")),
+        (large, ("machine", "method", "b", "sent", "in ≥", "TFLOP", "in ≥", "memory", "of all")),
     ):
         for heading in headings:
             table.add_column(heading, justify="left" if heading in ("", "method", "machine") else "right")
@@ -200,7 +201,7 @@ def print_tables(costs: list[tuple[str, Cost]], console: Console) -> None:
         if name in machines:
             least, each = least_seconds(c, machines[name]), f"{c.batch // c.devices:,}"
             times = [f"{1e3 * least[what]:,.1f} ms" for what in ("sending", "computing")]
-            large.add_row(name, c.method, each, sent, times[0], work, times[1], memory, f"{least['memory']:.0%}")
+            large.add_row(name, c.method, each, sent, times[0], work, times[1], memory, f"{least['memory']:.1%}")
         else:
             counted.add_row(name, c.method, f"{c.devices:,}", f"{c.batch:,}", sent, memory, work)
     console.print(counted, "", large)
@@ -226,7 +227,7 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"mi_coding: error: {error}", file=sys.stderr)
         return 2
-    print_tables(costs, Console())
+    print_tables(costs, Console(width=_WIDTH))
     if given.output:
         rows = [{"what": name, "computed, not run": True} | cost._asdict() for name, cost in costs]
         given.output.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
