@@ -113,3 +113,44 @@ def test_an_objective_without_candidates_shows_its_information_and_no_ceiling(re
     assert [update[-1] for update in shown] == [1.7, 1.7]
     assert curves["train/entropy_nats"][1].tolist() == [2.1, 2.1]
     assert warnings == []
+
+
+def test_time_goes_to_phases_and_the_rest_to_the_steps(record):
+    phases = Phases()
+    wait = phases.timed("checkpoint", lambda: time.sleep(0.05))
+
+    class Losses(dict):
+        def items(self):
+            for pair in super().items():
+                if pair[0] == 3:
+                    wait()
+                yield pair
+
+    recorder, _, _, curves = record(Losses({1: 2.5, 2: 2.0, 3: 2.0}), phases=phases)
+    checkpoint, steps = (curves[f"time/{name}_share"][1] for name in ("checkpoint", "steps"))
+    assert checkpoint[:2].tolist() == [0, 0]
+    assert checkpoint[2] > 0.5
+    assert checkpoint + steps == pytest.approx(1)
+    assert 0.05 <= recorder.summary()["train/seconds_of_checkpoint"] < 1
+
+
+def test_use_of_the_devices_is_operations_by_time_of_what_they_could_do(record):
+    recorder, _, _, curves = record({1: 2.5, 2: 2.0, 4: 2.0}, flops=3e9, peak_flops=1e15)
+    steps_per_second = curves["train/examples_per_second"][1] / 10
+    assert curves["train/model_teraflops_per_second"][1] == pytest.approx(3e-3 * steps_per_second)
+    assert curves["train/model_flop_utilisation"][1] == pytest.approx(3e-6 * steps_per_second)
+    assert recorder.summary()["train/model_flop_utilisation"] > 0
+    _, _, _, curves = record({1: 2.5}, flops=3e9)
+    assert "train/model_flop_utilisation" not in curves
+
+
+def test_the_time_of_a_step_is_told_by_its_median_and_its_slowest(record):
+    class Losses(dict):
+        def items(self):
+            for step, loss in super().items():
+                time.sleep(0.1 if step == 30 else 0.005)
+                yield step, loss
+
+    summary = record(Losses({step: 2.0 for step in range(10, 51, 2)}))[0].summary()
+    assert 0.0025 <= summary["train/step_seconds_median"] < 0.01
+    assert summary["train/step_seconds_median"] <= summary["train/step_seconds_95_percent"]
