@@ -104,7 +104,8 @@ def write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, float
         pairs.views(k, heldout.on_device(split), this.kind) for k, split in ((test_key, test), (train_key, known_split))
     )
     test_codes, train_codes = encode(codes, seen), encode(codes, known)
-    positions, cosines = nearest(test_codes[:NUM_QUERIES], train_codes, count=NUM_NEIGHBOURS)
+    asked = np.linspace(0, len(test_codes) - 1, min(NUM_QUERIES, len(test_codes))).astype(int)  # of films: of all films
+    positions, cosines = nearest(test_codes[asked], train_codes, count=NUM_NEIGHBOURS)
     if build.of_films(this.config):
         pair_sections = _film_sections(this, variables, pair_key)
     else:
@@ -115,10 +116,10 @@ def write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, float
         *pair_sections,
         sections.code_map(map_codes(test_codes), test.labels),
         *sections.neighbours(
-            *_shown(this, np.asarray(seen[:NUM_QUERIES]), np.asarray(known)[positions]),
+            *_shown(this, np.asarray(seen)[asked], np.asarray(known)[positions]),
             cosines,
-            None if test.labels is None else (test.labels[:NUM_QUERIES], known_split.labels[positions]),
-            None if test.names is None else _names(test.names[:NUM_QUERIES], known_split.names, positions),
+            None if test.labels is None else (test.labels[asked], known_split.labels[positions]),
+            None if test.names is None else _names([test.names[i] for i in asked], known_split.names, positions),
         ),
     ]
     page.write_plots(this.workdir / "plots", shown)

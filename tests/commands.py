@@ -27,6 +27,7 @@ SHORT = [
     "--config.log.every_steps=2",
     "--config.evaluation.every_steps=3",
     "--config.evaluation.num_pairs=64",
+    "--config.evaluation.most_images=200",
     "--config.evaluation.views=1",
     "--config.encoder.widths=(4,8)",
     "--config.encoder.feature_dim=16",
@@ -44,6 +45,7 @@ TINY = [
     "--config.encoder.head_width=8",
     "--config.encoder.code_dim=4",
     "--config.evaluation.num_pairs=32",
+    "--config.evaluation.most_images=200",
     "--config.evaluation.knn_neighbours=3",
 ]
 

@@ -13,7 +13,7 @@ from mi_coding import data, embed, main, stored_codes
 from mi_coding.errors import InputError
 
 SWEEP, BITS = (ROOT / "configs" / f"cotraining_{name}.py" for name in ("sweep", "bits"))
-TINY = [*(override for override in SHORT if "code_dim" not in override), "--config.evaluation.most_images=200"]
+TINY = [override for override in SHORT if "code_dim" not in override]
 
 
 def run(workdir, *overrides, config=SWEEP):

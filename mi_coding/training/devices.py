@@ -105,8 +105,8 @@ def copies(tree: Any, sharding: NamedSharding) -> Any:
 
 
 def own_copy(tree: Any) -> Any:
-    """The reverse of `copies`: this process's own copy where other processes have some too."""
-    return jax.tree.map(lambda x: x if x.is_fully_addressable else x.addressable_data(0), tree)
+    """The reverse of `copies`: the copy of this process's first device, on which alone whatever follows then runs."""
+    return jax.tree.map(lambda x: x.addressable_data(0), tree)
 
 
 def mean_gradient(loss_fn: Callable, axis_name: str) -> Callable:
