@@ -109,7 +109,7 @@ def test_clips_run_and_distractors_of_other_times_are_no_bound_in_training(tmp_p
         (["--config.encoder.name=convnet"], ["(height, width, channels)", "(10, 1)", "use 'mlp'"]),
         (["--config.encoder.feature=first"], ["'first'", "last, mean"]),
         (["--config.objective.name=cpc_later"], ["'cpc_later'", "did you mean 'cpc_ahead'?"]),
-        (["--config.objective.name=cpc"], ["config.encoder.width_multiplier is missing"]),
+        (["--config.objective.name=cpc"], ["is missing in the config", "configs/cpc.py"]),
     ],
 )
 def test_a_mistake_is_told_in_one_line_and_nothing_is_written(capsys, tmp_path, overrides, words):

@@ -60,6 +60,7 @@ class Measured(NamedTuple):
         num_scored: rows of the score matrices behind the read-outs.
         curve: float[rounds].
         method: in words.
+        doubt: nats by which another method, where one was asked, differs.
     """
 
     local: np.ndarray
@@ -68,6 +69,7 @@ class Measured(NamedTuple):
     num_scored: int
     curve: np.ndarray
     method: str
+    doubt: float = 0.0
 
 
 def estimate_mi(x: object, y: object, *, given: object = None, seed: int = 0, effort: str = "default") -> MIEstimate:
@@ -129,6 +131,7 @@ def _conditional(x: np.ndarray, y: np.ndarray, given: np.ndarray, seed: int, eff
     found = whole._replace(
         local=whole.local - part.local,
         optimism=whole.optimism - part.optimism,
+        doubt=whole.doubt + part.doubt,
         method=f"{whole.method}; less {part.method}",
     )
     nats, error = _mean_and_error(found)
@@ -147,9 +150,11 @@ def _measure(x: Columns, y: Columns, seed: int, effort: Effort) -> Measured:
     if max(side.scores.shape[1] for side in (x, y)) > NEAR_DIMENSIONS:
         return found
     local, moved = neighbours.extrapolated(x.scores, y.scores)
-    near = found._replace(local=local, optimism=2 * moved, method="nearest neighbours")
-    (nats, error), (near_nats, near_error) = _mean_and_error(found), _mean_and_error(near)
-    return near if near_nats > nats + 2 * math.hypot(error, near_error) else found  # both fall short where they fail
+    more = (local - found.local)[np.isfinite(found.local)]  # of the same pairs, whose luck is no difference
+    found = found._replace(doubt=abs(float(more.mean())))
+    if more.mean() < 2 * more.std() / math.sqrt(len(more)):
+        return found
+    return found._replace(local=local, optimism=2 * moved, method="nearest neighbours")  # both fall short if they fail
 
 
 def _cross_fitted(x: Columns, y: Columns, folds: Folds, seed: int, how: Training) -> Measured:
@@ -181,13 +186,14 @@ def _stacked(experts: tuple[Expert, Expert]) -> Expert:
 
 
 def _mean_and_error(found: Measured) -> tuple[float, float]:
-    """The estimate and its standard error: of the mean over pairs, and half of what the optimism was corrected by.
+    """The estimate and its standard error: of the mean over pairs, half of what the optimism was corrected by, and half
+    of what two methods differ by.
 
     Where nothing was found, every pair adds nothing: that is no reason to be sure, so the deviation has a floor.
     """
     local = found.local[np.isfinite(found.local)]
     deviation = max(float(local.std()), LEAST_DEVIATION)
-    return float(local.mean()), math.hypot(deviation / math.sqrt(len(local)), found.optimism / 4)
+    return float(local.mean()), math.hypot(deviation / math.sqrt(len(local)), found.optimism / 4, found.doubt / 2)
 
 
 def _dressed(found: Measured, p_value: float, doubts: list[str]) -> MIEstimate:

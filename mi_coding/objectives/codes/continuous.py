@@ -1,5 +1,6 @@
 """Densities of continuous codes: z is the encoder's mean plus Gaussian noise of a fixed scale."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -7,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-_LOG_2PI = jnp.log(2 * jnp.pi).item()
+_LOG_2PI = math.log(2 * math.pi)
 _MOST_STRETCH = 2.0  # of one coupling, as a logarithm: keeps early training finite
 
 
