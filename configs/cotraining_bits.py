@@ -4,6 +4,9 @@
 
 An independent prior would let every symbol repeat the same bit. An autoregressive one charges a bit only for what the
 symbols before it do not tell.
+
+Not good yet: after 2,000 steps 64 bits are still nearly noise, 44.0 nats that tell 0.73, and precision at 100 is 0.618,
+below the 0.742 of pixels. An experiment to begin from, not a recipe.
 """
 
 import runpy
