@@ -188,7 +188,7 @@ def test_a_container_that_is_told_to_go_is_not_done(launch, code, ends_with):
     process = launch.start("kubernetes/entrypoint.sh")
     assert process.stdout.readline() == "began\n"
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=20) == ends_with
+    assert process.wait(timeout=60) == ends_with
     process.communicate()
 
 

@@ -94,7 +94,7 @@ def test_a_signal_reaches_every_process_which_saves(launch, number):
     process = launch.start("local_processes.sh", 2, 1, WAITS="1")
     begun(launch, 2)
     process.send_signal(number)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert "[0] saved 0" in output
     assert "[1] saved 1" in output
@@ -107,7 +107,7 @@ def test_a_second_signal_kills(launch):
     process.terminate()
     until(lambda: "once more" in process.stderr.readline())
     process.terminate()
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert process.returncode == 137
 
 

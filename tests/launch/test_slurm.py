@@ -106,7 +106,7 @@ def begun(job):
 def test_near_its_end_a_job_has_its_processes_save_and_goes_back_into_the_queue(job):
     process = begun(job)
     process.send_signal(signal.SIGUSR1)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     saved, back = output.index("every process saved"), output.index("ended with code 0")
     assert saved < back

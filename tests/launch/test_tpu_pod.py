@@ -240,7 +240,7 @@ def test_a_worker_starts_once_prints_its_log_and_ends_with_mains_code(worker):
         assert worker.run("tpu_worker.sh", "start", "--config=a b", CODE="7").returncode == 0
     following = worker.start("tpu_worker.sh", "follow")
     (worker.home / "wait").unlink()
-    output, _ = following.communicate(timeout=20)
+    output, _ = following.communicate(timeout=60)
     assert following.returncode == 7
     assert output.splitlines() == ["began -u -m mi_coding.main --config=a b", "last words"]
     assert (worker.home / "began").read_text().count("\n") == 1
@@ -266,7 +266,7 @@ def test_a_worker_whose_machine_went_down_says_that_it_was_cut_off(worker):
     following = worker.start("tpu_worker.sh", "follow")
     time.sleep(0.2)
     subprocess.run(["kill", f"-{signal.SIGKILL}", str(keeper), str(main)], check=True)
-    following.communicate(timeout=20)
+    following.communicate(timeout=60)
     assert following.returncode == 75
 
 
