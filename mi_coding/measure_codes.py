@@ -63,10 +63,10 @@ def measure(this: Run, variables: Variables) -> dict[str, Any]:
     return summary | _labels(this, variables, head.number) if this.num_classes else summary
 
 
-def best_head(this: Run, variables: Variables) -> Head:
+def best_head(this: Run, variables: Variables, *, num_pairs: int | None = None) -> Head:
     """The head with the largest J on validation pairs, at the price `config.objective.beta`; labels have no say."""
     price = this.config.objective.beta
-    return max(all_heads(this, variables), key=lambda head: head.worth(price))
+    return max(all_heads(this, variables, num_pairs=num_pairs), key=lambda head: head.worth(price))
 
 
 def all_heads(
@@ -104,8 +104,7 @@ def validation(this: Run, writer: MetricsWriter) -> Callable[[int, TrainState, A
 
     def validate(step: int, state: TrainState, metrics: Any) -> None:
         del metrics
-        heads = all_heads(this, state.variables, num_pairs=num_pairs)
-        head = max(heads, key=lambda head: head.worth(this.config.objective.beta))
+        head = best_head(this, state.variables, num_pairs=num_pairs)
         lag = _lag(this, state.variables, head.number)
         scalars = {
             "validation/entropy_nats": head.found.entropy,
@@ -182,7 +181,7 @@ _BLOCK, _AT_ONCE = 4096, 512
 
 def _stored_bits(this: Run, variables: Variables, head: int, z: np.ndarray) -> float:
     """What the entropy coder takes for codes like these, whatever the prior believes."""
-    psi, _ = jax.tree.map(lambda leaf: leaf[head], this.codes.discrete.models(variables[1]))
+    psi, _ = this.codes.discrete.models_of(variables[1], head)
     return 8 * stored_codes.compress(this.codes.discrete.prior, psi, z).nbytes / len(z)
 
 
@@ -190,7 +189,7 @@ def _information(
     this: Run, variables: Variables, head: int, z_x: np.ndarray, z_y: np.ndarray
 ) -> discrete.CodeInformation:
     parts = this.codes.discrete
-    psi, phi = jax.tree.map(lambda leaf: leaf[head], parts.models(variables[1]))
+    psi, phi = parts.models_of(variables[1], head)
     return discrete.information(parts.prior, parts.conditional, psi, phi, z_x[head], z_y[head])
 
 
@@ -199,7 +198,7 @@ def _lag(this: Run, variables: Variables, head: int) -> discrete.Lag:
     view_key, draw_key = jax.random.split(this.key("validation"))
     images = suite.fair_sample(this.dataset.train, NUM_LAG).examples
     log_q = _views_log_q(this, variables, view_key, images)[head]
-    psi, _ = jax.tree.map(lambda leaf: leaf[head], parts.models(variables[1]))
+    psi, _ = parts.models_of(variables[1], head)
     return discrete.prior_lag(parts.prior, psi, jnp.asarray(log_q), draw_key)
 
 

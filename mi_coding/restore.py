@@ -208,16 +208,18 @@ def _chosen_code(run: Restored) -> tuple[tuple[CodeModel, Any], Callable[..., ja
             f"the run is at step {run.step} and not finished, so that none of its {own.num_heads} codes is chosen yet; "
             "the command that began it goes on with it"
         )
-    psi, _ = jax.tree.map(lambda leaf: leaf[head], own.models(run.variables[1]))
+    psi, _ = own.models_of(run.variables[1], head)
     return (own.prior, psi), lambda params, stats, x: jnp.exp(own.log_q(params, stats, x)[head]).reshape(len(x), -1)
 
 
 def _head(workdir: Path, codes: Codes) -> int | None:
     """The number of the chosen discrete code, which summary.json tells at the end."""
     path = workdir / "summary.json"
-    if codes.discrete is None or not (codes.discrete.num_heads == 1 or path.is_file()):
+    if codes.discrete is None:
         return None
-    return 0 if codes.discrete.num_heads == 1 else json.loads(path.read_text(encoding="utf-8"))["code/head"]
+    if codes.discrete.num_heads == 1:
+        return 0
+    return json.loads(path.read_text(encoding="utf-8"))["code/head"] if path.is_file() else None
 
 
 def other_shapes(source: str, here: list[tuple[int, ...]], trained: list[tuple[int, ...]]) -> InputError:

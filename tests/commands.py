@@ -100,6 +100,14 @@ def parameters(workdir, step=None):
     return {name: np.asarray(leaf) for name, leaf in ocp.tree.to_flat_dict(restored.state, sep="/").items()}
 
 
+def assert_same_parameters(workdir, other):
+    """The newest checkpoints of two runs are equal, bit for bit."""
+    ours, theirs = parameters(workdir), parameters(other)
+    assert ours.keys() == theirs.keys()
+    for name, leaf in ours.items():
+        np.testing.assert_array_equal(leaf, theirs[name], err_msg=name)
+
+
 def lines(workdir):
     return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
@@ -130,8 +138,5 @@ def assert_killed_ends_as_straight(folder, *arguments, config):
     output, problems = again.communicate(timeout=300)
     assert again.returncode == 0, problems
     assert "continuing" in output
-    ours, theirs = parameters(half), parameters(straight)
-    assert ours.keys() == theirs.keys()
-    for name, leaf in theirs.items():
-        np.testing.assert_array_equal(ours[name], leaf, err_msg=name)
+    assert_same_parameters(half, straight)
     return straight, errors

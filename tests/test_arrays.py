@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from commands import CPC, ROOT, SHORT, begun, parameters
+from commands import CPC, ROOT, SHORT, assert_same_parameters, begun, parameters
 
 import mi_coding
 from mi_coding import embed, evaluate, main
@@ -84,9 +84,7 @@ def cut_back(finished, tmp_path):
 def test_a_run_that_was_cut_short_continues_bit_for_bit(finished, pairs, tmp_path):
     workdir = cut_back(finished, tmp_path)
     assert run(workdir, pairs, SAVED_HALF_WAY) == 0
-    ours, theirs = parameters(workdir), parameters(finished)
-    for name, leaf in theirs.items():
-        np.testing.assert_array_equal(ours[name], leaf, err_msg=name)
+    assert_same_parameters(workdir, finished)
 
 
 def one_line(capsys):

@@ -3,16 +3,8 @@
 import signal
 import time
 
-import numpy as np
 import pytest
-from commands import lines, parameters, start
-
-
-def assert_same_parameters(workdir, other):
-    ours, theirs = parameters(workdir), parameters(other)
-    assert ours.keys() == theirs.keys()
-    for name, leaf in ours.items():
-        np.testing.assert_array_equal(leaf, theirs[name], err_msg=name)
+from commands import assert_same_parameters, lines, start
 
 
 def wait_for_step(workdir, step, process):

@@ -135,7 +135,7 @@ def _judge(own: DiscreteCodes, state: TrainState, x: jax.Array, y: jax.Array) ->
     z_x, z_y = (np.asarray(jnp.argmax(own.log_q(*state.variables, half), axis=-1)) for half in (x, y))
     found = []
     for head, beta in enumerate(own.betas):
-        psi, phi = jax.tree.map(lambda leaf, head=head: leaf[head], own.models(state.stats))
+        psi, phi = own.models_of(state.stats, head)
         told = discrete.information(own.prior, own.conditional, psi, phi, z_x[head], z_y[head])
         objective = (1 - beta) * told.entropy - told.conditional_entropy
         found.append(Reached(told.mi, told.entropy, discrete.plug_in_entropy(z_x[head]), objective))

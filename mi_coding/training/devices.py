@@ -157,8 +157,8 @@ def _pmap(mesh: jax.sharding.Mesh) -> Spmd:
         return jax.tree.map(stack, tree)
 
     def fetch(tree: Any) -> Any:
-        # Not x[0]: on the whole array that is a program with an exchange among all devices, one for each leaf.
-        return jax.tree.map(lambda x: x.addressable_shards[0].data[0], tree)
+        # Not x[0] of the whole array: that is a program with an exchange among all devices, one for each leaf.
+        return jax.tree.map(lambda x: x[0], own_copy(tree))
 
     def shard(tree: Any) -> Any:
         split = lambda x: jax.device_put(x.reshape(mesh.size, -1, *x.shape[1:]), one_each)  # noqa: E731

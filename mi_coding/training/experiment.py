@@ -56,6 +56,10 @@ class DiscreteCodes(NamedTuple):
         """R."""
         return len(self.betas)
 
+    def models_of(self, stats: Any, head: int) -> tuple[Any, Any]:
+        """Ψ and Φ of one of the R codes."""
+        return jax.tree.map(lambda leaf: leaf[head], self.models(stats))
+
 
 class Codes(NamedTuple):
     """What training leaves: functions from params and stats.
