@@ -59,6 +59,7 @@ def get_config() -> ConfigDict:
     config.code.num_symbols = 1  # M
     config.code.num_values = 10  # K, values of a symbol
     config.code.num_heads = 6  # R, codes on one encoder, each a start of its own; held-out pairs choose one
+    config.code.spread = 0.0  # standard deviation of every logit over a batch; 0 leaves it free
     config.code.prior = "independent"  # or "markov", "autoregressive": P(z), what memory is charged by
     config.code.prior_order = 1  # markov: symbols before a symbol that it depends on
     config.code.prior_hidden = 0  # autoregressive: hidden units; 0 for logistic regressions
@@ -83,8 +84,8 @@ def get_config() -> ConfigDict:
     config.optimizer.momentum = 0.9  # sgd, lars
     config.optimizer.gradient_clip = 0.0  # largest global norm of a gradient; 0 does not clip
     config.optimizer.average_decay = 0.0  # of a moving average of the weights, which is then evaluated; 0 for none
-    config.optimizer.refit = True  # sets P(z), P(z|z') to their best for each batch, as far as that has a closed form
-    config.optimizer.prior_steps = 0  # of Adam, for the rest of an autoregressive prior in each step of the encoder
+    config.optimizer.refit = True  # sets P(z) to its best for each batch, and P(z|z') where that has a closed form
+    config.optimizer.prior_steps = 0  # of Adam, for hidden units of an autoregressive prior in each step of the encoder
     config.optimizer.prior_learning_rate = 1e-2  # of these; decays to a tenth
     config.optimizer.conditional_learning_rate = 2e-2  # Adam, of the rest of an autoregressive P(z|z')
 

@@ -87,6 +87,7 @@ _CODE_POSITIVE = (
     "optimizer.conditional_learning_rate",
 )
 _CODE_NOT_NEGATIVE = (
+    "code.spread",
     "code.prior_order",
     "code.prior_hidden",
     "code.conditional_order",

@@ -48,7 +48,15 @@ class _WithHead(nn.Module):
 
 
 def build(
-    name: str, *, head_width: int, code_dim: int, head_layers: int = 2, head_batch_norm: bool = False, **options
+    name: str,
+    *,
+    head_width: int,
+    code_dim: int,
+    head_layers: int = 2,
+    head_batch_norm: bool = False,
+    spread: float = 0.0,
+    group: int = 1,
+    **options,
 ) -> Encoder:
     """An encoder of the named family, with a projection head.
 
@@ -64,13 +72,15 @@ def build(
         code_dim: D, the dimension of a code.
         head_layers: dense layers of the head, 1 to 3; all but the last are hidden.
         head_batch_norm: normalise the hidden layers over the global batch.
+        spread, group: how far codes spread over a batch, see `ProjectionHead`.
         options: arguments of the family, see its class.
     Raises:
         ValueError: for an unknown name, an unknown number of layers, or what the family refuses.
     """
     if name not in ENCODERS:
         raise ValueError(f"encoder {name!r} is unknown; expected one of {', '.join(ENCODERS)}")
-    module = _WithHead(ENCODERS[name](**options), ProjectionHead(head_width, code_dim, head_layers, head_batch_norm))
+    head = ProjectionHead(head_width, code_dim, head_layers, head_batch_norm, spread, group)
+    module = _WithHead(ENCODERS[name](**options), head)
 
     def init(key: jax.Array, x: jax.Array) -> tuple[Any, Any]:
         # From the shape alone: a forward pass would compile every layer of a deep network for a result nobody wants.

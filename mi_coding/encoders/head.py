@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from mi_coding.encoders.batch_norm import batch_norm
 
@@ -21,6 +22,10 @@ class ProjectionHead(nn.Module):
         code_dim: D, the dimension of a code.
         layers: 1 is a linear map, 2 has one hidden layer (SimCLR), 3 has two (SimCLR v2, arXiv:2006.10029).
         batch_norm: normalise every hidden layer over the global batch, before its relu, as in SimCLR.
+        spread: standard deviation that every dimension of a code has over the global batch, with mean zero; 0 leaves
+            both as they come.
+        group: with a spread, of so many dimensions in a row the mean is taken off first, so that logits of the values
+            of one symbol cannot all be one function.
     Raises:
         ValueError: when it is made, unless there are 1 to 3 layers.
     """
@@ -29,6 +34,8 @@ class ProjectionHead(nn.Module):
     code_dim: int
     layers: int = 2
     batch_norm: bool = False
+    spread: float = 0.0
+    group: int = 1
 
     def __post_init__(self) -> None:
         if self.layers not in range(1, MOST_LAYERS + 1):
@@ -42,4 +49,9 @@ class ProjectionHead(nn.Module):
             if self.batch_norm:
                 features = batch_norm(train, axis_name)(features)
             features = nn.relu(features)
-        return nn.Dense(self.code_dim)(features)
+        code = nn.Dense(self.code_dim)(features)
+        if not self.spread:
+            return code
+        values = code.reshape(len(code), -1, self.group)
+        code = (values - (self.group > 1) * jnp.mean(values, axis=-1, keepdims=True)).reshape(code.shape)
+        return self.spread * batch_norm(train, axis_name, use_scale=False, use_bias=False)(code)

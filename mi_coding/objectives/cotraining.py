@@ -74,7 +74,7 @@ def cotraining(
     """
     _check(prior, conditional, code_x, code_y, beta)
     frozen = lax.stop_gradient(prior_params)
-    rows, keys = _rows(code_x, axis_name), _keys(key, 4)
+    rows, keys = rows_of(code_x, axis_name), _keys(key, 4)
     entropy = prior.cross_entropy(frozen, code_x, None, keys[0], rows)
     conditional_entropy = conditional.cross_entropy(conditional_params, code_x, code_y, keys[1], rows)
     if symmetric:
@@ -99,7 +99,7 @@ def prior_loss(
     Args: see `cotraining`.
     """
     (only,) = _keys(key, 1)
-    rows = _rows(code, axis_name)
+    rows = rows_of(code, axis_name)
     value = prior.cross_entropy(prior_params, lax.stop_gradient(code), None, only, rows, code_gradient=False)
     return over_devices(value, axis_name)
 
@@ -114,8 +114,8 @@ def check_beta(beta: float | jax.Array) -> None:
         raise ValueError(f"beta={beta}: a nat of memory costs at least 0 and a finite number of nats of information")
 
 
-def _rows(code: jax.Array, axis_name: str | None) -> jax.Array:
-    """Where this device's rows lie in the global batch."""
+def rows_of(code: jax.Array, axis_name: str | None) -> jax.Array:
+    """int32[b]: where this device's rows lie in the global batch."""
     first = 0 if axis_name is None else lax.axis_index(axis_name) * len(code)
     return first + jnp.arange(len(code))
 

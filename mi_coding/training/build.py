@@ -261,7 +261,13 @@ def _cotraining(config: ConfigDict, platform: str, num_steps: int, shared: dict[
         options.prior_learning_rate, max(1, num_steps * options.prior_steps), alpha=_LAST_PRIOR_RATE
     )
     return cotraining_experiment(
-        _encoder(config.encoder, platform, code.num_heads * code.num_symbols * code.num_values),
+        _encoder(
+            config.encoder,
+            platform,
+            code.num_heads * code.num_symbols * code.num_values,
+            spread=code.spread,
+            group=code.num_values,
+        ),
         code_model(config, "prior"),
         code_model(config, "conditional"),
         Inner(options.refit, optax.adam(psi_rate), options.prior_steps),
@@ -310,7 +316,7 @@ CODE_MODELS: dict[str, Callable[[ConfigDict, str], CodeModel]] = {
 """Names of `config.code.prior` and `config.code.conditional`."""
 
 
-def _encoder(options: ConfigDict, platform: str, code_dim: int) -> encoders.Encoder:
+def _encoder(options: ConfigDict, platform: str, code_dim: int, **of_code: Any) -> encoders.Encoder:
     return encoders.build(
         options.name,
         **_family_options(options, platform),
@@ -319,6 +325,7 @@ def _encoder(options: ConfigDict, platform: str, code_dim: int) -> encoders.Enco
         head_batch_norm=options.head_batch_norm,
         head_width=options.head_width,
         code_dim=code_dim,
+        **of_code,
     )
 
 

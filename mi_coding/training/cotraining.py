@@ -16,7 +16,7 @@ import optax
 
 from mi_coding.encoders import Encoder
 from mi_coding.objectives.codes import CodeModel
-from mi_coding.objectives.cotraining import check_beta, cotraining, prior_loss
+from mi_coding.objectives.cotraining import check_beta, cotraining, prior_loss, rows_of
 from mi_coding.training.contrastive import encode_in_chunks, jointly
 from mi_coding.training.devices import mean_gradient
 from mi_coding.training.experiment import Codes, DiscreteCodes, Experiment
@@ -29,7 +29,7 @@ class Inner(NamedTuple):
     """The inner minimisation over Ψ in each step of the encoder.
 
     Attributes:
-        refit: whether what has a closed form is first set to its best for the batch, see `CodeModel.refit`; P_Φ too.
+        refit: whether what is soon found is first set to its best for the batch, see `CodeModel.refit`; of P_Φ too.
         optimizer: of the rest of Ψ; that of Φ moves with the encoder.
         steps: that it takes. A table has no rest; with neither refit nor steps Ψ is frozen.
     """
@@ -95,7 +95,8 @@ def cotraining_experiment(
         phi = params["conditional"]
         if inner.refit:
             both, others = jnp.concatenate(coded, axis=1), jnp.concatenate([log_q_y, log_q_x][: 1 + symmetric], axis=1)
-            phi = jax.vmap(partial(conditional.refit, axis_name=axis_name))(phi, both, others)
+            refit = lambda phi, code, given: conditional.refit(phi, code, given, axis_name)  # noqa: E731
+            phi = jax.vmap(refit)(phi, both, others)
 
         def one_code(psi: Any, phi: Any, code_x: jax.Array, code_y: jax.Array, k: jax.Array, beta: jax.Array):
             how = {"beta": beta, "symmetric": symmetric, "key": k, "axis_name": axis_name}
@@ -123,9 +124,13 @@ def cotraining_experiment(
     def solve(models: Any, key: jax.Array, coded: list[jax.Array], axis_name: str | None) -> tuple[Any, Any]:
         """Ψ, after some steps towards the one that codes this batch best, and the state of their optimiser."""
         psi, optimizer_state = models["psi"], models["optimizer"]
+        refit_key, key = jax.random.split(key)
         if inner.refit:
-            refit = lambda psi, code: prior.refit(psi, code, None, axis_name)  # noqa: E731
-            psi = jax.vmap(refit)(psi, jnp.concatenate(coded, axis=1))
+            own = rows_of(coded[0][0], axis_name)
+            rows = jnp.concatenate([len(coded) * own + half for half in range(len(coded))])
+            refit = lambda psi, code, k: prior.refit(psi, code, None, axis_name, k, rows)  # noqa: E731
+            keys = jax.random.split(refit_key, num_heads)
+            psi = jax.vmap(refit)(psi, jnp.concatenate(coded, axis=1), keys)
 
         def total(psi: Any, k: jax.Array) -> tuple[jax.Array, None]:
             one = lambda psi, code, k: prior_loss(prior, psi, code, key=k, axis_name=axis_name)  # noqa: E731

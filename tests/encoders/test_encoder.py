@@ -40,3 +40,18 @@ def test_features_change_little_when_an_object_moves():
 def test_an_unknown_encoder_is_refused():
     with pytest.raises(ValueError, match="'resnet9' is unknown"):
         encoders.build("resnet9", **SMALL)
+
+
+def test_a_spread_code_has_mean_zero_and_that_deviation_over_the_batch_and_values_that_differ():
+    x = jax.random.normal(jax.random.key(0), (50, 12, 12, 1))
+    encoder = encoders.build("convnet", **SMALL | {"code_dim": 6}, spread=2.5, group=3)
+    params, stats = encoder.init(jax.random.key(1), x)
+    (_, codes), later = encoder.apply(params, stats, x, True)
+    np.testing.assert_allclose(codes.mean(0), 0, atol=1e-4)
+    np.testing.assert_allclose(codes.std(0), 2.5, rtol=5e-2)
+    kernel = params["head"]["Dense_1"]["kernel"]
+    alike = jax.tree.map(lambda leaf: leaf, params)
+    alike["head"]["Dense_1"]["kernel"] = jnp.repeat(kernel[:, ::3], 3, axis=1)  # values of a symbol as one function
+    assert np.abs(encoder.apply(alike, stats, x, True)[0][1]).max() < 1e-3
+    alone, whole = (encoder.apply(params, later, part, False)[0][1] for part in (x[:1], x))
+    np.testing.assert_allclose(alone, whole[:1], atol=1e-5)  # without training nobody feels the batch

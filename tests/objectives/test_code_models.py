@@ -131,16 +131,42 @@ def test_a_table_refitted_to_a_batch_has_no_better_one(order, conditional):
         assert value == pytest.approx(float(codes.entropy(codes.population(log_q))), abs=1e-4)
 
 
-def test_a_network_refitted_to_a_batch_has_its_marginals_and_keeps_its_weights():
+def test_a_network_refitted_to_a_batch_has_its_marginals_and_keeps_its_hidden_units():
     model = codes.autoregressive(M, K, hidden=5)
-    begun = model.init(jax.random.key(0))
+    begun = lopsided_params(model)
     log_q = jax.nn.log_softmax(jnp.float32(lopsided_logits(6)))
-    refitted = model.refit(begun, log_q, None, None)
-    marginals = np.exp(log_softmax(lopsided_logits(6))).mean(0)
-    np.testing.assert_allclose(
-        np.exp(model.next_log_probs(refitted, jnp.zeros((1, M), int), None)[0]), marginals, atol=1e-4
-    )
-    jax.tree.map(np.testing.assert_array_equal, refitted._replace(mean=0), begun._replace(mean=0))
+    refitted = model.refit(begun, log_q, None, None, jax.random.key(1))
+    np.testing.assert_allclose(refitted.mean, np.exp(log_softmax(lopsided_logits(6))).mean(0), rtol=1e-5)
+    jax.tree.map(np.testing.assert_array_equal, refitted.hidden, begun.hidden)
+
+
+@pytest.mark.parametrize("hidden", [0, 5])
+def test_a_network_refitted_to_one_batch_again_and_again_comes_to_its_best_weights(hidden):
+    model = codes.autoregressive(M, K, hidden=hidden)
+    log_q = jnp.where(jax.nn.one_hot(jnp.array(_DEPENDENT), K) > 0, 0.0, -1e9)  # certain: nothing is drawn
+
+    def cross_entropy(params):
+        return model.cross_entropy(params, log_q, None, jax.random.key(0))
+
+    refit = jax.jit(lambda params: model.refit(params, log_q, None, None, jax.random.key(1)))
+    params = lopsided_params(model)
+    values = [float(cross_entropy(params))]
+    for _ in range(400):
+        params = refit(params)
+        values.append(float(cross_entropy(params)))
+    gradient = jax.grad(cross_entropy)(params)
+    assert all(later <= earlier + 1e-6 for earlier, later in itertools.pairwise(values))
+    assert values[1] < values[0] - 0.1
+    np.testing.assert_allclose(gradient.own, 0, atol=2e-4)
+    np.testing.assert_allclose(gradient.bias, 0, atol=2e-4)
+
+
+def _without_a_key(model):
+    return model.refit(model.init(jax.random.key(0)), jnp.zeros((1, 3, 2)))
+
+
+_DEPENDENT = [[0, 0, 1], [0, 0, 2], [0, 1, 1], [1, 1, 1], [1, 1, 0], [1, 2, 0], [2, 2, 0], [2, 0, 2], [2, 2, 2]]
+"""Codes whose symbols tell of each other, none for sure."""
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -228,6 +254,7 @@ _GIBBS = codes.markov(M, K, order=1)
             r"given codes of shape \(1, 3\)",
         ),
         (lambda: codes.autoregressive(3, 2).cross_entropy(None, jnp.zeros((1, 3, 2))), "needs a key"),
+        (lambda: _without_a_key(codes.autoregressive(3, 2)), "refit needs a key"),
         (lambda: codes.gaussian_mixture(0, components=1), "dim=0"),
         (lambda: codes.gaussian_mixture(2, components=0), "components=0"),
         (lambda: codes.coupling_flow(1), "dim=1 must be at least 2"),

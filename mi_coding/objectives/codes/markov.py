@@ -84,10 +84,16 @@ def _next_log_probs(order: int, num_values: int, params: jax.Array, z: jax.Array
 
 
 def _refit(
-    order: int, params: jax.Array, code: jax.Array, given: jax.Array | None = None, axis_name: str | None = None
+    order: int,
+    params: jax.Array,
+    code: jax.Array,
+    given: jax.Array | None = None,
+    axis_name: str | None = None,
+    key: Any = None,
+    rows: Any = None,
 ) -> jax.Array:
-    """The logarithms of how frequent windows are in a batch: no table codes it in less."""
-    del params
+    """The logarithms of how frequent windows are in a batch: no table codes it in less. Nothing is drawn."""
+    del params, key, rows
     windows = over_devices(_windows(order, code, given), axis_name)
     return jax.lax.stop_gradient(jnp.log(windows + _UNSEEN))
 

@@ -22,8 +22,9 @@ class CodeModel(NamedTuple):
         init: key → params.
         next_log_probs: (params, z int[b, M], given int[b, M] | None) → float[b, M, K]: log P(z_m = k | what stands
             before m); symbols from m on do not matter.
-        refit: (params, code, given, axis_name) → params with what has a best value in closed form at it, for a batch
-            of codes over all devices: all of a table, the marginals of a network. Gradients stop there.
+        refit: (params, code, given, axis_name, key, rows) → params at their best for a batch of codes over all devices,
+            as far as that is soon found: all of a table; of a network the marginals, and in a prior the weights from
+            symbol to symbol, for codes drawn with `key`. Gradients stop there.
         blend: (old, new, kept) → params between two: old ones count `kept`, new ones the rest. What was refitted to
             many batches in turn is blended as their windows are, so that one that a batch lacks stays likely.
         cross_entropy: (params, code, given, key, rows, code_gradient=True) → float[], the mean over a batch of
@@ -37,7 +38,7 @@ class CodeModel(NamedTuple):
     conditional: bool
     init: Callable[[jax.Array], Any]
     next_log_probs: Callable[..., jax.Array]
-    refit: Callable[[Any, jax.Array, jax.Array | None, str | None], Any]
+    refit: Callable[..., Any]
     blend: Callable[[Any, Any, jax.Array], Any]
     cross_entropy: Callable[..., jax.Array]
 
