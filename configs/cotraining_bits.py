@@ -5,6 +5,8 @@
 An independent prior would let every symbol repeat the same bit. An autoregressive one charges a bit only for what the
 symbols before it do not tell. Logits spread, and a nat of memory costs 0.3: free ones learn to be noise, which costs
 nothing, and with a price on memory to be constant; spread ones can only become noise, or say what the halves share.
+
+With seed 0, 6 minutes of training on 2 busy CPU cores: I 12.5 of H 36.8 nats, precision at 100 0.740 (pixels: 0.742).
 """
 
 import runpy
