@@ -52,6 +52,7 @@ class ProjectionHead(nn.Module):
         code = nn.Dense(self.code_dim)(features)
         if not self.spread:
             return code
-        values = code.reshape(len(code), -1, self.group)
-        code = (values - (self.group > 1) * jnp.mean(values, axis=-1, keepdims=True)).reshape(code.shape)
+        if self.group > 1:
+            values = code.reshape(len(code), -1, self.group)
+            code = (values - jnp.mean(values, axis=-1, keepdims=True)).reshape(code.shape)
         return self.spread * batch_norm(train, axis_name, use_scale=False, use_bias=False)(code)

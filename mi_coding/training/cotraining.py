@@ -95,8 +95,7 @@ def cotraining_experiment(
         phi = params["conditional"]
         if inner.refit:
             both, others = jnp.concatenate(coded, axis=1), jnp.concatenate([log_q_y, log_q_x][: 1 + symmetric], axis=1)
-            refit = lambda phi, code, given: conditional.refit(phi, code, given, axis_name)  # noqa: E731
-            phi = jax.vmap(refit)(phi, both, others)
+            phi = jax.vmap(partial(conditional.refit, axis_name=axis_name))(phi, both, others)
 
         def one_code(psi: Any, phi: Any, code_x: jax.Array, code_y: jax.Array, k: jax.Array, beta: jax.Array):
             how = {"beta": beta, "symmetric": symmetric, "key": k, "axis_name": axis_name}

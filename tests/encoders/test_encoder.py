@@ -43,12 +43,12 @@ def test_an_unknown_encoder_is_refused():
 
 
 def test_a_spread_code_has_mean_zero_and_that_deviation_over_the_batch_and_values_that_differ():
-    x = jax.random.normal(jax.random.key(0), (50, 12, 12, 1))
+    x = 10 * jax.random.normal(jax.random.key(0), (50, 12, 12, 1))  # large beside the epsilon of batch norm
     encoder = encoders.build("convnet", **SMALL | {"code_dim": 6}, spread=2.5, group=3)
     params, stats = encoder.init(jax.random.key(1), x)
     (_, codes), later = encoder.apply(params, stats, x, True)
     np.testing.assert_allclose(codes.mean(0), 0, atol=1e-4)
-    np.testing.assert_allclose(codes.std(0), 2.5, rtol=5e-2)
+    np.testing.assert_allclose(codes.std(0), 2.5, rtol=1e-3)
     kernel = params["head"]["Dense_1"]["kernel"]
     alike = jax.tree.map(lambda leaf: leaf, params)
     alike["head"]["Dense_1"]["kernel"] = jnp.repeat(kernel[:, ::3], 3, axis=1)  # values of a symbol as one function

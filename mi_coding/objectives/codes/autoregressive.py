@@ -12,6 +12,7 @@ encoder that climbs against it turns its codes away from what the prior believes
 64 binary symbols stayed noise, or came to agree less the longer they learnt.
 """
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -103,6 +104,12 @@ def _init(num_symbols: int, num_values: int, hidden: int, conditional: bool, key
     )
 
 
+def _earlier(num_symbols: int) -> jax.Array:
+    """bool[M, 1, M, 1]: whether the first symbol stands before the second."""
+    places = jnp.arange(num_symbols)
+    return (places[:, None] < places)[:, None, :, None]
+
+
 def _masked(params: _Params) -> _Params:
     """Only what looks back: hidden unit h sees the symbols before symbol h mod M, and speaks to it and those after."""
     places, hidden = jnp.arange(params.bias.shape[0]), params.hidden
@@ -112,7 +119,7 @@ def _masked(params: _Params) -> _Params:
             own=hidden.own * (places[:, None] < first)[:, None],
             out=hidden.out * (first[:, None] <= places)[:, :, None],
         )
-    return params._replace(own=params.own * (places[:, None] < places)[:, None, :, None], hidden=hidden)
+    return params._replace(own=params.own * _earlier(len(places)), hidden=hidden)
 
 
 def _inputs(params: _Params, z: jax.Array, given: jax.Array | None) -> tuple[jax.Array, jax.Array | None]:
@@ -139,32 +146,33 @@ def _refit(
     key: jax.Array | None = None,
     rows: jax.Array | None = None,
 ) -> _Params:
-    """The marginals of a batch, and in a prior the weights from symbol to symbol too.
-
-    The weights minimise the cross-entropy of codes drawn once for the batch, plus `_HELD` / 2 times their squared
-    distance from those before: a few hundred codes do not settle all weights, and many batches in turn do. Every
-    iteration minimises a quadratic that lies above this and touches it (Böhning 1992, doi:10.1007/BF00048682). Its
-    curvature is the same for every symbol but for how many symbols stand before it, and the Cholesky factor of a
-    leading block is the leading block of the factor: one factor solves for all symbols.
+    """The marginals of a batch, and in a prior the weights from symbol to symbol too, for codes drawn once.
 
     What a P(z|z′) has beside marginals is minimised together with the encoder, and hidden units are left alone.
     """
-    over = partial(over_devices, axis_name=axis_name)
-    params = params._replace(mean=jax.lax.stop_gradient(over(jnp.mean(jnp.exp(code), axis=0))))
+    params = params._replace(mean=jax.lax.stop_gradient(over_devices(jnp.mean(jnp.exp(code), axis=0), axis_name)))
     if given is not None:
         return params
     if key is None:
         raise ValueError("an autoregressive prior draws codes: refit needs a key")
-    begun, shape = jax.lax.stop_gradient(_masked(params)), params.bias.shape
-    z = sample_codes(key, jax.lax.stop_gradient(code), rows)
-    hot = jax.nn.one_hot(z, shape[1])
-    seen, size = (hot - begun.mean).reshape(len(z), -1), shape[0] * shape[1]
-    curvature = over(seen.T @ seen / len(z)) / 2 + _HELD * jnp.eye(size)
-    factor = jnp.linalg.cholesky(curvature)
-    place = jnp.arange(size) // shape[1]
-    before = place[:, None] < place
+    return jax.lax.stop_gradient(_weights_of(params, sample_codes(key, code, rows), axis_name))
+
+
+def _weights_of(params: _Params, z: jax.Array, axis_name: str | None) -> _Params:
+    """The weights that minimise the cross-entropy of codes, held near the weights as they are.
+
+    `_HELD` / 2 times the squared distance from those is added: a few hundred codes do not settle all weights, and many
+    batches in turn do. Every iteration minimises a quadratic that lies above the sum and touches it (Böhning 1992,
+    doi:10.1007/BF00048682). Its curvature is the same for every symbol but for how many symbols stand before it, and
+    the Cholesky factor of a leading block is the leading block of the factor: one factor solves for all symbols.
+    """
+    over, begun, shape = partial(over_devices, axis_name=axis_name), params, params.bias.shape
+    hot, size = jax.nn.one_hot(z, shape[1]), math.prod(shape)
+    seen = (hot - params.mean).reshape(len(z), size)
+    before = jnp.broadcast_to(_earlier(shape[0]), params.own.shape).reshape(size, size)
+    factor = jnp.linalg.cholesky(over(seen.T @ seen / len(z)) / 2 + _HELD * jnp.eye(size))
     for _ in range(_ITERATIONS):
-        missed = (jnp.exp(_next_log_probs(params, z, None)) - hot).reshape(len(z), -1)
+        missed = (jnp.exp(_next_log_probs(params, z, None)) - hot).reshape(len(z), size)
         slope = before * (over(seen.T @ missed / len(z)) + _HELD * (params.own - begun.own).reshape(size, size))
         half = before * solve_triangular(factor, slope, lower=True)
         step = before * solve_triangular(factor, half, trans=1, lower=True)
@@ -172,11 +180,11 @@ def _refit(
         params = params._replace(
             own=params.own - step.reshape(params.own.shape), bias=params.bias - bias_slope / (1 / 2 + _HELD)
         )
-    return jax.lax.stop_gradient(params)
+    return params
 
 
 _HELD, _ITERATIONS = 0.05, 4
-"""What holds weights where they were; the curvature along a fair symbol is 1/16. Steps of `_refit`."""
+"""What holds weights where they were; the curvature along a fair symbol is 1/16. Iterations of `_weights_of`."""
 
 
 def _blend(old: _Params, new: _Params, kept: jax.Array) -> _Params:
