@@ -319,7 +319,7 @@ def information_over_training(
         The figure.
     """
     figure = Figure(figsize=(_WIDTH, 3.7), facecolor="white")
-    axes = figure.add_axes((0.05, 0.14, 0.745, 0.765))
+    axes = figure.add_axes((0.05, 0.14, 0.71, 0.765))  # its labels are the longest
     _plain_axes(axes)
     ends = []
     for (name, ((steps, values), heldout)), colour in zip(curves.items(), (_MUTED, _BLUE, _ORANGE), strict=False):

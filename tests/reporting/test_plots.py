@@ -254,3 +254,13 @@ def test_pairs_of_frames_carry_their_captions():
     figure = sections.film_strip(frames, frames, names, times, "frames of a film").figure
     assert_texts_inside_and_apart(figure)
     assert "the v… 3.mp4\nx 3003.20 s\ny 3003.45 s" in texts(figure)
+
+
+@pytest.mark.parametrize("most", [1.0, 44.36, 444.4])  # of one bit, of 64, of 640
+def test_information_over_training_carries_labels_that_never_touch(most):
+    steps = np.arange(1, 1001)
+    curves = {}
+    for key, share in (("entropy_nats", 0.83), ("mi_nats", 0.28)):
+        curves[f"train/{key}"] = steps, grown(steps, to=share * most)
+        curves[f"validation/{key}"] = steps[::100], grown(steps[::100], to=share * most)
+    assert_texts_inside_and_apart(sections.information(curves, 180).figure)
