@@ -1,7 +1,6 @@
 """Commands that only write down how they were called, and answer what a test tells them to."""
 
 import os
-import signal
 import stat
 import subprocess
 from pathlib import Path
@@ -75,7 +74,6 @@ class Launch:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=_heeds_interrupts,
         )
         self.started.append(process)
         return process
@@ -95,8 +93,3 @@ class Launch:
         text = self.calls_file.read_text() if self.calls_file.exists() else ""
         assert "xyzzy-secret" not in text, "a secret of the environment became an argument"
         return [line.split(SEPARATOR) for line in text.splitlines()]
-
-
-def _heeds_interrupts():
-    """What a shell puts in the background ignores SIGINT, so do its children, and bash cannot trap what it ignores."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
