@@ -194,19 +194,11 @@ def _blend(old: _Params, new: _Params, kept: jax.Array) -> _Params:
 _UNSEEN = 1e-6  # what a value that no batch has seen counts
 
 
-def _logs(params: _Params, linear: jax.Array, units: jax.Array | None) -> jax.Array:
-    spoken = jnp.einsum("...h,hmk->...mk", jnp.tanh(units), params.hidden.out) if params.hidden else 0.0
-    return jax.nn.log_softmax(linear + spoken)
-
-
-def _chosen(logs: jax.Array, z: jax.Array) -> jax.Array:
-    """ln P(z): the logs of the symbols that z has, added up."""
-    return jnp.sum(jnp.take_along_axis(logs, z[..., None], axis=-1)[..., 0], axis=-1)
-
-
 def _next_log_probs(params: _Params, z: jax.Array, given: jax.Array | None) -> jax.Array:
     params = _masked(params)
-    return _logs(params, *_inputs(params, z, given))
+    linear, units = _inputs(params, z, given)
+    spoken = jnp.einsum("bh,hmk->bmk", jnp.tanh(units), params.hidden.out) if params.hidden else 0.0
+    return jax.nn.log_softmax(linear + spoken)
 
 
 def _cross_entropy(
@@ -236,7 +228,8 @@ def _one_draw(
     own_key, given_key = jax.random.split(key)
     z = sample_codes(own_key, code, rows)
     told = None if given is None else sample_codes(given_key, given, rows)
-    value = -jnp.mean(_chosen(_next_log_probs(params, z, told), z))
+    logs = jnp.take_along_axis(_next_log_probs(params, z, told), z[..., None], axis=-1)
+    value = -jnp.mean(jnp.sum(logs, axis=(1, 2)))
     if not code_gradient:
         return value
     frozen = jax.lax.stop_gradient(_masked(params))
@@ -254,23 +247,49 @@ def _pull(log_q: jax.Array, costs: jax.Array) -> jax.Array:
 
 
 def _if_changed(params: _Params, z: jax.Array, given: jax.Array | None, *, changed_given: bool) -> jax.Array:
-    """float[b, M, K]: ln P with one symbol, of z or of z′, set to each of its values, minus ln P as drawn."""
+    """float[b, M, K]: ln P with one symbol, of z or of z′, set to each of its values, minus ln P as drawn.
+
+    Logits are taken relative to those of the first value, and values stand first: with two values, half the work is
+    left, and arrays end with a long axis. That took a sixth of the time on a CPU.
+    """
     linear, units = _inputs(params, z, given)
-    drawn = _chosen(_logs(params, linear, units), z)
     changed, source = (given, "given") if changed_given else (z, "own")
-    to_linear, to_units = getattr(params, source), params.hidden and getattr(params.hidden, source)
-    places, num_values = jnp.arange(z.shape[1]), params.bias.shape[1]
+    places, num_values, hidden = jnp.arange(z.shape[1]), params.bias.shape[1], params.hidden
+    to_linear, to_units = _to_first(getattr(params, source)), hidden and getattr(hidden, source)
+    to_spoken = hidden and _to_first(hidden.out)
+
+    def logits(linear: jax.Array, units: jax.Array | None) -> jax.Array:
+        return linear + jnp.einsum("...h,khm->k...m", jnp.tanh(units), to_spoken) if hidden else linear
+
+    def is_value(z: jax.Array) -> jax.Array:
+        return jnp.moveaxis(jax.nn.one_hot(z, num_values), -1, 0)[1:]
+
+    def log_prob(logits: jax.Array, has: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.sum(has * logits, axis=0) - _log_of_one_and(logits), axis=-1)
+
+    linear, has = _to_first(linear), is_value(z)
+    drawn = logits(linear, units)
     differences = []
     for turn in range(1, num_values):  # the value that was drawn is known already
         value = (changed + turn) % num_values
-
-        def moved(inputs: jax.Array, weights: jax.Array, value: jax.Array = value) -> jax.Array:
-            return inputs[:, None] + weights[places, value] - weights[places, changed]
-
-        logs = _logs(params, moved(linear, to_linear), params.hidden and moved(units, to_units))
-        codes = jnp.broadcast_to(z[:, None], (len(z), len(places), len(places)))
-        if not changed_given:
-            codes = codes.at[:, places, places].set(value)
-        differences.append(_chosen(logs, codes) - drawn[:, None])
+        moved = logits(
+            linear[:, :, None] + to_linear[:, places, value] - to_linear[:, places, changed],
+            hidden and units[:, None] + to_units[places, value] - to_units[places, changed],
+        )
+        difference = log_prob(moved, has[:, :, None]) - log_prob(drawn, has)[:, None]
+        if not changed_given:  # the symbol itself is another; its own logits see only those before it
+            difference += jnp.sum((is_value(value) - has) * drawn, axis=0)
+        differences.append(difference)
     turns = jnp.stack([jnp.zeros_like(differences[0]), *differences], axis=-1)
     return jnp.take_along_axis(turns, (jnp.arange(num_values) - changed[..., None]) % num_values, axis=-1)
+
+
+def _to_first(logits: jax.Array) -> jax.Array:
+    """float[K − 1, …] of float[…, K]: what each value has more than the first."""
+    return jnp.moveaxis(logits[..., 1:] - logits[..., :1], -1, 0)
+
+
+def _log_of_one_and(logits: jax.Array) -> jax.Array:
+    """ln (1 + Σ exp logits), over the first axis; the one stands for the first value."""
+    top = jnp.maximum(jnp.max(logits, axis=0), 0)
+    return top + jnp.log(jnp.exp(-top) + jnp.sum(jnp.exp(logits - top), axis=0))
