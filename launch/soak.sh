@@ -4,8 +4,9 @@
 #   bash launch/soak.sh [MINUTES] [arguments of main]          60 minutes by default
 #
 # A round is one run. Again and again it is started as P processes of D devices, drawn from SHAPES, and after some
-# seconds gets a TERM, or one of its processes a KILL, or all of them; until it has finished. The round fails if a loss
-# then differs by more than 1e-4 from the undisturbed run's, or if ten starts in a row bring it no nearer to its end.
+# seconds gets a TERM, or one of its processes a KILL, or all of them; until it has finished. The undisturbed run has
+# the first of the shapes. The round fails if a loss then differs by more than 1e-4 from that run's, or, where there is
+# one shape, if any bit of the losses or of the last state does; or if ten starts in a row bring it no nearer its end.
 set -euo pipefail
 
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -75,30 +76,39 @@ difference() {
   "$python" - "$@" <<'PYTHON'
 import json
 import sys
+from pathlib import Path
 
 def losses(workdir):
     with open(f"{workdir}/metrics.jsonl", encoding="utf-8") as lines:
         return {line["step"]: line["train/loss"] for line in map(json.loads, lines) if "train/loss" in line}
 
-ours, theirs = map(losses, sys.argv[1:])
+def last_state(workdir):
+    newest = max(Path(workdir, "checkpoints").glob("[0-9]*"), key=lambda path: int(path.name))
+    return newest.name, json.loads((newest / "progress" / "metadata").read_text(encoding="utf-8"))["checksum"]
+
+workdirs, tolerance = sys.argv[1:3], float(sys.argv[3])
+ours, theirs = map(losses, workdirs)
 if ours.keys() != theirs.keys():
     sys.exit(f"logged steps differ: {sorted(ours.keys() ^ theirs.keys())}")
 worst = max(abs(ours[step] - theirs[step]) for step in ours)
-print(f"{worst:.1e}")
-sys.exit(worst > 1e-4)
+same = last_state(workdirs[0]) == last_state(workdirs[1])
+print(f"losses differ by at most {worst:.1e}, last states {'are the same' if same else 'differ'}")
+sys.exit(worst > tolerance or not (tolerance or same))
 PYTHON
 }
 
 prepare_environment ""
 echo "runs lie in $folder"
-(launch 1x1 "$folder/undisturbed") || fail "the undisturbed run failed; $folder/undisturbed.log says why"
+(launch "${shapes[0]}" "$folder/undisturbed") || fail "the undisturbed run failed; $folder/undisturbed.log says why"
 rounds=0 blows=0
+tolerance=1e-4
+((${#shapes[@]} > 1)) || tolerance=0
 end=$((SECONDS + 60 * minutes))
 while ((rounds == 0 || SECONDS < end)); do
   rounds=$((rounds + 1)) before=$blows
   round "$folder/$rounds"
-  worst="$(difference "$folder/undisturbed" "$folder/$rounds")" || fail "round $rounds: losses differ: $worst"
-  echo "round $rounds: $((blows - before)) blows, losses differ by at most $worst"
+  told="$(difference "$folder/undisturbed" "$folder/$rounds" "$tolerance")" || fail "round $rounds: $told"
+  echo "round $rounds: $((blows - before)) blows, $told"
 done
 echo "$rounds rounds, $blows blows: every run ended as the undisturbed one did"
 rm -r "$folder"

@@ -18,7 +18,9 @@ while ((${step:=0} < 8)); do
   loss="$step"
   [[ -z "$WRONG" || "$run" == */undisturbed ]] || loss=0.5
   echo "{\"step\": $step, \"train/loss\": $loss}" >>"$run/metrics.jsonl"
-  mkdir -p "$run/checkpoints/$step"
+  mkdir -p "$run/checkpoints/$step/progress"
+  [[ -z "$FORGETS" || "$run" == */undisturbed ]] || loss=0
+  echo "{\"checksum\": $loss}" >"$run/checkpoints/$step/progress/metadata"
 done
 echo '{}' >"$run/summary.json"
 """
@@ -34,14 +36,21 @@ def soak(launch):
 def test_a_run_that_survives_is_reported(soak):
     done = soak.run("soak.sh", "0")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "losses differ by at most 0.0e+00" in done.stdout
+    assert "losses differ by at most 0.0e+00, last states are the same" in done.stdout
     assert "every run ended as the undisturbed one did" in done.stdout
 
 
 def test_a_run_that_ends_otherwise_fails_the_soak(soak):
     done = soak.run("soak.sh", "0", WRONG="1")
     assert done.returncode == 2
-    assert "round 1: losses differ: 7.5e+00" in done.stderr
+    assert "round 1: losses differ by at most 7.5e+00, last states differ" in done.stderr
+
+
+@pytest.mark.parametrize(("shapes", "code"), [("2x1", 2), ("1x2 2x1", 0)])
+def test_the_last_state_must_be_the_same_where_the_shape_never_changes(soak, shapes, code):
+    done = soak.run("soak.sh", "0", SHAPES=shapes, FORGETS="1")
+    assert done.returncode == code
+    assert "losses differ by at most 0.0e+00, last states differ" in done.stdout + done.stderr
 
 
 def test_a_run_that_comes_no_nearer_to_its_end_fails_the_soak(soak):
