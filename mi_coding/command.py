@@ -36,8 +36,13 @@ def run_command(argv: list[str] | None, doc: str, run: Callable[[list[str]], int
         return run(argv)
     except InputError as error:
         if str(error):  # without words where another process has told them
-            print(f"mi_coding: error: {error}", file=sys.stderr)
+            print(f"mi_coding: error: {_in_one_line(str(error))}", file=sys.stderr)
         return 2
+
+
+def _in_one_line(text: str) -> str:
+    """What was typed may hold line breaks, and characters that no terminal shows."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def options(argv: list[str], defaults: Mapping[str, str | int | None]) -> flags.FlagValues:

@@ -155,7 +155,9 @@ def parse_command(argv: list[str]) -> Command:
         raise InputError(_one_line(error)) from None
     if positional:
         raise InputError(f"unexpected argument {positional[0]!r}; options are written --name=value")
-    workdir = Path(values.workdir) if values.workdir else None
+    if values.workdir == "":
+        raise InputError("--workdir= names nothing; expected a directory, or no --workdir for a new one in runs/")
+    workdir = None if values.workdir is None else Path(values.workdir)
     return Command(values.config, workdir, path.stem, _place(values), values.profile)
 
 

@@ -45,6 +45,8 @@ from mi_coding.training.step import TrainState, make_step
 from mi_coding.training.trace import traced
 from mi_coding.workdir import begin
 
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR)
+
 
 def main(argv: list[str] | None = None) -> int:
     """The command line. Returns the exit code: 0 done or stopped and saved, 1 failed, 2 a mistake in the command."""
@@ -69,9 +71,9 @@ def _main(argv: list[str]) -> int:
 
 
 def _reason(error: OSError | jax.errors.JaxRuntimeError) -> str:
-    """One line for a disk that is full and for devices that are, which are no mistakes of ours; "" for all else."""
+    """One line for a disk that is full or refuses, and for devices that are full; "" for all else, our mistakes."""
     if isinstance(error, OSError):
-        return str(error) if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        return str(error) if error.errno in _OF_THE_DISK else ""
     first = str(error).partition("\n")[0]
     if "RESOURCE_EXHAUSTED" not in first:
         return ""

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import socket
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,8 +27,8 @@ def check_workdir(workdir: Path, config: dict[str, Any]) -> None:
         parent = next(path for path in [workdir.absolute(), *workdir.absolute().parents] if path.exists())
     except (OSError, ValueError) as error:
         raise InputError(_no_path(workdir, error)) from None
-    if "\\" in str(workdir.absolute()):  # TensorStore 0.1 writes there, and does not find it again
-        raise InputError(f"--workdir={workdir} has a backslash, where checkpoints cannot be read back; choose another")
+    if unfit := _unfit_for_checkpoints(str(workdir.absolute())):
+        raise InputError(f"--workdir={workdir} has {unfit}; choose another")
     if not parent.is_dir():
         what = "is a file" if parent == workdir.absolute() else f"lies under {parent}, which is a file"
         raise InputError(f"--workdir={workdir} {what}; expected a directory, or a path where one can be made")
@@ -40,8 +41,25 @@ def check_workdir(workdir: Path, config: dict[str, Any]) -> None:
         raise InputError(f"--workdir={workdir} is not empty and holds no run; choose an empty or new directory")
 
 
+def _unfit_for_checkpoints(path: str) -> str:
+    """What in a path keeps orbax 0.11 and TensorStore 0.1 from saving there or reading it back; "" if nothing.
+
+    >>> _unfit_for_checkpoints("/runs/lr=[1e-3]"), _unfit_for_checkpoints("/runs/what? *{1,2}")
+    ('brackets, where checkpoints cannot be read back', '')
+    """
+    if "\\" in path:
+        return "a backslash, where checkpoints cannot be read back"
+    if not fnmatchcase(path, path):  # what was written is looked for by this path, taken for a pattern
+        return "brackets, where checkpoints cannot be read back"
+    if ":/" in path:
+        return "':/' as an address has; expected a directory, such as a bucket is mounted at"
+    return ""
+
+
 def _check_same(workdir: Path, config: dict[str, Any], began_with: Path) -> None:
     try:
+        if not began_with.is_file():  # such as a pipe, where reading would wait
+            raise ValueError
         before = json.loads(began_with.read_text(encoding="utf-8"))
         keys = differing_keys(before, json.loads(json.dumps(config)))
     except (ValueError, AttributeError):
@@ -61,16 +79,18 @@ def begin(workdir: Path, config: dict[str, Any]) -> IO[str]:
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
+        held = _hold(workdir)
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         raise InputError(_no_path(workdir, error)) from None
-    held = _hold(workdir)
     write_atomically(workdir / "config.json", json.dumps(config, indent=2) + "\n")
     return held
 
 
 def _no_path(workdir: Path, error: OSError | ValueError) -> str:
     reason = getattr(error, "strerror", None) or error
-    return f"--workdir={ascii(str(workdir))[1:-1][:200]} cannot be made: {reason}; choose another"
+    return f"--workdir={str(workdir)[:200]} cannot be used: {reason}; choose another"
 
 
 def _hold(workdir: Path) -> IO[str]:

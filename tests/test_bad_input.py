@@ -1,7 +1,11 @@
 """Every mistake of a user: one clear line on stderr, exit code 2, no traceback, nothing written."""
 
+import errno
 import json
+import os
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 from commands import CPC, start
@@ -100,6 +104,21 @@ def refused(capsys, *arguments, config=CPC):
         ("-", ["unexpected argument '-'"]),
         ("stray", ["unexpected argument 'stray'"]),
         ("--config.batch_size", ["config.batch_size"]),
+        ("--config.batch_size=", ["config.batch_size=''", "a whole number"]),
+        ("--config.batch_size=٣٣", ["batch_size 33 must divide by 8 devices"]),
+        ("--config.batch_size=0x21", ["batch_size 33 must divide by 8 devices"]),
+        ("--config.pairs.gap=1,5", ["config.pairs.gap='1,5'", "a number"]),
+        ("--config.critic.temperature=-nan", ["finite"]),
+        ("--config.encoder.widths=(1e9,)", ["whole numbers > 0"]),
+        ("--config.encoder.widths=(8,", ["a tuple"]),
+        ("--config.encoder.name=", ["config.encoder.name=''"]),
+        ("--config.data.source=", ["config.data.source=''"]),
+        ("--config.data.source=npz:\n/etc/passwd", [r"\n"]),
+        ("--config.data.source=video:[", ["["]),
+        ("--config..seed=1", ["config."]),
+        ("--config.__class__=1", ["config.__class__"]),
+        ("--config.seed=True", ["config.seed"]),
+        ("--coordinator=", ["--coordinator"]),
     ],
 )
 def test_a_wrong_override_is_told_with_what_would_work(capsys, tmp_path, override, words):
@@ -168,7 +187,9 @@ def test_a_work_directory_that_is_a_file_or_lies_in_one_is_told(capsys, tmp_path
     assert file.read_text() == "precious"
 
 
-@pytest.mark.parametrize("name", ["a\0b", "x" * 300, "loop/run", "\udcff", "a\\b"])
+@pytest.mark.parametrize(
+    "name", ["a\0b", "x" * 300, "loop/run", "\udcff", "a\\b", "a[b]\nc", "a[!b]/run", "gs://bucket/run"]
+)
 def test_a_work_directory_that_is_no_path_is_told(capsys, tmp_path, name):
     (tmp_path / "loop").symlink_to("loop")
     assert "--workdir=" in refused(capsys, f"--workdir={tmp_path}/{name}")
@@ -181,9 +202,73 @@ def test_a_work_directory_with_other_things_in_it_is_told(capsys, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_a_work_directory_that_cannot_be_written_to_is_told(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write anywhere, so nothing real refuses it
-    assert "cannot be written to" in refused(capsys, f"--workdir={tmp_path / 'run'}")
+@pytest.fixture
+def read_only(tmp_path):
+    """A directory that even root may not write to."""
+    folder = tmp_path / "read only"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", folder], capture_output=True, check=False)
+    if mounted.returncode:
+        folder.chmod(0o555)
+    if os.access(folder, os.W_OK):
+        pytest.skip("root may write anywhere, and may not mount here")
+    yield folder
+    if mounted.returncode == 0:
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("name", ["", "run", "two/levels"])
+def test_a_work_directory_that_cannot_be_written_to_is_told(capsys, read_only, name):
+    assert "cannot be written to" in refused(capsys, f"--workdir={read_only / name}")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc")
+@pytest.mark.parametrize("place", ["/proc/run", "/proc/self/fd/two/levels"])
+def test_a_work_directory_where_nothing_can_be_made_is_told(capsys, place):
+    assert re.search("cannot be (used|written to)", refused(capsys, f"--workdir={place}"))
+
+
+def test_an_empty_work_directory_and_one_named_twice_are_told(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "--workdir= names nothing" in refused(capsys, "--workdir=")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_with_a_line_break_is_told_in_one_line(capsys, tmp_path):
+    (tmp_path / "a\nb").touch()
+    assert r"a\nb is a file" in refused(capsys, f"--workdir={tmp_path}/a\nb")
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_a_config_that_is_no_file_and_a_lock_that_is_none_are_told(capsys, tmp_path, make):
+    (tmp_path / "begun").mkdir()
+    make(tmp_path / "begun" / "config.json")
+    assert "is not the config of a run" in refused(capsys, f"--workdir={tmp_path / 'begun'}")
+
+
+def test_a_lock_that_is_a_directory_is_told(capsys, tmp_path):
+    (tmp_path / ".lock").mkdir()
+    assert "cannot be used: Is a directory" in refused(capsys, f"--workdir={tmp_path}")
+
+
+def test_a_disk_that_refuses_while_a_run_goes_on_is_told_in_one_line(capsys, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", "run/metrics.jsonl")
+
+    monkeypatch.setattr(main, "run", refuse)
+    assert main.main(["main", f"--config={CPC}"]) == 1
+    assert capsys.readouterr().err == "mi_coding: error: [Errno 13] Permission denied: 'run/metrics.jsonl'\n"
+
+
+def test_a_config_may_have_any_name(capsys, tmp_path):
+    """What is refused is the batch, which is read from the file."""
+    folder = tmp_path / "a b'c\"d $(touch pwned)" / "ünï⊥\n[x]"
+    folder.mkdir(parents=True)
+    (folder / "my config;-x.py").write_text(Path(CPC).read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "link").symlink_to(folder)
+    config = tmp_path / "link" / ".." / folder.name / "my config;-x.py"
+    assert "must divide by 8 devices" in refused(capsys, "--config.batch_size=100", config=config)
+    assert {path.name for path in tmp_path.iterdir()} == {"link", folder.parent.name}
 
 
 def test_a_work_directory_of_another_config_names_the_keys_that_differ(capsys, tmp_path):

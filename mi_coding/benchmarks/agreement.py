@@ -1,0 +1,195 @@
+"""How far the parameters of a run move when only the number of its processes and devices changes.
+
+    python -m mi_coding.benchmarks.agreement [--steps=20] [--precisions=float32,float64] [--config=FILE]
+        [--config.KEY=VALUE …]
+
+A run takes its first steps as one process of one device, as one of eight, as two processes of four that are told their
+places, and as two that find each other by SLURM's variables. Sums over devices are rounded in another order in each, so
+parameters differ by rounding, and by all that training makes of it. In float64 the same steps show what is left when
+rounding all but vanishes: a mistake would stay. The pairs of float64 are other ones, drawn from wider random numbers.
+"""
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+from rich.console import Console
+from rich.table import Table
+
+from mi_coding import data
+from mi_coding.config import parse_command
+from mi_coding.errors import InputError
+from mi_coding.runs import Run, as_data, initial_state, prepare
+from mi_coding.training import build
+from mi_coding.training.devices import spmd
+from mi_coding.training.processes import is_first, joined
+from mi_coding.training.step import make_step
+
+STEPS = 20
+PRECISIONS = ("float32", "float64")
+COMPARED = (
+    ("2 processes × 4 devices", "1 × 8"),
+    ("2 × 4, by SLURM's variables", "1 × 8"),
+    ("1 × 8", "1 × 1"),
+    ("2 processes × 4 devices", "1 × 1"),
+)
+SHAPES = {"1 × 1": (1, 1), "1 × 8": (1, 8), "2 processes × 4 devices": (2, 4), "2 × 4, by SLURM's variables": (2, 4)}
+"""Name → processes, and devices of each."""
+
+
+def train(config: ConfigDict, num_steps: int, precision: str) -> list[dict[str, np.ndarray]]:
+    """Parameters by name after each of the first steps of a run, on all devices of all processes.
+
+    Args:
+        config: of a run whose data lives in memory.
+        num_steps: of the whole run's schedule, the first ones.
+        precision: "float32", as runs are, or "float64", which wants JAX_ENABLE_X64.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        this = prepare(config, Path(folder) / "run", partial(print, file=sys.stderr))
+    if this.streamed:
+        raise InputError(f"config.data.source={config.data.source!r} is streamed; expected data that fits in memory")
+    if precision == "float64":
+        this = _in_float64(this)
+    key, way, state = this.key("train"), spmd(config.spmd), _cast(initial_state(this), precision)
+    step = way.parallel(make_step(this.experiment, key, this.num_devices))
+    state, examples = way.replicate(state), way.replicate(jax.tree.map(jnp.asarray, as_data(this, this.dataset.train)))
+    parameters = []
+    for _ in range(num_steps):
+        state, _ = jax.block_until_ready(step(state, examples))
+        leaves = jax.tree_util.tree_leaves_with_path(jax.device_get(way.fetch(state.params)))
+        parameters.append({jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves})
+    return parameters
+
+
+def _in_float64(this: Run) -> Run:
+    config = this.config.copy_and_resolve_references()
+    config.encoder.dtype = "float64"  # no config may ask for it
+    experiment, codes = build.build_experiment(
+        config,
+        jax.default_backend(),
+        example_shape=tuple(data.describe_examples(this.dataset.train)[0]["shape"]),
+        num_steps=this.num_steps,
+        num_classes=build.probe_classes(config, this.num_classes),
+    )
+    draw = experiment.sample_pairs
+    return this._replace(
+        experiment=experiment._replace(sample_pairs=lambda *arguments: _cast(draw(*arguments), "float64")), codes=codes
+    )
+
+
+def _cast(tree: Any, dtype: str) -> Any:
+    return jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
+
+
+def largest_difference(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> tuple[float, str]:
+    """The largest absolute difference of two trees of the same names, and the name of its array.
+
+    >>> largest_difference({"a": np.zeros(2), "b": np.ones(3)}, {"a": np.zeros(2), "b": np.array([1, 0.5, 1])})
+    (0.5, 'b')
+    """
+    return max((float(np.max(np.abs(ours[name] - theirs[name]))), name) for name in ours)
+
+
+def measure(arguments: list[str], steps: int, precision: str, folder: Path) -> dict[str, list[dict[str, np.ndarray]]]:
+    """The name of a shape → parameters by name after each step; each shape in processes of its own.
+
+    Raises:
+        InputError: where a process fails, whose words are on stderr.
+    """
+    of_shapes = {}
+    for number, (name, (processes, devices)) in enumerate(SHAPES.items()):
+        output = folder / f"{precision}-{number}"
+        output.mkdir()
+        command = [sys.executable, "-m", __spec__.name, f"--write={output}", f"--steps={steps}"]
+        command += [f"--precisions={precision}", *arguments]
+        environment = os.environ | {
+            "JAX_PLATFORMS": "cpu",
+            "JAX_ENABLE_X64": str(int(precision == "float64")),
+            "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}",
+        }
+        places = _places(processes, by_slurm="SLURM" in name)
+        running = [subprocess.Popen([*command, *told], env=environment | own) for told, own in places]
+        if any([process.wait() for process in running]):
+            raise InputError(f"the run of {name} failed; the lines above say why")
+        of_shapes[name] = [dict(np.load(output / f"{step}.npz")) for step in range(1, steps + 1)]
+    return of_shapes
+
+
+def _places(processes: int, *, by_slurm: bool) -> list[tuple[list[str], dict[str, str]]]:
+    """What each process is told by arguments, and by variables."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    if processes == 1:
+        return [([], {})]
+    if not by_slurm:
+        told = [f"--coordinator=127.0.0.1:{port}", f"--num_processes={processes}"]
+        return [([*told, f"--process_id={number}"], {}) for number in range(processes)]
+    step = {"SLURM_JOB_ID": str(port), "SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_NUM_NODES": "1"}
+    step |= {"SLURM_NTASKS": str(processes)}
+    return [([], step | {"SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)}) for i in range(processes)]
+
+
+def print_table(of_shapes: Mapping[str, list[dict[str, np.ndarray]]], precision: str, console: Console) -> None:
+    """The largest differences after some of the steps."""
+    count = len(next(iter(of_shapes.values())))
+    shown = sorted({1, *range(5, count + 1, 5), count})
+    title = f"largest difference of a parameter after so many steps, {precision}"
+    table = Table("", "against", *map(str, shown), "where", title=title, title_justify="left", box=None)
+    for ours, theirs in COMPARED:
+        found = [largest_difference(of_shapes[ours][step - 1], of_shapes[theirs][step - 1]) for step in shown]
+        table.add_row(ours, theirs, *(f"{difference:.1e}" for difference, _ in found), found[-1][1])
+    console.print(table)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Prints a table for each precision; returns the exit code."""
+    argv = sys.argv if argv is None else argv
+    own = argparse.ArgumentParser(add_help=False)
+    own.add_argument("--steps", type=int, default=STEPS)
+    own.add_argument("--precisions", default=",".join(PRECISIONS))
+    own.add_argument("--write", type=Path, help=argparse.SUPPRESS)  # a process of one shape: where parameters go
+    given, rest = own.parse_known_args(argv[1:])
+    if {"-h", "--help"} & set(rest):
+        print(__doc__)
+        return 0
+    if not any(argument.lstrip("-").partition("=")[0] == "config" for argument in rest):
+        rest = [f"--config={Path(__file__).parents[2] / 'configs' / 'cpc.py'}", *rest]
+    precisions = given.precisions.split(",")
+    try:
+        if given.steps < 1 or not set(precisions) <= set(PRECISIONS):
+            raise InputError(f"expected --steps of at least 1 and --precisions among {', '.join(PRECISIONS)}")
+        command = parse_command([argv[0], *rest])
+        if given.write:
+            with joined(command.place):
+                _write(train(command.config, given.steps, precisions[0]), given.write)
+            return 0
+        with tempfile.TemporaryDirectory() as folder:
+            for precision in precisions:
+                print_table(measure(rest, given.steps, precision, Path(folder)), precision, Console(width=130))
+    except InputError as error:
+        print(f"mi_coding: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _write(parameters: list[dict[str, np.ndarray]], folder: Path) -> None:
+    for step, of_step in enumerate(parameters, start=1):
+        if is_first():
+            np.savez(folder / f"{step}.npz", **of_step)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,168 @@
+"""What checkpoints and logging cost the steps that go on meanwhile.
+
+    python -m mi_coding.benchmarks.jitter [--every=10] [--steps=100] [--rounds=5] [--config=FILE] [--config.KEY=VALUE …]
+
+The loop of training takes the first steps of a run, in turns without checkpoints and with one every few steps, and the
+time of each step is taken, with whatever was done before the next one. A checkpoint keeps the loop while the state is
+fetched and its checksum taken; then it is written in the background, next to the steps.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from statistics import mean, median, quantiles
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+from rich.console import Console
+from rich.table import Table
+
+from mi_coding.config import parse_command
+from mi_coding.errors import InputError
+from mi_coding.reporting.metrics import MetricsWriter
+from mi_coding.runs import as_data, initial_state, prepare
+from mi_coding.training.checkpoints import Checkpoints
+from mi_coding.training.devices import spmd
+from mi_coding.training.feed import resident
+from mi_coding.training.loop import Hook, train
+from mi_coding.training.step import TrainState, make_step
+
+EVERY, STEPS, ROUNDS = 10, 100, 5
+"""Steps from checkpoint to checkpoint, in one timing, and how often both are timed."""
+
+
+def measure(config: ConfigDict, every: int, steps: int, rounds: int) -> dict[str, dict[str, float]]:
+    """ "without" and "with" checkpoints → milliseconds of a step, and what a checkpoint takes.
+
+    Args:
+        config: of a run whose data lives in memory.
+        every: steps from one checkpoint to the next.
+        steps: of one timing; the first of them is not counted.
+        rounds: how often both are timed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        this = prepare(config, Path(folder) / "run", partial(print, file=sys.stderr))
+        if this.streamed:
+            raise InputError(
+                f"config.data.source={config.data.source!r} is streamed; expected data that fits in memory"
+            )
+        way, state = spmd(config.spmd), initial_state(this)
+        examples = jax.tree.map(jnp.asarray, as_data(this, this.dataset.train))
+        step = make_step(this.experiment, this.key("train"), this.num_devices)
+        advance = resident(step, state, examples, way).advance
+        timings = {"without": [], "with": []}
+        for number in range(rounds + 1):
+            for name, save_every in (("without", steps + 1), ("with", every)):
+                where = Path(folder) / f"{number}-{name}"
+                go = partial(train, advance, state, spmd=way, num_steps=steps)
+                timings[name].append(_timing(go, where, save_every, this.config.checkpoint.keep))
+    counted = {name: of_name[1:] for name, of_name in timings.items()}  # the first ones warm up
+    found = {name: _spread([s for timing in of_name for s in timing.steps]) for name, of_name in counted.items()}
+    blocked = [s for timing in counted["with"] for s in timing.saves]
+    written = [timing.written for timing in counted["with"]]
+    found["checkpoint"] = {
+        "blocks_ms": 1e3 * median(blocked),
+        "blocks_most_ms": 1e3 * max(blocked),
+        "written_ms": 1e3 * median(written),
+    }
+    return found
+
+
+class _Timing(NamedTuple):
+    """Seconds: of each step but the first, of each save but the last, and of the last until it was written."""
+
+    steps: list[float]
+    saves: list[float]
+    written: float
+
+
+def _timing(go: Callable[..., object], where: Path, save_every: int, keep: int) -> _Timing:
+    ends, saves = [], []
+    checkpoints = Checkpoints(where / "checkpoints", keep=keep)
+    with MetricsWriter(where, resume_step=0) as writer:
+        go(hooks=[Hook(1, _noting(ends, writer))], save=Hook(save_every, _timed(checkpoints.save, saves)))
+    began = time.perf_counter()
+    checkpoints.close()
+    written = saves[-1] + time.perf_counter() - began
+    return _Timing([after - before for before, after in pairwise(ends)], saves[:-1], written)
+
+
+def _noting(taken: list[float], writer: MetricsWriter) -> Callable:
+    """A hook that writes a line of metrics, as a run does, and notes the time when it has."""
+
+    def note(step: int, state: TrainState, metrics: dict[str, jax.Array]) -> None:
+        writer.write(step, {name: float(value) for name, value in jax.device_get(metrics).items()})
+        taken.append(time.perf_counter())
+
+    return note
+
+
+def _timed(save: Callable[[TrainState, float], None], took: list[float]) -> Callable:
+    def timed_save(step: int, state: TrainState, metrics: dict[str, jax.Array]) -> None:
+        began = time.perf_counter()
+        save(state, 0.0)
+        took.append(time.perf_counter() - began)
+
+    return timed_save
+
+
+def _spread(seconds: list[float]) -> dict[str, float]:
+    """Milliseconds: mean, median, 95th percentile and the most."""
+    in_ms = [1e3 * value for value in seconds]
+    return {
+        "mean_ms": mean(in_ms),
+        "median_ms": median(in_ms),
+        "95_percent_ms": quantiles(in_ms, n=20, method="inclusive")[18],
+        "most_ms": max(in_ms),
+    }
+
+
+def print_table(found: dict[str, dict[str, float]], title: str, console: Console) -> None:
+    """The time of a step, and what a checkpoint takes."""
+    table = Table("", "mean", "median", "95th percentile", "most", title=title, title_justify="left", box=None)
+    for name in ("without", "with"):
+        table.add_row(f"a step, {name} checkpoints", *(f"{value:.2f} ms" for value in found[name].values()))
+    console.print(table)
+    checkpoint, slower = found["checkpoint"], found["with"]["mean_ms"] / found["without"]["mean_ms"] - 1
+    console.print(
+        f"a checkpoint keeps the loop for {checkpoint['blocks_ms']:.1f} ms (most {checkpoint['blocks_most_ms']:.1f}) "
+        f"of the {checkpoint['written_ms']:.1f} ms until it is written; steps are {slower:.1%} slower in the mean"
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Prints the table and one line of JSON; returns the exit code."""
+    argv = sys.argv if argv is None else argv
+    own = argparse.ArgumentParser(add_help=False)
+    for name, count in (("every", EVERY), ("steps", STEPS), ("rounds", ROUNDS)):
+        own.add_argument(f"--{name}", type=int, default=count)
+    sizes, rest = own.parse_known_args(argv[1:])
+    if {"-h", "--help"} & set(rest):
+        print(__doc__)
+        return 0
+    if not any(argument.lstrip("-").partition("=")[0] == "config" for argument in rest):
+        rest = [f"--config={Path(__file__).parents[2] / 'configs' / 'cpc.py'}", *rest]
+    try:
+        if sizes.every < 1 or sizes.rounds < 1 or sizes.steps <= sizes.every:
+            raise InputError("expected --every and --rounds of at least 1, and more --steps than --every")
+        command = parse_command([argv[0], *rest])
+        found = measure(command.config, sizes.every, sizes.steps, sizes.rounds)
+    except InputError as error:
+        print(f"mi_coding: error: {error}", file=sys.stderr)
+        return 2
+    title = f"{command.config_name}, batch {command.config.batch_size}, a checkpoint every {sizes.every} steps"
+    print_table(found, title, Console(width=120))
+    print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
