@@ -8,7 +8,7 @@ from mi_coding.benchmarks import agreement
 from mi_coding.config import parse_command
 
 
-def test_steps_are_those_of_a_run_and_all_devices_take_part(capsys):
+def test_steps_are_those_of_a_run_and_all_devices_take_part():
     small = [*SHORT, "--config.encoder.widths=(4,)", "--config.evaluation.every_steps=1000"]
     config = parse_command(["main", f"--config={CPC}", *small]).config
     first, second = agreement.train(config, 2, "float32")
@@ -28,12 +28,12 @@ def test_every_process_of_a_shape_has_a_place_of_its_own():
 
 def test_the_table_names_the_largest_difference_of_every_pair_of_shapes(capsys):
     def moved_by(difference):
-        return [{"w": np.zeros(3), "b": np.array([0, step * difference])} for step in range(7)]
+        return [{"w": np.zeros(3), "bias": np.array([0, step * difference])} for step in range(7)]
 
     agreement.print_table({name: moved_by(i * 1e-7) for i, name in enumerate(agreement.SHAPES)}, "float32", console())
     told = capsys.readouterr().out
     assert "float32" in told
-    assert told.count(" b") == len(agreement.COMPARED)
+    assert told.count(" bias") == len(agreement.COMPARED)
     assert "1.2e-06" in told  # from 1 × 1 to two processes, after seven steps
 
 
