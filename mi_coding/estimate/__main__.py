@@ -10,12 +10,16 @@ import json
 import sys
 from pathlib import Path
 from typing import NoReturn
+from zipfile import BadZipFile
 
 import numpy as np
 
 from mi_coding.command import run_command
 from mi_coding.errors import InputError
 from mi_coding.estimate import EFFORTS, estimate_mi
+
+PLOTS = (".png", ".pdf", ".svg", ".jpg")
+"""What a plot's file may be."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -35,7 +39,7 @@ def _estimate(argv: list[str]) -> int:
     arrays = {name: load(getattr(arguments, name)) for name in ("x", "y", "given") if getattr(arguments, name)}
     found = estimate_mi(**arrays, seed=arguments.seed, effort=arguments.effort)
     if arguments.plot:
-        found.plot().savefig(arguments.plot)
+        _save(found.plot(), arguments.plot)
     print(json.dumps(found.to_dict()) if arguments.json else found)
     return 0
 
@@ -50,11 +54,20 @@ def load(path: Path) -> np.ndarray:
         array = np.load(path, allow_pickle=False)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
+    except MemoryError as error:
+        raise InputError(f"{path} does not fit in memory") from error
+    except (ValueError, EOFError, BadZipFile) as error:
         raise InputError(f"{path} is no .npy file of numbers or strings: {str(error).splitlines()[0]}") from error
     if not isinstance(array, np.ndarray):
         raise InputError(f"{path} holds several arrays; save one with numpy.save")
     return array
+
+
+def _save(figure, path: Path) -> None:
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise InputError(f"--plot={path} cannot be written: {error.strerror or error}") from error
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -71,6 +84,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         raise InputError(f"--seed={arguments.seed}: expected a whole number from 0 to 4294967295")
     if arguments.plot and not arguments.plot.parent.is_dir():
         raise InputError(f"--plot={arguments.plot}: there is no folder {arguments.plot.parent}")
+    if arguments.plot and arguments.plot.suffix.lower() not in PLOTS:
+        raise InputError(f"--plot={arguments.plot}: expected a name that ends in {', '.join(PLOTS)}")
     return arguments
 
 

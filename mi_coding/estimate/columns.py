@@ -13,6 +13,9 @@ FEWEST, MOST_COLUMNS = 50, 10_000
 MOST_DENSE = 128
 """Columns beyond which only so many principal components are looked at; and the most indicators of values."""
 
+LEAST_COMPONENT = 1e-6
+"""Spread of a principal component, as a part of that of the first, below which it is rounding."""
+
 FEW_VALUES = 32
 """A column of at most so many distinct values is also shown to the network as indicators of them."""
 
@@ -102,8 +105,7 @@ def doubts(x: np.ndarray, y: np.ndarray) -> list[str]:
 
 def prepare(array: np.ndarray, rng: np.random.Generator) -> Columns:
     """Scores, features and codes of an array that was checked."""
-    if array.shape[1] > MOST_DENSE:
-        array = _principal(bounded(array.astype(np.float64)))
+    array = _principal(bounded(array.astype(np.float64))) if array.shape[1] > MOST_DENSE else _without_copies(array)
     few = [(column, values) for column in array.T if len(values := np.unique(column)) <= FEW_VALUES]
     scores = np.stack([normal_scores(column, rng) for column in array.T], axis=1)
     shown = [scores, bounded(array.astype(np.float64))]
@@ -152,10 +154,22 @@ def _check_finite(name: str, array: np.ndarray) -> None:
 
 
 def _principal(array: np.ndarray) -> np.ndarray:
-    """float64[n, MOST_DENSE]: the leading principal components."""
+    """float64[n, k]: the leading principal components, at most MOST_DENSE, and none that is rounding alone."""
+    from sklearn.utils.extmath import randomized_svd  # a second to import
+
     array = array - array.mean(0)
-    _, vectors = np.linalg.eigh(array.T @ array)
-    return array @ vectors[:, ::-1][:, :MOST_DENSE]
+    left, values, _ = randomized_svd(array, MOST_DENSE, random_state=0)
+    return (left * values)[:, values > LEAST_COMPONENT * values[0]]
+
+
+def _without_copies(array: np.ndarray) -> np.ndarray:
+    """The columns that order the rows as no earlier one does, upwards or downwards: a copy of a column, or a monotone
+    map of it, tells nothing more, but would count twice in every distance and be one more weight to learn."""
+    kept = {}
+    for i, column in enumerate(array.T):
+        rank = np.unique(column, return_inverse=True)[1]
+        kept.setdefault(min(rank.tobytes(), (rank.max() - rank).tobytes()), i)
+    return array[:, list(kept.values())]
 
 
 def _listed(columns: np.ndarray) -> str:

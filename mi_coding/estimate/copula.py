@@ -95,10 +95,13 @@ def ratio_parts(copula: Copula, scores_x: np.ndarray, scores_y: np.ndarray) -> t
         gain = 0.5 * (degrees + len(block)) * np.log1p(_squares(values, block) / degrees) + shared
         return EllipticalRatio(*(a.astype(np.float32) for a in (cross, squares, gain)))
 
-    cross_x = 2 * x @ precision[:split, split:]
+    # Between whitened values: of nearly equal columns the precision is huge, and float32 would lose the difference.
+    roots = [np.linalg.cholesky(block) for block in blocks]
+    white_x, white_y = (np.linalg.solve(root, side.T).T for root, side in zip(roots, (x, y), strict=True))
+    cross_x = 2 * white_x @ (roots[0].T @ precision[:split, split:] @ roots[1])
     return (
         part(x, blocks[0], precision[:split, :split], cross_x, constant),
-        part(y, blocks[1], precision[split:, split:], y, 0.0),
+        part(y, blocks[1], precision[split:, split:], white_y, 0.0),
     )
 
 

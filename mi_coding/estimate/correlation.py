@@ -13,8 +13,12 @@ import numpy as np
 NUM_WAVES = 256
 """Random Fourier features of each side."""
 
-WAVELENGTHS, RIDGES = (0.6, 1.2), (1e-2, 1e-3, 1e-4)
-"""What to choose from: lengths in units of the typical distance from the centre, ridges in units of variance."""
+WAVELENGTHS, RIDGES = (0.6, 1.2), (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4)
+"""What to choose from: lengths in units of the typical distance from the centre, ridges in units of variance.
+
+A strong ridge looks for large covariance rather than correlation: of many columns that each say little, the leading
+directions are found long before their correlations are.
+"""
 
 
 class Side(NamedTuple):

@@ -13,8 +13,8 @@ from mi_coding.estimate.columns import Columns, normal_scores
 from mi_coding.estimate.correlation import canonical_codes
 from mi_coding.estimate.crossfit import Expert, padded, pick_loss
 
-NUM_CODES = 8
-"""Canonical variables that a network is shown."""
+FEWEST_CODES, MOST_CODES = 8, 16
+"""Canonical variables that a network is shown: more than the fewest only where a closed form of more is better."""
 
 LEADING = 3
 """Canonical variables whose held-out correlation says how good a wavelength and a ridge are."""
@@ -22,7 +22,7 @@ LEADING = 3
 STAGES = 2
 """Canonical codes, and codes of those: the first may cut many columns to few, where the second sees bends."""
 
-NUMBERS = (1, 2, 3, 4, 6, 8)
+NUMBERS = (1, 2, 3, 4, 6, 8, 12, 16)
 """How many of them a closed form may be of."""
 
 
@@ -30,13 +30,13 @@ class Start(NamedTuple):
     """A closed form, as a recipe that any fold can follow.
 
     Attributes:
-        path: wavelengths and ridges of the canonical codes; of a second pair, the codes of codes.
+        path: wavelength and ridge of the canonical codes, and how many are shown; of a second pair, the codes of codes.
         number: of codes that the closed form is of; 0 for the arrays themselves, −1 for none.
         degrees: of freedom of its copula.
         loss: on validation pairs, nats.
     """
 
-    path: tuple[tuple[float, float], ...]
+    path: tuple[tuple[tuple[float, float], int], ...]
     number: int
     degrees: float
     loss: float
@@ -64,15 +64,17 @@ def choose(x: Columns, y: Columns, train: np.ndarray, valid: np.ndarray, seed: i
         law = copula.fit(a[train], b[train], degrees)
         return Start(path, number, law.degrees, float(_loss(*copula.ratio_parts(law, a[valid], b[valid]), law)))
 
-    best, shown, path = None, (x.features, y.features), ()
+    stages, shown, path = [], (x.features, y.features), ()
     for _ in range(STAGES):
-        found = canonical_codes(*shown, train, size=NUM_CODES, seed=seed)
+        found = canonical_codes(*shown, train, size=MOST_CODES, seed=seed)
         choice, *codes = max(found, key=lambda f: _correlation(f[1][valid], f[2][valid]))
-        path, shown = (*path, choice), tuple(map(_rescored, codes))
-        for number in [k for k in NUMBERS if k <= min(side.shape[1] for side in shown)]:
-            start = rated(path, number, *(side[:, :number] for side in shown), math.inf)
-            best = min(best or (start, *shown), (start, *shown), key=lambda f: f[0].loss)
-    start, a, b = best
+        codes = list(map(_rescored, codes))
+        numbers = [k for k in NUMBERS if k <= codes[0].shape[1]]
+        start = min((rated(path, k, *(side[:, :k] for side in codes), math.inf) for k in numbers), key=_by_loss)
+        size = max(start.number, FEWEST_CODES)
+        path, shown = (*path, (choice, size)), [side[:, :size] for side in codes]
+        stages.append((start._replace(path=path), *shown))
+    start, a, b = min(stages, key=lambda stage: stage[0].loss)
     canonical = min(start, rated(start.path, start.number, a[:, : start.number], b[:, : start.number]), key=_by_loss)
     nothing = Start(start.path, -1, math.inf, math.log(len(valid)))
     return min(nothing, rated(start.path, 0, x.scores, y.scores), key=_by_loss), min(nothing, canonical, key=_by_loss)
@@ -81,8 +83,8 @@ def choose(x: Columns, y: Columns, train: np.ndarray, valid: np.ndarray, seed: i
 def follow(starts: tuple[Start, Start], x: Columns, y: Columns, train: np.ndarray, seed: int) -> tuple[Expert, Expert]:
     """The two experts of one fold: one is shown the columns, one the canonical codes."""
     a, b = x.features, y.features
-    for choice in starts[0].path:
-        (_, *codes) = next(canonical_codes(a, b, train, size=NUM_CODES, seed=seed, choice=choice))
+    for choice, size in starts[0].path:
+        (_, *codes) = next(canonical_codes(a, b, train, size=size, seed=seed, choice=choice))
         a, b = map(_rescored, codes)
     views = ((x.features, y.features, x.scores, y.scores), (a, b, a, b))
     return tuple(_expert(start, *view, train) for start, view in zip(starts, views, strict=True))
