@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
@@ -59,6 +60,40 @@ def test_the_command_writes_its_table(tmp_path, capsys):
     assert result["runs"] == len(benchmark.QUICK)
     assert result["mean_absolute_error"] < 0.2
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["populations"]["fingerprint"] == result["fingerprint"]
+
+
+def test_what_is_known_is_written_after_every_estimate(tmp_path, monkeypatch):
+    output, seen = tmp_path / "estimate.json", []
+
+    def estimate(x, y, **how):
+        if seen:
+            seen.append(json.loads(output.read_text())["populations"]["rows"])
+            raise KeyboardInterrupt
+        seen.append([])
+        return estimator.estimate_mi(x[:500] > 0, y[:500] > 0)
+
+    monkeypatch.setattr(benchmark, "estimate_mi", estimate)
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.main(["--quick", "--samples=600", "--seeds=1", "--parts=populations", f"--output={output}"])
+    assert [row["population"] for row in seen[-1]] == [benchmark.populations()[1].name]
+
+
+def test_what_two_views_share_is_known():
+    images = np.array([[0.0] * 64, [20.0] * 64, [0.0] * 8 + [20.0] * 56])
+    rng = np.random.default_rng(0)
+    chosen = images[rng.integers(3, size=3000)]
+    x, y = (chosen + benchmark.IMAGE_NOISE * rng.normal(size=chosen.shape) for _ in range(2))
+    assert benchmark._shared_by_views(images, x, y) == pytest.approx(np.log(3), abs=0.03)
+    two = np.log(3) - 2 / 3 * np.log(2)  # of the first row alone, two of the three images look alike
+    assert benchmark._shared_by_views(images, x, y[:, :8]) == pytest.approx(two, abs=0.03)
+
+
+def test_a_streamed_critic_is_read_with_its_constant():
+    law = benchmark.staircase(2.0)
+    ideal = lambda x, y: benchmark._ideal(2.0, 20, x, y)  # noqa: E731
+    found = benchmark._normalized(lambda x, y: ideal(x, y) - 5, law)
+    x, y = law.sample(jax.random.key(0), 10)
+    np.testing.assert_allclose(found(x, y), ideal(x, y), atol=0.05)
 
 
 def test_an_unknown_part_is_told(capsys):

@@ -176,6 +176,9 @@ def test_mistakes_are_told_in_one_line_with_exit_code_2(capsys, tmp_path):
     assert "required: y" in refused(capsys, paths[0])
     assert "'slow'" in refused(capsys, *paths[:2], "--effort=slow")
     assert "--seed=-1" in refused(capsys, *paths[:2], "--seed=-1")
+    (tmp_path / "torn.npz").write_bytes(b"PK\x03\x04 torn")
+    assert "no .npy file" in refused(capsys, paths[0], tmp_path / "torn.npz")
+    assert "ends in .png" in refused(capsys, *paths[:2], f"--plot={tmp_path}/plot.xyz")
     assert "no folder" in refused(capsys, *paths[:2], f"--plot={tmp_path}/nowhere/plot.png")
 
 

@@ -80,6 +80,25 @@ def test_a_wide_array_is_cut_to_its_principal_components():
     assert "200 columns" in columns.doubts(wide, wide)[1]
 
 
+def test_what_is_rounding_alone_is_no_component():
+    rng = np.random.default_rng(0)
+    wide = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 200))
+    found = columns._principal(wide)
+    assert found.shape == (300, 3)
+    np.testing.assert_allclose(found @ found.T, (wide - wide.mean(0)) @ (wide - wide.mean(0)).T, atol=1e-8)
+
+
+def test_copies_and_monotone_maps_of_columns_are_left_out():
+    rng = np.random.default_rng(0)
+    plain = rng.normal(size=(300, 2))
+    repeated = np.concatenate([plain, 3 * plain[:, :1] + 1, -np.exp(plain[:, 1:]), plain], axis=1)
+    once, twice = (columns.prepare(array, np.random.default_rng(1)) for array in (plain, repeated))
+    np.testing.assert_array_equal(once.scores, twice.scores)
+    np.testing.assert_array_equal(once.features, twice.features)
+    bent = np.concatenate([plain, plain[:, :1] ** 2], axis=1)  # not one to one
+    assert columns.prepare(bent, rng).scores.shape == (300, 3)
+
+
 @pytest.mark.parametrize("degrees", [1.5, 4.0, math.inf])
 def test_the_closed_form_is_the_ratio_of_three_densities(degrees):
     x, y = pairs(40)
@@ -92,6 +111,18 @@ def test_the_closed_form_is_the_ratio_of_three_densities(degrees):
         joint = log_t(np.concatenate([a[i], b[j]]), law.dispersion, degrees)
         expected = joint - log_t(a[i], law.dispersion[:2, :2], degrees) - log_t(b[j], law.dispersion[2:, 2:], degrees)
         assert float(found[i, j]) == pytest.approx(expected, abs=2e-4)
+
+
+def test_the_closed_form_of_nearly_equal_columns_keeps_its_precision():
+    x, y = pairs(300)
+    rng = np.random.default_rng(0)
+    x = np.concatenate([x, x + 1e-3 * rng.normal(size=x.shape)], axis=1)
+    law = copula.fit(x, y, math.inf)
+    found = elliptical_scores(*copula.ratio_parts(law, x, y), copula.NEARLY_GAUSSIAN, 6.0)
+    expected = copula.log_density(np.concatenate([x, y], axis=1), law.dispersion, math.inf)
+    for side, block in ((x, law.dispersion[:4, :4]), (y, law.dispersion[4:, 4:])):
+        expected = expected - copula.log_density(side, block, math.inf)
+    np.testing.assert_allclose(np.diag(found), expected, atol=5e-3)
 
 
 def log_t(value, dispersion, degrees):
@@ -137,6 +168,17 @@ def test_canonical_codes_straighten_what_was_bent():
     assert len(found) == len(correlation.WAVELENGTHS) * len(correlation.RIDGES)
     best = max(abs(np.corrcoef(a[test, 0], b[test, 0])[0, 1]) for a, b in found.values())
     assert best > 0.75 > 0.4 > abs(np.corrcoef(x[test, 0], y[test, 0])[0, 1])
+
+
+def test_weak_signals_in_many_columns_are_found():
+    rng = np.random.default_rng(0)
+    shared = rng.normal(size=(1200, 1))
+    direction = rng.normal(size=60) / math.sqrt(60)
+    x, y = (shared * direction + rng.normal(size=(1200, 60)) for _ in range(2))
+    train, test = np.arange(800), np.arange(800, 1200)
+    found = {choice[1]: codes for choice, *codes in correlation.canonical_codes(x, y, train, size=1, seed=0)}
+    by_ridge = {ridge: abs(np.corrcoef(a[test, 0], b[test, 0])[0, 1]) for ridge, (a, b) in found.items()}
+    assert by_ridge[10.0] > 0.3 > 0.15 > by_ridge[1e-4]  # 0.5 with the direction known
 
 
 def test_p_values_are_uniform_under_independence():
