@@ -1,11 +1,13 @@
 """How near `estimate_mi` comes to the truth, where the truth is known.
 
     python -m mi_coding.benchmarks.estimate [--parts=populations,independent,coverage,staircase,images] [--quick]
-                                            [--seeds=3] [--samples=10000] [--effort=default] [--output=FILE.json]
+                                            [--seeds=3] [--samples=10000] [--effort=default]
+                                            [--output=FILE.json] [--resume]
 
-Prints a table for each part and, last, one line of JSON; FILE.json holds at any time what is known so far. Every
-estimate is a function of arrays and a seed alone: the truth is put beside it afterwards, and `fingerprint` (a hash of
-all estimates) is the same whatever truth one believes.
+Prints a table for each part and, last, one line of JSON. FILE.json holds at any time what is known so far; with
+--resume, what it holds of populations, independent and coverage is not estimated again. Every estimate is a function of
+arrays and a seed alone: the truth is put beside it afterwards, and `fingerprint` (a hash of all estimates) is the same
+whatever truth one believes.
 """
 
 import argparse
@@ -147,11 +149,19 @@ def measure(
     samples: int,
     effort: str,
     told: Told = lambda rows: None,
+    known: Sequence[dict] = (),
 ) -> list[dict]:
-    """One row for each law and seed: an estimate, its seconds, and beside them the truth, which nothing else sees."""
+    """One row for each law and seed: an estimate, its seconds, and beside them the truth, which nothing else sees.
+
+    Rows that are known already are taken as they are.
+    """
+    earlier = {(row["population"], row["seed"]): row for row in known}
     rows = []
     for seed in seeds:  # the outer loop, so that a run that is cut has seen all laws
         for law in laws:
+            if (law.name, seed) in earlier:
+                rows.append(earlier[law.name, seed])
+                continue
             x, y = law.sample(jax.random.key(1000 + seed), samples)
             began = time.perf_counter()
             found = estimate_mi(np.asarray(x), np.asarray(y), seed=seed, effort=effort)
@@ -280,7 +290,11 @@ def main(argv: list[str] | None = None) -> int:
         print(f"mi_coding: error: {error}", file=sys.stderr)
         return 2
     console = Console(width=None if sys.stdout.isatty() else 200)  # in a file the columns need not wrap
-    result: dict = {"samples": arguments.samples, "effort": arguments.effort, "seeds": arguments.seeds}
+    result: dict = arguments.known | {
+        "samples": arguments.samples,
+        "effort": arguments.effort,
+        "seeds": arguments.seeds,
+    }
 
     def keep(part, found):
         result[part] = found
@@ -300,12 +314,12 @@ def main(argv: list[str] | None = None) -> int:
 
 def _populations(arguments: argparse.Namespace, told: Told) -> dict:
     laws = [p for p in populations() if p.name in QUICK] if arguments.quick else populations()
-    return _measured(laws, range(arguments.seeds), arguments, told)
+    return _measured("populations", laws, range(arguments.seeds), arguments, told)
 
 
 def _independent(arguments: argparse.Namespace, told: Told) -> dict:
     laws = [independent(*dims) for dims in ((1, 1), (3, 3), (10, 10), (50, 50))[: 1 if arguments.quick else 4]]
-    return _measured(laws, range(arguments.seeds), arguments, told)
+    return _measured("independent", laws, range(arguments.seeds), arguments, told)
 
 
 def _coverage(arguments: argparse.Namespace, told: Told) -> dict:
@@ -313,11 +327,14 @@ def _coverage(arguments: argparse.Namespace, told: Told) -> dict:
     names = ("dense Gaussian 2", "Student-t(2) 5", "rotated cdf of sparse Gaussian 2", "uniform noise 0.75")
     names += ("exp of dense Gaussian 5", "three classes")
     laws = [p for p in populations() if p.name in (names[:1] if arguments.quick else names)]
-    return _measured(laws, range(100, 102 if arguments.quick else 110), arguments, told)
+    return _measured("coverage", laws, range(100, 102 if arguments.quick else 110), arguments, told)
 
 
-def _measured(laws: Sequence[Population], seeds: Sequence[int], arguments: argparse.Namespace, told: Told) -> dict:
-    rows = measure(laws, seeds=seeds, samples=arguments.samples, effort=arguments.effort, told=told)
+def _measured(
+    part: str, laws: Sequence[Population], seeds: Sequence[int], arguments: argparse.Namespace, told: Told
+) -> dict:
+    how = {"samples": arguments.samples, "effort": arguments.effort}
+    rows = measure(laws, seeds=seeds, told=told, known=arguments.known.get(part, {}).get("rows", ()), **how)
     return summarize(rows) | {"rows": rows}
 
 
@@ -403,12 +420,27 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=10_000)
     parser.add_argument("--effort", choices=list(EFFORTS), default="default")
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--resume", action="store_true")
     arguments = parser.parse_args(argv)
     arguments.parts = arguments.parts.split(",")
     unknown = [part for part in arguments.parts if part not in PARTS]
     if unknown:
         raise InputError(f"--parts={','.join(unknown)}: unknown; choose from {','.join(PARTS)}")
+    arguments.known = _known(arguments) if arguments.resume else {}
     return arguments
+
+
+def _known(arguments: argparse.Namespace) -> dict:
+    """What the file of an earlier run holds, if it exists."""
+    if not arguments.output:
+        raise InputError("--resume needs the --output of the earlier run")
+    if not arguments.output.exists():
+        return {}
+    known = json.loads(arguments.output.read_text())
+    for name in ("samples", "effort"):
+        if known[name] != getattr(arguments, name):
+            raise InputError(f"--resume: {arguments.output} was made with --{name}={known[name]}")
+    return known
 
 
 if __name__ == "__main__":

@@ -76,6 +76,12 @@ def test_what_is_known_is_written_after_every_estimate(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         benchmark.main(["--quick", "--samples=600", "--seeds=1", "--parts=populations", f"--output={output}"])
     assert [row["population"] for row in seen[-1]] == [benchmark.populations()[1].name]
+    monkeypatch.setattr(benchmark, "estimate_mi", lambda x, y, **how: estimator.estimate_mi(x[:500] > 0, y[:500] > 0))
+    again = ["--quick", "--samples=600", "--seeds=1", "--parts=populations", f"--output={output}", "--resume"]
+    assert benchmark.main(again) == 0
+    rows = json.loads(output.read_text())["populations"]["rows"]
+    assert (rows[:1], len(rows)) == (seen[-1], 2)
+    assert benchmark.main([*again[:-1], "--resume", "--samples=700"]) == 2
 
 
 def test_what_two_views_share_is_known():
