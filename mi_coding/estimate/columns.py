@@ -41,7 +41,10 @@ def check(name: str, values: object) -> np.ndarray:
     Raises:
         InputError: for what cannot be estimated from, in one line.
     """
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # rows of several lengths
+        raise InputError(f"{name} is no array: {str(error).splitlines()[0]}") from error
     if array.dtype == object:
         raise InputError(f"{name} is an array of objects; expected numbers, booleans or strings, all of one type")
     if array.ndim not in (1, 2) or array.size == 0:
@@ -138,6 +141,7 @@ def ranks(column: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def bounded(array: np.ndarray) -> np.ndarray:
     """Values around the median, in units of the spread, heavy tails drawn in; float64[n, d]."""
+    array = np.ldexp(array, -np.frexp(np.abs(array).max(0))[1])  # exact, and differences of the largest stay finite
     low, middle, high = np.quantile(array, [0.25, 0.5, 0.75], axis=0)
     spread = np.where(high > low, high - low, 1)
     drawn_in = np.arcsinh(1.35 * (array - middle) / spread)

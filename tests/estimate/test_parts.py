@@ -25,6 +25,7 @@ def pairs(n=400, rho=0.8, seed=0):
         ("x", np.array([[1.0, np.nan], [np.inf, np.nan]] * 30), ["90 NaN or infinite", "columns 0, 1"]),
         ("x", np.array([1, "a", None] * 30, object), ["array of objects"]),
         ("y", np.zeros((60, 2, 2)), ["(60, 2, 2)", "[n] or [n, d]"]),
+        ("x", [[1, 2], [3]] * 30, ["x is no array"]),
         ("x", np.arange(49), ["49 rows", "at least 50"]),
         ("x", np.arange(60) * 1j, ["complex128"]),
         ("x", np.stack([np.arange(60), np.ones(60)], 1), ["constant columns", ": 1"]),
@@ -62,6 +63,12 @@ def test_doubled_data_is_refused_and_rounded_data_is_not():
 def test_strings_and_booleans_become_symbols():
     assert columns.check("x", np.array(["b", "a"] * 30)).ravel()[:3].tolist() == [1, 0, 1]
     assert columns.check("x", np.array([True, False] * 30)).dtype == np.int64
+
+
+def test_values_of_any_size_are_brought_to_one_scale():
+    values = np.random.default_rng(0).normal(size=(100, 2))
+    for scale in (2.0**1020, 2.0**-1000):
+        np.testing.assert_array_equal(columns.bounded(values * scale), columns.bounded(values))
 
 
 def test_ties_are_broken_at_random_and_order_is_kept():
