@@ -51,7 +51,8 @@ def load(path: Path) -> np.ndarray:
         InputError: for a file that is missing, is no such file, or holds objects.
     """
     try:
-        array = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:  # numpy.load itself leaves a damaged archive open
+            array = np.load(file, allow_pickle=False)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     except MemoryError as error:
