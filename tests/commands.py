@@ -12,6 +12,7 @@ import orbax.checkpoint as ocp
 from PIL import Image
 from virtual_devices import xla_flags
 
+from mi_coding import main
 from mi_coding.config import parse_command
 from mi_coding.runs import about, initial_state, prepare
 from mi_coding.training.checkpoints import Checkpoints
@@ -112,8 +113,10 @@ def lines(workdir):
     return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
-def assert_killed_ends_as_straight(folder, *arguments, config):
+def assert_killed_ends_as_straight(folder, capsys, *arguments, config):
     """A run killed after its checkpoint of step 2 and called again has the parameters of one left alone.
+
+    Only what is killed needs a process of its own: the others share this one and what it has compiled.
 
     Returns:
         The work directory of that one, and what it said on stderr.
@@ -121,22 +124,19 @@ def assert_killed_ends_as_straight(folder, *arguments, config):
     straight, half = folder / "straight", folder / "half"
 
     def run(workdir):
-        return start(*arguments, f"--workdir={workdir}", config=config, short=False)
+        code = main.main(["main", f"--config={config}", f"--workdir={workdir}", *arguments])
+        said = capsys.readouterr()
+        assert code == 0, said
+        return said
 
-    undisturbed = run(straight)
-    said, errors = undisturbed.communicate(timeout=300)
-    assert undisturbed.returncode == 0, (said, errors)
-    assert "Traceback" not in errors
-    killed = run(half)
+    errors = run(straight).err
+    killed = start(*arguments, f"--workdir={half}", devices=8, config=config, short=False)
     while not (half / "checkpoints" / "2").exists():
         assert killed.poll() is None, killed.communicate()
         time.sleep(0.02)
     killed.kill()
     killed.communicate()
     assert not (half / "summary.json").exists()
-    again = run(half)
-    output, problems = again.communicate(timeout=300)
-    assert again.returncode == 0, problems
-    assert "continuing" in output
+    assert "continuing" in run(half).out
     assert_same_parameters(half, straight)
     return straight, errors

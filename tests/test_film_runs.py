@@ -152,11 +152,12 @@ def small_films():
     )
 
 
-def test_a_stream_of_films_is_killed_and_ends_as_one_that_never_stopped(clips, tmp_path):
+def test_a_stream_of_films_is_killed_and_ends_as_one_that_never_stopped(clips, tmp_path, capsys):
     films = [f"--config.data.source=video:{clips}/*.mp4", f"--config.data.cache_dir={tmp_path}/cache"]
     stream = ["--config.data.placement=stream", "--config.data.num_workers=1", "--config.checkpoint.every_steps=2"]
     mixed = "--config.pairs.distractors=mixed"
-    straight, _ = assert_killed_ends_as_straight(tmp_path, *SHORT, *films, *stream, mixed, config=VIDEO)
+    given = [*SHORT, *films, *stream, mixed]
+    straight, _ = assert_killed_ends_as_straight(tmp_path, capsys, *given, config=VIDEO)
     assert all("train/input_wait_share" in line for line in lines(straight) if "train/loss" in line)
 
 

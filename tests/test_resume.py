@@ -3,7 +3,6 @@
 import signal
 import time
 
-import pytest
 from commands import assert_same_parameters, lines, start
 
 
@@ -20,28 +19,26 @@ def wait_for_step(workdir, step, process):
 LONG = ["--config.num_steps=300", "--config.checkpoint.every_steps=40", "--config.log.every_steps=20"]
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """A run on one device that nobody stopped."""
-    workdir = tmp_path_factory.mktemp("undisturbed") / "run"
-    process = start(f"--workdir={workdir}", *LONG)
-    errors = process.communicate(timeout=240)[1]
-    assert process.returncode == 0, errors
-    return workdir
+def test_a_run_stopped_and_then_killed_continues_and_ends_bit_for_bit_as_one_that_never_stopped(tmp_path):
+    workdir, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
+    alone = start(f"--workdir={undisturbed}", *LONG)
+    _, errors = alone.communicate(timeout=240)
+    assert alone.returncode == 0, errors
 
+    stopped = start(f"--workdir={workdir}", *LONG)
+    wait_for_step(workdir, 60, stopped)
+    stopped.send_signal(signal.SIGTERM)
+    output, errors = stopped.communicate(timeout=60)
+    assert stopped.returncode == 0, errors
+    assert "SIGTERM: saved step" in output
+    assert not (workdir / "summary.json").exists()
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_run_continues_and_ends_bit_for_bit_as_one_that_never_stopped(undisturbed, tmp_path, number):
-    workdir = tmp_path / "killed"
     killed = start(f"--workdir={workdir}", *LONG)
-    wait_for_step(workdir, 60, killed)
-    killed.send_signal(number)
-    output, errors = killed.communicate(timeout=60)
-    if number is signal.SIGTERM:
-        assert killed.returncode == 0, errors
-        assert "SIGTERM: saved step" in output
-    else:
-        assert killed.returncode == -signal.SIGKILL
+    wait_for_step(workdir, 160, killed)
+    killed.kill()
+    output, _ = killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert "continuing" in output
     assert not (workdir / "summary.json").exists()
 
     resumed = start(f"--workdir={workdir}", *LONG)

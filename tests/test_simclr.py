@@ -95,7 +95,7 @@ def test_steps_or_epochs_end_a_run_whichever_is_sooner(steps, epochs, expected):
     assert build.num_steps(ConfigDict({"num_steps": steps, "num_epochs": epochs, "batch_size": 16}), 1000) == expected
 
 
-def test_a_streamed_run_is_killed_and_ends_as_one_that_never_stopped(tmp_path):
+def test_a_streamed_run_is_killed_and_ends_as_one_that_never_stopped(tmp_path, capsys):
     folder = make_folder(tmp_path / "images", count=120, side=40, classes=("",))  # no labels: the probes take long
     for number in range(0, 120, 20):
         (folder / f"{number:04d}.png").write_bytes(b"torn")
@@ -107,7 +107,7 @@ def test_a_streamed_run_is_killed_and_ends_as_one_that_never_stopped(tmp_path):
         "--config.encoder.name=convnet",
         "--config.checkpoint.every_steps=2",
     ]
-    straight, errors = assert_killed_ends_as_straight(tmp_path, *streamed, config=IMAGENET)
+    straight, errors = assert_killed_ends_as_straight(tmp_path, capsys, *streamed, config=IMAGENET)
     assert "cannot be decoded: the next image takes its place" in errors
     assert all("train/input_wait_share" in line for line in lines(straight) if "train/loss" in line)
     assert not any("train/mi_lower_bound_nats" in line for line in lines(straight))  # no twins: no bound

@@ -6,7 +6,6 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 COSINES_AT_ONCE = 2**26
@@ -80,6 +79,8 @@ def map_codes(codes: np.ndarray, *, seed: int = 0) -> np.ndarray:
     >>> map_codes(np.eye(5)).shape
     (5, 2)
     """
+    from sklearn.manifold import TSNE  # two seconds to import, which the first step need not wait for
+
     perplexity = min(30, (len(codes) - 1) / 3)
     with threadpool_limits(1):  # on a busy machine, threads would mostly wait for each other
         return TSNE(metric="cosine", init="pca", perplexity=perplexity, random_state=seed).fit_transform(codes)

@@ -1,5 +1,7 @@
 """Shapes, sizes and temperatures at the edge of what is allowed, in every method."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,16 +33,21 @@ def test_codes_that_collapsed_to_points_are_never_ranked_right(method):
     np.testing.assert_allclose(out.loss, np.log(77), rtol=1e-6)
 
 
-@pytest.mark.parametrize("temperature", [1e-30, 1e-3, 1e30])
-@pytest.mark.parametrize("method", METHODS)
-def test_loss_and_code_gradients_stay_finite_at_any_temperature(method, temperature):
-    x, y = codes(23, 4)
+@partial(jax.jit, static_argnames="method")
+def losses_and_gradients(x, y, temperature, *, method):
+    """The sum of losses of every kind, and its gradient to both codes."""
 
-    def losses(x, y, temperature):
+    def losses(x, y):
         cases = ("all-symmetric-inner", "all-symmetric-cosine", "pool-cosine")
         return sum(loss_of(CASES[c], x, y, temperature, method=method, block_size=8).loss for c in cases)
 
-    value, gradients = jax.jit(jax.value_and_grad(losses, (0, 1)))(x, y, temperature)
+    return jax.value_and_grad(losses, (0, 1))(x, y)
+
+
+@pytest.mark.parametrize("temperature", [1e-30, 1e-3, 1e30])
+@pytest.mark.parametrize("method", METHODS)
+def test_loss_and_code_gradients_stay_finite_at_any_temperature(method, temperature):
+    value, gradients = losses_and_gradients(*codes(23, 4), temperature, method=method)
     assert np.isfinite(value)
     for gradient in gradients:
         assert np.all(np.isfinite(gradient))
@@ -54,7 +61,7 @@ def test_scores_times_200_give_the_float64_loss(method):
     def tiled(x, y):
         return mi_coding.cpc(x, y, temperature=1 / 200, symmetric=True, method=method, block_size=8).loss
 
-    value, gradients = jax.value_and_grad(tiled, (0, 1))(x, y)
+    value, gradients = jax.jit(jax.value_and_grad(tiled, (0, 1)))(x, y)
     np.testing.assert_allclose(value, loss, rtol=2e-6)
     for found, expected in zip(gradients, (d_x, d_y), strict=True):
         np.testing.assert_allclose(found, expected, atol=2e-4 * np.abs(expected).max())  # scores of 10³ round to 6e-5
@@ -89,7 +96,7 @@ def test_one_pair_on_each_device_has_the_others_as_distractors(method):
         lambda x, y: mi_coding.cpc(x, y, method=method, distractors="other_devices", axis_name=AXIS)[:2],
         axis_name=AXIS,
     )
-    loss, bound = mapped(x[:, None], y[:, None])
+    loss, bound = jax.jit(mapped)(x[:, None], y[:, None])
     want = oracle(CASES["all-inner"], x, y, 1.0, 1)[0]
     np.testing.assert_allclose(loss, [want] * 6, rtol=2e-6)
     np.testing.assert_allclose(bound, [np.log(6) - want] * 6, rtol=1e-5, atol=1e-6)
@@ -98,12 +105,12 @@ def test_one_pair_on_each_device_has_the_others_as_distractors(method):
 @pytest.mark.parametrize("method", ["gather", "blockwise", "ring"])
 def test_an_axis_of_one_device_is_one_device(method):
     x, y = codes(13, 3)
-    alone = mi_coding.cpc(x, y, symmetric=True, method="dense")
+    want = oracle(CASES["all-symmetric-inner"], x, y, 1.0, 1)[0]
     mapped = jax.vmap(
         lambda x, y: mi_coding.cpc(x, y, symmetric=True, method=method, block_size=5, axis_name=AXIS)[:2],
         axis_name=AXIS,
     )
-    np.testing.assert_allclose(mapped(x[None], y[None])[0], [alone.loss], rtol=2e-6)
+    np.testing.assert_allclose(jax.jit(mapped)(x[None], y[None])[0], [want], rtol=2e-6)
 
 
 @pytest.mark.parametrize("method", ["dense", "blockwise"])
@@ -138,7 +145,8 @@ def test_axes_of_the_mesh_that_the_loss_does_not_know_are_left_alone():
 @pytest.mark.parametrize("method", METHODS)
 def test_columns_that_nobody_wants_are_not_there(method):
     x, y = codes(5, 3)
-    full, rows = (rooms.contrast(x, y, method=method, columns=columns, block_size=2) for columns in (True, False))
+    contrast = jax.jit(partial(rooms.contrast, method=method, block_size=2), static_argnames="columns")
+    full, rows = (contrast(x, y, columns=columns) for columns in (True, False))
     assert rows.column_lse is None
     np.testing.assert_allclose(full.row_lse, rows.row_lse, rtol=1e-6)
     np.testing.assert_array_equal(full.rank, rows.rank)

@@ -57,7 +57,7 @@ def adjust_saturation(image: jax.Array, factor: jax.Array | float) -> jax.Array:
 def adjust_hue(image: jax.Array, turn: jax.Array | float) -> jax.Array:
     """Turns the hue of the hexagonal HSV model by `turn` of the full circle; value and saturation stay.
 
-    >>> adjust_hue(jnp.array([[[1.0, 0.0, 0.0]]]), 1 / 3).ravel().round(5).tolist()
+    >>> jax.jit(adjust_hue)(jnp.array([[[1.0, 0.0, 0.0]]]), 1 / 3).ravel().round(5).tolist()
     [0.0, 1.0, 0.0]
 
     Args:
@@ -76,7 +76,7 @@ def adjust_all(
     """Brightness, contrast, saturation and hue in the order of their places in a queue.
 
     >>> queue = jnp.array([0.3, 0.2, 0.1, 0.4])  # saturation, contrast, brightness, hue
-    >>> adjust_all(jnp.full((1, 1, 3), 0.25), jnp.array([2.0, 1.0, 1.0]), 0.0, queue).ravel().tolist()
+    >>> jax.jit(adjust_all)(jnp.full((1, 1, 3), 0.25), jnp.array([2.0, 1.0, 1.0]), 0.0, queue).ravel().tolist()
     [0.5, 0.5, 0.5]
 
     Args:
@@ -138,7 +138,7 @@ def colour_jitter(
     one of the pseudo-code in its appendix A: brightness, contrast, saturation, hue.
 
     >>> nothing = colour_jitter(brightness=0, contrast=0, saturation=0, hue=0)
-    >>> nothing(jax.random.key(0), jnp.full((1, 1, 1), 0.25)).item()
+    >>> jax.jit(nothing)(jax.random.key(0), jnp.full((1, 1, 1), 0.25)).item()
     0.25
 
     Args:

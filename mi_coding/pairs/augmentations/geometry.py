@@ -98,7 +98,7 @@ def random_resized_crop(
 ) -> Augmentation:
     """Crops a random box, resizes it, and mirrors it with probability `flip`; see `random_box`.
 
-    >>> random_resized_crop(size=24)(jax.random.key(0), jnp.ones((32, 40, 3))).shape
+    >>> jax.jit(random_resized_crop(size=24))(jax.random.key(0), jnp.ones((32, 40, 3))).shape
     (24, 24, 3)
 
     Args:
@@ -158,7 +158,7 @@ def translate(image: jax.Array, shift: jax.Array) -> jax.Array:
 def translation(*, fraction: float = 0.125) -> Augmentation:
     """Moves the image in each direction by up to ± `fraction` of its side, uniformly.
 
-    >>> translation(fraction=0.0)(jax.random.key(0), jnp.ones((2, 2, 1))).sum().item()
+    >>> jax.jit(translation(fraction=0.0))(jax.random.key(0), jnp.ones((2, 2, 1))).sum().item()
     4.0
 
     Raises:
@@ -176,7 +176,7 @@ def translation(*, fraction: float = 0.125) -> Augmentation:
 def rotate(image: jax.Array, degrees: jax.Array | float) -> jax.Array:
     """Turns the image about its centre, counter-clockwise, by bilinear interpolation; black comes in from outside.
 
-    >>> rotate(jnp.array([[[0.0], [0.25]], [[0.5], [1.0]]]), 90.0)[..., 0].round(5).tolist()
+    >>> jax.jit(rotate)(jnp.array([[[0.0], [0.25]], [[0.5], [1.0]]]), 90.0)[..., 0].round(5).tolist()
     [[0.25, 1.0], [0.0, 0.5]]
 
     Args:
@@ -209,7 +209,7 @@ def rotate(image: jax.Array, degrees: jax.Array | float) -> jax.Array:
 def rotation(*, degrees: float = 15.0) -> Augmentation:
     """Turns the image by up to ± `degrees`, uniformly; see `rotate`.
 
-    >>> rotation(degrees=0.0)(jax.random.key(0), jnp.ones((2, 2, 1))).sum().item()
+    >>> jax.jit(rotation(degrees=0.0))(jax.random.key(0), jnp.ones((2, 2, 1))).sum().item()
     4.0
 
     Raises:

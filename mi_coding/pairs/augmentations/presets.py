@@ -54,7 +54,7 @@ def simclr_imagenet(
 ) -> PairKind:
     """SimCLR on ImageNet: crop and resize with flip, colour jitter, grayscale, blur, in this order.
 
-    >>> x, y = simclr_imagenet(size=24).pair(jax.random.key(0), jnp.ones((32, 40, 3), jnp.uint8))
+    >>> x, y = jax.jit(simclr_imagenet(size=24).pair)(jax.random.key(0), jnp.ones((32, 40, 3), jnp.uint8))
     >>> x.shape, y.shape
     ((24, 24, 3), (24, 24, 3))
 
@@ -84,7 +84,7 @@ def simclr_cifar10(
 ) -> PairKind:
     """SimCLR on CIFAR-10: crop and resize with flip, colour jitter of half the strength, grayscale, and no blur.
 
-    >>> x, y = simclr_cifar10().pair(jax.random.key(0), jnp.ones((32, 32, 3)))
+    >>> x, y = jax.jit(simclr_cifar10().pair)(jax.random.key(0), jnp.ones((32, 32, 3)))
     >>> x.shape, y.shape
     ((32, 32, 3), (32, 32, 3))
 
@@ -110,7 +110,7 @@ def gray28(
     Shape is all such an image has, so crops are larger than SimCLR's, and brightness and contrast are all that colour
     jitter can change.
 
-    >>> x, y = gray28().pair(jax.random.key(0), jnp.ones((28, 28, 1)))
+    >>> x, y = jax.jit(gray28().pair)(jax.random.key(0), jnp.ones((28, 28, 1)))
     >>> x.shape, y.shape
     ((28, 28, 1), (28, 28, 1))
 
