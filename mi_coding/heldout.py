@@ -1,7 +1,7 @@
 """What the held-out pairs of a run are drawn from, how, and how many at a time."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +10,7 @@ import numpy as np
 
 from mi_coding import data, pairs
 from mi_coding.evaluation import suite
-from mi_coding.evaluation.bound import HeldoutBound, make_heldout_bound, make_pair_codes
+from mi_coding.evaluation.bound import ENCODE_AT_ONCE, HeldoutBound, make_heldout_bound, make_pair_codes
 from mi_coding.runs import Run, film_data
 from mi_coding.training import build
 
@@ -50,11 +50,17 @@ def examples_of(population: Any, most: int) -> Any:
 
 def pair_codes(this: Run, group_size: int = 1) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """Codes of independent pairs, also where training keeps twins out: see `make_pair_codes`."""
-    if build.of_films(this.config):
-        sample = partial(pairs.sample_film_pairs, kind=this.kind, group_size=group_size)
+    at_once = min(ENCODE_AT_ONCE, this.config.batch_size)  # what one question has compiled serves the others
+    return _pair_codes(this.kind, this.codes.pairs, build.of_films(this.config), group_size, at_once)
+
+
+@lru_cache(maxsize=8)
+def _pair_codes(kind: pairs.PairKind, encode: Callable, of_films: bool, group_size: int, at_once: int) -> Callable:
+    if of_films:
+        sample = partial(pairs.sample_film_pairs, kind=kind, group_size=group_size)
     else:
-        sample = partial(pairs.sample_pairs, kind=this.kind)
-    return make_pair_codes(sample, this.codes.pairs)
+        sample = partial(pairs.sample_pairs, kind=kind)
+    return make_pair_codes(sample, encode, at_once=at_once)
 
 
 def heldout_bound(this: Run, question: Question) -> Callable[..., HeldoutBound]:

@@ -42,24 +42,32 @@ class HeldoutBound(NamedTuple):
         return self.mi_lower_bound > (1 - TOO_NEAR) * self.ceiling
 
 
-def make_pair_codes(sample_pairs: Callable, encode_pairs: Callable) -> Callable[..., tuple[jax.Array, jax.Array]]:
-    """A jitted function that draws pairs and encodes them, a few at a time: (variables, key, images, rows) → z_x, z_y.
+def make_pair_codes(
+    sample_pairs: Callable, encode_pairs: Callable, *, at_once: int = ENCODE_AT_ONCE
+) -> Callable[..., tuple[jax.Array, jax.Array]]:
+    """A function that draws pairs and encodes them, a few at a time: (variables, key, images, rows) → z_x, z_y.
+
+    All numbers of pairs from `at_once` on have one compiled program; fewer have their own.
 
     Args:
         sample_pairs: (key, images, rows) → x, y, independent draws: a distractor may be a twin of the true y.
         encode_pairs: (params, stats, x, y) → z_x, z_y, float32[b, …] each; see `Codes.pairs`.
+        at_once: pairs at a time.
     """
 
     @jax.jit
     def pair_codes(variables, key: jax.Array, images: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
-        def encode_some(some: jax.Array) -> tuple[jax.Array, jax.Array]:
-            return encode_pairs(*variables, *sample_pairs(key, images, some))
+        return encode_pairs(*variables, *sample_pairs(key, images, rows))
 
-        count, size = len(rows), min(len(rows), ENCODE_AT_ONCE)
-        padded = jnp.pad(rows, (0, -count % size), mode="edge").reshape(-1, size)
-        return tuple(z.reshape(-1, *z.shape[2:])[:count] for z in jax.lax.map(encode_some, padded))
+    def all_codes(variables, key: jax.Array, images: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+        count, size = len(rows), min(len(rows), at_once)
+        padded = np.pad(np.asarray(rows), (0, -count % size), mode="edge").reshape(-1, size)
+        parts = [pair_codes(variables, key, images, some) for some in padded]
+        return (
+            parts[0] if len(parts) == 1 else tuple(jnp.concatenate(half)[:count] for half in zip(*parts, strict=True))
+        )
 
-    return pair_codes
+    return all_codes
 
 
 def make_heldout_bound(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from matplotlib.figure import Figure
 
@@ -114,9 +115,16 @@ def write_plots(folder: Path, sections: Iterable[Section]) -> None:
 
 
 def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI)
-    return buffer.getvalue()
+    """A figure as it was when it was first asked for: drawing it takes most of the time of a report."""
+    if figure not in _DRAWN:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=_DPI)
+        _DRAWN[figure] = buffer.getvalue()
+    return _DRAWN[figure]
+
+
+_DRAWN: WeakKeyDictionary[Figure, bytes] = WeakKeyDictionary()
+"""Figures that stand on a page and in a file, for as long as they are used."""
 
 
 def _section(section: Section) -> str:

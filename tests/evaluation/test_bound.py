@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mi_coding
-from mi_coding.evaluation.bound import ENCODE_AT_ONCE, HeldoutBound, make_heldout_bound, make_pair_codes
+from mi_coding.evaluation.bound import HeldoutBound, make_heldout_bound, make_pair_codes
 from mi_coding.evaluation.suite import bound_summary
 from mi_coding.pairs import PairKind, sample_pairs
 
@@ -73,14 +73,21 @@ def test_bound_of_mispaired_codes_is_below_zero():
     assert wrong.mi_lower_bound < -1
 
 
-def test_codes_of_many_pairs_are_those_of_their_rows_however_many_are_encoded_at_a_time():
-    sampler = partial(sample_pairs, kind=PairKind(correlated, None))
-    pair_codes = make_pair_codes(sampler, lambda params, stats, x, y: (2 * x + params, 3 * y + params))
-    count, key, images = 2 * ENCODE_AT_ONCE + 7, jax.random.key(0), jnp.zeros((10, 2))
-    z_x, z_y = pair_codes((1.0, {}), key, images, jnp.arange(count))
-    x, y = sampler(key, images, jnp.arange(count))
-    np.testing.assert_allclose(z_x, 2 * x + 1, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(z_y, 3 * y + 1, rtol=1e-5, atol=1e-6)
+def test_codes_of_many_pairs_are_those_of_their_rows_and_any_number_of_them_has_one_program():
+    sampler, traced = partial(sample_pairs, kind=PairKind(correlated, None)), []
+
+    def encode_pairs(params, stats, x, y):
+        traced.append(len(x))
+        return 2 * x + params, 3 * y + params
+
+    pair_codes = make_pair_codes(sampler, encode_pairs, at_once=10)
+    key, images = jax.random.key(0), jnp.zeros((10, 2))
+    x, y = sampler(key, images, jnp.arange(27))
+    for rows in (np.arange(27), np.arange(20), np.arange(7, 17), np.arange(3, 7)):
+        z_x, z_y = pair_codes((1.0, {}), key, images, rows)
+        np.testing.assert_allclose(z_x, 2 * x[rows] + 1, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(z_y, 3 * y[rows] + 1, rtol=1e-5, atol=1e-6)
+    assert traced == [10, 4]
 
 
 def test_a_bound_within_five_percent_of_its_ceiling_is_marked():
