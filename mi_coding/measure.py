@@ -98,7 +98,7 @@ def write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, float
     """Writes report.html, one page that opens offline, and its plots; returns its path."""
     test = suite.fair_sample(this.dataset.test, NUM_MAPPED)
     known_split = suite.fair_sample(this.dataset.train, suite.MOST_HELDOUT)
-    codes = partial(this.codes.codes, *variables)
+    codes = partial(jax.jit(this.codes.codes), *variables)
     pair_key, test_key, train_key = jax.random.split(this.key("report"), 3)
     seen, known = (
         pairs.views(k, heldout.on_device(split), this.kind) for k, split in ((test_key, test), (train_key, known_split))
@@ -209,9 +209,9 @@ def _health(this: Run, variables: tuple[Any, Any], population: Any) -> dict[str,
     count = min(NUM_HEALTH, this.config.evaluation.num_pairs)
     some = heldout.examples_of(population, count)
     shown = jax.jit(partial(pairs.views, kind=this.kind))(this.key("test"), some)
-    features = encode(partial(this.codes.features, *variables), shown)
+    features = encode(partial(jax.jit(this.codes.features), *variables), shown)
     if this.config.objective.name == build.AHEAD:  # a context and a step have codes of different kinds
-        return suite.health(encode(partial(this.codes.codes, *variables), shown), None, features)
+        return suite.health(encode(partial(jax.jit(this.codes.codes), *variables), shown), None, features)
     z_x, z_y = heldout.pair_codes(this)(variables, this.key("test"), population, jnp.arange(count))
     return suite.health(np.asarray(z_x), np.asarray(z_y), features)
 
@@ -222,9 +222,10 @@ def _probe(this: Run, variables: tuple[Any, Any], others: dict[str, Callable]) -
         settings.views, settings.knn_neighbours, settings.knn_temperature, settings.most_images
     )
     untrained = initial_state(this)
+    encoded = jax.jit(this.codes.features)
     features = {
-        suite.TRAINED: partial(this.codes.features, *variables),
-        suite.UNTRAINED: partial(this.codes.features, untrained.params, untrained.stats),
-        suite.RAW: suite.raw_pixels,
+        suite.TRAINED: partial(encoded, *variables),
+        suite.UNTRAINED: partial(encoded, untrained.params, untrained.stats),
+        suite.RAW: jax.jit(suite.raw_pixels),
     } | others
     return suite.probe_summary(suite.probe(features, this.dataset, this.kind, this.key("probe"), chosen), chosen)

@@ -19,13 +19,14 @@ def encode(encoder: Callable[[jax.Array], jax.Array], examples: np.ndarray | jax
     [[0.0], [2.0], [4.0]]
 
     Args:
-        encoder: a function of a batch, one row for each example.
+        encoder: a function of a batch, one row for each example; jitted, and its parameters best an argument of what
+            is jitted, so that one program serves them all.
         examples: n of them, at least one, in anything that has a length and slices; those of NumPy never leave the
             host together.
         batch_size: examples at a time; the last batch is filled with zeros.
     """
     parts = (examples[start : start + batch_size] for start in range(0, len(examples), batch_size))
-    return np.concatenate(list(encode_each(jax.jit(encoder), parts, batch_size=batch_size)))
+    return np.concatenate(list(encode_each(encoder, parts, batch_size=batch_size)))
 
 
 def encode_each(

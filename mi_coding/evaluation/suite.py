@@ -40,7 +40,7 @@ def probe(
     Every kind sees the same views: several of each image, drawn as the encoder's x is, each with the image's label.
 
     Args:
-        features: name → function from views float32[n, H, W, C] to features float32[n, F].
+        features: name → jitted function from views float32[n, H, W, C] to features float32[n, F].
         dataset: with labels.
         kind: draws a view.
         key: of the views.
@@ -201,7 +201,6 @@ def _examples(
 ) -> dict[str, Examples]:
     """Name of features → features and labels of several views of each image; images are read a block at a time."""
     show = jax.jit(jax.vmap(kind.view))
-    jitted = {name: jax.jit(function) for name, function in features.items()}
     keys = jax.random.split(key, num_examples(split) * views_each)
     parts, labels, done = {name: [] for name in features}, [], 0
     for block in blocks(split, _BLOCK):
@@ -209,7 +208,7 @@ def _examples(
         images = jax.tree.map(lambda half: np.repeat(half, views_each, axis=0), block.examples)
         shown = show(keys[done : done + len(labels[-1])], images)
         done += len(labels[-1])
-        for name, function in jitted.items():
+        for name, function in features.items():
             parts[name].append(encode(function, shown))
     labels = np.concatenate(labels)
     known = labels >= 0  # others are hidden, and nothing can be learnt from them

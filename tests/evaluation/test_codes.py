@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,15 +9,15 @@ from mi_coding.evaluation.codes import encode, map_codes, nearest, unit
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 20])
 def test_codes_keep_the_order_and_number_of_examples(count):
     examples = np.random.default_rng(0).normal(size=(count, 3, 2)).astype(np.float32)
-    codes = encode(lambda x: x.sum(axis=2) - x.mean(), examples[:count], batch_size=count + 3)
+    codes = encode(jax.jit(lambda x: x.sum(axis=2) - x.mean()), examples[:count], batch_size=count + 3)
     assert codes.shape == (count, 3)
-    one_by_one = encode(lambda x: jnp.cumsum(x, axis=1)[:, -1], examples, batch_size=8)
+    one_by_one = encode(jax.jit(lambda x: jnp.cumsum(x, axis=1)[:, -1]), examples, batch_size=8)
     np.testing.assert_allclose(one_by_one, examples.sum(1), rtol=1e-5, atol=1e-6)
 
 
 def test_encoder_is_compiled_once():
     traces = []
-    encode(lambda x: traces.append(x.shape) or x, np.zeros((21, 2), np.float32), batch_size=8)
+    encode(jax.jit(lambda x: traces.append(x.shape) or x), np.zeros((21, 2), np.float32), batch_size=8)
     assert traces == [(8, 2)]
 
 
@@ -37,14 +38,14 @@ class Counted:
 
 def test_examples_are_read_a_batch_at_a_time():
     examples = Counted(np.arange(42, dtype=np.float32).reshape(21, 2))
-    codes = encode(lambda x: x + 1, examples, batch_size=8)
+    codes = encode(jax.jit(lambda x: x + 1), examples, batch_size=8)
     np.testing.assert_array_equal(codes, examples.array + 1)
     assert examples.read == [8, 8, 5]
 
 
 def test_examples_on_the_host_and_on_a_device_have_the_same_codes():
     examples = np.random.default_rng(0).integers(0, 255, (21, 4), dtype=np.uint8)
-    host, device = (encode(lambda x: x / 255, x, batch_size=8) for x in (examples, jnp.asarray(examples)))
+    host, device = (encode(jax.jit(lambda x: x / 255), x, batch_size=8) for x in (examples, jnp.asarray(examples)))
     np.testing.assert_array_equal(host, device)
 
 
