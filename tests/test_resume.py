@@ -16,7 +16,12 @@ def wait_for_step(workdir, step, process):
         time.sleep(0.05)
 
 
-LONG = ["--config.num_steps=300", "--config.checkpoint.every_steps=40", "--config.log.every_steps=20"]
+LONG = [
+    "--config.num_steps=300",
+    "--config.checkpoint.every_steps=40",
+    "--config.log.every_steps=20",
+    "--config.evaluation.every_steps=10",  # so that there is time to kill it
+]
 
 
 def test_a_run_stopped_and_then_killed_continues_and_ends_bit_for_bit_as_one_that_never_stopped(tmp_path):

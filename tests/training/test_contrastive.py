@@ -30,9 +30,9 @@ def test_an_encoder_each_with_the_same_parameters_is_one_encoder_for_both(key, i
     two, codes_of_two = make_experiment(microbatch_size=size, separate=True)
     params, stats = (lambda s: (s.params, s.stats))(init_state(one, key, images))
     both = params | {"encoder": {"x": params["encoder"], "y": params["encoder"]}}, {"x": stats, "y": stats}
-    x, y = one.sample_pairs(key, images, jnp.arange(16))
-    (loss, _), gradient = jax.value_and_grad(one.loss, has_aux=True)(params, stats, key, x, y, None)
-    (loss_of_two, _), gradient_of_two = jax.value_and_grad(two.loss, has_aux=True)(*both, key, x, y, None)
+    x, y = jax.jit(one.sample_pairs)(key, images, jnp.arange(16))
+    (loss, _), gradient = jax.jit(jax.value_and_grad(one.loss, has_aux=True))(params, stats, key, x, y, None)
+    (loss_of_two, _), gradient_of_two = jax.jit(jax.value_and_grad(two.loss, has_aux=True))(*both, key, x, y, None)
     np.testing.assert_allclose(loss_of_two, loss, rtol=1e-5)
     halves = gradient_of_two["encoder"]
     together = jax.tree.map(jnp.add, halves["x"], halves["y"])

@@ -42,8 +42,8 @@ def test_first_loss_is_that_of_the_whole_batch_computed_by_hand(key, images):
     experiment, codes = make_experiment()
     state = init_state(experiment, jax.random.key(0), images)
     pair_key, _ = jax.random.split(jax.random.fold_in(key, 0))
-    x, y = experiment.sample_pairs(pair_key, images, jnp.arange(16))
-    z_x, z_y = (codes.codes(state.params, state.stats, part) for part in (x, y))  # W begins as the identity
+    x, y = jax.jit(experiment.sample_pairs)(pair_key, images, jnp.arange(16))
+    z_x, z_y = (jax.jit(codes.codes)(state.params, state.stats, part) for part in (x, y))  # W begins as the identity
     expected = mi_coding.cpc(z_x, z_y, normalize=True, temperature=0.2, symmetric=True)
     _, metrics = run(experiment, key, images, how="shard_map", devices=8, steps=1)
     assert float(metrics["loss"]) == pytest.approx(float(expected.loss), rel=1e-5)
