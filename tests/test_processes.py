@@ -81,8 +81,7 @@ def runs(tmp_path_factory):
     """The two work directories, and what the stopped and the killed processes said and ended with."""
     root = tmp_path_factory.mktemp("processes")
     (root / "two").mkdir()
-    alone = start(root / "one", [([], {})], 1)
-    stopped = by_slurm(root / "two")
+    alone, stopped = [], by_slurm(root / "two")
     try:
         wait_for_step(root / "two", AT_FIRST + 5, stopped[0])
         stopped[1].send_signal(signal.SIGTERM)
@@ -93,6 +92,7 @@ def runs(tmp_path_factory):
         began = time.monotonic()
         said_killed = end(killed, within=120)
         took = time.monotonic() - began
+        alone = start(root / "one", [([], {})], 1)  # not before: it would train until the others are done
         wait_for_step(root / "one", LATER + 5, alone[0])
         alone[0].send_signal(signal.SIGTERM)
         said_alone = end(alone, within=120)
