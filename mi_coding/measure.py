@@ -100,9 +100,8 @@ def write_report(this: Run, variables: tuple[Any, Any], summary: dict[str, float
     known_split = suite.fair_sample(this.dataset.train, suite.MOST_HELDOUT)
     codes = partial(jax.jit(this.codes.codes), *variables)
     pair_key, test_key, train_key = jax.random.split(this.key("report"), 3)
-    seen, known = (
-        pairs.views(k, heldout.on_device(split), this.kind) for k, split in ((test_key, test), (train_key, known_split))
-    )
+    show = jax.jit(partial(pairs.views, kind=this.kind))
+    seen, known = (show(k, heldout.on_device(split)) for k, split in ((test_key, test), (train_key, known_split)))
     test_codes, train_codes = encode(codes, seen), encode(codes, known)
     asked = np.linspace(0, len(test_codes) - 1, min(NUM_QUERIES, len(test_codes))).astype(int)  # of films: of all films
     positions, cosines = nearest(test_codes[asked], train_codes, count=NUM_NEIGHBOURS)
@@ -155,7 +154,7 @@ def _strip(this: Run, key: jax.Array, test: data.Split) -> list[Section]:
     """Some pairs as the encoder sees them."""
     originals = jax.tree.map(lambda half: jnp.asarray(half[:NUM_STRIP]), test.examples)
     rows = jnp.arange(min(NUM_STRIP, data.num_examples(test)))
-    x, y = pairs.pairs_of_batch(key, originals, rows, kind=this.kind)
+    x, y = jax.jit(partial(pairs.pairs_of_batch, kind=this.kind))(key, originals, rows)
     how = build.describe_pairs(this.config)
     if this.config.objective.name == build.AHEAD:
         return [sections.sequence_strip(np.asarray(x), this.config.objective.num_ahead, how)]
