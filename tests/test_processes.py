@@ -16,6 +16,9 @@ from commands import SHORT, command, lines, parameters
 from test_resume import wait_for_step
 from virtual_devices import xla_flags
 
+from mi_coding.errors import AgreedError
+from mi_coding.training import processes
+
 ENDLESS = [
     *SHORT,
     "--config.encoder.widths=(4,)",
@@ -141,3 +144,28 @@ def test_the_losses_are_those_of_one_process_each_step_once(runs):
     )
     assert [step for step, _ in ours] == [step for step, _ in theirs] == [1, *range(5, LATER + 1, 5)]
     np.testing.assert_allclose(*([loss for _, loss in curve] for curve in (ours, theirs)), rtol=0, atol=1e-4)
+
+
+@pytest.fixture
+def waited(monkeypatch):
+    """This process as one of two, which finds no scheduler; where it would have waited for the other, and for how long.
+
+    A real farewell shows nothing before the five minutes that JAX waits for one by itself.
+    """
+    waits = []
+    monkeypatch.setattr("jax.process_count", lambda: 2)
+    monkeypatch.setattr(processes, "cluster", lambda environ: None)
+    monkeypatch.setattr(processes.multihost, "get_barrier_sync_fn", lambda: lambda **how: waits.append(how))
+    return waits
+
+
+def test_processes_wait_for_the_first_to_evaluate_however_long_it_takes(waited):
+    with processes.joined(None):
+        assert waited == []
+    assert [wait["timeout_ms"] for wait in waited] == [7 * 24 * 3600 * 1000]
+
+
+def test_processes_that_agree_to_fail_do_not_wait(waited):
+    with pytest.raises(AgreedError), processes.joined(None):
+        raise AgreedError("told")
+    assert waited == []

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+from orbax.checkpoint import multihost
 
 from mi_coding.errors import AgreedError, AloneError, InputError, NonFiniteLossError, SaveError
 
@@ -102,6 +103,7 @@ def joined(place: Place | None) -> Iterator[None]:
         _initialize(place)
     try:
         yield
+        _wait_for_all()
     except (AgreedError, NonFiniteLossError):  # a loss is the same everywhere
         raise
     except BaseException as error:
@@ -115,12 +117,20 @@ def _initialize(place: Place | None) -> None:
     told = {} if place is None else place._asdict() | {"cluster_detection_method": "deactivate"}
     told["coordinator_address"] = told.pop("coordinator", None)
     try:
-        jax.distributed.initialize(
-            **told, heartbeat_timeout_seconds=HEARTBEAT_SECONDS, shutdown_timeout_seconds=_WAIT_AT_THE_END
-        )
+        jax.distributed.initialize(**told, heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0][:300]
         raise AloneError(f"the processes do not find each other: {reason}") from None
+
+
+def _wait_for_all() -> None:
+    """The first process may evaluate for hours, and JAX's own farewell has no such patience.
+
+    Whatever `shutdown_timeout_seconds` says, jaxlib 0.10.2 ends a process with an error that has waited there for five
+    minutes.
+    """
+    if jax.process_count() > 1:
+        multihost.get_barrier_sync_fn()(key="leave", timeout_ms=1000 * _WAIT_AT_THE_END)
 
 
 def _leave(error: BaseException) -> None:
