@@ -113,7 +113,8 @@ def test_a_signal_to_one_process_has_all_save_and_end_well(runs):
 def test_only_the_first_process_speaks(runs):
     _, (_, said), *_ = runs
     assert "4 devices, N = 16 candidates" in said[0][0]
-    assert [line for line in said[1][0].splitlines() if not line.startswith("[Gloo]")] == []
+    from_gloo = ("[Gloo]", "connected peer ranks")  # its threads write into each other's lines
+    assert [line for line in said[1][0].splitlines() if not any(part in line for part in from_gloo)] == []
 
 
 def test_a_killed_process_ends_the_other_within_a_minute(runs):
