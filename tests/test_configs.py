@@ -41,8 +41,6 @@ def test_every_config_runs_two_steps(tmp_path, config):
         two_steps += films
     if config.stem == "simclr_imagenet":
         two_steps += ["--config.data.image_size=32", "--config.pairs.size=24", "--config.data.channels=3"]
-        # Compiling a ResNet-50 takes minutes; its blocks are in tests/encoders.
-        two_steps += ["--config.encoder.name=resnet18", "--config.encoder.width_multiplier=0.125"]
     if config.stem == "cpc_arrays":
         rng = np.random.default_rng(0)
         np.savez(tmp_path / "pairs.npz", x=rng.normal(size=(60, 3)), y=rng.normal(size=(60, 2)))
