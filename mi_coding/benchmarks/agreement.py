@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +27,10 @@ from rich.console import Console
 from rich.table import Table
 
 from mi_coding import data
+from mi_coding.benchmarks.arguments import prepare_in_memory, split_arguments
 from mi_coding.config import parse_command
 from mi_coding.errors import InputError
-from mi_coding.runs import Run, as_data, initial_state, prepare
+from mi_coding.runs import Run, as_data, initial_state
 from mi_coding.training import build
 from mi_coding.training.devices import spmd
 from mi_coding.training.processes import is_first, joined
@@ -57,9 +57,7 @@ def train(config: ConfigDict, num_steps: int, precision: str) -> list[dict[str, 
         precision: "float32", as runs are, or "float64", which wants JAX_ENABLE_X64.
     """
     with tempfile.TemporaryDirectory() as folder:
-        this = prepare(config, Path(folder) / "run", partial(print, file=sys.stderr))
-    if this.streamed:
-        raise InputError(f"config.data.source={config.data.source!r} is streamed; expected data that fits in memory")
+        this = prepare_in_memory(config, Path(folder) / "run")
     if precision == "float64":
         this = _in_float64(this)
     key, way, state = this.key("train"), spmd(config.spmd), _cast(initial_state(this), precision)
@@ -161,24 +159,22 @@ def main(argv: list[str] | None = None) -> int:
     own.add_argument("--steps", type=int, default=STEPS)
     own.add_argument("--precisions", default=",".join(PRECISIONS))
     own.add_argument("--write", type=Path, help=argparse.SUPPRESS)  # a process of one shape: where parameters go
-    given, rest = own.parse_known_args(argv[1:])
+    given, rest = split_arguments(argv, own)
     if {"-h", "--help"} & set(rest):
         print(__doc__)
         return 0
-    if not any(argument.lstrip("-").partition("=")[0] == "config" for argument in rest):
-        rest = [f"--config={Path(__file__).parents[2] / 'configs' / 'cpc.py'}", *rest]
     precisions = given.precisions.split(",")
     try:
         if given.steps < 1 or not set(precisions) <= set(PRECISIONS):
             raise InputError(f"expected --steps of at least 1 and --precisions among {', '.join(PRECISIONS)}")
-        command = parse_command([argv[0], *rest])
+        command = parse_command(rest)
         if given.write:
             with joined(command.place):
                 _write(train(command.config, given.steps, precisions[0]), given.write)
             return 0
         with tempfile.TemporaryDirectory() as folder:
             for precision in precisions:
-                print_table(measure(rest, given.steps, precision, Path(folder)), precision, Console(width=130))
+                print_table(measure(rest[1:], given.steps, precision, Path(folder)), precision, Console(width=130))
     except InputError as error:
         print(f"mi_coding: error: {error}", file=sys.stderr)
         return 2

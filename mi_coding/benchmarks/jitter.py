@@ -25,10 +25,11 @@ from ml_collections import ConfigDict
 from rich.console import Console
 from rich.table import Table
 
+from mi_coding.benchmarks.arguments import prepare_in_memory, split_arguments
 from mi_coding.config import parse_command
 from mi_coding.errors import InputError
 from mi_coding.reporting.metrics import MetricsWriter
-from mi_coding.runs import as_data, initial_state, prepare
+from mi_coding.runs import as_data, initial_state
 from mi_coding.training.checkpoints import Checkpoints
 from mi_coding.training.devices import spmd
 from mi_coding.training.feed import resident
@@ -49,11 +50,7 @@ def measure(config: ConfigDict, every: int, steps: int, rounds: int) -> dict[str
         rounds: how often both are timed.
     """
     with tempfile.TemporaryDirectory() as folder:
-        this = prepare(config, Path(folder) / "run", partial(print, file=sys.stderr))
-        if this.streamed:
-            raise InputError(
-                f"config.data.source={config.data.source!r} is streamed; expected data that fits in memory"
-            )
+        this = prepare_in_memory(config, Path(folder) / "run")
         way, state = spmd(config.spmd), initial_state(this)
         examples = jax.tree.map(jnp.asarray, as_data(this, this.dataset.train))
         step = make_step(this.experiment, this.key("train"), this.num_devices)
@@ -144,16 +141,14 @@ def main(argv: list[str] | None = None) -> int:
     own = argparse.ArgumentParser(add_help=False)
     for name, count in (("every", EVERY), ("steps", STEPS), ("rounds", ROUNDS)):
         own.add_argument(f"--{name}", type=int, default=count)
-    sizes, rest = own.parse_known_args(argv[1:])
+    sizes, rest = split_arguments(argv, own)
     if {"-h", "--help"} & set(rest):
         print(__doc__)
         return 0
-    if not any(argument.lstrip("-").partition("=")[0] == "config" for argument in rest):
-        rest = [f"--config={Path(__file__).parents[2] / 'configs' / 'cpc.py'}", *rest]
     try:
         if sizes.every < 1 or sizes.rounds < 1 or sizes.steps <= sizes.every:
             raise InputError("expected --every and --rounds of at least 1, and more --steps than --every")
-        command = parse_command([argv[0], *rest])
+        command = parse_command(rest)
         found = measure(command.config, sizes.every, sizes.steps, sizes.rounds)
     except InputError as error:
         print(f"mi_coding: error: {error}", file=sys.stderr)

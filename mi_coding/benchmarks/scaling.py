@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mi_coding import data
+from mi_coding.benchmarks.arguments import split_arguments
 from mi_coding.config import check_config, parse_command
 from mi_coding.errors import InputError
 from mi_coding.training import build
@@ -212,17 +213,15 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv if argv is None else argv
     own = argparse.ArgumentParser(add_help=False)
     own.add_argument("--output", type=Path)
-    given, argv = own.parse_known_args(argv)
-    if {"-h", "--help"} & set(argv):
+    given, rest = split_arguments(argv, own)
+    if {"-h", "--help"} & set(rest):
         print(__doc__)
         return 0
     # Read when JAX first looks for devices, which importing it does not.
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={max(DEVICES)}"
     jax.config.update("jax_platforms", "cpu")
-    default = Path(__file__).parents[2] / "configs" / "cpc.py"
-    chosen = any(argument.lstrip("-").partition("=")[0] == "config" for argument in argv[1:])
     try:
-        command = parse_command(argv if chosen else [argv[0], f"--config={default}", *argv[1:]])
+        command = parse_command(rest)
         costs = list(measure(command.config))
     except InputError as error:
         print(f"mi_coding: error: {error}", file=sys.stderr)

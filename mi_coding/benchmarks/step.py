@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mi_coding import data
+from mi_coding.benchmarks.arguments import split_arguments
 from mi_coding.benchmarks.timing import take_turns
 from mi_coding.config import check_config, parse_command
 from mi_coding.errors import InputError
@@ -104,11 +105,9 @@ def main(argv: list[str] | None = None) -> int:
     own = argparse.ArgumentParser(add_help=False)
     for name, count in (("rounds", ROUNDS), ("steps", STEPS)):
         own.add_argument(f"--{name}", type=int, default=count)
-    sizes, argv = own.parse_known_args(argv)
-    default = Path(__file__).parents[2] / "configs" / "cpc.py"
-    given = any(argument.lstrip("-").partition("=")[0] == "config" for argument in argv[1:])
+    sizes, rest = split_arguments(argv, own)
     try:
-        command = parse_command(argv if given else [argv[0], f"--config={default}", *argv[1:]])
+        command = parse_command(rest)
         check_config(command.config, jax.local_device_count())
         result = measure(command.config, max(1, sizes.rounds), max(1, sizes.steps))
     except InputError as error:

@@ -1,0 +1,41 @@
+"""What the benchmarks of a run read from the command line: options of their own, and those of the main command."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+from sys import stderr
+
+from ml_collections import ConfigDict
+
+from mi_coding.errors import InputError
+from mi_coding.runs import Run, prepare
+
+CONFIG = Path(__file__).parents[2] / "configs" / "cpc.py"
+"""What is measured where no config is named."""
+
+
+def split_arguments(argv: list[str], own: argparse.ArgumentParser) -> tuple[argparse.Namespace, list[str]]:
+    """The options of a benchmark, and a command line for `parse_command`, which names a config.
+
+    >>> parser = argparse.ArgumentParser(add_help=False)
+    >>> _ = parser.add_argument("--steps", type=int)
+    >>> split_arguments(["step", "--steps=3", "--config=mine.py", "--config.seed=1"], parser)
+    (Namespace(steps=3), ['step', '--config=mine.py', '--config.seed=1'])
+    >>> split_arguments(["step"], parser)[1] == ["step", f"--config={CONFIG}"]
+    True
+    """
+    given, rest = own.parse_known_args(argv)
+    named = any(argument.lstrip("-").partition("=")[0] == "config" for argument in rest[1:])
+    return given, rest if named else [rest[0], f"--config={CONFIG}", *rest[1:]]
+
+
+def prepare_in_memory(config: ConfigDict, workdir: Path) -> Run:
+    """A run whose data lives on the devices; warnings go to stderr.
+
+    Raises:
+        InputError: for data that is streamed, and as `prepare` does.
+    """
+    this = prepare(config, workdir, partial(print, file=stderr))
+    if this.streamed:
+        raise InputError(f"config.data.source={config.data.source!r} is streamed; expected data that fits in memory")
+    return this
