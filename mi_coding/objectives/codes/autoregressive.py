@@ -269,6 +269,7 @@ def _if_changed(params: _Params, z: jax.Array, given: jax.Array | None, *, chang
 
     linear, has = _to_first(linear), is_value(z)
     drawn = logits(linear, units)
+    as_drawn = log_prob(drawn, has)[:, None]
     differences = []
     for turn in range(1, num_values):  # the value that was drawn is known already
         value = (changed + turn) % num_values
@@ -276,7 +277,7 @@ def _if_changed(params: _Params, z: jax.Array, given: jax.Array | None, *, chang
             linear[:, :, None] + to_linear[:, places, value] - to_linear[:, places, changed],
             hidden and units[:, None] + to_units[places, value] - to_units[places, changed],
         )
-        difference = log_prob(moved, has[:, :, None]) - log_prob(drawn, has)[:, None]
+        difference = log_prob(moved, has[:, :, None]) - as_drawn
         if not changed_given:  # the symbol itself is another; its own logits see only those before it
             difference += jnp.sum((is_value(value) - has) * drawn, axis=0)
         differences.append(difference)
