@@ -436,10 +436,14 @@ def _known(arguments: argparse.Namespace) -> dict:
         raise InputError("--resume needs the --output of the earlier run")
     if not arguments.output.exists():
         return {}
-    known = json.loads(arguments.output.read_text())
-    for name in ("samples", "effort"):
-        if known[name] != getattr(arguments, name):
-            raise InputError(f"--resume: {arguments.output} was made with --{name}={known[name]}")
+    try:
+        known = json.loads(arguments.output.read_text())
+        made_with = {name: known[name] for name in ("samples", "effort")}
+    except (ValueError, KeyError, TypeError, OSError):
+        raise InputError(f"--resume: {arguments.output} was not written by an earlier run; name another") from None
+    for name, value in made_with.items():
+        if value != getattr(arguments, name):
+            raise InputError(f"--resume: {arguments.output} was made with --{name}={value}")
     return known
 
 

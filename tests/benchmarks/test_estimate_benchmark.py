@@ -84,6 +84,15 @@ def test_what_is_known_is_written_after_every_estimate(tmp_path, monkeypatch):
     assert benchmark.main([*again[:-1], "--resume", "--samples=700"]) == 2
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "\xff"])
+def test_what_no_earlier_run_wrote_is_not_resumed(tmp_path, capsys, text):
+    output = tmp_path / "other.json"
+    output.write_text(text, encoding="latin-1")
+    assert benchmark.main([f"--output={output}", "--resume"]) == 2
+    assert "was not written by an earlier run" in capsys.readouterr().err
+    assert output.read_text(encoding="latin-1") == text
+
+
 def test_what_two_views_share_is_known():
     images = np.array([[0.0] * 64, [20.0] * 64, [0.0] * 8 + [20.0] * 56])
     rng = np.random.default_rng(0)
