@@ -61,6 +61,7 @@ class Measured(NamedTuple):
         curve: float[rounds].
         method: in words.
         doubt: nats by which another method, where one was asked, differs.
+        error: nats, the standard error of the mean of `local` where pairs are not independent in it.
     """
 
     local: np.ndarray
@@ -70,6 +71,7 @@ class Measured(NamedTuple):
     curve: np.ndarray
     method: str
     doubt: float = 0.0
+    error: float = 0.0
 
 
 def estimate_mi(x: object, y: object, *, given: object = None, seed: int = 0, effort: str = "default") -> MIEstimate:
@@ -132,6 +134,7 @@ def _conditional(x: np.ndarray, y: np.ndarray, given: np.ndarray, seed: int, eff
         local=whole.local - part.local,
         optimism=whole.optimism - part.optimism,
         doubt=whole.doubt + part.doubt,
+        error=math.hypot(whole.error, part.error),
         method=f"{whole.method}; less {part.method}",
     )
     nats, error = _mean_and_error(found)
@@ -150,11 +153,13 @@ def _measure(x: Columns, y: Columns, seed: int, effort: Effort) -> Measured:
     if max(side.scores.shape[1] for side in (x, y)) > NEAR_DIMENSIONS:
         return found
     local, moved = neighbours.extrapolated(x.scores, y.scores)
-    more = (local - found.local)[np.isfinite(found.local)]  # of the same pairs, whose luck is no difference
-    found = found._replace(doubt=abs(float(more.mean())))
-    if more.mean() < 2 * more.std() / math.sqrt(len(more)):
+    more = float(np.nanmean(local - found.local))  # of the same pairs, whose luck is no difference
+    error, of_difference = neighbours.standard_errors(x.scores, y.scores, found.local, rng)
+    found = found._replace(doubt=abs(more))
+    if more < 2 * of_difference:
         return found
-    return found._replace(local=local, optimism=2 * moved, method="nearest neighbours")  # both fall short if they fail
+    near = found._replace(local=local, optimism=2 * moved, error=error)
+    return near._replace(method="nearest neighbours")  # both fall short if they fail, so the larger is the nearer
 
 
 def _cross_fitted(x: Columns, y: Columns, folds: Folds, seed: int, how: Training) -> Measured:
@@ -192,8 +197,8 @@ def _mean_and_error(found: Measured) -> tuple[float, float]:
     Where nothing was found, every pair adds nothing: that is no reason to be sure, so the deviation has a floor.
     """
     local = found.local[np.isfinite(found.local)]
-    deviation = max(float(local.std()), LEAST_DEVIATION)
-    return float(local.mean()), math.hypot(deviation / math.sqrt(len(local)), found.optimism / 4, found.doubt / 2)
+    of_mean = max(float(local.std()), LEAST_DEVIATION) / math.sqrt(len(local))
+    return float(local.mean()), math.hypot(max(of_mean, found.error), found.optimism / 4, found.doubt / 2)
 
 
 def _dressed(found: Measured, p_value: float, doubts: list[str]) -> MIEstimate:

@@ -150,6 +150,27 @@ def test_heavy_tails_are_found_by_likelihood():
     assert copula.fit(gaussian[:, :2], gaussian[:, 2:]).degrees >= 20
 
 
+def test_standard_errors_of_neighbours_are_the_scatter_over_samples():
+    def sample(seed):
+        x, noise = np.random.default_rng(seed).normal(size=(2, 1000, 1))
+        return x, x + noise
+
+    means = [neighbours.extrapolated(*sample(seed))[0].mean() for seed in range(60)]
+    nothing, rng = np.zeros(1000), np.random.default_rng(0)
+    errors = np.mean([neighbours.standard_errors(*sample(seed), nothing, rng) for seed in range(8)], axis=0)
+    np.testing.assert_allclose(errors, np.std(means), rtol=0.3)
+    naive = neighbours.extrapolated(*sample(0))[0].std() / np.sqrt(1000)
+    assert naive < 0.8 * np.std(means)  # what the deviation over rows would say
+
+
+def test_what_another_method_did_not_score_is_left_out():
+    x, y = np.random.default_rng(0).normal(size=(2, 60, 1))  # so few rows that there are two parts
+    other = np.full(60, np.nan)
+    other[::2] = 0.3
+    error, of_difference = neighbours.standard_errors(x, y, other, np.random.default_rng(1))
+    np.testing.assert_allclose(of_difference, error, rtol=1e-12)
+
+
 def test_nearest_neighbours_are_those_of_a_double_loop():
     x, y = pairs(60)
     found = neighbours.local_information(x, y, neighbours=3)
