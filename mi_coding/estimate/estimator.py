@@ -156,7 +156,7 @@ def _measure(x: Columns, y: Columns, seed: int, effort: Effort) -> Measured:
     more = float(np.nanmean(local - found.local))  # of the same pairs, whose luck is no difference
     error, of_difference = neighbours.standard_errors(x.scores, y.scores, found.local, rng)
     found = found._replace(doubt=abs(more))
-    if more < 2 * of_difference:
+    if more < of_difference:  # not twice: where they differ, it is the network that falls short, seldom the neighbours
         return found
     near = found._replace(local=local, optimism=2 * moved, error=error)
     return near._replace(method="nearest neighbours")  # both fall short if they fail, so the larger is the nearer
