@@ -2,7 +2,7 @@
 
     python -m mi_coding.main --config=configs/cpc.py
 
-Two CPU cores, 2 minutes. Expect a linear probe of 0.95 for the digit in one frame (raw pixels 0.5, untrained encoder
+Two CPU cores, 2 minutes. Expect a linear probe near 0.92 for the digit in one frame (raw pixels 0.18, untrained encoder
 0.6) and a held-out bound near 5 nats of the 5.55 that N = 256 allows.
 """
 
@@ -41,6 +41,7 @@ def get_config() -> ConfigDict:
     config.encoder.widths = (32, 64, 128)  # convnet: channels of each convolution
     config.encoder.feature_dim = 256  # convnet: what the probe reads
     config.encoder.grid = 1  # convnet: means over grid × grid cells; 1 does not see where things are
+    config.encoder.activation = "smelu"  # or "relu", with which runs on other devices part: convnet, head
     config.encoder.stem = "cifar"  # resnets: or "imagenet"
     config.encoder.width_multiplier = 1.0  # resnets: times the paper's channels
     config.encoder.dtype = "float32"  # or "bfloat16": of the convolutions; parameters and features stay float32

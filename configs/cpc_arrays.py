@@ -40,6 +40,7 @@ def get_config() -> ConfigDict:
     config.encoder.widths = (256, 256)  # mlp: of the layers before the last; convnet: channels
     config.encoder.feature_dim = 256  # mlp, convnet: what the probe reads
     config.encoder.grid = 1  # convnet: means over grid × grid cells; 1 does not see where things are
+    config.encoder.activation = "relu"  # or "smelu", which is smooth: convnet, mlp, head
     config.encoder.stem = "cifar"  # resnets: or "imagenet"
     config.encoder.width_multiplier = 1.0  # resnets: times the paper's channels
     config.encoder.dtype = "float32"  # or "bfloat16": of the convolutions; parameters and features stay float32

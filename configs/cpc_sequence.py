@@ -52,6 +52,7 @@ def get_config() -> ConfigDict:
     config.encoder.widths = (128,)  # mlp: of the hidden layers; convnet: channels of each convolution
     config.encoder.feature_dim = 128  # of a step
     config.encoder.grid = 1  # convnet: means over grid × grid cells; 1 does not see where things are
+    config.encoder.activation = "relu"  # or "smelu", which is smooth: convnet, mlp
     config.encoder.dtype = "float32"  # or "bfloat16": of the layers that encode a step
     config.encoder.code_dim = 32  # D, the code of a step
     config.encoder.context_dim = 128  # H, what is kept of all steps so far

@@ -19,7 +19,7 @@ from ml_collections import ConfigDict, config_flags
 from mi_coding import data
 from mi_coding.contrast import METHODS
 from mi_coding.critics import CRITICS
-from mi_coding.encoders import DTYPES, ENCODERS, STEMS, STEP_ENCODERS
+from mi_coding.encoders import ACTIVATIONS, DTYPES, ENCODERS, STEMS, STEP_ENCODERS
 from mi_coding.errors import InputError
 from mi_coding.objectives.cpc import CPC_RULES
 from mi_coding.pairs.augmentations import PRESETS, composition
@@ -66,6 +66,7 @@ _OTHER = (
     "pairs.distinct",
     "encoder.name",
     "encoder.widths",
+    "encoder.activation",
     "encoder.dtype",
     "objective.name",
     "objective.symmetric",
@@ -194,6 +195,7 @@ def check_config(config: ConfigDict, num_devices: int, num_processes: int = 1) -
     _one_of("data.channels", config.data.channels, (0, 1, 3))
     _one_of("spmd", config.spmd, SPMD)
     _one_of("pairs.name", config.pairs.name, _CHECK_PAIRS)
+    _one_of("encoder.activation", config.encoder.activation, ACTIVATIONS)
     _one_of("encoder.dtype", config.encoder.dtype, DTYPES)
     _one_of("optimizer.name", config.optimizer.name, OPTIMIZERS)
     _one_of("optimizer.learning_rate_scaling", config.optimizer.learning_rate_scaling, SCALINGS)

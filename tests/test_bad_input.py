@@ -71,6 +71,7 @@ def refused(capsys, *arguments, config=CPC):
         ("--config.encoder.name=resnet", ["config.encoder.name='resnet'", "convnet"]),
         ("--config.encoder.stem=cifar10", ["config.encoder.stem='cifar10'", "did you mean 'cifar'?"]),
         ("--config.encoder.dtype=float16", ["config.encoder.dtype='float16'", "bfloat16"]),
+        ("--config.encoder.activation=smeluu", ["config.encoder.activation='smeluu'", "did you mean 'smelu'?"]),
         ("--config.encoder.head_layers=4", ["config.encoder.head_layers=4", "1, 2, 3"]),
         ("--config.encoder.width_multiplier=0.01", ["config.encoder.width_multiplier=0.01", "1/64"]),
         ("--config.batch_size=2147483648", ["config.batch_size=2147483648", "at most 2,147,483,647"]),

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from mi_coding.encoders.activation import ACTIVATIONS
 from mi_coding.encoders.convolution import convolve_by_patches
 
 
@@ -20,6 +21,7 @@ class ConvNet(nn.Module):
         widths: channels of each convolution.
         feature_dim: F, the number of features the probe reads.
         grid: means are taken over the cells of a grid of so many rows and columns; 1 takes one over all places.
+        activation: behind every layer, a key of `ACTIVATIONS`.
         patches: convolve by patches and matrix products. The same numbers; on CPU about a fifth faster to train.
         dtype: of the convolutions, "float32" or "bfloat16". Parameters, the mean over places and features are float32.
     """
@@ -27,11 +29,13 @@ class ConvNet(nn.Module):
     widths: Sequence[int] = (32, 64, 128)
     feature_dim: int = 256
     grid: int = 1
+    activation: str = "relu"
     patches: bool = False
     dtype: str = "float32"
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool, axis_name: str | None = None) -> jax.Array:
+        bend = ACTIVATIONS[self.activation]
         convolve = convolve_by_patches if self.patches else None
         for layer, width in enumerate(self.widths):
             side = 5 if layer == 0 else 3
@@ -44,9 +48,9 @@ class ConvNet(nn.Module):
                 kernel_init=_HE,
                 conv_general_dilated=convolve,
             )
-            x = nn.relu(conv(x))
+            x = bend(conv(x))
         means = _mean_over_cells(x.astype(jnp.float32), self.grid)
-        return nn.relu(nn.Dense(self.feature_dim, kernel_init=_HE)(means))
+        return bend(nn.Dense(self.feature_dim, kernel_init=_HE)(means))
 
 
 def _mean_over_cells(x: jax.Array, grid: int) -> jax.Array:

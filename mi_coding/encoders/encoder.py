@@ -54,6 +54,7 @@ def build(
     code_dim: int,
     head_layers: int = 2,
     head_batch_norm: bool = False,
+    head_activation: str = "relu",
     spread: float = 0.0,
     group: int = 1,
     **options,
@@ -72,6 +73,7 @@ def build(
         code_dim: D, the dimension of a code.
         head_layers: dense layers of the head, 1 to 3; all but the last are hidden.
         head_batch_norm: normalise the hidden layers over the global batch.
+        head_activation: behind the hidden layers, a key of `ACTIVATIONS`.
         spread, group: how far codes spread over a batch, see `ProjectionHead`.
         options: arguments of the family, see its class.
     Raises:
@@ -79,7 +81,7 @@ def build(
     """
     if name not in ENCODERS:
         raise ValueError(f"encoder {name!r} is unknown; expected one of {', '.join(ENCODERS)}")
-    head = ProjectionHead(head_width, code_dim, head_layers, head_batch_norm, spread, group)
+    head = ProjectionHead(head_width, code_dim, head_layers, head_batch_norm, head_activation, spread, group)
     module = _WithHead(ENCODERS[name](**options), head)
 
     def init(key: jax.Array, x: jax.Array) -> tuple[Any, Any]:

@@ -4,13 +4,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from mi_coding.encoders.activation import ACTIVATIONS
 from mi_coding.encoders.batch_norm import batch_norm
 
 MOST_LAYERS = 3
 
 
 class ProjectionHead(nn.Module):
-    """Dense layers with relu between them, in float32: float32[b, F] → float32[b, code_dim].
+    """Dense layers with an activation between them, in float32: float32[b, F] → float32[b, code_dim].
 
     >>> head = ProjectionHead(width=16, code_dim=4, layers=3)
     >>> variables = head.init(jax.random.key(0), jnp.zeros((2, 8)), False)
@@ -21,7 +22,8 @@ class ProjectionHead(nn.Module):
         width: of the hidden layers.
         code_dim: D, the dimension of a code.
         layers: 1 is a linear map, 2 has one hidden layer (SimCLR), 3 has two (SimCLR v2, arXiv:2006.10029).
-        batch_norm: normalise every hidden layer over the global batch, before its relu, as in SimCLR.
+        batch_norm: normalise every hidden layer over the global batch, before its activation, as in SimCLR.
+        activation: behind every hidden layer, a key of `ACTIVATIONS`.
         spread: standard deviation that every dimension of a code has over the global batch, with mean zero; 0 leaves
             both as they come.
         group: with a spread, of so many dimensions in a row the mean is taken off first, so that logits of the values
@@ -34,6 +36,7 @@ class ProjectionHead(nn.Module):
     code_dim: int
     layers: int = 2
     batch_norm: bool = False
+    activation: str = "relu"
     spread: float = 0.0
     group: int = 1
 
@@ -48,7 +51,7 @@ class ProjectionHead(nn.Module):
             features = nn.Dense(self.width, use_bias=not self.batch_norm)(features)
             if self.batch_norm:
                 features = batch_norm(train, axis_name)(features)
-            features = nn.relu(features)
+            features = ACTIVATIONS[self.activation](features)
         code = nn.Dense(self.code_dim)(features)
         if not self.spread:
             return code

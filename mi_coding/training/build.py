@@ -323,6 +323,7 @@ def _encoder(options: ConfigDict, platform: str, code_dim: int, **of_code: Any) 
         dtype=options.dtype,
         head_layers=options.head_layers,
         head_batch_norm=options.head_batch_norm,
+        head_activation=options.activation,
         head_width=options.head_width,
         code_dim=code_dim,
         **of_code,
@@ -373,13 +374,10 @@ def _modified(config: ConfigDict, sample: Callable) -> Callable:
 
 def _family_options(encoder: ConfigDict, platform: str) -> dict[str, Any]:
     """What only one family of encoders understands."""
-    if encoder.name == "convnet":
-        widths = tuple(encoder.widths)
-        options = {"widths": widths, "feature_dim": encoder.feature_dim, "grid": encoder.grid}
-        return options | {"patches": platform == "cpu"}
-    if encoder.name == "mlp":
-        return {"widths": tuple(encoder.widths), "feature_dim": encoder.feature_dim}
-    return {"stem": encoder.stem, "width_multiplier": encoder.width_multiplier}
+    if encoder.name not in ("convnet", "mlp"):
+        return {"stem": encoder.stem, "width_multiplier": encoder.width_multiplier}
+    options = {"widths": tuple(encoder.widths), "feature_dim": encoder.feature_dim, "activation": encoder.activation}
+    return options if encoder.name == "mlp" else options | {"grid": encoder.grid, "patches": platform == "cpu"}
 
 
 def num_candidates(config: ConfigDict, num_devices: int, example_shape: tuple[int, ...]) -> int | None:
