@@ -203,7 +203,13 @@ def information_plane(entropies: np.ndarray, information: np.ndarray, betas: np.
         "both on pairs of test images. No code lies above the line, where every nat remembered is a nat told."
     )
     if len(set(betas.tolist())) > 1:
-        text += " The number beside a point is the price β of a nat of memory at which it was trained."
+        worth = information - betas * entropies
+        best = [max(np.flatnonzero(betas == beta), key=worth.__getitem__) for beta in np.unique(betas)]
+        told = ", ".join(f"{information[i]:.2f} of {entropies[i]:.2f} (β = {betas[i]:g})" for i in best)
+        text += (
+            " The number beside a point is the price β of a nat of memory at which it was trained. "
+            f"The best at each price tells, in nats: {told}."
+        )
     figure = plots.information_plane(entropies, information, betas, chosen)
     return Section("Information plane", text, figure, "plane")
 

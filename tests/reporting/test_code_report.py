@@ -72,6 +72,7 @@ def test_the_plane_has_every_code_under_the_line_and_one_label_a_price():
     np.testing.assert_allclose(line[:, 0], line[:, 1])
     assert [text.get_text() for text in axes.texts] == ["0", "0.5", "1.2"]
     assert "price β" in section.text
+    assert "1.50 of 2.00 (β = 0), 0.90 of 1.00 (β = 0.5), 0.00 of 0.00 (β = 1.2)" in section.text
 
 
 def test_at_one_price_no_point_is_labelled():
