@@ -400,16 +400,21 @@ PARTS = {
 
 
 def _show(console: Console, part: str, result: dict) -> None:
-    rows = result["rows"]
-    table = Table(title=part, box=None, padding=(0, 2))
+    """A table for every list of rows, and a line for every other value."""
+    for name, value in sorted(result.items(), key=lambda item: item[0] != "rows"):
+        if isinstance(value, list):
+            _show_table(console, part if name == "rows" else f"{part}, {name}", value)
+        else:
+            console.print(f"{name}: {value}", highlight=False)
+
+
+def _show_table(console: Console, title: str, rows: list[dict]) -> None:
+    table = Table(title=title, box=None, padding=(0, 2))
     for name in rows[0]:
         table.add_column(name, justify="left" if isinstance(rows[0][name], str) else "right")
     for row in rows:
         table.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()))
     console.print(table)
-    for name, value in result.items():
-        if name != "rows":
-            console.print(f"{name}: {value}", highlight=False)
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
