@@ -1,7 +1,8 @@
 """Two processes train what one trains, save and stop together, and none waits for a dead one.
 
-Told of the scheduler's variables alone, two processes of two devices each are stopped by a signal to one of them; then,
-told their places, they go on with one device each, until one is killed. A process of one device runs undisturbed.
+Told of the scheduler's variables alone, two processes of four devices each are stopped by a signal to one of them. Told
+their places, they go on with two devices each, until one is killed. Then one process of eight devices goes on, and one
+of a single device runs undisturbed.
 """
 
 import os
@@ -28,8 +29,8 @@ ENDLESS = [
     "--config.checkpoint.keep=1000",
     "--config.log.every_steps=5",
 ]
-AT_FIRST, LATER = 20, 40
-"""Steps whose checkpoints are compared: before the first stop, and after it."""
+ON_EIGHT, ON_FOUR, ON_EIGHT_AGAIN = 20, 40, 60
+"""Steps whose checkpoints are compared, and so many devices that took them."""
 
 
 def start(workdir, places, devices, variables=None):
@@ -61,12 +62,12 @@ def by_slurm(workdir):
         "SLURM_STEP_NUM_NODES": "1",
     }
     places = [([], {"SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)}) for i in range(2)]
-    return start(workdir, places, 2, variables)
+    return start(workdir, places, 4, variables)
 
 
 def by_arguments(workdir):
     told = [f"--coordinator=127.0.0.1:{free_port()}", "--num_processes=2"]
-    return start(workdir, [([*told, f"--process_id={i}"], {}) for i in range(2)], 1)
+    return start(workdir, [([*told, f"--process_id={i}"], {}) for i in range(2)], 2)
 
 
 def end(processes, within):
@@ -86,46 +87,47 @@ def runs(tmp_path_factory):
     (root / "two").mkdir()
     alone, stopped = [], by_slurm(root / "two")
     try:
-        wait_for_step(root / "two", AT_FIRST + 5, stopped[0])
+        wait_for_step(root / "two", ON_EIGHT + 5, stopped[0])
         stopped[1].send_signal(signal.SIGTERM)
         said_stopped = end(stopped, within=120)
         killed = by_arguments(root / "two")
-        wait_for_step(root / "two", LATER + 5, killed[0])
+        wait_for_step(root / "two", ON_FOUR + 5, killed[0])
         killed[1].kill()
         began = time.monotonic()
         said_killed = end(killed, within=120)
         took = time.monotonic() - began
-        alone = start(root / "one", [([], {})], 1)  # not before: it would train until the others are done
-        wait_for_step(root / "one", LATER + 5, alone[0])
-        alone[0].send_signal(signal.SIGTERM)
-        said_alone = end(alone, within=120)
+        for name, devices in (("two", 8), ("one", 1)):  # one by one: they would train until the others are done
+            alone = start(root / name, [([], {})], devices)
+            wait_for_step(root / name, ON_EIGHT_AGAIN + 5, alone[0])
+            alone[0].send_signal(signal.SIGTERM)
+            end(alone, within=120)
     finally:
         end([*alone, *stopped], within=0.1)
-    return root, (stopped, said_stopped), (killed, said_killed, took), (alone, said_alone)
+    return root, (stopped, said_stopped), (killed, said_killed, took)
 
 
 def test_a_signal_to_one_process_has_all_save_and_end_well(runs):
-    _, (stopped, said), *_ = runs
+    _, (stopped, said), _ = runs
     assert [process.returncode for process in stopped] == [0, 0], said
     assert "SIGTERM: saved step" in said[0][0]
 
 
 def test_only_the_first_process_speaks(runs):
-    _, (_, said), *_ = runs
-    assert "4 devices, N = 16 candidates" in said[0][0]
+    _, (_, said), _ = runs
+    assert "8 devices, N = 16 candidates" in said[0][0]
     from_gloo = ("[Gloo]", "connected peer ranks")  # its threads write into each other's lines
     assert [line for line in said[1][0].splitlines() if not any(part in line for part in from_gloo)] == []
 
 
 def test_a_killed_process_ends_the_other_within_a_minute(runs):
-    _, _, (killed, said, took), _ = runs
+    *_, (killed, said, took) = runs
     assert killed[1].returncode == -signal.SIGKILL
     assert killed[0].returncode not in (0, 2), said
     assert took < 60
 
 
-@pytest.mark.parametrize("step", [AT_FIRST, LATER])
-def test_two_processes_have_the_parameters_of_one_also_after_going_on_with_fewer_devices(runs, step):
+@pytest.mark.parametrize("step", [ON_EIGHT, ON_FOUR, ON_EIGHT_AGAIN])
+def test_two_processes_have_the_parameters_of_one_also_after_going_on_with_other_devices(runs, step):
     root = runs[0]
     ours, theirs = parameters(root / "two", step), parameters(root / "one", step)
     assert ours.keys() == theirs.keys()
@@ -139,11 +141,11 @@ def test_the_losses_are_those_of_one_process_each_step_once(runs):
         [
             (line["step"], line["train/loss"])
             for line in lines(root / name)
-            if "train/loss" in line and line["step"] <= LATER
+            if "train/loss" in line and line["step"] <= ON_EIGHT_AGAIN
         ]
         for name in ("two", "one")
     )
-    assert [step for step, _ in ours] == [step for step, _ in theirs] == [1, *range(5, LATER + 1, 5)]
+    assert [step for step, _ in ours] == [step for step, _ in theirs] == [1, *range(5, ON_EIGHT_AGAIN + 1, 5)]
     np.testing.assert_allclose(*([loss for _, loss in curve] for curve in (ours, theirs)), rtol=0, atol=1e-4)
 
 
