@@ -17,7 +17,7 @@ minutes=60
 read -ra shapes <<<"${SHAPES:-1x8 2x4 4x2 1x4 2x2}"
 longest="${LONGEST_SECONDS:-30}" # from a start to the blow
 starts_in_vain="${STARTS_IN_VAIN:-10}"
-# Small steps: at a rate of 1e-4 what rounds differently on other devices has grown to 1e-4 after 200 of them.
+# Small steps: with relu, at a rate of 1e-4, what rounds differently on other devices grew to 1e-4 in 200 of them.
 arguments=(
   --config.optimizer.learning_rate=1e-5 --config.num_steps=400 --config.batch_size=64 --config.optimizer.warmup_steps=20
   --config.log.every_steps=10 --config.checkpoint.every_steps=40 --config.evaluation.every_steps=200
