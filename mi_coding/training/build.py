@@ -375,7 +375,9 @@ def _modified(config: ConfigDict, sample: Callable) -> Callable:
 def _family_options(encoder: ConfigDict, platform: str) -> dict[str, Any]:
     """What only one family of encoders understands."""
     if encoder.name not in ("convnet", "mlp"):
-        return {"stem": encoder.stem, "width_multiplier": encoder.width_multiplier}
+        # XLA's own convolutions in bfloat16 give NaN on CPU, in inference and compiled (jaxlib 0.12.0).
+        patches = platform == "cpu" and encoder.dtype == "bfloat16"
+        return {"stem": encoder.stem, "width_multiplier": encoder.width_multiplier, "patches": patches}
     options = {"widths": tuple(encoder.widths), "feature_dim": encoder.feature_dim, "activation": encoder.activation}
     return options if encoder.name == "mlp" else options | {"grid": encoder.grid, "patches": platform == "cpu"}
 

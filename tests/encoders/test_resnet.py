@@ -198,6 +198,14 @@ def test_kernels_begin_with_the_variance_that_relu_keeps():
     assert float(jnp.std(kernel)) == pytest.approx(np.sqrt(2 / (9 * 128)), rel=0.02)  # 147,456 draws
 
 
+def test_patches_in_bfloat16_are_near_float32_in_inference():
+    exact, short = (ResNet(18, "cifar", 1 / 16, dtype, patches=True) for dtype in ("float32", "bfloat16"))
+    x = jax.random.uniform(KEY, (4, 16, 16, 3))
+    variables = jax.jit(exact.init, static_argnums=2)(KEY, x, False)
+    theirs, ours = (jax.jit(partial(net.apply, train=False))(variables, x) for net in (exact, short))
+    np.testing.assert_allclose(ours, theirs, rtol=0.05, atol=0.02)
+
+
 @pytest.mark.parametrize("stem", ["imagenet", "cifar"])
 def test_patches_give_the_same_features(stem):
     native, patches = (ResNet(18, stem, width_multiplier=1 / 16, patches=p) for p in (False, True))
