@@ -1,5 +1,7 @@
 """Information from the distances of nearest neighbours: no model, for few dimensions."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.special import digamma
 
@@ -17,7 +19,7 @@ def extrapolated(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
     The bias of a smooth density in two dimensions is linear in the number of neighbours; in more, it grows slower, so
     that too little is corrected, not too much.
     """
-    few, more = (local_information(x, y, neighbours=k) for k in (FEW, MORE))
+    few, more = local_information(x, y, neighbours=(FEW, MORE))
     moved = FEW / (MORE - FEW) * float(few.mean() - more.mean())
     return few + moved, moved
 
@@ -25,8 +27,9 @@ def extrapolated(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
 def standard_errors(x: np.ndarray, y: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
     """Of the mean of `extrapolated`, and of what it exceeds the mean of `other` by; nats.
 
-    Rows share neighbours, so what they add is not independent, and the deviation over them tells too little (by half,
-    in one dimension). Estimates from parts of the rows are independent; their variance falls as rows grow in number.
+    Rows share neighbours, so what they add is not independent, and the deviation over them tells too little (half to
+    two thirds, in one dimension). Estimates from parts of the rows are independent; their variance falls as rows grow
+    in number.
 
     Args:
         x: float[n, dx], without ties.
@@ -44,19 +47,25 @@ def standard_errors(x: np.ndarray, y: np.ndarray, other: np.ndarray, rng: np.ran
     return float(error), float(of_difference)
 
 
-def local_information(x: np.ndarray, y: np.ndarray, *, neighbours: int) -> np.ndarray:
-    """float64[n]: what each pair adds to the Kraskov–Stögbauer–Grassberger estimate (their first), the mean of all.
+def local_information(x: np.ndarray, y: np.ndarray, *, neighbours: Sequence[int]) -> list[np.ndarray]:
+    """float64[n] for each number of neighbours: what each pair adds to the Kraskov–Stögbauer–Grassberger estimate
+    (their first), the mean of all.
 
     Args:
         x: float[n, dx], without ties.
         y: float[n, dy], without ties.
-        neighbours: k; few make little bias and much variance.
+        neighbours: several k; few make little bias and much variance.
     Source: arXiv:cond-mat/0305641 equation 8.
     """
     from sklearn.neighbors import KDTree  # a second to import
 
     joint = np.concatenate([x, y], axis=1)
-    reach = KDTree(joint, metric="chebyshev").query(joint, neighbours + 1)[0][:, -1]
-    reach = np.nextafter(reach, 0)  # only what lies strictly nearer is counted
-    inside = [KDTree(side, metric="chebyshev").query_radius(side, reach, count_only=True) for side in (x, y)]
-    return digamma(neighbours) + digamma(len(x)) - digamma(inside[0]) - digamma(inside[1])
+    far = KDTree(joint, metric="chebyshev").query(joint, max(neighbours) + 1)[0]
+    sides = [(KDTree(side, metric="chebyshev"), side) for side in (x, y)]
+
+    def local(k: int) -> np.ndarray:
+        reach = np.nextafter(far[:, k], 0)  # only what lies strictly nearer is counted
+        inside = [tree.query_radius(side, reach, count_only=True) for tree, side in sides]
+        return digamma(k) + digamma(len(x)) - digamma(inside[0]) - digamma(inside[1])
+
+    return [local(k) for k in neighbours]

@@ -173,7 +173,7 @@ def test_what_another_method_did_not_score_is_left_out():
 
 def test_nearest_neighbours_are_those_of_a_double_loop():
     x, y = pairs(60)
-    found = neighbours.local_information(x, y, neighbours=3)
+    _, found = neighbours.local_information(x, y, neighbours=(8, 3))
     harmonic = lambda k: sum(1 / i for i in range(1, k)) - 0.5772156649015329  # noqa: E731 (digamma of a whole number)
     for i in (0, 17, 59):
         far_x, far_y = (np.delete(np.abs(side - side[i]).max(1), i) for side in (x, y))
