@@ -55,10 +55,11 @@ def canonical_codes(
 
 def _side(values: np.ndarray, train: np.ndarray, wavelength: float, seed: int) -> Side:
     """The columns themselves beside the waves: what is straight already needs no learning."""
-    rng = np.random.default_rng(seed)
+    rng, values = np.random.default_rng(seed), values.astype(np.float32)  # whose cosines take an eighth of the time
     scale = wavelength * math.sqrt(np.mean(np.sum(values**2, axis=1)))
-    waves = values @ rng.normal(size=(values.shape[1], NUM_WAVES)) / scale + rng.uniform(0, 2 * math.pi, NUM_WAVES)
-    features = np.concatenate([values, math.sqrt(2) * np.cos(waves)], axis=1).astype(np.float32)
+    directions = rng.normal(size=(values.shape[1], NUM_WAVES)) / scale
+    waves = values @ directions.astype(np.float32) + rng.uniform(0, 2 * math.pi, NUM_WAVES).astype(np.float32)
+    features = np.concatenate([values, np.float32(math.sqrt(2)) * np.cos(waves)], axis=1)
     features -= features[train].mean(0)
     return Side(features, *np.linalg.eigh(features[train].T @ features[train] / len(train)))
 
