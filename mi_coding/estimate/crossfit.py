@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.flatten_util import ravel_pytree
 from jax.scipy.special import logsumexp
 
 from mi_coding.critics import EllipticalRatio, PairCritic, elliptical_scores, separable
@@ -113,14 +114,28 @@ def make_folds(n: int, num_folds: int, rng: np.random.Generator) -> Folds:
     return Folds(train, rest[:, :num_valid][:, :MOST_SCORED], tests[:, :scored], train[:, :scored])
 
 
+def make_orders(num_train: int, how: Training, rng: np.random.Generator) -> np.ndarray:
+    """int[rounds, steps, batch]: for every round through the data, which of a fold's `train` rows each step sees.
+
+    All folds and experts may share them: their rows are in different orders already.
+    """
+    per_round = max(num_train // how.batch, 1)
+    rounds, used = max(how.steps // per_round, FEWEST_ROUNDS), min(num_train, per_round * how.batch)
+    return np.stack([rng.permutation(num_train)[:used].reshape(per_round, -1) for _ in range(rounds)])
+
+
 def padded(array: np.ndarray, width: int) -> np.ndarray:
     """Columns of zeros up to the next power of two, so that few programs are compiled; float32.
 
     >>> padded(np.ones((2, 3)), 20).shape
     (2, 32)
     """
-    width = max(16, 1 << (width - 1).bit_length())
-    return np.pad(array, ((0, 0), (0, width - array.shape[1]))).astype(np.float32)
+    return np.pad(array, ((0, 0), (0, padded_width(width) - array.shape[1]))).astype(np.float32)
+
+
+def padded_width(width: int) -> int:
+    """The next power of two, at least 16."""
+    return max(16, 1 << (width - 1).bit_length())
 
 
 def balanced(scores: jax.Array) -> jax.Array:
@@ -175,27 +190,53 @@ class Expert(NamedTuple):
         return elliptical_scores(x, y, self.degrees, self.dim)
 
 
-@partial(jax.jit, static_argnames=("how", "anchored"), compiler_options={"xla_backend_optimization_level": 1})
-def train_folds(key: jax.Array, experts: Expert, folds: Folds, *, how: Training, anchored: bool) -> Scored:
+@partial(jax.jit, static_argnames="how", compiler_options={"xla_backend_optimization_level": 1})
+def train_folds(
+    key: jax.Array, experts: Expert, folds: Folds, orders: jax.Array, anchored: jax.Array, *, how: Training
+) -> Scored:
     """Trains two experts for each fold, all together, pools them, and scores what they did not see.
 
     Compiled without XLA's costlier optimisations: half the time, and on CPU not a slower program.
 
     Args:
-        key: of the initial weights and the order of examples.
+        key: of the initial weights.
         experts: with leading axes [F, 2].
         folds: the rows.
+        orders: int[rounds, steps, batch], see `make_orders`.
+        anchored: bool[]: take the closed form as exact, and only what the networks add to it as a difference of
+            balanced scores. exp(I) pairs are needed to see how rarely independent pairs look alike; where there are
+            fewer, both balanced scores are too large by much the same, and their difference is not: a control variate.
         how: sizes and lengths.
-        anchored: take the closed form as exact, and only what the networks add to it as a difference of balanced
-            scores. exp(I) pairs are needed to see how rarely independent pairs look alike; where there are fewer, both
-            balanced scores are too large by much the same, and their difference is not: a control variate.
     """
-    return jax.vmap(partial(_fold, how=how, anchored=anchored))(jax.random.split(key, len(folds.train)), experts, folds)
+    keys = jax.random.split(key, len(folds.train))
+    return jax.vmap(partial(_fold, orders=orders, anchored=anchored, how=how))(keys, experts, folds)
 
 
-def _fold(key: jax.Array, experts: Expert, folds: Folds, *, how: Training, anchored: bool) -> Scored:
+def compile_ahead(folds: Folds, orders: np.ndarray, *, rows: int, features: int, cross: int, how: Training) -> None:
+    """Compiles `train_folds` for experts of these sizes, so that its call finds the program ready.
+
+    Args:
+        folds: as for `train_folds`.
+        orders: as for `train_folds`.
+        rows: n.
+        features: columns that each critic is shown, padded.
+        cross: columns of the closed forms' rows, padded.
+        how: sizes and lengths.
+    """
+
+    def floats(*shape):
+        return jax.ShapeDtypeStruct((len(folds.train), 2, *shape), np.float32)
+
+    shown, base = floats(rows, features), EllipticalRatio(floats(rows, cross), floats(rows), floats(rows))
+    experts = Expert(shown, shown, base, base, floats(), floats())
+    train_folds.lower(jax.random.key(0), experts, folds, orders, np.bool_(False), how=how).compile()
+
+
+def _fold(
+    key: jax.Array, experts: Expert, folds: Folds, *, orders: jax.Array, anchored: jax.Array, how: Training
+) -> Scored:
     critic = separable(width=how.width, depth=how.depth, rank=how.rank)
-    train = partial(_train, critic=critic, folds=folds, how=how)
+    train = partial(_train, critic=critic, folds=folds, orders=orders, learning_rate=how.learning_rate)
     params, curve = jax.vmap(train)(jax.random.split(key, 2), experts)
 
     def alone(expert, params, rows):
@@ -214,52 +255,51 @@ def _fold(key: jax.Array, experts: Expert, folds: Folds, *, how: Training, ancho
 
     def read(rows):
         local = balanced(test if rows is folds.test else pooled(corrected, share, rows))
-        if not anchored:
-            return local
-        closed = pooled(alone, share, rows)
-        return jnp.diag(closed) + local - balanced(closed)
+
+        def difference():
+            closed = pooled(alone, share, rows)
+            return jnp.diag(closed) + local - balanced(closed)
+
+        return jax.lax.cond(anchored, difference, lambda: local)
 
     readouts = {name: readout(test) for name, readout in READOUTS.items()}
     return Scored(read(folds.test), read(folds.seen), readouts, jnp.nanmax(curve, axis=0))
 
 
-def _train(key: jax.Array, expert: Expert, *, critic: PairCritic, folds: Folds, how: Training) -> tuple:
+def _train(
+    key: jax.Array, expert: Expert, *, critic: PairCritic, folds: Folds, orders: jax.Array, learning_rate: float
+) -> tuple:
     """The parameters that were best on validation pairs, and float32[rounds] how good those of each round were."""
-    per_round = max(len(folds.train) // how.batch, 1)
-    rounds = max(how.steps // per_round, FEWEST_ROUNDS)
-    schedule = optax.linear_schedule(0.0, how.learning_rate, per_round)
+    rounds, per_round, _ = orders.shape
+    schedule = optax.linear_schedule(0.0, learning_rate, per_round)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, weight_decay=1e-3))
 
-    def scores(params, rows):
-        return expert.base(rows) + critic.scores(params, expert.x[rows], expert.y[rows])
+    def scores(flat, rows):
+        return expert.base(rows) + critic.scores(unravel(flat), expert.x[rows], expert.y[rows])
 
     def step(carry, rows):
         params, state, average = carry
         gradient = jax.grad(lambda p: pick_loss(scores(p, rows)))(params)
         update, state = optimizer.update(gradient, state, params)
         params = optax.apply_updates(params, update)
-        average = jax.tree.map(lambda a, p: 0.98 * a + 0.02 * p, average, params)
-        return (params, state, average), None
+        return (params, state, 0.98 * average + 0.02 * params), None
 
     def one_round(progress):
-        order = jax.random.permutation(jax.random.fold_in(key, progress.rounds), folds.train)
-        order = order[: per_round * how.batch].reshape(per_round, -1)
-        training, _ = jax.lax.scan(step, progress.training, order)
+        training, _ = jax.lax.scan(step, progress.training, folds.train[orders[progress.rounds]])
         loss = pick_loss(scores(training[2], folds.valid))
         better = loss < progress.least
         return Progress(
             training,
-            jax.tree.map(lambda new, old: jnp.where(better, new, old), training[2], progress.best),
+            jnp.where(better, training[2], progress.best),
             jnp.minimum(loss, progress.least),
             jnp.where(better, 0, progress.waited + 1),
             progress.rounds + 1,
             progress.curve.at[progress.rounds].set(math.log(len(folds.valid)) - loss),
         )
 
-    init_key, key = jax.random.split(key)
-    params = critic.init(init_key, expert.x.shape[1], expert.y.shape[1])
-    nothing = jax.tree.map(jnp.zeros_like, params)  # the closed form itself, which training has to beat
+    params, unravel = ravel_pytree(critic.init(key, expert.x.shape[1], expert.y.shape[1]))
+    nothing = jnp.zeros_like(params)  # the closed form itself, which training has to beat
     begin = (params, optimizer.init(params), params)
     progress = Progress(begin, nothing, pick_loss(expert.base(folds.valid)), 0, 0, jnp.full(rounds, jnp.nan))
     progress = jax.lax.while_loop(lambda p: (p.waited < PATIENCE) & (p.rounds < rounds), one_round, progress)
-    return progress.best, progress.curve
+    return unravel(progress.best), progress.curve

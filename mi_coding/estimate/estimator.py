@@ -1,6 +1,7 @@
 """How much information two arrays share: the estimate, its interval, a test of independence, and what to doubt."""
 
 import math
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import jax
@@ -11,7 +12,17 @@ from threadpoolctl import threadpool_limits
 from mi_coding.errors import InputError
 from mi_coding.estimate import columns, neighbours, start, tables
 from mi_coding.estimate.columns import Columns
-from mi_coding.estimate.crossfit import READOUTS, Expert, Folds, Training, make_folds, padded, train_folds
+from mi_coding.estimate.crossfit import (
+    READOUTS,
+    Expert,
+    Folds,
+    Training,
+    compile_ahead,
+    make_folds,
+    make_orders,
+    padded,
+    train_folds,
+)
 from mi_coding.estimate.independence import permutation_p_value
 from mi_coding.estimate.result import Bound, MIEstimate
 
@@ -100,36 +111,39 @@ def estimate_mi(x: object, y: object, *, given: object = None, seed: int = 0, ef
         ValueError: (an `InputError`) for arrays that cannot be estimated from, in one line.
     Source: optimism, Akaike 1974 and Efron 2004; the rest is cited where it is done.
     """
-    with threadpool_limits(1, "blas"):  # faster on small matrices, and the same bits on any machine
-        return _checked(x, y, given, seed, effort)
+    blas = threadpool_limits(1, "blas")  # faster on small matrices, and the same bits on any machine
+    with blas, ThreadPoolExecutor(1) as beside:  # the second core: what it is given, it does in turn
+        return _checked(x, y, given, seed, effort, beside)
 
 
-def _checked(x: object, y: object, given: object, seed: int, effort: str) -> MIEstimate:
+def _checked(x: object, y: object, given: object, seed: int, effort: str, beside: Executor) -> MIEstimate:
     if effort not in EFFORTS:
         raise InputError(f"effort={effort!r} is unknown; choose from {', '.join(map(repr, EFFORTS))}")
     x, y = columns.check("x", x), columns.check("y", y)
     columns.check_pair(x, y)
     if given is None:
-        return _unconditional(x, y, seed, EFFORTS[effort])
+        return _unconditional(x, y, seed, EFFORTS[effort], beside)
     given = columns.check("given", given)
     columns.check_pair(x, given, "given")
     columns.check_pair(y, given, "given")
-    return _conditional(x, y, given, seed, EFFORTS[effort])
+    return _conditional(x, y, given, seed, EFFORTS[effort], beside)
 
 
-def _unconditional(x: np.ndarray, y: np.ndarray, seed: int, effort: Effort) -> MIEstimate:
+def _unconditional(x: np.ndarray, y: np.ndarray, seed: int, effort: Effort, beside: Executor) -> MIEstimate:
     rng = np.random.default_rng(seed)
-    sides = [columns.prepare(side, rng) for side in (x, y)]
-    p_value = permutation_p_value(*(s.features for s in sides), permutations=effort.permutations, rng=rng)
-    found = _measure(*sides, seed, effort)
-    return _dressed(found, p_value, columns.doubts(x, y))
+    a, b = (columns.prepare(side, rng) for side in (x, y))
+    p_value = beside.submit(permutation_p_value, a.features, b.features, permutations=effort.permutations, rng=rng)
+    found = _measure(a, b, seed, effort, beside)
+    return _dressed(found, p_value.result(), columns.doubts(x, y))
 
 
-def _conditional(x: np.ndarray, y: np.ndarray, given: np.ndarray, seed: int, effort: Effort) -> MIEstimate:
+def _conditional(
+    x: np.ndarray, y: np.ndarray, given: np.ndarray, seed: int, effort: Effort, beside: Executor
+) -> MIEstimate:
     """The chain rule, pair by pair, so that what both terms have in common cancels in the interval."""
     rng = np.random.default_rng(seed)
     side, other, both = (columns.prepare(a, rng) for a in (x, given, np.concatenate([y, given], axis=1)))
-    whole, part = _measure(side, both, seed, effort), _measure(side, other, seed, effort)
+    whole, part = (_measure(side, by, seed, effort, beside) for by in (both, other))
     found = whole._replace(
         local=whole.local - part.local,
         optimism=whole.optimism - part.optimism,
@@ -141,7 +155,7 @@ def _conditional(x: np.ndarray, y: np.ndarray, given: np.ndarray, seed: int, eff
     return _dressed(found, float(ndtr(-nats / error)), columns.doubts(x, y))
 
 
-def _measure(x: Columns, y: Columns, seed: int, effort: Effort) -> Measured:
+def _measure(x: Columns, y: Columns, seed: int, effort: Effort, beside: Executor) -> Measured:
     """The estimate by the method that suits the arrays."""
     rng = np.random.default_rng(seed)
     folds = make_folds(len(x.scores), effort.num_folds, rng)
@@ -149,10 +163,14 @@ def _measure(x: Columns, y: Columns, seed: int, effort: Effort) -> Measured:
         local = tables.local_information(x.codes, y.codes)
         counted = tables.heldout_bounds(x.codes, y.codes, folds)
         return Measured(local, 0.0, counted, folds.test.shape[1], np.zeros(0), "counts of every pair of values")
-    found = _cross_fitted(x, y, folds, seed, effort.training)
-    if max(side.scores.shape[1] for side in (x, y)) > NEAR_DIMENSIONS:
+    orders = make_orders(folds.train.shape[1], effort.training, rng)
+    program = beside.submit(compile_ahead, folds, orders, rows=len(x.scores), how=effort.training, **start.widths(x, y))
+    low = max(side.scores.shape[1] for side in (x, y)) <= NEAR_DIMENSIONS
+    near = beside.submit(neighbours.extrapolated, x.scores, y.scores) if low else None
+    found = _cross_fitted(x, y, folds, orders, seed, effort.training, program)
+    if near is None:
         return found
-    local, moved = neighbours.extrapolated(x.scores, y.scores)
+    local, moved = near.result()
     more = float(np.nanmean(local - found.local))  # of the same pairs, whose luck is no difference
     error, of_difference = neighbours.standard_errors(x.scores, y.scores, found.local, rng)
     found = found._replace(doubt=abs(more))
@@ -162,13 +180,17 @@ def _measure(x: Columns, y: Columns, seed: int, effort: Effort) -> Measured:
     return near._replace(method="nearest neighbours")  # both fall short if they fail, so the larger is the nearer
 
 
-def _cross_fitted(x: Columns, y: Columns, folds: Folds, seed: int, how: Training) -> Measured:
+def _cross_fitted(
+    x: Columns, y: Columns, folds: Folds, orders: np.ndarray, seed: int, how: Training, program: Future
+) -> Measured:
+    """By networks; their program takes XLA as long to compile as what they start from takes NumPy to find."""
     starts = start.choose(x, y, folds.train[0], folds.valid[0], seed)
+    pairs = [_stacked(start.follow(starts, x, y, rows, seed), **start.widths(x, y)) for rows in folds.train]
+    experts = jax.tree.map(lambda *parts: np.stack(parts), *pairs)
     told = math.log(folds.valid.shape[1]) - min(s.loss for s in starts)
-    anchored = told > math.log(folds.test.shape[1]) - HEADROOM
-    experts = [start.follow(starts, x, y, rows, seed) for rows in folds.train]
-    stacked = jax.tree.map(lambda *parts: np.stack(parts), *[_stacked(pair) for pair in experts])
-    scored = jax.device_get(train_folds(jax.random.key(seed), stacked, folds, how=how, anchored=anchored))
+    anchored = np.bool_(told > math.log(folds.test.shape[1]) - HEADROOM)
+    program.result()
+    scored = jax.device_get(train_folds(jax.random.key(seed), experts, folds, orders, anchored, how=how))
     optimism = float(scored.seen.mean() - scored.test.mean())
     local = np.full(len(x.scores), np.nan)
     local[folds.test.ravel()] = scored.test.ravel() + optimism / 2
@@ -177,13 +199,11 @@ def _cross_fitted(x: Columns, y: Columns, folds: Folds, seed: int, how: Training
     return Measured(local, optimism, scored.bounds, folds.test.shape[1], curve, method)
 
 
-def _stacked(experts: tuple[Expert, Expert]) -> Expert:
+def _stacked(experts: tuple[Expert, Expert], features: int, cross: int) -> Expert:
     """Both experts of a fold as one, padded to the same widths."""
-    shown = max(side.shape[1] for e in experts for side in (e.x, e.y))
-    cross = max(base.cross.shape[1] for e in experts for base in (e.base_x, e.base_y))
 
     def alike(expert):
-        x, y = (padded(side, shown) for side in (expert.x, expert.y))
+        x, y = (padded(side, features) for side in (expert.x, expert.y))
         bases = [base._replace(cross=padded(base.cross, cross)) for base in (expert.base_x, expert.base_y)]
         return Expert(x, y, *bases, expert.degrees, expert.dim)
 

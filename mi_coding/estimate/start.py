@@ -11,7 +11,7 @@ from mi_coding.critics import EllipticalRatio, elliptical_scores
 from mi_coding.estimate import copula
 from mi_coding.estimate.columns import Columns, normal_scores
 from mi_coding.estimate.correlation import canonical_codes
-from mi_coding.estimate.crossfit import Expert, padded, pick_loss
+from mi_coding.estimate.crossfit import Expert, padded, padded_width, pick_loss
 
 FEWEST_CODES, MOST_CODES = 8, 16
 """Canonical variables that a network is shown: more than the fewest only where a closed form of more is better."""
@@ -60,9 +60,11 @@ def choose(x: Columns, y: Columns, train: np.ndarray, valid: np.ndarray, seed: i
         seed: of the random features.
     """
 
+    cross = widths(x, y)["cross"]
+
     def rated(path, number, a, b, degrees=None):
         law = copula.fit(a[train], b[train], degrees)
-        return Start(path, number, law.degrees, float(_loss(*copula.ratio_parts(law, a[valid], b[valid]), law)))
+        return Start(path, number, law.degrees, float(_loss(*copula.ratio_parts(law, a[valid], b[valid]), law, cross)))
 
     stages, shown, path = [], (x.features, y.features), ()
     for _ in range(STAGES):
@@ -78,6 +80,14 @@ def choose(x: Columns, y: Columns, train: np.ndarray, valid: np.ndarray, seed: i
     canonical = min(start, rated(start.path, start.number, a[:, : start.number], b[:, : start.number]), key=_by_loss)
     nothing = Start(start.path, -1, math.inf, math.log(len(valid)))
     return min(nothing, rated(start.path, 0, x.scores, y.scores), key=_by_loss), min(nothing, canonical, key=_by_loss)
+
+
+def widths(x: Columns, y: Columns) -> dict[str, int]:
+    """Columns that experts may need, whatever is chosen: `features` shown to them, `cross` of their closed forms."""
+    return {
+        "features": padded_width(max(x.features.shape[1], y.features.shape[1], MOST_CODES)),
+        "cross": padded_width(max(y.scores.shape[1], MOST_CODES)),
+    }
 
 
 def follow(starts: tuple[Start, Start], x: Columns, y: Columns, train: np.ndarray, seed: int) -> tuple[Expert, Expert]:
@@ -117,10 +127,12 @@ def _rescored(codes: np.ndarray) -> np.ndarray:
     return np.stack([normal_scores(column, rng) for column in codes.T], axis=1)
 
 
-def _loss(x: EllipticalRatio, y: EllipticalRatio, law: copula.Copula) -> jax.Array:
+def _loss(x: EllipticalRatio, y: EllipticalRatio, law: copula.Copula, cross: int) -> jax.Array:
     degrees = min(law.degrees, copula.NEARLY_GAUSSIAN)
-    x, y = (side._replace(cross=padded(side.cross, side.cross.shape[1])) for side in (x, y))
+    x, y = (side._replace(cross=padded(side.cross, cross)) for side in (x, y))
     return _picks(x, y, jnp.float32(degrees), jnp.float32(len(law.dispersion)))
 
 
-_picks = jax.jit(lambda x, y, degrees, dim: pick_loss(elliptical_scores(x, y, degrees, dim)))
+@jax.jit
+def _picks(x: EllipticalRatio, y: EllipticalRatio, degrees: jax.Array, dim: jax.Array) -> jax.Array:
+    return pick_loss(elliptical_scores(x, y, degrees, dim))

@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
@@ -65,6 +66,14 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_other_ones(dependent
     again = mi_coding.estimate_mi(*gaussian(0.8), **QUICK)
     assert again.to_dict() == dependent.to_dict()
     assert mi_coding.estimate_mi(*gaussian(0.8), seed=1, **QUICK).nats != dependent.nats
+
+
+def test_the_program_is_compiled_on_the_other_core(caplog):
+    x = np.random.default_rng(0).normal(size=(331, 20))  # rows and columns that no other test has: nothing is compiled
+    with jax.log_compiles():  # of this thread
+        mi_coding.estimate_mi(x, x[:, ::-1] + 1, effort="quick")
+    assert "Compiling jit(_picks)" in caplog.text  # so it would be seen
+    assert "Compiling jit(train_folds)" not in caplog.text
 
 
 def test_a_monotone_map_of_a_column_changes_little(dependent):

@@ -254,6 +254,16 @@ def test_no_row_is_in_two_parts_of_a_fold():
     assert all(set(seen) <= set(train) for seen, train in zip(folds.seen, folds.train, strict=True))
 
 
+def test_no_row_is_learned_from_twice_in_a_round():
+    training = crossfit.Training(width=8, depth=1, rank=2, steps=50, batch=16, learning_rate=1e-3)
+    orders = crossfit.make_orders(100, training, np.random.default_rng(0))
+    assert orders.shape == (8, 6, 16)  # 8 rounds of 6 steps: 48 of the 50
+    for order in orders.reshape(8, -1):
+        assert len({*order} & {*range(100)}) == 96
+    assert crossfit.make_orders(10, training, np.random.default_rng(0)).shape == (50, 1, 10)  # fewer rows than a batch
+    assert len(crossfit.make_orders(1000, training, np.random.default_rng(0))) == crossfit.FEWEST_ROUNDS
+
+
 def test_balanced_scores_are_those_of_a_float64_loop_and_have_mean_one_both_ways():
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(7, 7)) + np.arange(7) * 0.3
