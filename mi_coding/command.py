@@ -1,7 +1,9 @@
 """What the commands share: options by name, help, and one line for every mistake."""
 
 import logging
+import os
 import re
+import select
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +20,8 @@ FORM = {"image_size": AS_TRAINED, "channels": AS_TRAINED}
 def run_command(argv: list[str] | None, doc: str, run: Callable[[list[str]], int]) -> int:
     """Runs a command; returns its exit code: 2, and one line on stderr, for a mistake of the user.
 
+    Where nobody reads the output any more (`… | head`) the code is 1, and nothing is said.
+
     >>> run_command(["embed", "--help"], "Says this.", run=None)
     Says this.
     0
@@ -28,16 +32,32 @@ def run_command(argv: list[str] | None, doc: str, run: Callable[[list[str]], int
         run: gets the command line and returns an exit code.
     """
     argv = sys.argv if argv is None else argv
-    if {"-h", "--help"} & set(argv):
-        print(doc)
-        return 0
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells of every file it touches
     try:
-        return run(argv)
+        code = _help(doc) if {"-h", "--help"} & set(argv) else run(argv)
+        sys.stdout.flush()
+        return code
     except InputError as error:
         if str(error):  # without words where another process has told them
             print(f"mi_coding: error: {_in_one_line(str(error))}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        if not _reader_left():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries once more when it ends
+        return 1
+
+
+def _help(doc: str) -> int:
+    print(doc)
+    return 0
+
+
+def _reader_left() -> bool:
+    """Whether nobody reads what is printed any more, as after `… | head`: no mistake, and nothing to say."""
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def _in_one_line(text: str) -> str:

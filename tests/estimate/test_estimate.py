@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 
@@ -202,3 +203,17 @@ def test_the_command_itself_exits_with_2(tmp_path):
 def test_help_is_not_a_mistake(capsys):
     assert command.main(["estimate", "--help"]) == 0
     assert "python -m mi_coding.estimate" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_leaves_early_needs_no_words(unbuffered):
+    read, write = os.pipe()
+    os.close(read)
+    run = subprocess.run(
+        [sys.executable, "-m", "mi_coding.estimate", "--help"],
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        stdout=write,
+        stderr=subprocess.PIPE,
+    )
+    os.close(write)
+    assert (run.returncode, run.stderr) == (1, b"")
