@@ -113,6 +113,12 @@ def lines(workdir):
     return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
+def assert_same_losses(workdir, other):
+    """Every line of metrics of two runs tells the same loss of the same step."""
+    ours, theirs = ([(line["step"], line.get("train/loss")) for line in lines(w)] for w in (workdir, other))
+    assert ours == theirs
+
+
 def assert_killed_ends_as_straight(folder, capsys, *arguments, config):
     """A run killed after its checkpoint of step 2 and called again has the parameters of one left alone.
 
