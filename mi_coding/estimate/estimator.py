@@ -50,6 +50,10 @@ EFFORTS = {
 NEAR_DIMENSIONS = 3
 """Of a side, up to which nearest neighbours are asked."""
 
+LIKELY, UNLIKELY = 1, 3
+"""Standard errors by which nearest neighbours must find more than the networks to be preferred. Both fall short if they
+fail, so the larger is the nearer; but where networks see nothing at all, there mostly is nothing."""
+
 LEAST_DEVIATION = 0.5
 """Nats that a pair's share is taken to deviate by at least."""
 
@@ -97,7 +101,8 @@ def estimate_mi(x: object, y: object, *, given: object = None, seed: int = 0, ef
     A closed form (a Gaussian or Student-t copula, of the columns or of canonical variables, whichever tells held-out
     pairs apart best) is corrected by a network. Every score of the held-out mean comes from a fold that never saw the
     pair. What is reported is halfway between that mean and the one over pairs that were learned from: to first order
-    the one is too low by as much as the other is too high.
+    the one is too low by as much as the other is too high. Of up to three columns a side nearest neighbours are asked,
+    too, and preferred where they find more than that by more than chance.
 
     Args:
         x: [n] or [n, d]; floats, integers, booleans or strings.
@@ -173,11 +178,11 @@ def _measure(x: Columns, y: Columns, seed: int, effort: Effort, beside: Executor
     local, moved = near.result()
     more = float(np.nanmean(local - found.local))  # of the same pairs, whose luck is no difference
     error, of_difference = neighbours.standard_errors(x.scores, y.scores, found.local, rng)
+    needed = (LIKELY if _seen(found) else UNLIKELY) * of_difference
     found = found._replace(doubt=abs(more))
-    if more < of_difference:  # not twice: where they differ, it is the network that falls short, seldom the neighbours
+    if more < needed:
         return found
-    near = found._replace(local=local, optimism=2 * moved, error=error)
-    return near._replace(method="nearest neighbours")  # both fall short if they fail, so the larger is the nearer
+    return found._replace(local=local, optimism=2 * moved, error=error, method="nearest neighbours")
 
 
 def _cross_fitted(
@@ -208,6 +213,12 @@ def _stacked(experts: tuple[Expert, Expert], features: int, cross: int) -> Exper
         return Expert(x, y, *bases, expert.degrees, expert.dim)
 
     return jax.tree.map(lambda *parts: np.stack(parts), *map(alike, experts))
+
+
+def _seen(found: Measured) -> bool:
+    """Whether the estimate is above zero by more than chance explains."""
+    nats, error = _mean_and_error(found)
+    return nats > 1.96 * error
 
 
 def _mean_and_error(found: Measured) -> tuple[float, float]:
