@@ -120,21 +120,22 @@ def make_orders(num_train: int, how: Training, rng: np.random.Generator) -> np.n
     All folds and experts may share them: their rows are in different orders already.
     """
     per_round = max(num_train // how.batch, 1)
-    rounds, used = max(how.steps // per_round, FEWEST_ROUNDS), min(num_train, per_round * how.batch)
-    return np.stack([rng.permutation(num_train)[:used].reshape(per_round, -1) for _ in range(rounds)])
+    rounds = max(how.steps // per_round, FEWEST_ROUNDS)
+    orders = np.stack([rng.permutation(num_train)[: per_round * how.batch] for _ in range(rounds)])
+    return orders.reshape(rounds, per_round, -1)
 
 
 def padded(array: np.ndarray, width: int) -> np.ndarray:
-    """Columns of zeros up to the next power of two, so that few programs are compiled; float32.
+    """With columns of zeros up to a width; float32.
 
-    >>> padded(np.ones((2, 3)), 20).shape
+    >>> padded(np.ones((2, 3)), padded_width(20)).shape
     (2, 32)
     """
-    return np.pad(array, ((0, 0), (0, padded_width(width) - array.shape[1]))).astype(np.float32)
+    return np.pad(array, ((0, 0), (0, width - array.shape[1]))).astype(np.float32)
 
 
 def padded_width(width: int) -> int:
-    """The next power of two, at least 16."""
+    """The next power of two, at least 16, so that few programs are compiled."""
     return max(16, 1 << (width - 1).bit_length())
 
 
@@ -213,7 +214,7 @@ def train_folds(
 
 
 def compile_ahead(folds: Folds, orders: np.ndarray, *, rows: int, features: int, cross: int, how: Training) -> None:
-    """Compiles `train_folds` for experts of these sizes, so that its call finds the program ready.
+    """Compiles `train_folds` for experts of these sizes, in any thread, so that its call finds the program ready.
 
     Args:
         folds: as for `train_folds`.

@@ -57,6 +57,9 @@ fail, so the larger is the nearer; but where networks see nothing at all, there 
 LEAST_DEVIATION = 0.5
 """Nats that a pair's share is taken to deviate by at least."""
 
+DEVIATIONS = 1.96
+"""Standard errors on either side of an estimate that make its 95 % interval."""
+
 HEADROOM = 4.0
 """Nats below ln(rows of a score matrix) from which on rows and columns cannot be scaled well enough."""
 
@@ -190,7 +193,8 @@ def _cross_fitted(
 ) -> Measured:
     """By networks; their program takes XLA as long to compile as what they start from takes NumPy to find."""
     starts = start.choose(x, y, folds.train[0], folds.valid[0], seed)
-    pairs = [_stacked(start.follow(starts, x, y, rows, seed), **start.widths(x, y)) for rows in folds.train]
+    widths = start.widths(x, y)
+    pairs = [_stacked(start.follow(starts, x, y, rows, seed), **widths) for rows in folds.train]
     experts = jax.tree.map(lambda *parts: np.stack(parts), *pairs)
     told = math.log(folds.valid.shape[1]) - min(s.loss for s in starts)
     anchored = np.bool_(told > math.log(folds.test.shape[1]) - HEADROOM)
@@ -216,9 +220,9 @@ def _stacked(experts: tuple[Expert, Expert], features: int, cross: int) -> Exper
 
 
 def _seen(found: Measured) -> bool:
-    """Whether the estimate is above zero by more than chance explains."""
+    """Whether the whole interval is above zero."""
     nats, error = _mean_and_error(found)
-    return nats > 1.96 * error
+    return nats > DEVIATIONS * error
 
 
 def _mean_and_error(found: Measured) -> tuple[float, float]:
@@ -248,7 +252,7 @@ def _dressed(found: Measured, p_value: float, doubts: list[str]) -> MIEstimate:
     }
     return MIEstimate(
         nats=max(nats, 0.0),
-        interval=(max(nats - 1.96 * error, 0.0), max(nats + 1.96 * error, 0.0)),
+        interval=(max(nats - DEVIATIONS * error, 0.0), max(nats + DEVIATIONS * error, 0.0)),
         p_value=p_value,
         bounds=bounds,
         curve=found.curve,

@@ -59,8 +59,7 @@ def choose(x: Columns, y: Columns, train: np.ndarray, valid: np.ndarray, seed: i
         valid: int[v], rows to choose by.
         seed: of the random features.
     """
-
-    cross = widths(x, y)["cross"]
+    cross = widths(x, y)["cross"]  # one program rates them all
 
     def rated(path, number, a, b, degrees=None):
         law = copula.fit(a[train], b[train], degrees)
