@@ -1,11 +1,64 @@
-"""What the user can put right."""
+"""Errors that the user can put right, and how they name the option they are about."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+_NO_VALUE = object()
+
+
+class Setting(NamedTuple):
+    """An option inside the message of an `InputError`, which each command spells as its users type it.
+
+    >>> str(Setting("data.source", "digit")), str(Setting("seed")), str(Setting("data.image_size", 64, flag=True))
+    ("config.data.source='digit'", 'config.seed', '--config.data.image_size=64')
+
+    Attributes:
+        key: of a config, such as "data.source".
+        value: that was given or is proposed; without one, only the option is named.
+        flag: whether it is a proposal, written as it would be typed on the command line.
+    """
+
+    key: str
+    value: Any = _NO_VALUE
+    flag: bool = False
+
+    def __str__(self) -> str:
+        return spell_as_config(self)
+
+    def spelled(self, name: str) -> str:
+        """The option under the name that a command has for it, with its value."""
+        if self.value is _NO_VALUE:
+            return name
+        return f"{name}={self.value}" if self.flag else f"{name}={self.value!r}"
+
+
+def spell_as_config(setting: Setting) -> str:
+    """How commands with a config spell an option."""
+    return setting.spelled(f"{'--' if setting.flag else ''}config.{setting.key}")
 
 
 class InputError(ValueError):
     """A mistake in a command, a config or its data: one line that says what was given, expected, and to do.
 
-    `mi_coding.main` prints the line on stderr and exits with code 2, without a traceback.
+    A command prints the line on stderr and exits with code 2, without a traceback.
+
+    >>> error = InputError(Setting("data.source", "digit"), " is unknown; expected one of digits, folder")
+    >>> print(error)
+    config.data.source='digit' is unknown; expected one of digits, folder
+    >>> print(error.spelled(lambda setting: setting.spelled("--source")))
+    --source='digit' is unknown; expected one of digits, folder
+
+    Args:
+        parts: text and the options it is about, in the order of the message.
     """
+
+    def __init__(self, *parts: str | Setting):
+        super().__init__("".join(map(str, parts)))
+        self.parts = parts
+
+    def spelled(self, spell: Callable[[Setting], str]) -> str:
+        """The message with its options as a command spells them."""
+        return "".join(spell(part) if isinstance(part, Setting) else part for part in self.parts)
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -20,5 +73,8 @@ class SaveError(RuntimeError):
     """A checkpoint could not be written, such as on a full disk; the last one is kept and the process exits with 1."""
 
 
-class AloneError(RuntimeError):
+class PeersUnavailableError(RuntimeError):
     """The other processes are not there, which may pass: the process exits with code 1, and a scheduler tries again."""
+
+
+AloneError = PeersUnavailableError
