@@ -1,19 +1,29 @@
 """Flax modules x → z, one family a file, handed out as pure functions so that no other room knows Flax."""
 
 from mi_coding.encoders.activation import ACTIVATIONS
+from mi_coding.encoders.base import DTYPES, Backbone
+from mi_coding.encoders.convnet import ConvNet
 from mi_coding.encoders.encoder import ENCODERS, Encoder, build
-from mi_coding.encoders.resnet import DTYPES, STEMS
-from mi_coding.encoders.sequence import STEP_ENCODERS, SequenceEncoder, build_sequence
+from mi_coding.encoders.head import HeadOptions, ProjectionHead
+from mi_coding.encoders.mlp import MLP
+from mi_coding.encoders.resnet import STEMS, ResNet18, ResNet34, ResNet50
+from mi_coding.encoders.sequence import SequenceEncoder, build_sequence
 
 __all__ = [
     "ACTIVATIONS",
     "DTYPES",
     "ENCODERS",
+    "MLP",
     "STEMS",
-    "STEP_ENCODERS",
+    "Backbone",
+    "ConvNet",
     "Encoder",
+    "HeadOptions",
+    "ProjectionHead",
+    "ResNet18",
+    "ResNet34",
+    "ResNet50",
     "SequenceEncoder",
     "build",
     "build_sequence",
 ]
-"""Names of `config.encoder.name` are the keys of `ENCODERS`."""

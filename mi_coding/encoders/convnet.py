@@ -1,16 +1,18 @@
 """A small convolutional network for small images."""
 
-from collections.abc import Sequence
+from typing import Annotated, Self
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from mi_coding.encoders.activation import ACTIVATIONS
+from mi_coding.encoders.base import DTYPES, Backbone
 from mi_coding.encoders.convolution import convolve_by_patches
+from mi_coding.options import Each, OneOf, PositiveInt, Range, option
 
 
-class ConvNet(nn.Module):
+class ConvNet(Backbone):
     """Convolutions, then means over places, then one dense layer: float32[b, H, W, C] → float32[b, feature_dim].
 
     The first convolution looks at 5 × 5 pixels and the others at 3 × 3; all but the last halve the resolution. A mean
@@ -18,20 +20,28 @@ class ConvNet(nn.Module):
     in; where objects are centred, a finer grid of means keeps what is above and what is below.
 
     Attributes:
-        widths: channels of each convolution.
-        feature_dim: F, the number of features the probe reads.
-        grid: means are taken over the cells of a grid of so many rows and columns; 1 takes one over all places.
-        activation: behind every layer, a key of `ACTIVATIONS`.
         patches: convolve by patches and matrix products. The same numbers; on CPU about a fifth faster to train.
-        dtype: of the convolutions, "float32" or "bfloat16". Parameters, the mean over places and features are float32.
+        dtype: of the convolutions. Parameters, the mean over places and features are float32.
     """
 
-    widths: Sequence[int] = (32, 64, 128)
-    feature_dim: int = 256
-    grid: int = 1
-    activation: str = "relu"
+    widths: Annotated[tuple, Each(int, Range(above=0), "(32, 64, 128)")] = option(
+        "encoder.widths", (32, 64, 128), "channels of each convolution"
+    )
+    feature_dim: PositiveInt = option("encoder.feature_dim", 256, "F, numbers that a probe reads")
+    grid: PositiveInt = option(
+        "encoder.grid", 1, "features are means over grid × grid cells; 1 does not see where things are"
+    )
+    activation: Annotated[str, OneOf(ACTIVATIONS)] = option(
+        "encoder.activation", "relu", "smelu is smooth, relu is not"
+    )
+    dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "of the convolutions")
     patches: bool = False
-    dtype: str = "float32"
+
+    encodes_each_alone = True
+    loops_on_cpu = True
+
+    def on(self, platform: str) -> Self:
+        return self.clone(patches=platform == "cpu")
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool, axis_name: str | None = None) -> jax.Array:

@@ -1,24 +1,25 @@
 """An encoder as two pure functions: features for the probe, and the code that the critic scores."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 
+from mi_coding.encoders.base import Backbone
 from mi_coding.encoders.convnet import ConvNet
 from mi_coding.encoders.head import ProjectionHead
 from mi_coding.encoders.mlp import MLP
-from mi_coding.encoders.resnet import ResNet
+from mi_coding.encoders.resnet import ResNet18, ResNet34, ResNet50
 
-ENCODERS: dict[str, Callable[..., nn.Module]] = {
+ENCODERS: dict[str, type[Backbone]] = {
     "convnet": ConvNet,
     "mlp": MLP,
-    "resnet18": partial(ResNet, 18),
-    "resnet34": partial(ResNet, 34),
-    "resnet50": partial(ResNet, 50),
+    "resnet18": ResNet18,
+    "resnet34": ResNet34,
+    "resnet50": ResNet50,
 }
+"""Names of `config.encoder.name`."""
 
 
 class Encoder(NamedTuple):
@@ -47,42 +48,16 @@ class _WithHead(nn.Module):
         return features, self.head(features, train, axis_name)
 
 
-def build(
-    name: str,
-    *,
-    head_width: int,
-    code_dim: int,
-    head_layers: int = 2,
-    head_batch_norm: bool = False,
-    head_activation: str = "relu",
-    spread: float = 0.0,
-    group: int = 1,
-    **options,
-) -> Encoder:
-    """An encoder of the named family, with a projection head.
+def build(backbone: Backbone, head: ProjectionHead) -> Encoder:
+    """An encoder with a projection head, as pure functions.
 
-    >>> encoder = build("convnet", widths=(8, 8, 8), feature_dim=32, head_width=16, code_dim=4)
+    >>> encoder = build(ConvNet(widths=(8, 8, 8), feature_dim=32), ProjectionHead(width=16, code_dim=4))
     >>> params, stats = encoder.init(jax.random.key(0), jnp.zeros((1, 16, 16, 1)))
     >>> (features, codes), stats = encoder.apply(params, stats, jnp.zeros((5, 16, 16, 1)), False)
     >>> features.shape, codes.shape
     ((5, 32), (5, 4))
-
-    Args:
-        name: a key of `ENCODERS`.
-        head_width: width of the head's hidden layers.
-        code_dim: D, the dimension of a code.
-        head_layers: dense layers of the head, 1 to 3; all but the last are hidden.
-        head_batch_norm: normalise the hidden layers over the global batch.
-        head_activation: behind the hidden layers, a key of `ACTIVATIONS`.
-        spread, group: how far codes spread over a batch, see `ProjectionHead`.
-        options: arguments of the family, see its class.
-    Raises:
-        ValueError: for an unknown name, an unknown number of layers, or what the family refuses.
     """
-    if name not in ENCODERS:
-        raise ValueError(f"encoder {name!r} is unknown; expected one of {', '.join(ENCODERS)}")
-    head = ProjectionHead(head_width, code_dim, head_layers, head_batch_norm, head_activation, spread, group)
-    module = _WithHead(ENCODERS[name](**options), head)
+    module = _WithHead(backbone, head)
 
     def init(key: jax.Array, x: jax.Array) -> tuple[Any, Any]:
         # From the shape alone: a forward pass would compile every layer of a deep network for a result nobody wants.

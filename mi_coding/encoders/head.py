@@ -1,13 +1,35 @@
 """The projection head: what the critic sees. Probes read the features before it (SimCLR, arXiv:2002.05709, 4.2)."""
 
+from dataclasses import dataclass
+from typing import Annotated
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from mi_coding.encoders.activation import ACTIVATIONS
 from mi_coding.encoders.batch_norm import batch_norm
+from mi_coding.options import OneOf, PositiveInt, option
 
 MOST_LAYERS = 3
+
+
+@dataclass(frozen=True)
+class HeadOptions:
+    """Options of the projection head; its activation is an option of its own, mostly that of the encoder."""
+
+    layers: Annotated[int, OneOf(range(1, MOST_LAYERS + 1))] = option(
+        "encoder.head_layers", 2, "dense layers of the head"
+    )
+    batch_norm: bool = option("encoder.head_batch_norm", False, "batch norm on hidden layers of the head")
+    width: PositiveInt = option("encoder.head_width", 256, "of the hidden layers of the head")
+    activation: Annotated[str, OneOf(ACTIVATIONS)] = option(
+        "encoder.activation", "relu", "smelu is smooth, relu is not"
+    )
+
+    def build(self, code_dim: int, *, spread: float = 0.0, group: int = 1) -> "ProjectionHead":
+        """The head, see `ProjectionHead`."""
+        return ProjectionHead(self.width, code_dim, self.layers, self.batch_norm, self.activation, spread, group)
 
 
 class ProjectionHead(nn.Module):

@@ -1,15 +1,17 @@
 """Dense layers, for examples that are vectors."""
 
-from collections.abc import Sequence
+from typing import Annotated
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from mi_coding.encoders.activation import ACTIVATIONS
+from mi_coding.encoders.base import DTYPES, Backbone, Shape
+from mi_coding.options import Each, OneOf, PositiveInt, Range, option
 
 
-class MLP(nn.Module):
+class MLP(Backbone):
     """Dense layers and their activations: float32[b, …] → float32[b, feature_dim]; whatever an example is, in a row.
 
     >>> module = MLP(widths=(8,), feature_dim=4)
@@ -17,17 +19,24 @@ class MLP(nn.Module):
     >>> [layer["kernel"].shape for layer in variables["params"].values()]
     [(3, 8), (8, 4)]
 
-    Attributes:
-        widths: of the layers before the last.
-        feature_dim: F, the number of features the probe reads.
-        activation: behind every layer, a key of `ACTIVATIONS`.
-        dtype: of the layers, "float32" or "bfloat16". Parameters and features are float32.
+    Parameters and features are float32 for every dtype.
     """
 
-    widths: Sequence[int] = (256, 256)
-    feature_dim: int = 256
-    activation: str = "relu"
-    dtype: str = "float32"
+    widths: Annotated[tuple, Each(int, Range(above=0), "(256, 256)")] = option(
+        "encoder.widths", (256, 256), "of the layers before the last"
+    )
+    feature_dim: PositiveInt = option("encoder.feature_dim", 256, "F, numbers that a probe reads")
+    activation: Annotated[str, OneOf(ACTIVATIONS)] = option(
+        "encoder.activation", "relu", "smelu is smooth, relu is not"
+    )
+    dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "of the layers")
+
+    takes = "examples of any shape"
+    encodes_each_alone = True
+    loops_on_cpu = True
+
+    def can_take(self, shape: Shape) -> bool:
+        return True
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool, axis_name: str | None = None) -> jax.Array:

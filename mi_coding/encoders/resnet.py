@@ -10,20 +10,34 @@ Deep residual learning, arXiv:1512.03385. Parameters without the classifier, at 
 """
 
 from functools import partial
+from typing import Annotated, Self
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from mi_coding.encoders.base import DTYPES, Backbone
 from mi_coding.encoders.batch_norm import batch_norm
 from mi_coding.encoders.convolution import convolve_by_patches
+from mi_coding.options import OneOf, option
 
 STEMS = ("imagenet", "cifar")
-DTYPES = ("float32", "bfloat16")
 _EXPANSION = 4  # a bottleneck block puts out four times the channels it computes with
 
 
-class ResNet(nn.Module):
+class _WholeChannels:
+    """Multiples of 1/64, so that 64 channels become a whole number."""
+
+    def complaint(self, value: float) -> str:
+        if value > 0 and value * 64 % 1 == 0:
+            return ""
+        return "; expected a number > 0 and a multiple of 1/64, so that 64 channels become a whole number"
+
+    def __str__(self) -> str:
+        return "multiple of 1/64"
+
+
+class ResNet(Backbone):
     """A residual network up to its mean over all places: float32[b, H, W, C] → float32[b, F].
 
     F is 512 · width_multiplier for 18 and 34 layers and four times that for 50. The ImageNet stem, a 7 × 7 convolution
@@ -40,19 +54,22 @@ class ResNet(nn.Module):
 
     Attributes:
         depth: 18, 34 or 50.
-        stem: "imagenet" or "cifar".
-        width_multiplier: times the channels of every layer; 1 is the paper's, 1/16 is for tests.
-        dtype: "float32", or "bfloat16" to convolve in half the memory and much faster on accelerators. Parameters,
-            batch statistics, the mean over places and the features are float32 for both.
+        width_multiplier: 1 is the paper's, 1/16 is for tests.
+        dtype: "bfloat16" convolves in half the memory and much faster on accelerators. Parameters, batch statistics,
+            the mean over places and the features are float32 for both.
         patches: convolve by patches and matrix products. The same numbers; on CPU faster to train.
     Raises:
         ValueError: when it is made, for an unknown depth, stem or dtype, or a width that is not a whole number.
     """
 
-    depth: int
-    stem: str = "imagenet"
-    width_multiplier: float = 1.0
-    dtype: str = "float32"
+    depth: int = 18
+    stem: Annotated[str, OneOf(STEMS)] = option(
+        "encoder.stem", "cifar", "cifar is for small images; imagenet quarters the resolution first"
+    )
+    width_multiplier: Annotated[float, _WholeChannels()] = option(
+        "encoder.width_multiplier", 1.0, "times the channels of the paper"
+    )
+    dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "of the convolutions")
     patches: bool = False
 
     def __post_init__(self) -> None:
@@ -67,6 +84,10 @@ class ResNet(nn.Module):
                 f"expected a multiple of 1/64, such as 1, 2 or 1/16"
             )
         super().__post_init__()
+
+    def on(self, platform: str) -> Self:
+        # XLA's own convolutions in bfloat16 give NaN on CPU, in inference and compiled (jaxlib 0.12.0).
+        return self.clone(patches=platform == "cpu" and self.dtype == "bfloat16")
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool, axis_name: str | None = None) -> jax.Array:
@@ -83,6 +104,24 @@ class ResNet(nn.Module):
                 stride = 2 if stage > 0 and index == 0 else 1
                 x = block(width * 2**stage, stride, conv, norm, name=f"stage{stage + 1}_block{index + 1}")(x)
         return jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
+
+
+class ResNet18(ResNet):
+    """18 layers in basic blocks."""
+
+    depth: int = 18
+
+
+class ResNet34(ResNet):
+    """34 layers in basic blocks."""
+
+    depth: int = 34
+
+
+class ResNet50(ResNet):
+    """50 layers in bottleneck blocks."""
+
+    depth: int = 50
 
 
 class _Basic(nn.Module):

@@ -7,11 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mi_coding.encoders.convnet import ConvNet
-from mi_coding.encoders.mlp import MLP
-
-STEP_ENCODERS: dict[str, Callable[..., nn.Module]] = {"mlp": MLP, "convnet": ConvNet}
-"""What may encode a step. None has a batch norm: its statistics would carry the future into the context."""
+from mi_coding.encoders.base import Backbone
 
 
 class SequenceEncoder(NamedTuple):
@@ -41,27 +37,23 @@ class _CodesAndContexts(nn.Module):
         return nn.RNN(nn.GRUCell(self.context_dim))(codes, initial_carry=nothing_seen), codes
 
 
-def build_sequence(name: str, *, code_dim: int, context_dim: int, **options) -> SequenceEncoder:
+def build_sequence(step: Backbone, *, code_dim: int, context_dim: int) -> SequenceEncoder:
     """An encoder of each step, and a gated recurrent unit that reads their codes from the first to the last.
 
-    >>> encoder = build_sequence("mlp", widths=(8,), feature_dim=8, code_dim=4, context_dim=6)
+    >>> from mi_coding.encoders import MLP
+    >>> encoder = build_sequence(MLP(widths=(8,), feature_dim=8), code_dim=4, context_dim=6)
     >>> params = encoder.init(jax.random.key(0), jnp.zeros((1, 10, 3)))
     >>> contexts, codes = encoder.apply(params, jnp.zeros((5, 10, 3)))
     >>> contexts.shape, codes.shape
     ((5, 10, 6), (5, 10, 4))
 
     Args:
-        name: of the encoder of a step, a key of `STEP_ENCODERS`.
+        step: encodes a step, each alone (`Backbone.encodes_each_alone`).
         code_dim: D, the dimension of the code of a step.
         context_dim: H, the dimension of a context.
-        options: arguments of the encoder of a step, see its class.
-    Raises:
-        ValueError: for an unknown name.
     Source: arXiv:1807.03748 section 2.2, z_t = g_enc(x_t) and c_t = g_ar(z_≤t); the unit, arXiv:1406.1078.
     """
-    if name not in STEP_ENCODERS:
-        raise ValueError(f"encoder {name!r} of a step is unknown; expected one of {', '.join(STEP_ENCODERS)}")
-    module = _CodesAndContexts(STEP_ENCODERS[name](**options), code_dim, context_dim)
+    module = _CodesAndContexts(step, code_dim, context_dim)
 
     def init(key: jax.Array, x: jax.Array) -> Any:
         return module.lazy_init(key, jax.ShapeDtypeStruct(x.shape, x.dtype))["params"]

@@ -1,8 +1,14 @@
-"""How ⟨x, y⟩ is drawn from an example, on the device, as pure functions of a key and an image."""
+"""How ⟨x, y⟩ is drawn from an example, on the device: one kind of pairs a file, and pure functions that they share."""
 
+from mi_coding.pairs.augmented import Augmentations
+from mi_coding.pairs.base import BoundSpec, PairSampler
+from mi_coding.pairs.clips import Clips
+from mi_coding.pairs.film import Film
 from mi_coding.pairs.film_pairs import Films, draw_moments, sample_film_pairs, shown_at
+from mi_coding.pairs.frames import Frames
+from mi_coding.pairs.given import Given
 from mi_coding.pairs.sampling import (
-    PairKind,
+    PairFunctions,
     draw_examples,
     labelled,
     modified_alike,
@@ -11,10 +17,14 @@ from mi_coding.pairs.sampling import (
     stills,
     views,
 )
+from mi_coding.pairs.sequences import Sequences
 
 __all__ = [
+    "PAIRS",
+    "BoundSpec",
     "Films",
-    "PairKind",
+    "PairFunctions",
+    "PairSampler",
     "draw_examples",
     "draw_moments",
     "labelled",
@@ -26,3 +36,13 @@ __all__ = [
     "stills",
     "views",
 ]
+
+PAIRS: dict[str, type[PairSampler]] = {
+    "frames": Frames,
+    "clips": Clips,
+    "augmentations": Augmentations,
+    "given": Given,
+    "sequences": Sequences,
+    "film": Film,
+}
+"""Names of `config.pairs.name`."""

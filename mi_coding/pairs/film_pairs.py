@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mi_coding.pairs.augmentations.compose import as_float
-from mi_coding.pairs.sampling import PairKind, pairs_of_batch
+from mi_coding.pairs.sampling import PairFunctions, pairs_of_batch
 
 
 class Films(NamedTuple):
@@ -35,27 +34,8 @@ class Films(NamedTuple):
     gap: jax.Array
 
 
-def moments() -> PairKind:
-    """Two moments of a film that are a pair already, uint8[2, H, W, C], as they are; the view of a frame is the frame.
-
-    >>> x, y = moments().pair(jax.random.key(0), jnp.stack([jnp.zeros((4, 4, 3)), jnp.ones((4, 4, 3))]))
-    >>> float(x.max()), float(y.min())
-    (0.0, 1.0)
-    """
-
-    def pair(key: jax.Array, example: jax.Array) -> tuple[jax.Array, jax.Array]:
-        del key
-        return as_float(example[0]), as_float(example[1])
-
-    def view(key: jax.Array, image: jax.Array) -> jax.Array:
-        del key
-        return as_float(image)
-
-    return PairKind(pair, view)
-
-
 def sample_film_pairs(
-    key: jax.Array, films: Films, rows: jax.Array, *, kind: PairKind, group_size: int = 1
+    key: jax.Array, films: Films, rows: jax.Array, *, pairs: PairFunctions, group_size: int = 1
 ) -> tuple[Any, Any]:
     """The pairs numbered `rows` of the batch that `key` stands for.
 
@@ -67,7 +47,7 @@ def sample_film_pairs(
         key: the key of the whole batch.
         films: all films; at least one stretch must be longer than the gap.
         rows: int32[b], positions in the global batch; rows g · group_size … (g + 1) · group_size − 1 are group g.
-        kind: how x and y are made of the example uint8[2, H, W, C].
+        pairs: how x and y are made of the example uint8[2, H, W, C].
         group_size: pairs of one film, side by side in the batch; 1 draws every pair by itself.
     Returns:
         x, y: float32[b, H, W, C].
@@ -75,7 +55,7 @@ def sample_film_pairs(
     moments_key, pair_key = jax.random.split(key)
     stretch, time = draw_moments(moments_key, films, rows, group_size=group_size)
     numbers = shown_at(films, stretch, jnp.stack([time, time + films.gap], axis=-1))
-    return pairs_of_batch(pair_key, films.frames[numbers], rows, kind=kind)
+    return pairs_of_batch(pair_key, films.frames[numbers], rows, pairs=pairs)
 
 
 def draw_moments(key: jax.Array, films: Films, rows: jax.Array, *, group_size: int = 1) -> tuple[jax.Array, jax.Array]:

@@ -1,25 +1,63 @@
 """Given pairs: rows of two arrays that belong together, such as two recordings of one moment."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
 import jax
 import jax.numpy as jnp
 
-from mi_coding.pairs.sampling import PairKind
+from mi_coding.errors import InputError, Setting
+from mi_coding.options import OneOf, option
+from mi_coding.pairs.base import PairSampler, Shape
+
+_SEPARATE, _SHARED = "separate", "shared"
 
 
-def given() -> PairKind:
+@dataclass(frozen=True, eq=False)
+class Given(PairSampler):
     """Pairs as they come: an example is (x, y), and nothing is changed; their view is x.
 
-    >>> x, y = given().pair(jax.random.key(0), (jnp.full(3, 255, jnp.uint8), jnp.array([0.5, -2.0])))
+    >>> x, y = Given().pair(jax.random.key(0), (jnp.full(3, 255, jnp.uint8), jnp.array([0.5, -2.0])))
     >>> x.tolist(), y.tolist()
     ([1.0, 1.0, 1.0], [0.5, -2.0])
     """
 
-    def pair(key: jax.Array, example: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    encoders: Annotated[str, OneOf((_SEPARATE, _SHARED))] = option(
+        "pairs.encoders", _SEPARATE, "x and y have an encoder each, or share one"
+    )
+
+    takes_given_pairs = True
+
+    @property
+    def two_encoders(self) -> bool:
+        """Whether x and y have an encoder each."""
+        return self.encoders == _SEPARATE
+
+    def pair(self, key: jax.Array, example: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         del key  # nothing is left to chance
         x, y = example
         return as_numbers(x), as_numbers(y)
 
-    return PairKind(pair, view=lambda key, example: pair(key, example)[0])
+    def view(self, key: jax.Array, example: tuple[jax.Array, jax.Array]) -> jax.Array:
+        return self.pair(key, example)[0]
+
+    def describe(self) -> str:
+        return "the x and the y of one row"
+
+    def check_examples(self, source: str, shapes: Sequence[Shape], split: Any) -> None:
+        if len(shapes) == 1:
+            raise InputError(
+                Setting("pairs.name", self.name),
+                f" needs arrays x and y, and {source} has single examples of shape {shapes[0]}; expected such as "
+                "npz:/path/to/arrays.npz, or pairs 'frames' or 'augmentations'",
+            )
+        if not self.two_encoders and shapes[0] != shapes[1]:
+            raise InputError(
+                Setting("pairs.encoders", self.encoders),
+                f" on x and y of shape {shapes[0]} and {shapes[1]}: one encoder takes one shape; use {_SEPARATE!r}, or "
+                "give both one shape",
+            )
 
 
 def as_numbers(x: jax.Array) -> jax.Array:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import jax
 
 
-class PairKind(NamedTuple):
-    """One way to make pairs of an example; its functions are pure and take one example at a time.
+class PairFunctions(NamedTuple):
+    """How one pair is made of an example, as pure functions; a `PairSampler` has them as methods.
 
     Attributes:
         pair: (key, image uint8 or float[H, W, C], or a given pair) → x, y, one independent draw of ⟨x, y⟩.
@@ -57,16 +57,16 @@ def sample_pairs(
     data: Any,
     rows: jax.Array,
     *,
-    kind: PairKind,
+    pairs: PairFunctions,
     distinct_among: int | None = None,
 ) -> tuple[Any, Any]:
     """The pairs numbered `rows` of the batch that `key` stands for.
 
     Args:
         key: the key of the whole batch.
-        data: all examples: images[n, H, W, C], or a tree of arrays such as (images, labels), as `kind` takes them.
+        data: all examples: images[n, H, W, C], or a tree of arrays such as (images, labels), as `pairs` takes them.
         rows: int32[b], positions in the global batch; a device passes those of its own shard.
-        kind: how one pair is made.
+        pairs: how one pair is made.
         distinct_among: see `draw_examples`.
     Returns:
         x, y: float32[b, h, w, C].
@@ -74,21 +74,21 @@ def sample_pairs(
     example_key, pair_key = jax.random.split(key)
     num_examples = jax.tree.leaves(data)[0].shape[0]
     examples = draw_examples(example_key, rows, num_examples=num_examples, distinct_among=distinct_among)
-    return _make_pairs(pair_key, jax.tree.map(lambda leaf: leaf[examples], data), rows, kind)
+    return _make_pairs(pair_key, jax.tree.map(lambda leaf: leaf[examples], data), rows, pairs)
 
 
-def pairs_of_batch(key: jax.Array, examples: Any, rows: jax.Array, *, kind: PairKind) -> tuple[Any, Any]:
+def pairs_of_batch(key: jax.Array, examples: Any, rows: jax.Array, *, pairs: PairFunctions) -> tuple[Any, Any]:
     """A pair of each example of a batch that somebody else has drawn, such as a stream from disk.
 
     Args:
         key: the key of the whole batch.
         examples: images[b, H, W, C], or a tree of arrays, those numbered `rows` of the batch.
         rows: int32[b], their positions in the global batch.
-        kind: how one pair is made.
+        pairs: how one pair is made.
     Returns:
         x, y: float32[b, h, w, C].
     """
-    return _make_pairs(jax.random.split(key)[1], examples, rows, kind)
+    return _make_pairs(jax.random.split(key)[1], examples, rows, pairs)
 
 
 def modified_alike(
@@ -118,37 +118,37 @@ def modified_alike(
     return sample_alike
 
 
-def labelled(kind: PairKind) -> PairKind:
+def labelled(pairs: PairFunctions) -> PairFunctions:
     """The same pairs of examples (image, label): x and y are (view, label), for whoever learns from the label.
 
-    >>> kind = labelled(PairKind(pair=lambda key, image: (image, -image), view=lambda key, image: image))
-    >>> x, y = kind.pair(jax.random.key(0), (jnp.ones(()), jnp.array(7)))
+    >>> pairs = labelled(PairFunctions(pair=lambda key, image: (image, -image), view=lambda key, image: image))
+    >>> x, y = pairs.pair(jax.random.key(0), (jnp.ones(()), jnp.array(7)))
     >>> [float(x[0]), int(x[1])], [float(y[0]), int(y[1])]
     ([1.0, 7], [-1.0, 7])
     """
 
     def pair(key: jax.Array, example: tuple[jax.Array, jax.Array]) -> tuple[Any, Any]:
         image, label = example
-        x, y = kind.pair(key, image)
+        x, y = pairs.pair(key, image)
         return (x, label), (y, label)
 
-    return PairKind(pair, lambda key, example: (kind.view(key, example[0]), example[1]))
+    return PairFunctions(pair, lambda key, example: (pairs.view(key, example[0]), example[1]))
 
 
-def views(key: jax.Array, images: jax.Array, kind: PairKind) -> jax.Array:
+def views(key: jax.Array, images: jax.Array, pairs: PairFunctions) -> jax.Array:
     """float32[n, h, w, C]: one view of each image, drawn as the marginal of x is."""
-    return jax.vmap(kind.view)(jax.random.split(key, jax.tree.leaves(images)[0].shape[0]), images)
+    return jax.vmap(pairs.view)(jax.random.split(key, jax.tree.leaves(images)[0].shape[0]), images)
 
 
-def stills(images: jax.Array, kind: PairKind) -> jax.Array:
+def stills(images: jax.Array, pairs: PairFunctions) -> jax.Array:
     """float32[n, h, w, C]: the one view of each image whose code stands for it; the same every time.
 
-    >>> stills(jnp.ones((2, 1, 1, 1)), PairKind(pair=None, view=lambda key, image: image)).shape
+    >>> stills(jnp.ones((2, 1, 1, 1)), PairFunctions(pair=None, view=lambda key, image: image)).shape
     (2, 1, 1, 1)
     """
-    return jax.vmap(kind.still or (lambda image: kind.view(jax.random.key(0), image)))(images)
+    return jax.vmap(pairs.still or (lambda image: pairs.view(jax.random.key(0), image)))(images)
 
 
-def _make_pairs(pair_key: jax.Array, examples: Any, rows: jax.Array, kind: PairKind) -> tuple[Any, Any]:
+def _make_pairs(pair_key: jax.Array, examples: Any, rows: jax.Array, pairs: PairFunctions) -> tuple[Any, Any]:
     keys = jax.vmap(lambda row: jax.random.fold_in(pair_key, row))(rows)
-    return jax.vmap(kind.pair)(keys, examples)
+    return jax.vmap(pairs.pair)(keys, examples)

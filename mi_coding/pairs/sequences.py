@@ -1,54 +1,95 @@
 """Sequences as examples of pairs: every step with the steps before it is a pair ⟨past, future⟩."""
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from mi_coding.pairs.frames import draw_anywhere
-from mi_coding.pairs.sampling import PairKind
+from mi_coding.errors import InputError, Setting
+from mi_coding.options import NotNegativeInt, Positive, PositiveInt, Range, option
+from mi_coding.pairs.base import PairSampler, Shape
+from mi_coding.pairs.moving import LARGEST_WINDOW, check_window, draw_anywhere
+
+STEPS_OF_SEQUENCES = "the steps before some time, and those after it"
+
+_LEAST_SPREAD = 0.01
+"""Standard deviation of a signal below which, or above whose inverse, an encoder would hardly learn."""
 
 
-def sequences(*, step_size: int = 1, num_steps: int = 0, scale: float = 1.0, window: int = 0) -> PairKind:
+@dataclass(frozen=True, eq=False)
+class Sequences(PairSampler):
     """Cuts an example along its first axis into steps; x is the sequence of steps, which holds every pair, y is ().
 
     An image of H rows is a sequence of H steps, and a signal of T samples one of T / step_size steps. No sample is in
-    two steps: where steps overlap, the future can be read off the past.
+    two steps: where steps overlap, the future can be read off the past. Examples uint8 or float[T', …] become
+    x float32[T, step_size, …], or float32[T, …] for steps of one sample.
 
-    >>> kind = sequences(step_size=2)
-    >>> x, _ = kind.pair(jax.random.key(0), jnp.arange(7.0))
+    >>> x, _ = Sequences(step_size=2).pair(jax.random.key(0), jnp.arange(7.0))
     >>> x.tolist()
     [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
-
-    Args:
-        step_size: samples in a step.
-        num_steps: T; a longer example is cut out at a random sample. 0 takes all steps that an example has.
-        window: an image is first drawn at a random place of a square of so many pixels; 0 leaves an example as it is.
-        scale: what samples are divided by, such as their standard deviation; bytes are first brought into [0, 1].
-    Returns:
-        A `PairKind` of examples uint8 or float[T', …] → x float32[T, step_size, …], or float32[T, …] for steps of one
-        sample.
-    Raises:
-        ValueError: for sizes < 0, and, by its functions, for examples that are too short.
     """
-    if step_size < 1 or num_steps < 0 or window < 0 or not scale > 0:
-        raise ValueError(
-            f"step_size={step_size}, num_steps={num_steps}, window={window}, scale={scale}: expected at least 1, at "
-            "least 0, at least 0, above 0"
-        )
 
-    def view(key: jax.Array, example: jax.Array) -> jax.Array:
-        if window:
+    step_size: PositiveInt = option("pairs.step_size", 1, "samples of a step, which are rows of an image")
+    num_steps: NotNegativeInt = option("pairs.num_steps", 0, "T, steps of a cut at a random place; 0 for the whole")
+    scale: Positive = option("pairs.scale", 1.0, "samples are divided by it, about their standard deviation")
+    window: Annotated[int, Range(least=0, most=LARGEST_WINDOW)] = option(
+        "pairs.window",
+        0,
+        "pixels, side of a square in which an image is placed at random; 0 leaves examples as they are",
+    )
+
+    are_sequences = True
+    evaluations = ("sequences",)
+
+    def pair(self, key: jax.Array, example: jax.Array) -> tuple[jax.Array, tuple[()]]:
+        return self.view(key, example), ()
+
+    def view(self, key: jax.Array, example: jax.Array) -> jax.Array:
+        if self.window:
             key, place_key = jax.random.split(key)
-            example = draw_anywhere(place_key, example, window)
-        steps = num_steps or len(example) // step_size
-        length = steps * step_size
+            example = draw_anywhere(place_key, example, self.window)
+        steps = self.num_steps or len(example) // self.step_size
+        length = steps * self.step_size
         if not 0 < length <= len(example):
             raise ValueError(
-                f"sequences of {len(example)} samples are shorter than {max(steps, 1)} step(s) of {step_size}; "
-                f"expected at least {max(steps, 1) * step_size}"
+                f"sequences of {len(example)} samples are shorter than {max(steps, 1)} step(s) of {self.step_size}; "
+                f"expected at least {max(steps, 1) * self.step_size}"
             )
-        first = jax.random.randint(key, (), 0, len(example) - length + 1) if num_steps else 0
+        first = jax.random.randint(key, (), 0, len(example) - length + 1) if self.num_steps else 0
         cut = jax.lax.dynamic_slice_in_dim(example, first, length).astype(jnp.float32)
-        cut = cut / (255 * scale if example.dtype == jnp.uint8 else scale)
-        return cut if step_size == 1 else cut.reshape(steps, step_size, *cut.shape[1:])
+        cut = cut / (255 * self.scale if example.dtype == jnp.uint8 else self.scale)
+        return cut if self.step_size == 1 else cut.reshape(steps, self.step_size, *cut.shape[1:])
 
-    return PairKind(lambda key, example: (view(key, example), ()), view)
+    def describe(self) -> str:
+        return STEPS_OF_SEQUENCES
+
+    def check_examples(self, source: str, shapes: Sequence[Shape], split: Any) -> None:
+        if self.window and len(shapes) == 1:
+            if len(shapes[0]) != 3:
+                hint = f" is for images; given examples of shape {shapes[0]}: use "
+                raise InputError(Setting("pairs.window", self.window), hint, Setting("pairs.window", 0, flag=True))
+            check_window(self.window, shapes)
+        super().check_examples(source, shapes, split)
+        self._check_values(source, split.examples)
+
+    def _check_values(self, source: str, examples: Any) -> None:
+        """Raises InputError unless numbers are finite and of a size that learns."""
+        if not isinstance(examples, np.ndarray) or examples.dtype == np.uint8:
+            return
+        with np.errstate(invalid="ignore"):  # of infinities; the next line tells
+            spread = float(np.std(examples, dtype=np.float64))
+        if not math.isfinite(spread):
+            raise InputError(f"the values of {source} are not all finite; remove NaN and infinity first")
+        if not _LEAST_SPREAD <= spread / self.scale <= 1 / _LEAST_SPREAD:
+            far = f" have a standard deviation of {spread / self.scale:.3g}, far from 1; expected "
+            proposal = (
+                ["about ", Setting("pairs.scale", f"{spread:.3g}", flag=True)] if spread else ["sequences that differ"]
+            )
+            raise InputError(f"the values of {source} over ", Setting("pairs.scale", self.scale), far, *proposal)
+
+    def _described(self, shape: Shape) -> str:
+        return " × ".join(map(str, shape))

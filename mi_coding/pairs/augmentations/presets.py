@@ -1,6 +1,6 @@
 """Presets: pairs of two random modifications of one image, as papers draw them.
 
-Each preset is a function of strengths and probabilities that returns a `PairKind`. What probes see of an image, its
+Each preset is a function of strengths and probabilities that returns `PairFunctions`. What probes see of an image, its
 view, is the image itself as floats, resized where the pairs have another size.
 """
 
@@ -13,15 +13,15 @@ from mi_coding.pairs.augmentations.compose import Augmentation, as_float, chain,
 from mi_coding.pairs.augmentations.filters import gaussian_blur
 from mi_coding.pairs.augmentations.geometry import random_resized_crop, resize
 from mi_coding.pairs.augmentations.masking import cutout
-from mi_coding.pairs.sampling import PairKind
+from mi_coding.pairs.sampling import PairFunctions
 
 
-def augmented(augmentation: Augmentation, *, size: int | None = None) -> PairKind:
+def augmented(augmentation: Augmentation, *, size: int | None = None) -> PairFunctions:
     """Pairs of two independent modifications of one image; their view is the unmodified image.
 
-    >>> kind = augmented(lambda key, image: image * jax.random.uniform(key))
-    >>> x, y = kind.pair(jax.random.key(0), jnp.ones((1, 1, 1)))
-    >>> bool(x != y), kind.view(jax.random.key(0), jnp.ones((1, 1, 1))).item()
+    >>> pairs = augmented(lambda key, image: image * jax.random.uniform(key))
+    >>> x, y = pairs.pair(jax.random.key(0), jnp.ones((1, 1, 1)))
+    >>> bool(x != y), pairs.view(jax.random.key(0), jnp.ones((1, 1, 1))).item()
     (True, 1.0)
 
     Args:
@@ -38,7 +38,7 @@ def augmented(augmentation: Augmentation, *, size: int | None = None) -> PairKin
         height, width, _ = jax.eval_shape(augmentation, key, image).shape if size is None else (size, size, None)
         return as_float(image) if image.shape[:2] == (height, width) else resize(image, (height, width))
 
-    return PairKind(pair, view)
+    return PairFunctions(pair, view)
 
 
 def simclr_imagenet(
@@ -51,7 +51,7 @@ def simclr_imagenet(
     gray: float = 0.2,
     blur: float = 0.5,
     order: str = "random",
-) -> PairKind:
+) -> PairFunctions:
     """SimCLR on ImageNet: crop and resize with flip, colour jitter, grayscale, blur, in this order.
 
     >>> x, y = jax.jit(simclr_imagenet(size=24).pair)(jax.random.key(0), jnp.ones((32, 40, 3), jnp.uint8))
@@ -81,7 +81,7 @@ def simclr_cifar10(
     jitter: float = 0.8,
     gray: float = 0.2,
     order: str = "random",
-) -> PairKind:
+) -> PairFunctions:
     """SimCLR on CIFAR-10: crop and resize with flip, colour jitter of half the strength, grayscale, and no blur.
 
     >>> x, y = jax.jit(simclr_cifar10().pair)(jax.random.key(0), jnp.ones((32, 32, 3)))
@@ -104,7 +104,7 @@ def gray28(
     jitter: float = 0.8,
     mask: float = 0.5,
     order: str = "random",
-) -> PairKind:
+) -> PairFunctions:
     """For small images of one channel, such as Fashion-MNIST: crop and resize with flip, jitter, a square masked.
 
     Shape is all such an image has, so crops are larger than SimCLR's, and brightness and contrast are all that colour
@@ -123,7 +123,7 @@ def gray28(
     return augmented(chain(crop, sometimes(jitter, colour), sometimes(mask, cutout(side=(0.2, 0.4)))), size=size)
 
 
-PRESETS: dict[str, Callable[..., PairKind]] = {
+PRESETS: dict[str, Callable[..., PairFunctions]] = {
     "simclr_imagenet": simclr_imagenet,
     "simclr_cifar10": simclr_cifar10,
     "gray28": gray28,

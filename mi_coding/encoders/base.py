@@ -1,0 +1,40 @@
+"""What every encoder is: a Flax module whose fields are its options."""
+
+from typing import ClassVar, Self
+
+import flax.linen as nn
+import jax
+
+Shape = tuple[int, ...]
+
+DTYPES = ("float32", "bfloat16")
+
+
+class Backbone(nn.Module):
+    """An encoder up to its features: float32[b, …] → float32[b, F]. A new one adds itself to `ENCODERS`.
+
+    A field made by `options.option` is an option of configs; other fields are for code.
+
+    Attributes:
+        takes: what an example must be, in a few words.
+        encodes_each_alone: whether the features of an example do not depend on its batch, in training too. An encoder
+            of the steps of a sequence must: statistics of the batch would carry the future into the context.
+        loops_on_cpu: whether steps in a loop on the device are fast on CPU; XLA's own convolutions are not.
+    """
+
+    takes: ClassVar[str] = "images (height, width, 1 or 3)"
+    encodes_each_alone: ClassVar[bool] = False
+    loops_on_cpu: ClassVar[bool] = False
+
+    def __call__(self, x: jax.Array, train: bool, axis_name: str | None = None) -> jax.Array:
+        """float32[b, F]; while training, statistics of the batch are those of all devices along `axis_name`."""
+        raise NotImplementedError
+
+    def on(self, platform: str) -> Self:
+        """The same encoder in the form that is fast on "cpu", "gpu" or "tpu"."""
+        del platform
+        return self
+
+    def can_take(self, shape: Shape) -> bool:
+        """Whether examples of a shape can be encoded."""
+        return len(shape) == 3 and shape[2] in (1, 3)

@@ -1,0 +1,17 @@
+"""How codes are learnt: one method a file."""
+
+from mi_coding.methods.base import Encoded, Method, OutputCodes, Parts, Variables
+from mi_coding.methods.cotraining import CoTraining
+from mi_coding.methods.cpc import CPC
+from mi_coding.methods.cpc_ahead import CPCAhead
+from mi_coding.methods.nt_xent import NTXent
+
+__all__ = ["METHODS", "Encoded", "Method", "OutputCodes", "Parts", "Variables"]
+
+METHODS: dict[str, type[Method]] = {
+    "cpc": CPC,
+    "nt_xent": NTXent,
+    "cpc_ahead": CPCAhead,
+    "cotraining": CoTraining,
+}
+"""Names of `config.objective.name`."""

@@ -1,0 +1,185 @@
+"""What every method is: how codes are learnt from pairs."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Self
+
+import jax
+import optax
+
+from mi_coding.encoders import Backbone
+from mi_coding.pairs import PairSampler
+
+Shape = tuple[int, ...]
+Variables = tuple[Any, Any]
+"""Parameters, and what is neither trained nor constant, such as running means."""
+
+
+class Encoded(NamedTuple):
+    """What an encoder makes of a batch: features float32[b, F], which probes read, and codes float32[b, D]."""
+
+    features: jax.Array
+    codes: jax.Array
+
+
+class Parts(NamedTuple):
+    """What a method is made of beside its options; known when the data is.
+
+    Attributes:
+        encoder: up to its features.
+        pairs: how ⟨x, y⟩ is drawn.
+        batch_size: B, the global batch.
+        num_devices: that share it.
+        num_steps: of the whole run.
+        example_shape: of one example, of x where examples are given pairs.
+        num_classes: of the labels that training examples come with, for an online probe; 0 where there is none.
+    """
+
+    encoder: Backbone
+    pairs: PairSampler
+    batch_size: int
+    num_devices: int
+    num_steps: int
+    example_shape: Shape
+    num_classes: int
+
+
+class ScoredShapes(NamedTuple):
+    """What a device scores in a step.
+
+    Attributes:
+        objective: (queries, keys, key=…, axis_name=…) → `CPCOutput`.
+        queries, keys: shapes of one device's shard.
+    """
+
+    objective: Callable[..., Any]
+    queries: Shape
+    keys: Shape
+
+
+class OutputCodes(NamedTuple):
+    """The codes that a run hands out.
+
+    Attributes:
+        encode: (params, stats, x) → float32[b, D].
+        pack: float32[n, D] → what is written of them; None writes them as they are.
+        description: of one code, for a person; "" for D numbers.
+        prior: the model of a discrete code with its parameters; None for vectors.
+    """
+
+    encode: Callable[[Any, Any, jax.Array], jax.Array]
+    pack: Callable[[Any], Any] | None = None
+    description: str = ""
+    prior: tuple[Any, Any] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """How codes are learnt. A new method defines `init`, `loss` and `encode`, and adds itself to `METHODS`.
+
+    Its functions of arrays are pure, and run under `jax.jit` and a mapped axis.
+
+    Attributes:
+        name: of this method in `METHODS`.
+        parts: what it is made of; None until the data is known.
+        evaluations: names of the evaluations in `EVALUATORS` that go with this method, beside those of all.
+        halves_are_alike: whether the codes of x and y can be compared with each other.
+        probe_learning_rate: of an online probe beside the encoder; 0 for none.
+    """
+
+    name: str = ""
+    parts: Parts | None = None
+
+    evaluations: ClassVar[tuple[str, ...]] = ()
+    halves_are_alike: ClassVar[bool] = True
+    probe_learning_rate: ClassVar[float] = 0.0
+
+    def check(self, pairs: PairSampler, encoder: Backbone, batch_size: int, num_devices: int) -> None:
+        """Raises InputError for options that do not go together; called before data is read."""
+
+    def check_shape(self, shape: Shape) -> None:
+        """Raises InputError for an x of a shape that cannot be learnt from; called before anything is compiled."""
+
+    def encoder_complaint(self, encoder: Backbone) -> str:
+        """Why an encoder cannot be used, and what can; "" if it can."""
+        del encoder
+        return ""
+
+    def made_of(self, parts: Parts) -> Self:
+        """The method with its parts."""
+        return dataclasses.replace(self, parts=parts)
+
+    def init(self, key: jax.Array, x: Any, y: Any) -> Variables:
+        """Params and stats before the first step, from a few pairs for their shapes."""
+        raise NotImplementedError
+
+    def loss(self, params: Any, stats: Any, key: jax.Array, x: Any, y: Any, axis_name: str | None) -> Any:
+        """Loss, (metrics, stats): those of the global batch, the same on every device.
+
+        Args:
+            params, stats: see `init`.
+            key: for draws; the same on every device.
+            x, y: one device's pairs; with labels, (x, label) and (y, label).
+            axis_name: the mapped axis over the devices; None on one.
+        """
+        raise NotImplementedError
+
+    def encode(self, params: Any, stats: Any, x: Any, *, half: str = "x") -> Encoded:
+        """Features and codes of examples as they are shown, of x or, where y has an encoder of its own, of y."""
+        raise NotImplementedError
+
+    def pair_codes(self, params: Any, stats: Any, x: Any, y: Any) -> tuple[jax.Array, jax.Array]:
+        """z_x, z_y, float32[b, D] each: the codes of pairs."""
+        return self.encode(params, stats, x).codes, self.encode(params, stats, y, half="y").codes
+
+    def probe_logits(self, params: Any, stats: Any, x: jax.Array) -> jax.Array:
+        """float32[b, K]: what the online probe makes of x, where there is one (`uses_labels`)."""
+        raise NotImplementedError
+
+    def output_codes(self, variables: Variables, summary: dict[str, Any] | None) -> OutputCodes:
+        """The codes that a run hands out, from its variables and its summary, which is None before its end."""
+        del variables, summary
+        return OutputCodes(lambda params, stats, x: self.encode(params, stats, x).codes)
+
+    @property
+    def num_candidates(self) -> int | None:
+        """N of a training step: the true candidate and its distractors; None for a method that has none."""
+        return None
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether ln N − loss of a training batch bounds the information from below."""
+        return False
+
+    @property
+    def uses_labels(self) -> bool:
+        """Whether training examples come with labels, for an online probe."""
+        return bool(self.parts and self.parts.num_classes)
+
+    @property
+    def scored_shapes(self) -> ScoredShapes | None:
+        """What a device scores in a step, to tell the memory of the loss alone; None where nothing is scored."""
+        return None
+
+    def optimizer(self, base: optax.GradientTransformation) -> optax.GradientTransformation:
+        """The optimiser of the parameters, from that of the config."""
+        return base
+
+    def forecast(self) -> str:
+        """What a person reads before training: codes or candidates, and what the result cannot pass."""
+        return self.name
+
+
+def with_own_rate(
+    optimizer: optax.GradientTransformation, name: str, learning_rate: float | optax.Schedule
+) -> optax.GradientTransformation:
+    """`optimizer` for everything but params[name], which Adam moves at a rate of its own.
+
+    The two never see each other's gradients: a probe that learns beside an encoder changes nothing of it.
+    """
+
+    def owner(params: dict[str, Any]) -> dict[str, str]:
+        return {part: name if part == name else "model" for part in params}
+
+    return optax.multi_transform({"model": optimizer, name: optax.adam(learning_rate)}, owner)

@@ -1,0 +1,320 @@
+"""Deep co-training: one encoder, and several codes on it, each with a prior and a conditional model.
+
+Several codes are several starts in one run: the one that held-out pairs like best is kept, and the encoder learns from
+all. Ψ, the parameters of the priors, is not what the optimiser of the parameters moves: it is the argmin of an inner
+problem, kept in the stats, and is solved anew in every step before the encoder sees it. An encoder runs away from a
+prior that follows too slowly: codes that move together look like codes that agree, until all are one.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from mi_coding import stored_codes
+from mi_coding.encoders import Backbone, Encoder, HeadOptions, build
+from mi_coding.errors import InputError, Setting
+from mi_coding.methods.base import Encoded, Method, OutputCodes, Variables, with_own_rate
+from mi_coding.methods.chunks import check_microbatch, encode_in_chunks, jointly
+from mi_coding.methods.contrastive import check_two_halves
+from mi_coding.objectives import codes
+from mi_coding.objectives.codes import CodeModel
+from mi_coding.objectives.cotraining import cotraining, prior_loss, rows_of
+from mi_coding.objectives.gradient import mean_gradient
+from mi_coding.options import Each, NotNegative, NotNegativeInt, OneOf, Positive, PositiveInt, Range, group, option
+from mi_coding.pairs import PairSampler
+
+KEPT = 0.98
+"""Share of the averaged models that a step keeps: models that are refitted to one batch are noisy."""
+
+_LAST_PRIOR_RATE = 0.1
+"""Share of its first rate that Ψ ends with: the encoder slows down to zero, Ψ only to where its noise is small."""
+
+
+@dataclass(frozen=True)
+class CodeOptions:
+    """The discrete codes and their models: R codes of M symbols, each with one of K values."""
+
+    num_symbols: PositiveInt = option("code.num_symbols", 1, "M, symbols of a code")
+    num_values: PositiveInt = option("code.num_values", 10, "K, values of a symbol")
+    num_heads: PositiveInt = option("code.num_heads", 6, "R, codes on one encoder; held-out pairs choose one")
+    spread: NotNegative = option("code.spread", 0.0, "standard deviation of every logit over a batch; 0 leaves it free")
+    samples: PositiveInt = option("code.samples", 1, "autoregressive: codes drawn for each example")
+    prior: str = option("code.prior", "independent", "P(z), what memory is charged by: a key of CODE_MODELS")
+    prior_order: NotNegativeInt = option("code.prior_order", 1, "markov: symbols before a symbol that it depends on")
+    prior_hidden: NotNegativeInt = option("code.prior_hidden", 0, "autoregressive: hidden units; 0 for logistic")
+    conditional: str = option("code.conditional", "independent", "P(z|z'), what the other half tells")
+    conditional_order: NotNegativeInt = option("code.conditional_order", 1, "markov: as prior_order")
+    conditional_hidden: NotNegativeInt = option("code.conditional_hidden", 0, "autoregressive: as prior_hidden")
+
+    def __post_init__(self) -> None:
+        for role in ("prior", "conditional"):
+            complaint = OneOf(CODE_MODELS).complaint(getattr(self, role))
+            if complaint:
+                raise InputError(Setting(f"code.{role}", getattr(self, role)), complaint)
+            try:
+                self.model(role)
+            except ValueError as error:
+                raise InputError(Setting("code"), f", {role}: {' '.join(str(error).split())}") from None
+
+    def model(self, role: str) -> CodeModel:
+        """The "prior" or the "conditional" model of one code.
+
+        Raises:
+            ValueError: for codes, orders or networks that cannot be.
+        """
+        return CODE_MODELS[getattr(self, role)](self, role)
+
+
+CODE_MODELS: dict[str, Callable[[CodeOptions, str], CodeModel]] = {
+    "independent": lambda code, role: codes.independent(
+        code.num_symbols, code.num_values, conditional=role == "conditional"
+    ),
+    "markov": lambda code, role: codes.markov(
+        code.num_symbols,
+        code.num_values,
+        order=getattr(code, f"{role}_order"),
+        conditional=role == "conditional",
+    ),
+    "autoregressive": lambda code, role: codes.autoregressive(
+        code.num_symbols,
+        code.num_values,
+        hidden=getattr(code, f"{role}_hidden"),
+        samples=code.samples,
+        conditional=role == "conditional",
+    ),
+}
+"""Names of `config.code.prior` and `config.code.conditional`."""
+
+
+@dataclass(frozen=True, eq=False)
+class CoTraining(Method):
+    """config.objective.name = "cotraining": (1 − β) H(z_x) − H(z_x|z_y) is maximised.
+
+    Params are {"encoder", "conditional"}; stats are {"encoder", "models"}, the latter with Ψ, the state of its
+    optimiser, and the moving average of all models, which is evaluated.
+    """
+
+    head: HeadOptions = group(HeadOptions)
+    code: CodeOptions = group(CodeOptions)
+    beta: NotNegative = option("objective.beta", 0.0, "β, what a nat of memory costs in nats of information")
+    own_betas: Annotated[tuple, Each(float, Range(least=0), "(0.0, 0.5)", empty=True)] = option(
+        "objective.betas", (), "another β for each of the R codes, in turn; () for beta"
+    )
+    balance: NotNegative = option(
+        "objective.balance", 1.0, "by how much more than 1 − β H(z_x) counts at first, no more from half the run on"
+    )
+    symmetric: bool = option("objective.symmetric", True, "also code y given x")
+    refit: bool = option(
+        "optimizer.refit", True, "set P(z) to its best for each batch, and P(z|z') where that has a closed form"
+    )
+    prior_steps: NotNegativeInt = option(
+        "optimizer.prior_steps", 0, "of Adam on an autoregressive prior in each step of the encoder"
+    )
+    prior_learning_rate: Positive = option("optimizer.prior_learning_rate", 1e-2, "of these; decays to a tenth")
+    conditional_learning_rate: Positive = option(
+        "optimizer.conditional_learning_rate", 2e-2, "Adam, of the rest of an autoregressive P(z|z')"
+    )
+    microbatch_size: NotNegativeInt = option(
+        "microbatch_size", 0, "pairs that a device encodes at a time, with the same loss; 0 for all"
+    )
+
+    evaluations = ("discrete",)
+
+    def check(self, pairs: PairSampler, encoder: Backbone, batch_size: int, num_devices: int) -> None:
+        check_two_halves(self, pairs)
+        check_microbatch(self.microbatch_size, batch_size, num_devices)
+        if pairs.takes_given_pairs or pairs.takes_films:
+            hint = (
+                f" is not for objective {self.name!r}, whose halves are of one image; expected frames or augmentations"
+            )
+            raise InputError(Setting("pairs.name", pairs.name), hint)
+
+    @property
+    def betas(self) -> tuple[float, ...]:
+        """β of each of the R codes."""
+        given = self.own_betas or (self.beta,)
+        return tuple(float(given[head % len(given)]) for head in range(self.code.num_heads))
+
+    @cached_property
+    def prior(self) -> CodeModel:
+        """P_Ψ(z) of one code."""
+        return self.code.model("prior")
+
+    @cached_property
+    def conditional(self) -> CodeModel:
+        """P_Φ(z|z′) of one code."""
+        return self.code.model("conditional")
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder; its codes are the logits of all codes in a row."""
+        code = self.code
+        head = self.head.build(
+            code.num_heads * code.num_symbols * code.num_values, spread=code.spread, group=code.num_values
+        )
+        return build(self.parts.encoder, head)
+
+    @cached_property
+    def inner_optimizer(self) -> optax.GradientTransformation:
+        """Of what `refit` leaves of Ψ."""
+        steps = max(1, self.parts.num_steps * self.prior_steps)
+        return optax.adam(optax.cosine_decay_schedule(self.prior_learning_rate, steps, alpha=_LAST_PRIOR_RATE))
+
+    def optimizer(self, base: optax.GradientTransformation) -> optax.GradientTransformation:
+        rate = optax.cosine_decay_schedule(self.conditional_learning_rate, self.parts.num_steps)
+        return with_own_rate(base, "conditional", rate)
+
+    def init(self, key: jax.Array, x: jax.Array, y: jax.Array) -> Variables:
+        del y  # the same encoder and the same shapes
+        encoder_key, prior_key, conditional_key = jax.random.split(key, 3)
+        params, stats = self.encoder.init(encoder_key, x)
+        psi = jax.vmap(self.prior.init)(jax.random.split(prior_key, self.code.num_heads))
+        phi = jax.vmap(self.conditional.init)(jax.random.split(conditional_key, self.code.num_heads))
+        models = {"psi": psi, "optimizer": self.inner_optimizer.init(psi), "average": (psi, phi), "step": jnp.int32(0)}
+        return {"encoder": params, "conditional": phi}, {"encoder": stats, "models": models}
+
+    def loss(self, params: Any, stats: Any, key: jax.Array, x: jax.Array, y: jax.Array, axis_name: str | None) -> Any:
+        encode = encode_in_chunks(jointly(partial(self._logits, axis_name=axis_name)), self.microbatch_size)
+        z_x, z_y, encoder_stats = encode(params["encoder"], stats["encoder"], x, y)
+        log_q = self._log_probabilities(z_x), self._log_probabilities(z_y)
+        inner_key, outer_key = jax.random.split(key)
+        models, step = stats["models"], stats["models"]["step"]
+        psi, optimizer_state = self._solve(models, inner_key, jax.lax.stop_gradient(self._coded(*log_q)), axis_name)
+        phi = self._refitted_conditional(params["conditional"], log_q, axis_name)
+        out = self._objectives(psi, phi, log_q, outer_key, step, axis_name)
+        metrics = {
+            "loss": -jnp.mean(out.objective),
+            "entropy_nats": jnp.mean(out.entropy),
+            "conditional_entropy_nats": jnp.mean(out.conditional_entropy),
+            "mi_nats": jnp.mean(out.mi),
+            "best_mi_nats": jnp.max(out.mi),
+        }
+        average = self._moved_average(models["average"], *jax.lax.stop_gradient((psi, phi)), step)
+        models = {"psi": psi, "optimizer": optimizer_state, "average": average, "step": step + 1}
+        return metrics["loss"], (metrics, {"encoder": encoder_stats, "models": models})
+
+    def encode(self, params: Any, stats: Any, x: jax.Array, *, half: str = "x") -> Encoded:
+        """Features, and as codes the probability of each value of each symbol, code by code."""
+        features, logits = self.encoder.apply(params["encoder"], stats["encoder"], x, False)[0]
+        probabilities = jnp.exp(jnp.moveaxis(self._log_probabilities(logits), 0, 1))
+        return Encoded(features, probabilities.reshape(len(x), -1))
+
+    @cached_property
+    def log_q(self) -> Callable[[Any, Any, jax.Array], jax.Array]:
+        """(params, stats, x) → float32[R, b, M, K]: log-probabilities of every symbol of every code; compiled."""
+
+        def log_q(params: Any, stats: Any, x: jax.Array) -> jax.Array:
+            _, logits = self.encoder.apply(params["encoder"], stats["encoder"], x, False)[0]
+            return self._log_probabilities(logits)
+
+        return jax.jit(log_q)
+
+    def models_of(self, stats: Any, head: int) -> tuple[Any, Any]:
+        """Ψ and Φ, the averaged parameters of the prior and the conditional model of one of the R codes."""
+        return jax.tree.map(lambda leaf: leaf[head], stats["models"]["average"])
+
+    def output_codes(self, variables: Variables, summary: dict[str, Any] | None) -> OutputCodes:
+        """The code that held-out pairs chose, which the summary of a finished run tells.
+
+        Raises:
+            InputError: for an unfinished run of several codes, none of which is chosen yet.
+        """
+        code = self.code
+        if code.num_heads > 1 and summary is None:
+            raise InputError(
+                f"the run is not finished, and none of its {code.num_heads} codes is chosen yet; continue it by the "
+                "command that began it"
+            )
+        head = 0 if code.num_heads == 1 else summary["code/head"]
+        psi, _ = self.models_of(variables[1], head)
+
+        def pack(probabilities: np.ndarray) -> np.ndarray:
+            z = probabilities.reshape(len(probabilities), code.num_symbols, code.num_values).argmax(-1)
+            return stored_codes.pack(z, code.num_values)
+
+        return OutputCodes(
+            lambda params, stats, x: jnp.exp(self.log_q(params, stats, x)[head]).reshape(len(x), -1),
+            pack,
+            f"{code.num_symbols:,} symbol{'s' * (code.num_symbols > 1)} with {code.num_values} values, in packed bits",
+            (self.prior, psi),
+        )
+
+    def forecast(self) -> str:
+        code = self.code
+        most = code.num_symbols * np.log(code.num_values)
+        what = f"{code.num_heads} code{'s' * (code.num_heads > 1)} of {code.num_symbols} × {code.num_values} values"
+        return f"{what}, at most {most:.2f} nats"
+
+    def _logits(self, params: Any, stats: Any, x: jax.Array, axis_name: str | None = None) -> tuple[jax.Array, Any]:
+        (_, z), stats = self.encoder.apply(params, stats, x, True, axis_name)
+        return z, stats
+
+    def _log_probabilities(self, logits: jax.Array) -> jax.Array:
+        """float[R, b, M, K] of the encoder's codes float[b, R·M·K]."""
+        shape = (self.code.num_heads, self.code.num_symbols, self.code.num_values)
+        return jnp.moveaxis(jax.nn.log_softmax(logits.reshape(-1, *shape)), 0, 1)
+
+    def _coded(self, log_q_x: jax.Array, log_q_y: jax.Array) -> list[jax.Array]:
+        """The halves that are coded."""
+        return [log_q_x, log_q_y][: 1 + self.symmetric]
+
+    def _solve(self, models: Any, key: jax.Array, coded: list[jax.Array], axis_name: str | None) -> tuple[Any, Any]:
+        """Ψ, after some steps towards the one that codes this batch best, and the state of their optimiser."""
+        psi, optimizer_state = models["psi"], models["optimizer"]
+        refit_key, key = jax.random.split(key)
+        if self.refit:
+            psi = self._refitted_prior(psi, refit_key, coded, axis_name)
+
+        def total(psi: Any, k: jax.Array) -> tuple[jax.Array, None]:
+            one = lambda psi, code, k: prior_loss(self.prior, psi, code, key=k, axis_name=axis_name)  # noqa: E731
+            keys = jax.random.split(k, (len(coded), self.code.num_heads))
+            halves = (jnp.sum(jax.vmap(one)(psi, *half)) for half in zip(coded, keys, strict=True))
+            return sum(halves) / len(coded), None
+
+        gradient = mean_gradient(total, axis_name) if axis_name else jax.value_and_grad(total, has_aux=True)
+        for k in jax.random.split(key, self.prior_steps):
+            updates, optimizer_state = self.inner_optimizer.update(gradient(psi, k)[1], optimizer_state, psi)
+            psi = optax.apply_updates(psi, updates)
+        return psi, optimizer_state
+
+    def _refitted_prior(self, psi: Any, key: jax.Array, coded: list[jax.Array], axis_name: str | None) -> Any:
+        own = rows_of(coded[0][0], axis_name)
+        rows = jnp.concatenate([len(coded) * own + half for half in range(len(coded))])
+        refit = lambda psi, code, k: self.prior.refit(psi, code, None, axis_name, k, rows)  # noqa: E731
+        keys = jax.random.split(key, self.code.num_heads)
+        return jax.vmap(refit)(psi, jnp.concatenate(coded, axis=1), keys)
+
+    def _refitted_conditional(self, phi: Any, log_q: tuple[jax.Array, jax.Array], axis_name: str | None) -> Any:
+        if not self.refit:
+            return phi
+        both = jnp.concatenate(jax.lax.stop_gradient(self._coded(*log_q)), axis=1)
+        others = jnp.concatenate(self._coded(*reversed(log_q)), axis=1)
+        return jax.vmap(partial(self.conditional.refit, axis_name=axis_name))(phi, both, others)
+
+    def _objectives(
+        self, psi: Any, phi: Any, log_q: tuple[jax.Array, jax.Array], key: jax.Array, step: jax.Array, axis_name: Any
+    ) -> Any:
+        """`CoTrainingOutput` of each code, float32[R]."""
+
+        def one_code(psi: Any, phi: Any, code_x: jax.Array, code_y: jax.Array, k: jax.Array, beta: jax.Array) -> Any:
+            how = {"beta": beta, "symmetric": self.symmetric, "key": k, "axis_name": axis_name}
+            return cotraining(self.prior, self.conditional, psi, phi, code_x, code_y, **how)
+
+        betas, balance = (
+            jnp.asarray(self.betas),
+            optax.linear_schedule(self.balance, 0.0, max(1, self.parts.num_steps // 2)),
+        )
+        # Every value of a symbol stays in use until it has found what it stands for: one given up early is lost for good.
+        prices = betas - balance(step) * (betas < 1)
+        return jax.vmap(one_code)(psi, phi, *log_q, jax.random.split(key, self.code.num_heads), prices)
+
+    def _moved_average(self, average: tuple[Any, Any], psi: Any, phi: Any, step: jax.Array) -> tuple[Any, Any]:
+        kept = jnp.minimum(KEPT, (1 + step) / (10 + step))  # less of where they began
+        return self.prior.blend(average[0], psi, kept), self.conditional.blend(average[1], phi, kept)

@@ -1,0 +1,222 @@
+"""Typed options: fields of a dataclass that are read from a config by their dotted keys.
+
+A kind of pairs, an encoder, a method or an evaluation declares its options as fields; `read` checks the values of a
+config and makes the object. No other file knows which keys it has.
+
+>>> @dataclass(frozen=True)
+... class Critic:
+...     temperature: Positive = option("critic.temperature", 0.1, "divides the scores")
+>>> read(Critic, {"critic.temperature": 0.5})
+Critic(temperature=0.5)
+>>> read(Critic, {"critic.temperature": -1.0})
+Traceback (most recent call last):
+mi_coding.errors.InputError: config.critic.temperature=-1.0; expected a number > 0
+"""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+
+from mi_coding.errors import InputError, Setting
+
+LARGEST_COUNT = 2**31 - 1
+"""Devices count in int32."""
+
+_T = TypeVar("_T")
+_OPTION, _GROUP = "mi_coding option", "mi_coding options"
+_TYPES = {int: "a whole number", float: "a number", bool: "True or False", str: "text", tuple: "a tuple"}
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers that an option may have: finite, at least `least` or above `above`, at most `most`, below `below`."""
+
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    below: float | None = None
+
+    def complaint(self, value: float) -> str:
+        """What was expected instead of `value`; "" if nothing."""
+        if not math.isfinite(value):
+            return "; expected a finite number"
+        if self.above is not None and not value > self.above:
+            return f"; expected a number > {self.above:g}"
+        if self.least is not None and value < self.least:
+            return f"; expected a number ≥ {self.least:g}"
+        most = LARGEST_COUNT if self.most is None and isinstance(value, int) else self.most
+        if most is not None and value > most:
+            return f"; expected at most {most:,}"
+        return f"; expected less than {self.below:g}" if self.below is not None and value >= self.below else ""
+
+    def __str__(self) -> str:
+        limits = {">": self.above, "≥": self.least, "≤": self.most, "<": self.below}
+        return ", ".join(f"{sign} {limit:g}" for sign, limit in limits.items() if limit is not None)
+
+
+class OneOf:
+    """The names that an option may have: the keys of a table, or a list."""
+
+    def __init__(self, choices: Iterable[Any]):
+        self.choices = choices  # of a table its keys now, and those that are added to it later
+
+    def complaint(self, value: Any) -> str:
+        """What was expected instead of `value`, with the nearest name; "" if nothing."""
+        if value in self.choices:
+            return ""
+        near = difflib.get_close_matches(str(value), list(map(str, self.choices)), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f" is unknown; expected one of {self}{hint}"
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.choices))
+
+
+@dataclass(frozen=True)
+class Each:
+    """The values that a tuple may hold: numbers of one type in one range.
+
+    Attributes:
+        of: type of a value, int or float.
+        range: of a value.
+        example: of a tuple, for the message.
+        empty: whether there may be none.
+    """
+
+    of: type
+    range: Range
+    example: str
+    empty: bool = False
+
+    def complaint(self, value: tuple) -> str:
+        """What was expected instead of `value`; "" if nothing."""
+        types = (int,) if self.of is int else (int, float)
+        good = all(type(one) in types and not self.range.complaint(one) for one in value)
+        return "" if good and (value or self.empty) else f"; expected {self}, such as {self.example}"
+
+    def __str__(self) -> str:
+        return f"{'whole numbers' if self.of is int else 'numbers'} {self.range}"
+
+
+Positive = Annotated[float, Range(above=0)]
+NotNegative = Annotated[float, Range(least=0)]
+PositiveInt = Annotated[int, Range(above=0)]
+NotNegativeInt = Annotated[int, Range(least=0)]
+Probability = Annotated[float, Range(least=0, most=1)]
+
+
+def option(key: str, default: Any = dataclasses.MISSING, meaning: str = "") -> Any:
+    """A field of a dataclass that is an option of configs.
+
+    Args:
+        key: dotted, such as "critic.temperature".
+        default: for configs that do not have the key; without one, they must. None leaves the choice to the class,
+            which makes it in `__post_init__`.
+        meaning: one line for a person, with the unit.
+    """
+    return dataclasses.field(default=default, metadata={_OPTION: (key, meaning)})
+
+
+def group(kind: type) -> Any:
+    """A field that is itself a dataclass of options, all of which have defaults."""
+    return dataclasses.field(default_factory=kind, metadata={_GROUP: kind})
+
+
+class OptionSpec(NamedTuple):
+    """One option of a kind.
+
+    Attributes:
+        key: dotted, of configs.
+        field: name of the field of the kind.
+        type: int, float, bool, str or tuple.
+        rule: what values are allowed beyond the type: `Range`, `OneOf`, `Each` or another object with a method
+            `complaint`; None for all.
+        default: `dataclasses.MISSING` where there is none.
+        meaning: one line for a person.
+    """
+
+    key: str
+    field: str
+    type: type
+    rule: Any
+    default: Any
+    meaning: str
+
+    @property
+    def type_name(self) -> str:
+        """The type and what is allowed, for a person."""
+        name = {int: "int", float: "float", bool: "bool", str: "str", tuple: "tuple"}[self.type]
+        return f"{name} {self.rule}" if self.rule is not None and str(self.rule) else name
+
+    def checked(self, value: Any) -> Any:
+        """The value in the option's own type.
+
+        Raises:
+            InputError: naming the option, the value and what was expected.
+        """
+        value = tuple(value) if self.type is tuple and isinstance(value, list) else value
+        if not self._is_of_type(value):
+            raise InputError(Setting(self.key, value), f"; expected {_TYPES[self.type]}")
+        complaint = self.rule.complaint(value) if self.rule else ""
+        if complaint:
+            raise InputError(Setting(self.key, value), complaint)
+        return float(value) if self.type is float else value
+
+    def _is_of_type(self, value: Any) -> bool:
+        if self.type in (int, float):
+            return isinstance(value, (int, float) if self.type is float else int) and not isinstance(value, bool)
+        return isinstance(value, self.type)
+
+
+@cache
+def own_options(kind: type) -> tuple[OptionSpec, ...]:
+    """The options that are fields of a kind itself, in their order."""
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple(_spec(field, hints[field.name]) for field in dataclasses.fields(kind) if _OPTION in field.metadata)
+
+
+def options_of(kind: type) -> tuple[OptionSpec, ...]:
+    """All options of a kind, those of its groups included."""
+    groups = [field.metadata[_GROUP] for field in dataclasses.fields(kind) if _GROUP in field.metadata]
+    return own_options(kind) + tuple(spec for inner in groups for spec in options_of(inner))
+
+
+def read(kind: Callable[..., _T], config: Mapping[str, Any], **parts: Any) -> _T:
+    """An object of a kind with the options that a config has for it.
+
+    Args:
+        kind: a dataclass whose options are fields made by `option`.
+        config: dotted key → value; those that are no options of the kind are not looked at.
+        parts: other fields.
+    Raises:
+        InputError: for a key that is missing, a value of the wrong type or out of its range, or values that do not go
+            together.
+    """
+    for spec in own_options(kind):
+        if spec.key in config:
+            parts[spec.field] = spec.checked(config[spec.key])
+        elif spec.default is dataclasses.MISSING:
+            raise InputError(Setting(spec.key), f" is missing in the config; it is {spec.meaning}, {spec.type_name}")
+    for field in dataclasses.fields(kind):
+        if _GROUP in field.metadata:
+            parts[field.name] = read(field.metadata[_GROUP], config)
+    return kind(**parts)
+
+
+def values_of(instance: Any) -> dict[str, Any]:
+    """Dotted key → value of all options of an object, those of its groups included."""
+    values = {spec.key: getattr(instance, spec.field) for spec in own_options(type(instance))}
+    for field in dataclasses.fields(instance):
+        if _GROUP in field.metadata:
+            values |= values_of(getattr(instance, field.name))
+    return values
+
+
+def _spec(field: dataclasses.Field, hint: Any) -> OptionSpec:
+    key, meaning = field.metadata[_OPTION]
+    plain, rule = get_args(hint)[:2] if get_origin(hint) is Annotated else (hint, None)
+    return OptionSpec(key, field.name, get_origin(plain) or plain, rule, field.default, meaning)

@@ -1,0 +1,105 @@
+"""Pairs of two random modifications of one image, as a preset or a list of steps describes them."""
+
+import inspect
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import jax
+
+from mi_coding.errors import InputError, Setting
+from mi_coding.options import NotNegative, OneOf, Probability, Range, option
+from mi_coding.pairs.augmentations import PRESETS, augmented, composition
+from mi_coding.pairs.base import PairSampler
+from mi_coding.pairs.sampling import PairFunctions
+
+CUSTOM = "custom"
+"""The preset that is a list of steps in `pairs.steps`."""
+
+_LARGEST_SIDE = 2**13
+_NEUTRAL = {"order": "random", "steps": ()}
+"""Values of options that a preset does not have; 0 for the others."""
+
+
+@dataclass(frozen=True, eq=False)
+class Augmentations(PairSampler):
+    """Two independent random modifications of one image; their view is the image itself.
+
+    An option that is left out has the value that the paper of the preset gives it; one that the preset does not have
+    must be 0.
+
+    >>> Augmentations(preset="simclr_cifar10").strength, Augmentations(preset="gray28").mask
+    (0.5, 0.5)
+    """
+
+    preset: Annotated[str, OneOf((*PRESETS, CUSTOM))] = option("pairs.preset", "simclr_cifar10", "which modifications")
+    size: Annotated[int, Range(least=0, most=_LARGEST_SIDE)] = option(
+        "pairs.size", None, "pixels, side of x and y; 0 for the images' own"
+    )
+    strength: NotNegative = option(
+        "pairs.strength", None, "of the colour jitter: brightness, contrast, saturation 0.8, hue 0.2, times this"
+    )
+    min_area: NotNegative = option("pairs.min_area", None, "smallest share of the image that a crop shows")
+    flip: Probability = option("pairs.flip", None, "probability of a horizontal flip")
+    jitter: Probability = option("pairs.jitter", None, "probability of colour jitter")
+    gray: Probability = option("pairs.gray", None, "probability of conversion to grey (simclr presets)")
+    blur: Probability = option("pairs.blur", None, "probability of Gaussian blur (simclr_imagenet)")
+    mask: Probability = option("pairs.mask", None, "probability of a masked square (gray28)")
+    order: str = option("pairs.order", None, "of the four parts of the jitter: random or fixed")
+    steps: tuple = option("pairs.steps", None, "of preset custom, such as ({'name': 'rotation', 'degrees': 20.0},)")
+
+    def __post_init__(self) -> None:
+        takes = _parameters(self.preset)
+        for name in _MODIFICATIONS:
+            if getattr(self, name) is None:
+                value = takes.get(name)
+                object.__setattr__(self, name, _NEUTRAL.get(name, 0) if value is None else value)
+        self._check_preset_has(takes)
+        if self.preset == CUSTOM and not self.steps:
+            hint = " needs config.pairs.steps, such as ({'name': 'rotation'},)"
+            raise InputError(Setting("pairs.preset", CUSTOM), hint)
+        try:
+            object.__setattr__(self, "_functions", self._build(takes))
+        except (ValueError, TypeError) as error:
+            raise InputError(Setting("pairs"), f": {' '.join(str(error).split())}") from None
+
+    def pair(self, key: jax.Array, image: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return self._functions.pair(key, image)
+
+    def view(self, key: jax.Array, image: jax.Array) -> jax.Array:
+        return self._functions.view(key, image)
+
+    def describe(self) -> str:
+        return f"two random modifications of one image, preset {self.preset}"
+
+    def _build(self, takes: dict[str, Any]) -> PairFunctions:
+        if self.preset == CUSTOM:
+            return augmented(composition(self.steps))
+        values = {name: getattr(self, name) for name in _MODIFICATIONS if name in takes}
+        return PRESETS[self.preset](**values | {"size": self.size or None})
+
+    def _check_preset_has(self, takes: dict[str, Any]) -> None:
+        has = (*takes, "order")  # an order with nothing to put in order does no harm
+        strange = [name for name in _MODIFICATIONS if name not in has and getattr(self, name)]
+        if strange:
+            others = ", ".join(f"{name}={getattr(self, name)!r}" for name in strange)
+            neutral = "()" if strange == ["steps"] else "0"
+            raise InputError(
+                Setting("pairs.preset", self.preset),
+                f" has no {others}; set {'it' if len(strange) == 1 else 'them'} to {neutral} or choose another of "
+                f"{', '.join(PRESETS)}, {CUSTOM}",
+            )
+
+
+_MODIFICATIONS = ("size", "strength", "min_area", "flip", "jitter", "gray", "blur", "mask", "order", "steps")
+
+
+def _parameters(preset: str) -> dict[str, Any]:
+    """Options that a preset has, with the values of its paper; None where it leaves the image as it is.
+
+    >>> list(_parameters("gray28"))
+    ['size', 'strength', 'min_area', 'flip', 'jitter', 'mask', 'order']
+    """
+    if preset == CUSTOM:
+        return {"steps": None}  # a step that crops has a size of its own
+    signature = inspect.signature(PRESETS[preset]).parameters
+    return {name: signature[name].default for name in _MODIFICATIONS if name in signature}

@@ -1,0 +1,168 @@
+"""What every kind of pairs is: how ⟨x, y⟩ is drawn, from what, and what a person reads about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from mi_coding.errors import InputError, Setting
+from mi_coding.options import option
+from mi_coding.pairs.sampling import labelled, pairs_of_batch, sample_pairs, stills, views
+
+Shape = tuple[int, ...]
+
+
+class BoundSpec(NamedTuple):
+    """One held-out bound: pairs in a batch, of which `group_size` lie side by side from one film (1: each alone)."""
+
+    batch_size: int
+    group_size: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class PairSampler:
+    """How pairs are made. A new kind defines `pair`, `view` and `describe`, and adds itself to `PAIRS`.
+
+    Its functions of arrays are pure, and run on the devices.
+
+    Attributes:
+        name: of this kind in `PAIRS`.
+        takes_films: whether pairs are drawn from the films of a source and not from single examples.
+        takes_given_pairs: whether an example is a pair (x, y) already.
+        are_sequences: whether x is a sequence that holds every pair of a step and the steps before it, and y is ().
+        evaluations: names of the evaluations in `EVALUATORS` that go with this kind.
+    """
+
+    name: str = ""
+    distinct: bool = option("pairs.distinct", False, "keep twins out of a training batch; its own bound is then none")
+
+    takes_films: ClassVar[bool] = False
+    takes_given_pairs: ClassVar[bool] = False
+    are_sequences: ClassVar[bool] = False
+    evaluations: ClassVar[tuple[str, ...]] = ("pairs",)
+
+    def pair(self, key: jax.Array, example: Any) -> tuple[Any, Any]:
+        """One independent draw of ⟨x, y⟩ from an example: an image uint8 or float[H, W, C], or what the source has."""
+        raise NotImplementedError
+
+    def view(self, key: jax.Array, example: Any) -> jax.Array:
+        """What the encoder is shown where a code of the example is wanted, as by probes: a draw of x alone."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        """What makes x and y a pair, in a few words."""
+        raise NotImplementedError
+
+    def still(self, example: Any) -> jax.Array:
+        """The one view whose code stands for the example; no chance is in it."""
+        return self.view(jax.random.key(0), example)
+
+    @property
+    def independent(self) -> bool:
+        """Whether the pairs of a training batch are independent draws, as a bound on information demands."""
+        return not self.distinct
+
+    @property
+    def group_size(self) -> int:
+        """Pairs of one film that lie side by side in a training batch; 1 where every pair is drawn by itself."""
+        return 1
+
+    @property
+    def candidates_within(self) -> int | None:
+        """Pairs in a group whose members alone are the candidates; None where the whole batch is."""
+        return None
+
+    @property
+    def two_encoders(self) -> bool:
+        """Whether x and y have an encoder each."""
+        return False
+
+    @property
+    def film_gap(self) -> float:
+        """Seconds from x to y, by which films are split; 0 for pairs of single examples."""
+        return 0.0
+
+    def check(self, batch_size: int, num_devices: int) -> None:
+        """Raises InputError for options that do not fit the batch; called before data is read."""
+
+    def check_examples(self, source: str, shapes: Sequence[Shape], split: Any) -> None:
+        """Raises InputError for examples that pairs cannot be made of.
+
+        Args:
+            source: what the user calls the data.
+            shapes: of an example, or of x and of y where the source has given pairs.
+            split: training examples, `data.Split`.
+        """
+        if len(shapes) == 2:
+            given = f"{source} holds given pairs, x and y of shape {shapes[0]} and {shapes[1]}; expected "
+            where = f" as in configs/cpc_arrays.py, here it is {self.name!r}"
+            raise InputError(given, Setting("pairs.name", "given"), where)
+        try:
+            self.pair_shape(shapes[0])
+        except ValueError as error:
+            reason = " ".join(str(error).split())
+            raise InputError(Setting("pairs"), f" on {self._described(shapes[0])}: {reason}") from None
+
+    def device_data(self, split: Any) -> Any:
+        """What `sample` draws from, as NumPy arrays: the examples of a split that is in memory."""
+        return split.examples
+
+    def sample(self, key: jax.Array, data: Any, rows: jax.Array, *, group_size: int = 1) -> tuple[Any, Any]:
+        """The pairs numbered `rows` of a batch, drawn independently; a distractor may be a twin of the true y.
+
+        Args:
+            key: of the whole batch.
+            data: from `device_data`, on the device.
+            rows: int32[b], positions in the global batch.
+            group_size: pairs of one film, side by side; only films have groups.
+        """
+        del group_size
+        return sample_pairs(key, data, rows, pairs=self)
+
+    def training_batch(
+        self, key: jax.Array, data: Any, rows: jax.Array, *, batch_size: int, with_labels: bool = False
+    ) -> tuple[Any, Any]:
+        """The pairs of a training step, see `sample`; twins are kept out where `distinct` says so.
+
+        With labels, data are (examples, labels), and x and y are (x, label) and (y, label).
+        """
+        functions, among = labelled(self) if with_labels else self, batch_size if self.distinct else None
+        return sample_pairs(key, data, rows, pairs=functions, distinct_among=among)
+
+    def streamed_batch(
+        self, key: jax.Array, examples: Any, rows: jax.Array, *, with_labels: bool = False
+    ) -> tuple[Any, Any]:
+        """The pairs of a training step whose examples a stream has drawn."""
+        return pairs_of_batch(key, examples, rows, pairs=labelled(self) if with_labels else self)
+
+    def other_bounds(self, batch_size: int, num_examples: int) -> dict[str, BoundSpec]:
+        """Prefix of summary keys → held-out bound that is measured beside the one with the N of training."""
+        del batch_size
+        return {"heldout_largest": BoundSpec(num_examples)}
+
+    def streamed_shape(self, shape: Shape) -> Shape:
+        """Shape of what a stream hands out for each example of a shape."""
+        return shape
+
+    def pair_shape(self, shape: Shape) -> Shape:
+        """Shape of x for examples of a shape; nothing is computed.
+
+        Raises:
+            ValueError: where pairs cannot be made of such examples.
+        """
+        example = jax.ShapeDtypeStruct(self.streamed_shape(shape), "float32")
+        return jax.eval_shape(self.pair, jax.random.key(0), example)[0].shape
+
+    def views(self, key: jax.Array, examples: Any) -> jax.Array:
+        """float32[n, …]: one view of each example, drawn as the marginal of x is."""
+        return views(key, examples, self)
+
+    def stills(self, examples: Any) -> jax.Array:
+        """float32[n, …]: the one view of each example whose code stands for it."""
+        return stills(examples, self)
+
+    def _described(self, shape: Shape) -> str:
+        """Examples of a shape, for a message."""
+        return "images of {} × {}".format(*(*shape, 1)[:2])

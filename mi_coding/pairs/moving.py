@@ -1,0 +1,113 @@
+"""Clips of a moving image: it moves through a window at a constant speed and bounces off its walls.
+
+A clip is never stored. Where the image is at a time follows in closed form from a starting point and a velocity, and a
+frame is drawn at that sub-pixel place on the device, so every step sees new clips at the cost of two small products.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+
+from mi_coding.errors import InputError, Setting
+from mi_coding.options import NotNegative, Positive, Range, option
+from mi_coding.pairs.augmentations.compose import as_float
+from mi_coding.pairs.base import PairSampler, Shape
+
+LARGEST_WINDOW = 2**13
+_MOST_FRAMES = 10**6
+
+
+@dataclass(frozen=True, eq=False)
+class MovingImages(PairSampler):
+    """A population of clips, each of one image; the direction of its movement is uniform."""
+
+    window: Annotated[int, Range(above=0, most=LARGEST_WINDOW)] = option("pairs.window", 16, "pixels, side of a frame")
+    seconds: Positive = option("pairs.clip_seconds", 4.0, "seconds, length of a clip")
+    frame_rate: Positive = option("pairs.frame_rate", 10.0, "frames per second")
+    speed: NotNegative = option("pairs.speed", 8.0, "pixels per second, of the image in every clip")
+
+    def __post_init__(self) -> None:
+        if self.seconds * self.frame_rate > _MOST_FRAMES:
+            rate = Setting("pairs.frame_rate", self.frame_rate)
+            most = f" frames/s; expected at most {_MOST_FRAMES:,} frames"
+            raise InputError(Setting("pairs.clip_seconds", self.seconds), " of ", rate, most)
+
+    @property
+    def num_frames(self) -> int:
+        """Frames in a clip, at times 0, 1/frame_rate, … below its length."""
+        return round(self.seconds * self.frame_rate)
+
+    def check_examples(self, source: str, shapes: Sequence[Shape], split: Any) -> None:
+        check_window(self.window, shapes)
+        super().check_examples(source, shapes, split)
+
+    def frames(self, start_key: jax.Array, direction_key: jax.Array, image: jax.Array, numbers: jax.Array) -> jax.Array:
+        """float32[n, window, window, C]: the frames with these numbers of the clip that two keys stand for."""
+        room = free_space(self.window, image)
+        start = jax.random.uniform(start_key, (2,)) * room
+        angle = jax.random.uniform(direction_key, maxval=2 * jnp.pi)
+        velocity = self.speed * jnp.stack([jnp.sin(angle), jnp.cos(angle)])
+        image = as_float(image)
+        times = numbers / self.frame_rate
+        return jnp.stack([draw(image, bounce(start + velocity * time, room), self.window) for time in times])
+
+
+def check_window(window: int, shapes: Sequence[Shape]) -> None:
+    """Raises InputError for a window that images of a shape do not fit into; given pairs are refused elsewhere."""
+    height, width = (*shapes[0], 1)[:2]
+    if len(shapes) == 1 and window < max(height, width):
+        raise InputError(
+            Setting("pairs.window", window),
+            f" is smaller than the images of {height} × {width} pixels; expected at least {max(height, width)}",
+        )
+
+
+def bounce(position: jax.Array, room: jax.Array) -> jax.Array:
+    """Folds a straight path back between the walls 0 and `room`: the place of something that bounces off them.
+
+    >>> bounce(jnp.array([3.0, 9.0, 17.0, -1.0]), jnp.array(8.0)).tolist()
+    [3.0, 7.0, 1.0, 1.0]
+    """
+    period = jnp.where(room > 0, 2 * room, 1)  # an image as large as the window stays where it is
+    folded = jnp.mod(position, period)
+    return jnp.where(room > 0, jnp.minimum(folded, period - folded), 0)
+
+
+def draw_anywhere(key: jax.Array, image: jax.Array, window: int) -> jax.Array:
+    """float32[window, window, C]: an image at a uniformly random place of a window that is at least as large."""
+    return draw(as_float(image), jax.random.uniform(key, (2,)) * free_space(window, image), window)
+
+
+def draw(image: jax.Array, position: jax.Array, window: int) -> jax.Array:
+    """Draws an image with its upper left corner at a real-valued place, by bilinear interpolation.
+
+    Each pixel of the image is spread over the four pixels of the window that it overlaps, so a shift by half a pixel
+    moves its centre of mass by half a pixel and keeps its sum.
+
+    >>> draw(jnp.ones((1, 1, 1)), jnp.array([0.0, 1.25]), 3)[0, :, 0].tolist()
+    [0.0, 0.75, 0.25]
+
+    Args:
+        image: float32[H, W, C].
+        position: float32[2], row and column of its corner, in pixels.
+        window: side of the square to draw on; the image must fit into it at this place, or is cut off.
+    Returns:
+        float32[window, window, C], zero where the image is not.
+    """
+    rows = _overlap(window, image.shape[0], position[0])
+    columns = _overlap(window, image.shape[1], position[1])
+    return jnp.einsum("vh,hwc,uw->vuc", rows, image, columns)
+
+
+def _overlap(window: int, size: int, offset: jax.Array) -> jax.Array:
+    """float32[window, size]: the share of image pixel j that falls on window pixel i, shifted by `offset`."""
+    distance = jnp.arange(window)[:, None] - jnp.arange(size)[None, :] - offset
+    return jnp.maximum(0, 1 - jnp.abs(distance))
+
+
+def free_space(window: int, image: jax.Array) -> jax.Array:
+    """float32[2]: how far the image can move down and to the right, in pixels."""
+    return jnp.array([window - image.shape[0], window - image.shape[1]], jnp.float32)
