@@ -16,21 +16,16 @@ from ml_collections import ConfigDict
 
 
 def get_config() -> ConfigDict:
-    """configs/cotraining_fashion_mnist.py with another code."""
+    """configs/cotraining_fashion_mnist.py with one code of 64 bits and a model of how they depend on each other."""
     config = runpy.run_path(str(Path(__file__).with_name("cotraining_fashion_mnist.py")))["get_config"]()
     config.num_steps = 1800
-    config.pairs.preset = "custom"  # a garment's shape tells its kind, so crops keep it; texture and tone may change
+    # A garment's shape tells its kind, so crops keep it; texture and tone may change.
+    config.pairs = {"name": "augmentations", "preset": "custom"}
     config.pairs.steps = (
         {"name": "random_resized_crop", "area": (0.6, 1.0), "aspect": (1.0, 1.0), "flip": 0.5},
         {"name": "colour_jitter", "brightness": 0.8, "contrast": 0.8, "saturation": 0.0, "hue": 0.0, "p": 0.8},
         {"name": "gaussian_blur", "p": 0.5},
     )
-    config.pairs.strength = config.pairs.min_area = config.pairs.flip = config.pairs.jitter = 0.0
-    config.code.num_symbols = 64
-    config.code.num_values = 2
-    config.code.num_heads = 1
-    config.code.spread = 2.0
-    config.code.prior = "autoregressive"
-    config.objective.beta = 0.3
-    config.objective.balance = 0.0  # it would reward noise
+    config.code = {"num_symbols": 64, "num_values": 2, "num_heads": 1, "spread": 2.0, "prior": "autoregressive"}
+    config.objective.update({"beta": 0.3, "balance": 0.0})  # a balance would reward noise
     return config

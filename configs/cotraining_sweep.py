@@ -10,9 +10,8 @@ from ml_collections import ConfigDict
 
 
 def get_config() -> ConfigDict:
-    """configs/cotraining.py, which says what every key means, with other codes."""
+    """configs/cotraining.py with codes of 32 values, two at each price."""
     config = runpy.run_path(str(Path(__file__).with_name("cotraining.py")))["get_config"]()
-    config.code.num_values = 32
-    config.code.num_heads = 12
+    config.code.update({"num_values": 32, "num_heads": 12})
     config.objective.betas = (0.0, 0.25, 0.5, 0.75, 0.9, 1.2)
     return config

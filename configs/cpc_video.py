@@ -2,96 +2,26 @@
 
     python -m mi_coding.main --config=configs/cpc_video.py --config.data.source='video:clips/*.mp4'
 
-Needs PyAV: pip install 'mi_coding[video]'. Films are decoded once, into a cache whose size is told before. The settings
-are for a few films of a few seconds and two CPU cores. For more, raise num_steps, batch_size, data.image_size and the
-gap, and set pairs.steps=() where there is too much to learn by heart.
+Needs PyAV: pip install 'mi_coding[video]'. Films are decoded once, into a cache whose size is printed before. These
+options are for a few films of a few seconds and two CPU cores. For more, raise num_steps, batch_size, data.image_size
+and the gap, and set pairs.steps=() where there is too much to memorise.
 """
 
 from ml_collections import ConfigDict
 
 
 def get_config() -> ConfigDict:
-    """Every key the run has, with its unit or its source."""
-    config = ConfigDict()
-    config.seed = 0
-    config.batch_size = 128  # B, pairs in a step on all devices together; N = B candidates
-    config.microbatch_size = 0  # pairs that a device encodes at a time; 0 for all: less memory, the same N and loss
-    config.num_steps = 600  # training ends after num_steps or num_epochs, whichever comes first; 0 for no such end
-    config.num_epochs = 0.0  # an epoch is as many pairs as there are training images
-    config.steps_per_call = 0  # steps that run on the devices in one call; 0 chooses
-    config.spmd = "shard_map"  # or "pmap": how one step runs on all devices; the numbers are the same
-
-    config.data = ConfigDict()
-    config.data.source = "video:clips/*.mp4"  # "video:GLOB", or "tfds:NAME" of a data set of films
-    config.data.image_size = 32  # pixels: the shorter side is resized to it, the middle square cut out; 0 keeps it
-    config.data.channels = 3  # 1 or 3 converts to grey or colour; 0 keeps what the films have
-    config.data.frame_rate = 0.0  # frames a second that are kept at most; 0 keeps all
-    config.data.cache_dir = ""  # where decoded films are kept; "" is mi_coding/films in the user's cache
-    config.data.placement = "auto"  # or "memory", "stream": all frames on the devices, or read batch by batch
-    config.data.num_workers = 2  # processes that read a stream; 0 reads in this one
-
-    config.pairs = ConfigDict()
-    config.pairs.name = "film"  # x and y are frames of one film, shown a gap apart
-    config.pairs.gap = 0.1  # seconds from x to y
-    config.pairs.distractors = "across"  # moments of all films, N = B; "within" the same film, N = group_size; "mixed"
-    config.pairs.group_size = 32  # pairs of one film side by side in a batch ("within", "mixed")
-    config.pairs.steps = (  # a random modification of all frames of a training batch alike; () for none
+    """Two frames of one film, under one random modification of each batch."""
+    config = ConfigDict({"objective": {"name": "cpc"}, "batch_size": 128, "num_steps": 600})
+    config.data = {"source": "video:clips/*.mp4", "image_size": 32, "channels": 3}
+    config.pairs = {"name": "film", "gap": 0.1, "distractors": "across", "group_size": 32}
+    config.pairs.steps = (  # few films: another batch shows the same frames otherwise
         {"name": "random_resized_crop", "area": (0.3, 1.0), "flip": 0.5},
         {"name": "rotation", "degrees": 30.0},
         {"name": "colour_jitter", "p": 0.8},
     )
-    config.pairs.distinct = False  # moments are always drawn independently
-
-    config.encoder = ConfigDict()
-    config.encoder.name = "convnet"  # or "resnet18", "resnet34", "resnet50"
-    config.encoder.widths = (32, 64, 128)  # convnet: channels of each convolution
-    config.encoder.feature_dim = 256  # convnet: what the probe reads
-    config.encoder.grid = 4  # convnet: means over grid × grid cells; 1 does not see where things are
-    config.encoder.activation = "relu"  # or "smelu", which is smooth: convnet, head
-    config.encoder.stem = "cifar"  # resnets: or "imagenet"
-    config.encoder.width_multiplier = 1.0  # resnets: times the paper's channels
-    config.encoder.dtype = "float32"  # or "bfloat16": of the convolutions; parameters and features stay float32
-    config.encoder.head_layers = 2  # 1 to 3
-    config.encoder.head_batch_norm = False  # on the head's hidden layers
-    config.encoder.head_width = 256
-    config.encoder.code_dim = 64  # D
-
-    config.critic = ConfigDict()
-    config.critic.name = "inner_product"  # or "bilinear": z_xᵀ W z_y
-    config.critic.normalize = True  # the cosine instead of the plain product
-    config.critic.temperature = 0.1  # divides the scores
-
-    config.objective = ConfigDict()
-    config.objective.name = "cpc"  # or "nt_xent": both views in one pool, N = 2B − 1
-    config.objective.symmetric = True  # also pick the x of each y (cpc)
-    config.objective.distractors = "all"  # or "other_devices": N = B − b + 1
-    config.objective.num_distractors = 0  # K drawn at random for each x, N = K + 1 (cpc); 0 for all that there are
-    config.objective.method = "auto"  # or "dense", "gather", "blockwise", "ring": how the scores are computed
-    config.objective.block_size = 0  # side of a tile; 0 chooses
-
-    config.optimizer = ConfigDict()
-    config.optimizer.name = "adamw"  # or "sgd" (momentum), "lars"
-    config.optimizer.learning_rate = 2e-3  # the peak, after warm-up; then a cosine to zero
-    config.optimizer.learning_rate_scaling = "none"  # or "linear": times B / 256; "sqrt": times √B
-    config.optimizer.warmup_steps = 30
-    config.optimizer.weight_decay = 0.1  # none on biases and norms
-    config.optimizer.momentum = 0.9  # sgd, lars
-    config.optimizer.gradient_clip = 0.0  # largest global norm of a gradient; 0 does not clip
-    config.optimizer.average_decay = 0.0  # of a moving average of the weights, which is then evaluated; 0 for none
-    config.optimizer.probe_learning_rate = 1e-3  # of a linear probe beside the encoder, no gradient to it; 0 for none
-
-    config.checkpoint = ConfigDict()
-    config.checkpoint.every_steps = 200
-    config.checkpoint.keep = 2
-
-    config.log = ConfigDict()
-    config.log.every_steps = 10
-
-    config.evaluation = ConfigDict()
-    config.evaluation.every_steps = 100  # held-out bound on validation pairs, for the curve
-    config.evaluation.num_pairs = 4096  # independent pairs for each held-out bound
-    config.evaluation.views = 1  # frames are shown as they are: more would be copies
-    config.evaluation.most_images = 0  # training images that the probes learn from; 0 for all
-    config.evaluation.knn_neighbours = 20
-    config.evaluation.knn_temperature = 0.07  # weight exp(cosine / temperature), arXiv:1805.01978
-    return config.lock()
+    config.encoder = {"name": "convnet", "grid": 4}
+    config.optimizer = {"warmup_steps": 30}
+    config.checkpoint = {"every_steps": 200}
+    config.evaluation = {"every_steps": 100, "num_pairs": 4096}
+    return config

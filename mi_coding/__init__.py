@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 _WHEN_ASKED_FOR = {
     "MIEstimate": "mi_coding.estimate",
     "estimate_mi": "mi_coding.estimate",
-    "load_encoder": "mi_coding.restore",
+    "load_encoder": "mi_coding.runs.restore",
 }
 """Name → the module that has it. What needs Flax, Orbax, SciPy or all the rooms is imported only by who uses it."""
 

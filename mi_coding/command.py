@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import select
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -10,10 +9,10 @@ from contextlib import contextmanager
 
 from absl import flags
 
-from mi_coding.errors import InputError
+from mi_coding.errors import InputError, Setting
 
 AS_TRAINED = -1
-FORM = {"image_size": AS_TRAINED, "channels": AS_TRAINED}
+IMAGE_OPTIONS = {"image_size": AS_TRAINED, "channels": AS_TRAINED}
 """Options that say what images are brought to, by default what they were in training."""
 
 
@@ -32,13 +31,13 @@ def run_command(argv: list[str] | None, doc: str, run: Callable[[list[str]], int
         run: gets the command line and returns an exit code.
     """
     argv = sys.argv if argv is None else argv
-    logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells of every file it touches
+    logging.getLogger("absl").setLevel(logging.ERROR)  # orbax logs every file it touches
     try:
         code = _help(doc) if {"-h", "--help"} & set(argv) else run(argv)
         sys.stdout.flush()
         return code
     except InputError as error:
-        if str(error):  # without words where another process has told them
+        if str(error):  # empty where another process has printed the line
             print(f"mi_coding: error: {_in_one_line(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:
@@ -90,17 +89,21 @@ def options(argv: list[str], defaults: Mapping[str, str | int | None]) -> flags.
     return values
 
 
-def form_of(trained_with: Mapping[str, int], given: flags.FlagValues) -> dict[str, int]:
-    """`image_size` and `channels`, as given or else as in the `config.data` that a run was trained with."""
-    values = {name: given[name].value for name in FORM}
-    return {name: trained_with[name] if value == AS_TRAINED else value for name, value in values.items()}
+def image_spec(trained_with: Mapping[str, int], given: flags.FlagValues) -> dict[str, int]:
+    """`image_size` and `channels`, as given or else as the config of a run has them."""
+    values = {name: given[name].value for name in IMAGE_OPTIONS}
+    return {name: trained_with[f"data.{name}"] if value == AS_TRAINED else value for name, value in values.items()}
 
 
 @contextmanager
-def told_by_option() -> Iterator[None]:
-    """Mistakes in data name the option of a command that has no config."""
+def spelled_as_flags() -> Iterator[None]:
+    """Errors about the data name the flag of a command that has no config: --source for data.source."""
     try:
         yield
     except InputError as error:
-        said = str(error).replace("--config.data.", "--")
-        raise InputError(re.sub(r"config\.data\.(\w+)", r"--\1", said)) from None
+        raise InputError(error.spelled(_as_flag)) from None
+
+
+def _as_flag(setting: Setting) -> str:
+    group, _, name = setting.key.rpartition(".")
+    return setting.spelled(f"--{name}") if group == "data" else str(setting)

@@ -5,7 +5,7 @@
     --workdir      of the run whose encoder is used; its newest checkpoint is read
     --source       digits, tfds:NAME, folder:PATH, npz:PATH or video:GLOB; of given pairs, one half is encoded; of
                    films every frame, as many of a second as in training
-    --output       .npz (codes, paths, labels), .parquet or .csv; written whole or not at all
+    --output       .npz (codes, paths, labels), .parquet or .csv; written atomically
     --layer        codes (the default), what the critic scores, or features, before the projection head; a discrete
                    code is written as bytes of packed bits, see mi_coding.stored_codes.unpack
     --half         x (the default) or y: which half of given pairs
@@ -24,14 +24,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mi_coding import data, stored_codes
-from mi_coding.command import FORM, form_of, options, run_command, told_by_option
+from mi_coding import data
+from mi_coding.command import IMAGE_OPTIONS, image_spec, options, run_command, spelled_as_flags
 from mi_coding.errors import InputError
 from mi_coding.reporting import terminal
-from mi_coding.reporting.codes_file import CODES_FILES, Columns, why_not
+from mi_coding.reporting.codes_file import CODES_FILES, Columns, check_output_path
 from mi_coding.reporting.recorder import MOST_WAITING
-from mi_coding.restore import HALVES, TrainedEncoder, other_shapes, restore
-from mi_coding.training import build
+from mi_coding.runs.restore import HALVES, TrainedEncoder, other_shapes, restore
+from mi_coding.runs.run import video_options
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -85,33 +85,26 @@ def write_codes(encoder: TrainedEncoder, listing: data.Listing, output: Path) ->
 
 
 def _stored(encoder: TrainedEncoder) -> tuple[Callable[[np.ndarray], np.ndarray], str]:
-    """What is written of codes float32[n, D], and its dtype: they themselves; of a discrete code its most likely."""
-    if encoder.prior is None:
-        return lambda codes: codes, "float32"
-    model, _ = encoder.prior
-
-    def packed(probabilities: np.ndarray) -> np.ndarray:
-        z = probabilities.reshape(len(probabilities), model.num_symbols, model.num_values).argmax(-1)
-        return stored_codes.pack(z, model.num_values)
-
-    return packed, "uint8"
+    """What is written of codes float32[n, D], and its dtype: they themselves; of a discrete code packed bits."""
+    pack = encoder.output and encoder.output.pack
+    return (pack, "uint8") if pack else (lambda codes: codes, "float32")
 
 
 def _embed(argv: list[str]) -> int:
     required = dict.fromkeys(("workdir", "source", "output"))
-    given = options(argv, required | {"layer": "codes", "half": "x"} | FORM)
+    given = options(argv, required | {"layer": "codes", "half": "x"} | IMAGE_OPTIONS)
     output = Path(given.output)
-    if reason := why_not(output):
+    if reason := check_output_path(output):
         raise InputError(reason)
-    with told_by_option():
+    with spelled_as_flags():
         data.check_source(given.source)
     run = restore(given.workdir, terminal.warning)
     encoder = TrainedEncoder(run, layer=given.layer, half=given.half)
-    with told_by_option():
+    with spelled_as_flags():
         listing = data.list_all(
             given.source,
-            **form_of(run.config.data, given),
-            keeping=build.keeping(run.config),
+            **image_spec(run.plan.config, given),
+            video=video_options(run.plan),
             warn=terminal.warning,
         )
         split = data.one_half(listing.split, HALVES.index(given.half))
@@ -123,29 +116,22 @@ def _embed(argv: list[str]) -> int:
         except KeyboardInterrupt:
             print(f"interrupted; {output} was not written", file=sys.stderr)
             return 130
-    _tell(written, output, encoder)
+    _report(written, output, encoder)
     return 0
 
 
-def _tell(written: Written, output: Path, encoder: TrainedEncoder) -> None:
+def _report(written: Written, output: Path, encoder: TrainedEncoder) -> None:
     waited = written.wait_seconds / max(written.seconds, 1e-9)
     if written.skipped:
         some = ", ".join(written.skipped[:3]) + (", …" if len(written.skipped) > 3 else "")
         terminal.warning(f"no code for {len(written.skipped):,} that cannot be decoded: {some}")
     if waited > MOST_WAITING:
-        terminal.warning(f"{waited:.0%} of the time went by waiting for input, more than {MOST_WAITING:.0%}")
+        terminal.warning(f"{waited:.0%} of the time was spent waiting for input, more than {MOST_WAITING:.0%}")
+    what = (encoder.output and encoder.output.description) or f"{encoder.dim:,} numbers"
     print(
-        f"{output}: {written.count:,} codes of {_size(encoder)}, {len(written.skipped):,} skipped, in "
-        f"{written.seconds:.1f} s, {written.count / max(written.seconds, 1e-9):,.0f} examples/s, {waited:.1%} of it "
-        "waiting for input"
+        f"{output}: {written.count:,} codes of {what}, {len(written.skipped):,} skipped, in {written.seconds:.1f} s, "
+        f"{written.count / max(written.seconds, 1e-9):,.0f} examples/s, {waited:.1%} of it waiting for input"
     )
-
-
-def _size(encoder: TrainedEncoder) -> str:
-    if encoder.prior is None:
-        return f"{encoder.dim:,} numbers"
-    model, _ = encoder.prior
-    return f"{model.num_symbols:,} symbol{'s' * (model.num_symbols > 1)} with {model.num_values} values, in packed bits"
 
 
 if __name__ == "__main__":

@@ -15,16 +15,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jax
-
-from mi_coding import data, measure
-from mi_coding.command import FORM, form_of, options, run_command, told_by_option
+from mi_coding import data, evaluation
+from mi_coding.command import IMAGE_OPTIONS, image_spec, options, run_command, spelled_as_flags
 from mi_coding.errors import InputError
 from mi_coding.reporting import terminal
 from mi_coding.reporting.metrics import write_json
-from mi_coding.restore import Restored, other_shapes, restore
-from mi_coding.runs import Run, count_classes
-from mi_coding.training import build
+from mi_coding.runs.evaluate import evaluate_run
+from mi_coding.runs.restore import Restored, other_shapes, restore
+from mi_coding.runs.run import Run, load_data
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -42,47 +40,37 @@ def file_name(source: str) -> str:
 
 
 def run_on(restored: Restored, dataset: data.Dataset, workdir: Path) -> Run:
-    """A run that was read back, with other data in the place of its own; it can be measured, and is not trained."""
+    """A run that was read back, with other data in the place of its own; it can be evaluated, and is not trained."""
     return Run(
-        restored.config,
+        restored.plan,
         workdir,
         dataset,
-        restored.kind,
-        restored.experiment,
-        restored.codes,
-        num_devices=jax.local_device_count(),
-        num_candidates=restored.about["num_candidates"],
+        restored.method,
+        num_devices=restored.method.parts.num_devices,
         num_steps=restored.step,
-        steps_per_call=1,
-        num_classes=count_classes(dataset),
         streamed=True,
         warn=terminal.warning,
     )
 
 
 def _evaluate(argv: list[str]) -> int:
-    given = options(argv, dict.fromkeys(("workdir", "source")) | {"output": ""} | FORM)
+    given = options(argv, dict.fromkeys(("workdir", "source")) | {"output": ""} | IMAGE_OPTIONS)
     workdir = Path(given.workdir)
     output = Path(given.output) if given.output else workdir / file_name(given.source)
     if not output.absolute().parent.is_dir() or output.is_dir():
         raise InputError(f"--output={output} is no file in a folder that exists")
-    with told_by_option():
+    with spelled_as_flags():
         data.check_source(given.source)
         restored = restore(workdir, terminal.warning)
-        dataset = data.load(
-            given.source,
-            **form_of(restored.config.data, given),
-            placement=restored.config.data.placement,
-            keeping=build.keeping(restored.config),
-            warn=terminal.warning,
-        )
+        spec = image_spec(restored.plan.config, given)
+        dataset = load_data(restored.plan, terminal.warning, given.source, **spec)
         here, trained = (_shapes(described) for described in (data.describe_examples(dataset.train), restored.examples))
         if here != trained:
             raise other_shapes(given.source, here, trained)
     print(f"evaluating step {restored.step:,} on {given.source}", flush=True)
-    summary = measure.measure(run_on(restored, dataset, workdir), restored.variables)
+    _, summary = evaluate_run(run_on(restored, dataset, workdir), restored.variables)
     write_json(output, {"evaluation/source": given.source, "evaluation/step": restored.step} | summary)
-    terminal.closing_table(summary)
+    terminal.closing_table(summary, evaluation.all_evaluators())
     print(f"\nevaluation: {output}")
     return 0
 

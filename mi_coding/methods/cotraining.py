@@ -6,7 +6,6 @@ problem, kept in the stats, and is solved anew in every step before the encoder 
 prior that follows too slowly: codes that move together look like codes that agree, until all are one.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -307,12 +306,10 @@ class CoTraining(Method):
             how = {"beta": beta, "symmetric": self.symmetric, "key": k, "axis_name": axis_name}
             return cotraining(self.prior, self.conditional, psi, phi, code_x, code_y, **how)
 
-        betas, balance = (
-            jnp.asarray(self.betas),
-            optax.linear_schedule(self.balance, 0.0, max(1, self.parts.num_steps // 2)),
-        )
-        # Every value of a symbol stays in use until it has found what it stands for: one given up early is lost for good.
-        prices = betas - balance(step) * (betas < 1)
+        betas = jnp.asarray(self.betas)
+        balance = optax.linear_schedule(self.balance, 0.0, max(1, self.parts.num_steps // 2))(step)
+        # Every value of a symbol stays in use until it has found what it stands for: one given up early is lost.
+        prices = betas - balance * (betas < 1)
         return jax.vmap(one_code)(psi, phi, *log_q, jax.random.split(key, self.code.num_heads), prices)
 
     def _moved_average(self, average: tuple[Any, Any], psi: Any, phi: Any, step: jax.Array) -> tuple[Any, Any]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from mi_coding.errors import InputError, Setting
 from mi_coding.options import option
@@ -154,6 +153,10 @@ class PairSampler:
         """
         example = jax.ShapeDtypeStruct(self.streamed_shape(shape), "float32")
         return jax.eval_shape(self.pair, jax.random.key(0), example)[0].shape
+
+    def encoded_shapes(self, shapes: Sequence[Shape]) -> list[Shape]:
+        """Shapes that encoders are given, for examples of the given shapes."""
+        return [self.pair_shape(shapes[0])]
 
     def views(self, key: jax.Array, examples: Any) -> jax.Array:
         """float32[n, …]: one view of each example, drawn as the marginal of x is."""

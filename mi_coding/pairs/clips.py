@@ -1,5 +1,6 @@
 """Clips in which one image moves, as sequences of all their frames."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from mi_coding.options import Positive, Range, option
+from mi_coding.pairs.base import Shape
 from mi_coding.pairs.moving import LARGEST_WINDOW, MovingImages
 from mi_coding.pairs.sequences import STEPS_OF_SEQUENCES
 
@@ -33,6 +35,9 @@ class Clips(MovingImages):
     def view(self, key: jax.Array, image: jax.Array) -> jax.Array:
         start_key, direction_key = jax.random.split(key)
         return self.frames(start_key, direction_key, image, jnp.arange(self.num_frames))
+
+    def encoded_shapes(self, shapes: Sequence[Shape]) -> list[Shape]:
+        return [self.pair_shape(shapes[0])[1:]]  # a step at a time
 
     def describe(self) -> str:
         return STEPS_OF_SEQUENCES

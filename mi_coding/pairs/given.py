@@ -45,6 +45,9 @@ class Given(PairSampler):
     def describe(self) -> str:
         return "the x and the y of one row"
 
+    def encoded_shapes(self, shapes: Sequence[Shape]) -> list[Shape]:
+        return list(shapes)
+
     def check_examples(self, source: str, shapes: Sequence[Shape], split: Any) -> None:
         if len(shapes) == 1:
             raise InputError(

@@ -64,6 +64,9 @@ class Sequences(PairSampler):
         cut = cut / (255 * self.scale if example.dtype == jnp.uint8 else self.scale)
         return cut if self.step_size == 1 else cut.reshape(steps, self.step_size, *cut.shape[1:])
 
+    def encoded_shapes(self, shapes: Sequence[Shape]) -> list[Shape]:
+        return [self.pair_shape(shapes[0])[1:]]  # a step at a time
+
     def describe(self) -> str:
         return STEPS_OF_SEQUENCES
 

@@ -191,10 +191,10 @@ CODES_FILES: dict[str, type[CodesFile]] = {".npz": _Npz, ".parquet": _Parquet, "
 """How a file ends → what writes it."""
 
 
-def why_not(path: Path) -> str | None:
+def check_output_path(path: Path) -> str | None:
     """Why codes cannot be written to a file, in one line; None where they can. Nothing is written.
 
-    >>> why_not(Path("codes.txt"))
+    >>> check_output_path(Path("codes.txt"))
     '--output=codes.txt ends in .txt; expected .npz, .parquet, .csv'
     """
     if path.suffix not in CODES_FILES:

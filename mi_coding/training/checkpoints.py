@@ -12,7 +12,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from mi_coding.errors import InputError, NonFiniteLossError, SaveError
-from mi_coding.training.processes import in_all, is_first, together
+from mi_coding.training.processes import all_processes, is_main_process, on_all_processes
 from mi_coding.training.step import TrainState
 
 _T = TypeVar("_T")
@@ -69,7 +69,7 @@ class Checkpoints:
         """
 
         def like_of_same_data(about: dict[str, Any]) -> TrainState:
-            together(lambda: _check_same_data(about.get("data", {}), self._about.get("data", {})))
+            on_all_processes(lambda: _check_same_data(about.get("data", {}), self._about.get("data", {})))
             return like
 
         steps = sorted(self._manager.all_steps(), reverse=True)
@@ -110,12 +110,12 @@ class Checkpoints:
 
     def _set_aside(self, steps: list[int]) -> None:
         def move() -> None:
-            for step in steps if is_first() else ():
+            for step in steps if is_main_process() else ():
                 damaged = self._folder.parent / "damaged"
                 damaged.mkdir(exist_ok=True)
                 (self._folder / str(step)).rename(damaged / f"{step}-{time.time_ns()}")
 
-        together(move)
+        on_all_processes(move)
         if steps:
             self._manager.reload()
 
@@ -208,7 +208,7 @@ def _read(read: Callable[[], _T], step: int, warn: Callable[[str], None]) -> _T 
     except Exception as error:  # orbax and what it stands on raise all kinds
         warn(f"checkpoint {step} cannot be read, an older one is looked for: {_reason(error)}")
         result = None
-    return result if in_all(result is not None) else None
+    return result if all_processes(result is not None) else None
 
 
 def _reason(error: Exception) -> str:

@@ -1,6 +1,6 @@
 """Devices, meshes and mapped axes are named here and nowhere else.
 
-`Spmd` is how one function of (state, data) runs on all devices of all processes. Inside it the code sees one device and
+`DataParallel` is how one function of (state, data) runs on all devices of all processes. Inside it the code sees one device and
 the axis `AXIS`; outside, state and metrics are single copies, one in each process. Two ways exist, `jax.shard_map` and
 `jax.pmap`, with the same results; processes are joined in processes.py.
 """
@@ -19,7 +19,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 AXIS = "devices"
 
 
-class Spmd(NamedTuple):
+class DataParallel(NamedTuple):
     """One way to run a function on all devices.
 
     Attributes:
@@ -30,7 +30,7 @@ class Spmd(NamedTuple):
         fetch: what `replicate` or a mapped function returned → the tree on its own.
         shard: tree of arrays with this process's share of the global batch as their first axis → the tree of the global
             batch, each device with its share.
-        anywhere: flag → whether it is up in any process: a bool, or an array that is ready after the steps before it.
+        any_process: flag → whether it is up in any process: a bool, or an array that is ready after the steps before it.
         parallel: fn(state, *data) → (state, metrics), written for one device under the axis `AXIS` → the compiled
             function on all of them. State and data come in from `replicate`; the state's memory is reused. With
             `sharded=True` it is fn(state, batch), and the batch comes in from `shard`.
@@ -41,14 +41,14 @@ class Spmd(NamedTuple):
     replicate: Callable[[Any], Any]
     fetch: Callable[[Any], Any]
     shard: Callable[[Any], Any]
-    anywhere: Callable[[bool], bool | jax.Array]
+    any_process: Callable[[bool], bool | jax.Array]
     parallel: Callable[..., Callable]
 
 
-def spmd(name: str, devices: Sequence[jax.Device] | None = None) -> Spmd:
+def data_parallel(name: str, devices: Sequence[jax.Device] | None = None) -> DataParallel:
     """The way called "shard_map" or "pmap", over the given devices or all of all processes.
 
-    >>> one = spmd("shard_map", jax.local_devices()[:1])
+    >>> one = data_parallel("shard_map", jax.local_devices()[:1])
     >>> step = one.parallel(lambda state, data: (state + data, {"loss": jax.lax.psum(data, AXIS)}))
     >>> state, metrics = step(one.replicate(jnp.ones(())), one.replicate(jnp.ones(())))
     >>> float(one.fetch(state)), float(one.fetch(metrics)["loss"])
@@ -58,7 +58,7 @@ def spmd(name: str, devices: Sequence[jax.Device] | None = None) -> Spmd:
 
 
 @contextmanager
-def programs_kept(folder: Path) -> Iterator[None]:
+def compilation_cache_in(folder: Path) -> Iterator[None]:
     """Programs compiled meanwhile are kept in a folder, and read from there when they are needed again.
 
     Where JAX has such a folder already, that one stays. Virtual devices of a CPU have none: with jaxlib 0.10.2, 5 of 12
@@ -109,23 +109,7 @@ def own_copy(tree: Any) -> Any:
     return jax.tree.map(lambda x: x.addressable_data(0), tree)
 
 
-def mean_gradient(loss_fn: Callable, axis_name: str) -> Callable:
-    """The gradient of a global loss with respect to parameters that are copied to every device; one rule for all.
-
-    `loss_fn(params, …) → (loss, aux)` must return the loss of the global batch, the same on every device. Its
-    gradient on one device is that device's share times the number of devices, under pmap and under shard_map alike,
-    so the mean over devices is the truth; a sum is too large by their number, and either alone is wrong somewhere.
-    """
-    gradient = jax.value_and_grad(loss_fn, has_aux=True)
-
-    def value_and_mean_gradient(params: Any, *arguments: Any) -> tuple[tuple[jax.Array, Any], Any]:
-        value, gradients = gradient(params, *arguments)
-        return value, jax.lax.pmean(gradients, axis_name)
-
-    return value_and_mean_gradient
-
-
-def _shard_map(mesh: jax.sharding.Mesh) -> Spmd:
+def _shard_map(mesh: jax.sharding.Mesh) -> DataParallel:
     everywhere = NamedSharding(mesh, PartitionSpec())
 
     def replicate(tree: Any) -> Any:
@@ -136,7 +120,7 @@ def _shard_map(mesh: jax.sharding.Mesh) -> Spmd:
 
     any_of_all = jax.jit(jnp.any, out_shardings=everywhere)
 
-    def anywhere(flag: bool) -> bool | jax.Array:
+    def any_process(flag: bool) -> bool | jax.Array:
         if everywhere.is_fully_addressable:
             return flag
         return own_copy(any_of_all(shard(np.full(len(everywhere.addressable_devices), flag))))
@@ -146,10 +130,10 @@ def _shard_map(mesh: jax.sharding.Mesh) -> Spmd:
         mapped = jax.shard_map(fn, mesh=mesh, in_specs=specs, out_specs=PartitionSpec())
         return jax.jit(mapped, donate_argnums=0)
 
-    return Spmd(mesh.size, _steps_in_flight(mesh), replicate, own_copy, shard, anywhere, parallel)
+    return DataParallel(mesh.size, _steps_in_flight(mesh), replicate, own_copy, shard, any_process, parallel)
 
 
-def _pmap(mesh: jax.sharding.Mesh) -> Spmd:
+def _pmap(mesh: jax.sharding.Mesh) -> DataParallel:
     one_each = NamedSharding(mesh, PartitionSpec(AXIS))
 
     def replicate(tree: Any) -> Any:
@@ -168,12 +152,12 @@ def _pmap(mesh: jax.sharding.Mesh) -> Spmd:
         del sharded  # every argument has the devices as its first axis already
         return jax.pmap(fn, axis_name=AXIS, devices=list(mesh.devices.flat), donate_argnums=0)
 
-    return Spmd(mesh.size, _steps_in_flight(mesh), replicate, fetch, shard, bool, parallel)
+    return DataParallel(mesh.size, _steps_in_flight(mesh), replicate, fetch, shard, bool, parallel)
 
 
 def _steps_in_flight(mesh: jax.sharding.Mesh) -> int:
     return 1 if mesh.devices.flat[0].platform == "cpu" else 2
 
 
-SPMD: dict[str, Callable[[jax.sharding.Mesh], Spmd]] = {"shard_map": _shard_map, "pmap": _pmap}
+SPMD: dict[str, Callable[[jax.sharding.Mesh], DataParallel]] = {"shard_map": _shard_map, "pmap": _pmap}
 """Names of `config.spmd`."""

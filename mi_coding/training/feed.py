@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mi_coding.training.devices import Spmd
+from mi_coding.training.devices import DataParallel
 from mi_coding.training.flops import count_flops
 from mi_coding.training.step import TrainState, repeat_step
 
 
-class Feed(NamedTuple):
+class StepRunner(NamedTuple):
     """Steps with their data.
 
     Attributes:
-        advance: (state, count) → (state, metrics of the last step), the state as `Spmd.replicate` lays it out.
+        advance: (state, count) → (state, metrics of the last step), the state as `DataParallel.replicate` lays it out.
         compiled: the program, which knows how much memory it needs.
         flops: of one step on one device, see `count_flops`.
     """
@@ -28,26 +28,26 @@ class Feed(NamedTuple):
     flops: int
 
 
-def resident(step: Callable, state: TrainState, data: Any, spmd: Spmd, *, steps_per_call: int = 1) -> Feed:
+def from_device_data(step: Callable, state: TrainState, data: Any, parallel: DataParallel, *, steps_per_call: int = 1) -> StepRunner:
     """All data stays on every device, and one call takes as many steps as it is told to.
 
     Args:
         step: (state, data) → (state, metrics) on one device, from `make_step`.
         state: a single copy, for its shapes.
         data: a tree of arrays.
-        spmd: the devices.
+        parallel: the devices.
         steps_per_call: the most that a call may be told to take; with 1 there is no loop on the device.
     """
-    data = spmd.replicate(data)
+    data = parallel.replicate(data)
     if steps_per_call == 1:
-        compiled, flops = _compile(spmd.parallel(step), spmd.replicate(state), data)
-        return Feed(_one_at_a_time(lambda state: compiled(state, data)), compiled, flops)
-    counts = {count: spmd.replicate(jnp.array(count, jnp.int32)) for count in range(1, steps_per_call + 1)}
-    compiled, flops = _compile(spmd.parallel(repeat_step(step)), spmd.replicate(state), data, counts[1])
-    return Feed(lambda state, count: compiled(state, data, counts[count]), compiled, flops)
+        compiled, flops = _compile(parallel.parallel(step), parallel.replicate(state), data)
+        return StepRunner(_one_at_a_time(lambda state: compiled(state, data)), compiled, flops)
+    counts = {count: parallel.replicate(jnp.array(count, jnp.int32)) for count in range(1, steps_per_call + 1)}
+    compiled, flops = _compile(parallel.parallel(repeat_step(step)), parallel.replicate(state), data, counts[1])
+    return StepRunner(lambda state, count: compiled(state, data, counts[count]), compiled, flops)
 
 
-def streamed(step: Callable, state: TrainState, first: Any, batches: Iterator[Any], spmd: Spmd) -> Feed:
+def from_stream(step: Callable, state: TrainState, first: Any, batches: Iterator[Any], parallel: DataParallel) -> StepRunner:
     """Each step gets the next batch of examples, each device its share; a call takes one step.
 
     Args:
@@ -55,10 +55,10 @@ def streamed(step: Callable, state: TrainState, first: Any, batches: Iterator[An
         state: a single copy, for its shapes.
         first: a batch, for its shapes; it is not trained on.
         batches: trees of arrays with the global batch as their first axis.
-        spmd: the devices.
+        parallel: the devices.
     """
-    compiled, flops = _compile(spmd.parallel(step, sharded=True), spmd.replicate(state), spmd.shard(first))
-    return Feed(_one_at_a_time(lambda state: compiled(state, spmd.shard(next(batches)))), compiled, flops)
+    compiled, flops = _compile(parallel.parallel(step, sharded=True), parallel.replicate(state), parallel.shard(first))
+    return StepRunner(_one_at_a_time(lambda state: compiled(state, parallel.shard(next(batches)))), compiled, flops)
 
 
 def _compile(mapped: Callable, *arguments: Any) -> tuple[jax.stages.Compiled, int]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 
 from mi_coding.errors import NonFiniteLossError
-from mi_coding.training.devices import Spmd
+from mi_coding.training.devices import DataParallel
 from mi_coding.training.step import TrainState
 
 
@@ -37,7 +37,7 @@ def train(
     advance: Callable[[TrainState, int], tuple[TrainState, dict[str, jax.Array]]],
     state: TrainState,
     *,
-    spmd: Spmd,
+    parallel: DataParallel,
     num_steps: int,
     steps_per_call: int = 1,
     hooks: Sequence[Hook],
@@ -48,7 +48,7 @@ def train(
     Args:
         advance: (state, count) → (state after count steps, metrics of the last one), on all devices, from feed.py.
         state: a single copy; training continues at its step.
-        spmd: how `advance` runs.
+        parallel: how `advance` runs.
         num_steps: where training ends.
         steps_per_call: the most steps that one call of `advance` may take; it takes fewer where a hook is due before.
         hooks: called in this order when due.
@@ -57,29 +57,29 @@ def train(
         NonFiniteLossError: naming the first step whose loss was not finite; nothing of it has been saved.
     """
     step, in_flight, told_to_stop = int(state.step), deque(), deque()
-    state = spmd.replicate(state)
+    state = parallel.replicate(state)
     with _stop_signals() as received:
         while step < num_steps:
             count = min(steps_per_call, _next_due(step, num_steps, [*hooks, save]) - step)
             state, metrics = advance(state, count)
             step += count
             in_flight.append(metrics)
-            if len(in_flight) >= spmd.steps_in_flight:
+            if len(in_flight) >= parallel.steps_in_flight:
                 jax.block_until_ready(in_flight.popleft())
-            if spmd.steps_in_flight == 1:  # metrics may be there while virtual devices still exchange gradients
+            if parallel.steps_in_flight == 1:  # metrics may be there while virtual devices still exchange gradients
                 jax.block_until_ready(state)
             # Read as late as the metrics, for the devices not to wait; so all processes stop after the same step.
-            told_to_stop.append(spmd.anywhere(bool(received)))
-            stopping = len(told_to_stop) >= spmd.steps_in_flight and bool(told_to_stop.popleft())
+            told_to_stop.append(parallel.any_process(bool(received)))
+            stopping = len(told_to_stop) >= parallel.steps_in_flight and bool(told_to_stop.popleft())
             due = [hook for hook in hooks if step % hook.every == 0 or step in (1, num_steps)]
             if stopping or step % save.every == 0 or step == num_steps:
                 due.append(save)
             if due:
-                _call(due, step, spmd.fetch(state), spmd.fetch(metrics))
+                _call(due, step, parallel.fetch(state), parallel.fetch(metrics))
             if stopping:
                 break
     stopped_by = (received or [signal.SIGTERM])[0] if step < num_steps else None  # perhaps one that another process got
-    return Trained(spmd.fetch(state), stopped_by)
+    return Trained(parallel.fetch(state), stopped_by)
 
 
 def _next_due(step: int, num_steps: int, hooks: Sequence[Hook]) -> int:

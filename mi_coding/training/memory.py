@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from mi_coding.objectives.cpc import CPCOutput
-from mi_coding.training.devices import AXIS, Spmd
+from mi_coding.training.devices import AXIS, DataParallel
 
 
 def bytes_needed(compiled: jax.stages.Compiled) -> int | None:
@@ -21,14 +21,14 @@ def bytes_needed(compiled: jax.stages.Compiled) -> int | None:
 
 
 def loss_bytes(
-    objective: Callable[..., CPCOutput], queries: tuple[int, ...], keys: tuple[int, ...], spmd: Spmd
+    objective: Callable[..., CPCOutput], queries: tuple[int, ...], keys: tuple[int, ...], parallel: DataParallel
 ) -> int | None:
     """Bytes on one device for what is scored, the loss of all pairs and its gradient, apart from any encoder.
 
     Args:
         objective: (queries, keys, key=…, axis_name=…) → `CPCOutput`.
         queries, keys: the shapes of one device's shard.
-        spmd: the devices.
+        parallel: the devices.
     """
 
     def loss_and_gradient(codes: tuple[jax.Array, jax.Array], key: jax.Array) -> tuple[Any, dict]:
@@ -39,8 +39,8 @@ def loss_bytes(
         gradients = jax.grad(loss)(own)
         return codes, {"sum": lax.psum(sum(jnp.sum(g) for g in gradients), AXIS)}
 
-    arguments = spmd.replicate((jnp.zeros(queries), jnp.zeros(keys))), spmd.replicate(jax.random.key(0))
-    return bytes_needed(spmd.parallel(loss_and_gradient).lower(*arguments).compile())
+    arguments = parallel.replicate((jnp.zeros(queries), jnp.zeros(keys))), parallel.replicate(jax.random.key(0))
+    return bytes_needed(parallel.parallel(loss_and_gradient).lower(*arguments).compile())
 
 
 def describe_bytes(count: int | None) -> str:

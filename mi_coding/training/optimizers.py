@@ -1,10 +1,13 @@
 """Optimisers by name: optax transformations with warm-up, a cosine to zero, and decay on weights only."""
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import jax
 import optax
+
+from mi_coding.options import NotNegative, NotNegativeInt, OneOf, Positive, Range, option
 
 
 def is_weight(params: Any) -> Any:
@@ -61,31 +64,28 @@ SCALINGS: dict[str, Callable[[int], float]] = {
 SimCLR, arXiv:2002.05709: 0.3 with "linear" (section 2.2), 0.075 with "sqrt" (appendix B.1) for small batches."""
 
 
-def build(
-    name: str,
-    *,
-    learning_rate: float,
-    warmup_steps: int,
-    num_steps: int,
-    weight_decay: float,
-    momentum: float,
-    gradient_clip: float,
-) -> optax.GradientTransformation:
-    """The optimiser called `name`, a key of `OPTIMIZERS`; `gradient_clip` is a largest global norm, 0 for none."""
-    schedule = learning_rate_schedule(learning_rate, warmup_steps, num_steps)
-    optimizer = OPTIMIZERS[name](schedule, weight_decay, momentum)
-    return optax.chain(optax.clip_by_global_norm(gradient_clip), optimizer) if gradient_clip else optimizer
+@dataclass(frozen=True)
+class OptimizerOptions:
+    """The optimiser of the encoder and the critic."""
 
+    name: Annotated[str, OneOf(OPTIMIZERS)] = option("optimizer.name", "adamw", "which optimiser")
+    learning_rate: Positive = option("optimizer.learning_rate", 2e-3, "the peak, after warm-up; then a cosine to zero")
+    scaling: Annotated[str, OneOf(SCALINGS)] = option(
+        "optimizer.learning_rate_scaling", "none", "linear multiplies the rate by B / 256, sqrt by √B"
+    )
+    warmup_steps: NotNegativeInt = option("optimizer.warmup_steps", 100, "steps of a linear warm-up")
+    weight_decay: NotNegative = option("optimizer.weight_decay", 0.1, "none on biases and norms")
+    momentum: NotNegative = option("optimizer.momentum", 0.9, "of sgd and lars")
+    gradient_clip: NotNegative = option("optimizer.gradient_clip", 0.0, "largest global norm of a gradient; 0 for none")
+    average_decay: Annotated[float, Range(least=0, below=1)] = option(
+        "optimizer.average_decay", 0.0, "of a moving average of the weights, which is then evaluated; 0 for none"
+    )
 
-def with_own_rate(
-    optimizer: optax.GradientTransformation, name: str, learning_rate: float | optax.Schedule
-) -> optax.GradientTransformation:
-    """`optimizer` for everything but params[name], which Adam moves at a rate of its own.
-
-    The two never see each other's gradients: a probe that learns beside an encoder changes nothing of it.
-    """
-
-    def owner(params: dict[str, Any]) -> dict[str, str]:
-        return {part: name if part == name else "model" for part in params}
-
-    return optax.multi_transform({"model": optimizer, name: optax.adam(learning_rate)}, owner)
+    def build(self, batch_size: int, num_steps: int) -> optax.GradientTransformation:
+        """The optimiser for a global batch and a run of `num_steps`."""
+        peak = self.learning_rate * SCALINGS[self.scaling](batch_size)
+        schedule = learning_rate_schedule(peak, self.warmup_steps, num_steps)
+        optimizer = OPTIMIZERS[self.name](schedule, self.weight_decay, self.momentum)
+        if not self.gradient_clip:
+            return optimizer
+        return optax.chain(optax.clip_by_global_norm(self.gradient_clip), optimizer)

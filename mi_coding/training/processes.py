@@ -17,7 +17,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from orbax.checkpoint import multihost
 
-from mi_coding.errors import AgreedError, AloneError, InputError, NonFiniteLossError, SaveError
+from mi_coding.errors import AgreedError, PeersUnavailableError, InputError, NonFiniteLossError, SaveError
 
 HEARTBEAT_SECONDS = 30
 """A process that has not been heard of for so long is dead, and the others end."""
@@ -27,7 +27,7 @@ _LONGEST_TEXT = 4096  # bytes
 _T = TypeVar("_T")
 
 
-class Place(NamedTuple):
+class ProcessSpec(NamedTuple):
     """Where one process stands: the address HOST:PORT of process 0, how many there are, and which one this is."""
 
     coordinator: str
@@ -88,7 +88,7 @@ _CLUSTERS: dict[str, Callable[[Mapping[str, str]], bool]] = {
 
 
 @contextmanager
-def joined(place: Place | None) -> Iterator[None]:
+def initialize_distributed(place: ProcessSpec | None) -> Iterator[None]:
     """Everything that several processes do together; without a place and a scheduler there is one.
 
     A process that fails alone ends at once, without the farewell for which the others would have to come: they hear of
@@ -97,7 +97,7 @@ def joined(place: Place | None) -> Iterator[None]:
     Args:
         place: as the command line tells; None lets JAX find it where a scheduler is around.
     Raises:
-        AloneError: where the processes do not find each other within five minutes.
+        PeersUnavailableError: where the processes do not find each other within five minutes.
     """
     if (place.num_processes > 1) if place else cluster(os.environ):
         _initialize(place)
@@ -112,7 +112,7 @@ def joined(place: Place | None) -> Iterator[None]:
         _leave(error)
 
 
-def _initialize(place: Place | None) -> None:
+def _initialize(place: ProcessSpec | None) -> None:
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM away from the loop
     told = {} if place is None else place._asdict() | {"cluster_detection_method": "deactivate"}
     told["coordinator_address"] = told.pop("coordinator", None)
@@ -120,7 +120,7 @@ def _initialize(place: Place | None) -> None:
         jax.distributed.initialize(**told, heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0][:300]
-        raise AloneError(f"the processes do not find each other: {reason}") from None
+        raise PeersUnavailableError(f"the processes do not find each other: {reason}") from None
 
 
 def _wait_for_all() -> None:
@@ -143,12 +143,12 @@ def _leave(error: BaseException) -> None:
     os._exit(2 if isinstance(error, InputError) else 1)
 
 
-def is_first() -> bool:
+def is_main_process() -> bool:
     """Whether this process is the one that writes and speaks."""
     return jax.process_index() == 0
 
 
-def together(act: Callable[[], _T]) -> _T:
+def on_all_processes(act: Callable[[], _T]) -> _T:
     """What `act` returns in this process, once it has returned in all.
 
     Raises:
@@ -171,7 +171,7 @@ def together(act: Callable[[], _T]) -> _T:
     return result
 
 
-def of_first(text: str) -> str:
+def broadcast_from_main(text: str) -> str:
     """The text that process 0 was called with, in every process."""
     if jax.process_count() == 1:
         return text
@@ -179,6 +179,6 @@ def of_first(text: str) -> str:
     return multihost_utils.broadcast_one_to_all(padded).astype(np.uint8).tobytes().rstrip(b"\0").decode()
 
 
-def in_all(flag: bool) -> bool:
+def all_processes(flag: bool) -> bool:
     """Whether a flag is up in every process."""
     return flag if jax.process_count() == 1 else bool(np.all(multihost_utils.process_allgather(np.array(flag))))

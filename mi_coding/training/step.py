@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from mi_coding.training.devices import AXIS, mean_gradient
+from mi_coding.objectives.gradient import mean_gradient
+from mi_coding.training.devices import AXIS
 from mi_coding.training.experiment import Experiment
 
 
@@ -47,7 +48,7 @@ def init_state(experiment: Experiment, key: jax.Array, data: Any) -> TrainState:
 
 
 def make_step(experiment: Experiment, key: jax.Array, num_devices: int) -> Callable:
-    """One step on one device's shard, to be run by `Spmd.parallel`: (state, data) → (state, metrics).
+    """One step on one device's shard, to be run by `DataParallel.parallel`: (state, data) → (state, metrics).
 
     The key of a step is `key` folded with the number of the step, and the pairs are numbered over the global batch: a
     resumed run draws what the first would have drawn, and eight devices draw what one would.

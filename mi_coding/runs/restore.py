@@ -10,16 +10,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 
-from mi_coding import data, pairs
-from mi_coding.errors import InputError
+from mi_coding import data
+from mi_coding.errors import InputError, Setting
 from mi_coding.evaluation.codes import encode_each
-from mi_coding.objectives.codes import CodeModel
+from mi_coding.methods import Method, OutputCodes, Variables
+from mi_coding.pairs import PairSampler, stills
 from mi_coding.pairs.given import as_numbers
-from mi_coding.training import build
+from mi_coding.runs import build
+from mi_coding.runs.build import Plan
+from mi_coding.runs.run import dummy_batch, with_parts
 from mi_coding.training.checkpoints import read_newest
-from mi_coding.training.experiment import Codes, Experiment
 from mi_coding.training.step import TrainState, init_state
 
 LAYERS = ("codes", "features")
@@ -35,29 +36,25 @@ class Restored(NamedTuple):
     """A run that was read back.
 
     Attributes:
-        config: that began it.
+        plan: what its config describes.
         step: of the checkpoint.
-        about: what the checkpoint carries along, see `runs.about`.
-        kind: how its pairs are made.
-        experiment, codes: as they were built for it.
+        metadata: what the checkpoint carries along, see `runs.run.checkpoint_metadata`.
+        method: with its parts.
         variables: (params, stats), the moving averages where they are kept.
-        head: of the discrete codes of a co-training run the one that held-out pairs chose, which they do at its end;
-            None before that, and where codes are vectors.
+        summary: of a finished run; None before its end.
     """
 
-    config: ConfigDict
+    plan: Plan
     step: int
-    about: dict[str, Any]
-    kind: pairs.PairKind
-    experiment: Experiment
-    codes: Codes
-    variables: tuple[Any, Any]
-    head: int | None
+    metadata: dict[str, Any]
+    method: Method
+    variables: Variables
+    summary: dict[str, Any] | None
 
     @property
     def examples(self) -> list[dict[str, Any]]:
         """What an example looks like, see `data.describe_examples`."""
-        return self.about["data"]["examples"]
+        return self.metadata["data"]["examples"]
 
 
 def restore(workdir: str | Path, warn: Callable[[str], None]) -> Restored:
@@ -65,32 +62,34 @@ def restore(workdir: str | Path, warn: Callable[[str], None]) -> Restored:
 
     Args:
         workdir: of the run, finished or not.
-        warn: is told of a damaged checkpoint.
+        warn: takes one line for each damaged checkpoint.
     Raises:
         InputError: where there is no run, no checkpoint yet, or one that this version cannot read.
     """
     workdir = Path(workdir)
     config = _read_config(workdir)
-    parts: list[tuple[Experiment, Codes]] = []
+    methods: list[tuple[Plan, Method]] = []
 
-    def like(about: dict[str, Any]) -> TrainState:
-        if "data" not in about:
+    def like(metadata: dict[str, Any]) -> TrainState:
+        if "data" not in metadata:
             raise InputError(
                 f"--workdir={workdir} was trained by an older version, whose checkpoints do not say what the examples "
                 "look like; train it again in a new directory"
             )
-        parts[:] = [_build(config, about["data"], workdir)]
-        return _shapes(*parts[0], build.streamed_examples(config, about["data"]["examples"]))
+        methods[:] = [_build(config, metadata, workdir)]
+        return _shapes(*methods[0], metadata["data"]["examples"])
 
     found = read_newest(workdir / "checkpoints", like, warn)
     if found is None:
         raise InputError(
-            f"--workdir={workdir} has no checkpoint that can be read; a run writes its first after "
-            "config.checkpoint.every_steps steps, or when it is stopped by Ctrl-C"
+            f"--workdir={workdir} has no checkpoint that can be read; a run writes its first after ",
+            Setting("checkpoint.every_steps"),
+            " steps, or when it is stopped by Ctrl-C",
         )
-    state, about = found
-    kind = build.build_pairs(config)
-    return Restored(config, int(state.step), about, kind, *parts[0], state.variables, _head(workdir, parts[0][1]))
+    state, metadata = found
+    (plan, method), summary = methods[0], workdir / "summary.json"
+    written = json.loads(summary.read_text(encoding="utf-8")) if summary.is_file() else None
+    return Restored(plan, int(state.step), metadata, method, state.variables, written)
 
 
 def load_encoder(workdir: str | Path, *, layer: str = "codes", half: str = "x") -> "TrainedEncoder":
@@ -129,7 +128,7 @@ class TrainedEncoder:
         shape: of one example, as the run was trained on.
         shapes: those that are taken: that one, and that of what the encoder is shown.
         batch_size: examples that are encoded at a time.
-        prior: P_Ψ(z) of the discrete code that is handed out and its parameters, for `stored_codes`; None for vectors.
+        output: how codes are written, and the prior of a discrete code; None for features.
     """
 
     def __init__(self, run: Restored, *, layer: str = "codes", half: str = "x"):
@@ -139,19 +138,20 @@ class TrainedEncoder:
             expected = "x or y" if len(run.examples) > 1 else "x: the run has one encoder for both halves"
             raise InputError(f"half={half!r} is unknown; expected {expected}")
         self._given, described = len(run.examples) > 1, run.examples[HALVES.index(half)]
-        self._variables, self._kind = run.variables, run.kind
-        of_y = getattr(run.codes, f"{layer}_y") if half == "y" else None
-        self._function = of_y or getattr(run.codes, layer)  # where pairs share one encoder, it codes y as well
-        self.prior: tuple[CodeModel, Any] | None = None
-        if layer == "codes" and run.codes.discrete:
-            self.prior, self._function = _chosen_code(run)
+        self._variables, self._pairs = run.variables, run.plan.pairs
+        self.output: OutputCodes | None = None
+        if layer == "codes" and half == "x":
+            self.output = run.method.output_codes(run.variables, run.summary)
+            self._function = self.output.encode
+        else:
+            self._function = lambda params, stats, x: getattr(run.method.encode(params, stats, x, half=half), layer)
         self.shape = tuple(described["shape"])
-        self.shapes = {self.shape, self.shape if self._given else _shown_shape(run.kind, self.shape)}
+        self.shapes = {self.shape, self.shape if self._given else _shown_shape(self._pairs, self.shape)}
         values = int(np.prod(self.shape))
         self.batch_size = max(_FEWEST_AT_ONCE, min(_MOST_AT_ONCE, _VALUES_AT_ONCE // values))
         self._encode = jax.jit(self._codes)
-        blank = jax.ShapeDtypeStruct((1, *self.shape), described["dtype"])
-        self.dim = jax.eval_shape(self._codes, self._variables, blank).shape[1]
+        dummy = jax.ShapeDtypeStruct((1, *self.shape), described["dtype"])
+        self.dim = jax.eval_shape(self._codes, self._variables, dummy).shape[1]
 
     def __call__(self, examples: Any) -> np.ndarray:
         """float32[n, D] of n examples."""
@@ -165,8 +165,8 @@ class TrainedEncoder:
 
     def compile(self, like: np.ndarray | data.LazyImages) -> None:
         """Compiles the program for examples of such a shape and dtype, which the first call would do."""
-        blank = np.zeros((self.batch_size, *like.shape[1:]), like.dtype)
-        jax.block_until_ready(self._encode(self._variables, blank))
+        dummy = np.zeros((self.batch_size, *like.shape[1:]), like.dtype)
+        jax.block_until_ready(self._encode(self._variables, dummy))
 
     def checked(self, examples: np.ndarray) -> np.ndarray:
         """Examples that can be encoded, of uint8 or float32.
@@ -194,82 +194,64 @@ class TrainedEncoder:
         if is_image and (lowest < 0 or highest > 1):
             raise ValueError(f"floats from {lowest:g} to {highest:g}; expected images in [0, 1], or uint8 in 0 .. 255")
 
-    def _codes(self, variables: tuple[Any, Any], examples: jax.Array) -> jax.Array:
+    def _codes(self, variables: Variables, examples: jax.Array) -> jax.Array:
         as_they_are = self._given or examples.shape[1:] != self.shape
-        shown = as_numbers(examples) if as_they_are else pairs.stills(examples, self._kind)
+        shown = as_numbers(examples) if as_they_are else self._pairs.stills(examples)
         return self._function(*variables, shown).astype(jnp.float32)
-
-
-def _chosen_code(run: Restored) -> tuple[tuple[CodeModel, Any], Callable[..., jax.Array]]:
-    """The prior of the chosen discrete code with its parameters, and (params, stats, x) → its probabilities."""
-    own, head = run.codes.discrete, run.head
-    if head is None:
-        raise InputError(
-            f"the run is at step {run.step} and not finished, so that none of its {own.num_heads} codes is chosen yet; "
-            "the command that began it goes on with it"
-        )
-    psi, _ = own.models_of(run.variables[1], head)
-    return (own.prior, psi), lambda params, stats, x: jnp.exp(own.log_q(params, stats, x)[head]).reshape(len(x), -1)
-
-
-def _head(workdir: Path, codes: Codes) -> int | None:
-    """The number of the chosen discrete code, which summary.json tells at the end."""
-    path = workdir / "summary.json"
-    if codes.discrete is None:
-        return None
-    if codes.discrete.num_heads == 1:
-        return 0
-    return json.loads(path.read_text(encoding="utf-8"))["code/head"] if path.is_file() else None
 
 
 def other_shapes(source: str, here: list[tuple[int, ...]], trained: list[tuple[int, ...]]) -> InputError:
     """What to say of data whose examples are not of the shapes that a run was trained on, x and y or one.
 
-    >>> print(other_shapes("folder:a", [(9, 9, 1)], [(8, 8, 3)]))
-    folder:a has examples of shape (9, 9, 1); the run was trained on (8, 8, 3): --image_size=8 --channels=3 ...
+    >>> print(other_shapes("folder:a", [(9, 9, 1)], [(8, 8, 3)]).spelled(lambda setting: setting.spelled("--size")))
+    folder:a has examples of shape (9, 9, 1); the run was trained on (8, 8, 3): --size=8 --size=3 brings image files ...
     """
-    told, expected = (" and ".join(map(str, shapes)) for shapes in (here, trained))
-    hint = ""
-    if len(here) == len(trained) == 1 and len(here[0]) == len(trained[0]) == 3 and trained[0][0] == trained[0][1]:
-        hint = f": --image_size={trained[0][0]} --channels={trained[0][2]} brings image files to it"
-    return InputError(f"{source} has examples of shape {told}; the run was trained on {expected}{hint}")
+    shapes, expected = (" and ".join(map(str, shapes)) for shapes in (here, trained))
+    said = f"{source} has examples of shape {shapes}; the run was trained on {expected}"
+    if not (len(here) == len(trained) == 1 and len(here[0]) == len(trained[0]) == 3 and trained[0][0] == trained[0][1]):
+        return InputError(said)
+    size, channels = (Setting(f"data.{k}", trained[0][i], flag=True) for k, i in (("image_size", 0), ("channels", 2)))
+    return InputError(f"{said}: ", size, " ", channels, " brings image files to it")
 
 
-def _shown_shape(kind: pairs.PairKind, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _shown_shape(pairs: PairSampler, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Shape of what the encoder is shown of an example."""
-    return jax.eval_shape(partial(pairs.stills, kind=kind), jax.ShapeDtypeStruct((1, *shape), jnp.float32)).shape[1:]
+    return jax.eval_shape(partial(stills, pairs=pairs), jax.ShapeDtypeStruct((1, *shape), jnp.float32)).shape[1:]
 
 
-def _read_config(workdir: Path) -> ConfigDict:
+def _read_config(workdir: Path) -> dict[str, Any]:
     path = workdir / "config.json"
     if not path.is_file():
         what = "holds no config.json, so it is no run" if workdir.is_dir() else "is no directory"
         raise InputError(f"--workdir={workdir} {what}; expected the work directory of a run")
     try:
-        return ConfigDict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, AttributeError):
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError
+    except ValueError:
         raise InputError(f"{path} is not the config of a run; expected the work directory of a run") from None
+    return config
 
 
-def _build(config: ConfigDict, trained_on: dict[str, Any], workdir: Path) -> tuple[Experiment, Codes]:
-    """The experiment of a config that was checked when its run began, perhaps by an older version."""
+def _build(config: dict[str, Any], metadata: dict[str, Any], workdir: Path) -> tuple[Plan, Method]:
+    """The plan and the method of a config that was checked when its run began, perhaps by an older version."""
+    trained_on = metadata["data"]
     try:
-        return build.build_experiment(
-            config,
-            jax.default_backend(),
-            example_shape=tuple(trained_on["examples"][0]["shape"]),
-            num_steps=1,  # of a schedule that is not gone on with
-            num_classes=build.probe_classes(config, trained_on["classes"]),
-            streamed=True,
+        plan = build.plan(config)
+        method = with_parts(
+            plan,
+            trained_on["examples"],
+            trained_on["classes"],
+            num_devices=jax.local_device_count(),
+            num_steps=1,  # of a schedule that is not continued
         )
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{workdir / 'config.json'} is no config that this version can build: {reason}") from None
+    return plan, method
 
 
-def _shapes(experiment: Experiment, codes: Codes, described: list[dict[str, Any]]) -> TrainState:
+def _shapes(plan: Plan, method: Method, described: list[dict[str, Any]]) -> TrainState:
     """The state's shapes; nothing is computed."""
-    examples = data.blank(described, 2)
-    if codes.online_logits:
-        examples = (examples, np.zeros(2, np.int32))
-    return jax.eval_shape(partial(init_state, experiment), jax.random.key(0), examples)
+    experiment = build.build_experiment(plan, method, 1, streamed=True)
+    return jax.eval_shape(partial(init_state, experiment), jax.random.key(0), dummy_batch(method, described, 2))

@@ -4,20 +4,28 @@ import fcntl
 import json
 import os
 import socket
+from collections.abc import Callable
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any
 
-from mi_coding.config import differing_keys
-from mi_coding.errors import InputError
+from mi_coding.config.command_line import differing_keys, flatten
+from mi_coding.errors import InputError, Setting
 from mi_coding.reporting.files import write_atomically
 
 _LOCK = ".lock"
 
+Complete = Callable[[dict[str, Any]], dict[str, Any]]
 
-def check_workdir(workdir: Path, config: dict[str, Any]) -> None:
+
+def check_workdir(workdir: Path, config: dict[str, Any], complete: Complete) -> None:
     """Refuses a work directory that cannot hold this run; writes nothing.
 
+    Args:
+        workdir: which may be missing.
+        config: dotted key → value of every option.
+        complete: a flat config, perhaps one of an older version → the same with every option.
     Raises:
         InputError: for a path that is a file or cannot be written to, or a directory begun by another config, naming
             the keys that differ.
@@ -36,7 +44,7 @@ def check_workdir(workdir: Path, config: dict[str, Any]) -> None:
         raise InputError(f"--workdir={workdir} cannot be written to; choose another or change its permissions")
     began_with = workdir / "config.json"
     if began_with.exists():
-        _check_same(workdir, config, began_with)
+        _check_same(workdir, config, began_with, complete)
     elif workdir.is_dir() and any(path.name != _LOCK for path in workdir.iterdir()):
         raise InputError(f"--workdir={workdir} is not empty and holds no run; choose an empty or new directory")
 
@@ -56,24 +64,34 @@ def _unfit_for_checkpoints(path: str) -> str:
     return ""
 
 
-def _check_same(workdir: Path, config: dict[str, Any], began_with: Path) -> None:
+def _check_same(workdir: Path, config: dict[str, Any], began_with: Path, complete: Complete) -> None:
     try:
         if not began_with.is_file():  # such as a pipe, where reading would wait
             raise ValueError
-        before = json.loads(began_with.read_text(encoding="utf-8"))
-        keys = differing_keys(before, json.loads(json.dumps(config)))
+        before = flatten(json.loads(began_with.read_text(encoding="utf-8")))
     except (ValueError, AttributeError):
         raise InputError(f"{began_with} is not the config of a run; choose another --workdir") from None
-    if keys:
-        named = ", ".join(f"config.{key}" for key in keys)
-        raise InputError(f"--workdir={workdir} was begun with another config; these differ: {named}; choose another")
+    with suppress(InputError):  # of another version, whose keys are then compared as they are
+        before = complete(before)
+    if keys := differing_keys(_as_json(before), _as_json(config)):
+        named = [part for key in keys for part in (", ", Setting(key))][1:]
+        began = f"--workdir={workdir} was begun with another config; these differ: "
+        raise InputError(began, *named, "; choose another")
+
+
+def _as_json(config: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(config))
 
 
 def begin(workdir: Path, config: dict[str, Any]) -> IO[str]:
-    """Makes the directory, holds it, and writes down the config that its run has from now on.
+    """Makes the directory, locks it, and writes config.json.
+
+    Args:
+        workdir: of the run.
+        config: nested, of every option.
 
     Returns:
-        a file that holds the directory until it is closed, or its process ends, however it does.
+        a file that locks the directory until it is closed, or its process ends in whatever way.
     Raises:
         InputError: where it cannot be made, or another run holds it.
     """

@@ -1,0 +1,256 @@
+"""Parses the command line of a run: its config file, overrides of single keys, and where and how it runs."""
+
+import difflib
+import importlib.util
+import re
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import flags
+from ml_collections import ConfigDict
+from ml_collections.config_flags import tuple_parser
+
+from mi_coding.errors import InputError, Setting
+from mi_coding.options import OptionSpec
+from mi_coding.training.processes import ProcessSpec
+
+_MOST_PROCESSES = 10**6
+_TYPES = {int: "a whole number", float: "a number", bool: "True or False", str: "text", tuple: "a tuple"}
+_MISSING = object()
+
+
+class Command(NamedTuple):
+    """A command line, parsed.
+
+    Attributes:
+        config: dotted key → value, of the config file and the overrides; other keys have defaults.
+        typed: the keys that the command line overrides.
+        workdir: the work directory, if one was given.
+        config_name: of the config file, without its ending.
+        process: which of several processes this is, if the command line tells.
+        profile: whether to write a trace of some steps.
+        print_config: whether to print every option instead of training.
+    """
+
+    config: dict[str, Any]
+    typed: frozenset[str]
+    workdir: Path | None
+    config_name: str
+    process: ProcessSpec | None = None
+    profile: bool = False
+    print_config: bool = False
+
+
+def parse_command(
+    argv: list[str], known: Mapping[str, OptionSpec], own: Callable[[Mapping[str, Any]], Mapping[str, OptionSpec]]
+) -> Command:
+    """Reads `--config=FILE [--workdir=DIR] [--profile] [--print_config] [--config.KEY=VALUE …]`.
+
+    One of several processes is told its place too: `--coordinator=HOST:PORT --num_processes=P --process_id=I`.
+
+    Args:
+        argv: the command line, the program's name first.
+        known: the options of all kinds, by key.
+        own: config → those of the kinds that it chooses, for hints.
+    Raises:
+        InputError: one line for whatever is wrong with it.
+    """
+    path = _config_path(argv)
+    config = flatten(_load(path))
+    values = _define_flags()
+    typed = _overridden(argv)
+    for key in typed:
+        _check_key(key, known, own(config), path)
+        if f"config.{key}" not in values:
+            _define_override(known[key], values)
+    _parse(values, argv, known, config)
+    if values.workdir == "":
+        raise InputError("--workdir= names nothing; expected a directory, or no --workdir for a new one in runs/")
+    return Command(
+        config | {key: values[f"config.{key}"].value for key in typed},
+        frozenset(typed),
+        None if values.workdir is None else Path(values.workdir),
+        path.stem,
+        _process(values),
+        values.profile,
+        values.print_config,
+    )
+
+
+def flatten(config: Mapping[str, Any] | ConfigDict, prefix: str = "") -> dict[str, Any]:
+    """Dotted key → value of nested mappings.
+
+    >>> flatten({"seed": 0, "pairs": {"gap": 1.0}})
+    {'seed': 0, 'pairs.gap': 1.0}
+    """
+    flat = {}
+    for key, value in config.items():
+        if isinstance(value, (Mapping, ConfigDict)):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The reverse of `flatten`.
+
+    >>> nest({"seed": 0, "pairs.gap": 1.0})
+    {'seed': 0, 'pairs': {'gap': 1.0}}
+    """
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        *groups, name = key.split(".")
+        inner = nested
+        for group in groups:
+            inner = inner.setdefault(group, {})
+        inner[name] = value
+    return nested
+
+
+def differing_keys(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Keys whose values are not the same in two flat configs.
+
+    >>> differing_keys({"seed": 0, "pairs.gap": 1.0}, {"seed": 0, "pairs.gap": 2.0})
+    ['pairs.gap']
+    """
+    return sorted(k for k in config.keys() | other.keys() if config.get(k, _MISSING) != other.get(k, _MISSING))
+
+
+def _define_flags() -> flags.FlagValues:
+    values = flags.FlagValues()
+    flags.DEFINE_string("config", None, "Config file.", flag_values=values)
+    flags.DEFINE_string("workdir", None, "Where the run is kept; the same one continues a run.", flag_values=values)
+    flags.DEFINE_boolean("profile", False, "Whether to write a trace of some steps.", flag_values=values)
+    flags.DEFINE_boolean("print_config", False, "Whether to print every option.", flag_values=values)
+    flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where there are several.", flag_values=values)
+    for name in ("num_processes", "process_id"):
+        flags.DEFINE_integer(name, None, "How many processes there are; which this one is.", flag_values=values)
+    return values
+
+
+def _define_override(spec: OptionSpec, values: flags.FlagValues) -> None:
+    name = f"config.{spec.key}"
+    if spec.type is tuple:
+        flags.DEFINE(tuple_parser.TupleParser(), name, None, spec.meaning, flag_values=values)
+        return
+    define = {
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        bool: flags.DEFINE_boolean,
+        str: flags.DEFINE_string,
+    }[spec.type]
+    define(name, None, spec.meaning, flag_values=values)
+
+
+def _parse(
+    values: flags.FlagValues, argv: list[str], known: Mapping[str, OptionSpec], config: Mapping[str, Any]
+) -> None:
+    try:
+        positional = values(argv)[1:]
+    except flags.IllegalFlagValueError as error:
+        raise _wrong_type(str(error), known, config) from None
+    except (flags.Error, AttributeError, TypeError, ValueError) as error:
+        raise InputError(_one_line(error)) from None
+    if positional:
+        raise InputError(f"unexpected argument {positional[0]!r}; options are written --name=value")
+
+
+def _process(values: flags.FlagValues) -> ProcessSpec | None:
+    given = {name: values[name].value for name in ProcessSpec._fields}
+    if all(value is None for value in given.values()):
+        return None
+    missing = [f"--{name}" for name, value in given.items() if value is None]
+    if missing:
+        raise InputError(f"{' and '.join(missing)} missing; expected all of --{', --'.join(given)}, or none")
+    process = ProcessSpec(**given)
+    if not re.fullmatch(r".+:\d{1,5}", process.coordinator):
+        raise InputError(f"--coordinator={process.coordinator}; expected HOST:PORT of process 0, such as 10.0.0.1:8476")
+    if not 0 <= process.process_id < process.num_processes <= _MOST_PROCESSES:
+        raise InputError(
+            f"--process_id={process.process_id} of --num_processes={process.num_processes}; expected at least one and "
+            f"at most {_MOST_PROCESSES:,} processes, numbered from 0"
+        )
+    return process
+
+
+def _config_path(argv: list[str]) -> Path:
+    given = []
+    for argument, following in pairwise([*argv[1:], None]):
+        name, equals, value = argument.lstrip("-").partition("=")
+        if argument.startswith("-") and name == "config":
+            given.append(value if equals else following)
+    if not given or not given[0]:
+        raise InputError("no --config given; expected one such as --config=configs/cpc.py")
+    if len(given) > 1:
+        raise InputError(f"--config is given {len(given)} times; expected one such as --config=configs/cpc.py")
+    return Path(given[0])
+
+
+def _overridden(argv: list[str]) -> list[str]:
+    """Keys such as `pairs.gap` of every `--config.pairs.gap…` on the command line."""
+    return [match[1] for argument in argv[1:] if (match := re.match(r"--?(?:no)?config\.([^=]*)", argument))]
+
+
+def _load(path: Path) -> ConfigDict:
+    """What `get_config()` of a file returns.
+
+    Raises:
+        InputError: for a file that is missing, does not load, or does not return a ConfigDict.
+    """
+    if not path.is_file():
+        siblings = sorted(path.parent.glob("*.py")) if path.parent.is_dir() else []
+        hint = f"; there are {', '.join(map(str, siblings))}" if siblings else ""
+        raise InputError(f"--config={path} is no file{hint or '; expected one such as configs/cpc.py'}")
+    spec = importlib.util.spec_from_file_location("_mi_coding_config", path)
+    if spec is None:
+        raise InputError(f"--config={path} is not a Python file; expected one such as configs/cpc.py")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # a user's file may raise anything, and it is reported in one line
+        raise InputError(f"--config={path} does not load: {type(error).__name__}: {_one_line(error)}") from None
+    if not hasattr(module, "get_config"):
+        raise InputError(f"--config={path} has no function get_config() that returns a ConfigDict")
+    try:
+        config = module.get_config()
+    except Exception as error:
+        raise InputError(f"get_config() of {path} fails: {type(error).__name__}: {_one_line(error)}") from None
+    if not isinstance(config, ConfigDict):
+        raise InputError(
+            f"get_config() of {path} returns {type(config).__name__}; expected an ml_collections.ConfigDict"
+        )
+    return config
+
+
+def _check_key(name: str, known: Mapping[str, OptionSpec], own: Mapping[str, OptionSpec], path: Path) -> None:
+    if name in known:
+        return
+    if name in {key.rpartition(".")[0] for key in known}:
+        inside = ", ".join(f"config.{key}" for key in own if key.startswith(f"{name}."))
+        raise InputError(Setting(name), f" is a group of keys; set one of {inside}")
+    raise unknown_key(name, known, own, f"of {path}")
+
+
+def unknown_key(name: str, known: Mapping[str, OptionSpec], own: Mapping[str, OptionSpec], whose: str) -> InputError:
+    """What to say of a key that no kind has, with the nearest one, best among the config's own."""
+    near = [match for keys in (own, known) for match in difflib.get_close_matches(name, keys, n=1, cutoff=0.5)]
+    near += [key for key in (*own, *known) if key.rpartition(".")[2] == name.rpartition(".")[2]]
+    hint = ["did you mean ", Setting(near[0]), "?"] if near else [f"keys are {', '.join(own)}"]
+    return InputError(Setting(name), f" is not a key {whose}; ", *hint)
+
+
+def _wrong_type(message: str, known: Mapping[str, OptionSpec], config: Mapping[str, Any]) -> InputError:
+    match = re.match(r"flag --config\.([^=]*)=(.*?): ", message, re.DOTALL)
+    if not match or match[1] not in known:
+        return InputError(_one_line(message))
+    spec = known[match[1]]
+    example = config.get(spec.key, spec.default)
+    such = f", such as {example!r}" if isinstance(example, spec.type) else ""
+    return InputError(Setting(spec.key, match[2]), f" has the wrong type; expected {_TYPES[spec.type]}{such}")
+
+
+def _one_line(error: Exception | str) -> str:
+    return " ".join(str(error).split())

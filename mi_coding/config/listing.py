@@ -1,0 +1,40 @@
+"""Every option of a config on one page: its value, type, meaning, and where the value comes from."""
+
+import sys
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mi_coding.config.command_line import Command
+from mi_coding.options import OptionSpec
+
+
+def print_options(
+    values: dict[str, Any], specs: dict[str, OptionSpec], command: Command, *, stream: TextIO | None = None
+) -> None:
+    """Prints a table with one row an option, in the order of the kinds that have them.
+
+    Args:
+        values: dotted key → value of every option.
+        specs: dotted key → option.
+        command: that gave some of the values.
+        stream: where to write; None is sys.stdout.
+    """
+    stream = sys.stdout if stream is None else stream
+    console = Console(file=stream, width=None if stream.isatty() else 160, highlight=False)
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for heading in ("option", "value", "from", "type", "meaning"):
+        table.add_column(heading, overflow="fold")
+    for key, value in values.items():
+        spec = specs[key]
+        row = (f"config.{key}", repr(value), _origin(key, command), spec.type_name, spec.meaning)
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def _origin(key: str, command: Command) -> str:
+    if key in command.typed:
+        return "command line"
+    return "file" if key in command.config else "default"

@@ -1,0 +1,86 @@
+"""Options of every run, whatever it learns and from what."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from mi_coding import data
+from mi_coding.errors import InputError, Setting
+from mi_coding.options import NotNegative, NotNegativeInt, OneOf, PositiveInt, Range, option
+from mi_coding.training.devices import SPMD
+
+_LARGEST_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How long, on what, and how often something is written."""
+
+    batch_size: PositiveInt = option("batch_size", meaning="B, pairs in a step on all devices together")
+    seed: Annotated[int, Range(least=0, most=_LARGEST_SEED)] = option("seed", 0, "of every random draw of the run")
+    num_steps: NotNegativeInt = option("num_steps", 0, "training ends after num_steps or num_epochs; 0 for no such end")
+    num_epochs: NotNegative = option("num_epochs", 0.0, "an epoch is as many pairs as there are training examples")
+    steps_per_call: NotNegativeInt = option("steps_per_call", 0, "steps that the devices take in one call; 0 chooses")
+    spmd: Annotated[str, OneOf(SPMD)] = option("spmd", "shard_map", "how a step runs on all devices; equal numbers")
+    log_every: PositiveInt = option("log.every_steps", 10, "steps between two lines of metrics.jsonl")
+    checkpoint_every: PositiveInt = option("checkpoint.every_steps", 500, "steps between two checkpoints")
+    keep_checkpoints: PositiveInt = option("checkpoint.keep", 2, "newest checkpoints that stay")
+    validate_every: PositiveInt = option("evaluation.every_steps", 250, "steps between two validations, for the curve")
+
+    def __post_init__(self) -> None:
+        if not self.num_steps and not self.num_epochs:
+            hint = " leave no end; expected one of them > 0"
+            raise InputError(Setting("num_steps", 0), " and ", Setting("num_epochs", self.num_epochs), hint)
+
+    def check(self, num_devices: int, num_processes: int) -> None:
+        """Raises InputError for a batch that the devices cannot share, or for pmap on several processes."""
+        if num_processes > 1 and self.spmd != "shard_map":
+            hint = f" is for one process, here are {num_processes}; use 'shard_map'"
+            raise InputError(Setting("spmd", self.spmd), hint)
+        if self.batch_size < 2:
+            hint = "; expected at least 2: the other pairs of the batch are the distractors"
+            raise InputError(Setting("batch_size", self.batch_size), hint)
+        if self.batch_size % num_devices:
+            below = self.batch_size // num_devices * num_devices
+            nearest = " and ".join(str(size) for size in (below, below + num_devices) if size >= 2)
+            raise InputError(
+                f"batch_size {self.batch_size} must divide by {num_devices} devices; the nearest are {nearest}"
+            )
+
+    def total_steps(self, num_examples: int) -> int:
+        """Steps of the whole run: `num_steps` or `num_epochs`, whichever ends first.
+
+        Raises:
+            InputError: for more steps than devices can count.
+        """
+        ends = [self.num_steps] if self.num_steps else []
+        if self.num_epochs:
+            ends.append(max(1, round(self.num_epochs * num_examples / self.batch_size)))
+        most = 2**31 - 1
+        if min(ends) > most:
+            hint = f" takes more than {most:,} steps; expected fewer"
+            raise InputError(Setting("num_epochs", self.num_epochs), hint)
+        return min(ends)
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Where examples come from, and what images are brought to."""
+
+    source: str = option("data.source", meaning="digits, tfds:NAME, folder:PATH, npz:PATH or video:GLOB")
+    image_size: Annotated[int, Range(least=0, most=2**13)] = option(
+        "data.image_size", 0, "pixels: the shorter side is resized to it, the middle square cut out; 0 keeps the size"
+    )
+    channels: Annotated[int, OneOf((0, 1, 3))] = option(
+        "data.channels", 0, "1 or 3 converts to grey or colour; 0 keeps what the images have"
+    )
+    placement: Annotated[str, OneOf(data.PLACEMENTS)] = option(
+        "data.placement", "auto", "memory keeps all examples on the devices, stream reads batch by batch"
+    )
+    num_workers: Annotated[int, Range(least=0, most=2**10)] = option(
+        "data.num_workers", 2, "processes that decode a stream; 0 decodes in this one"
+    )
+    frame_rate: NotNegative = option("data.frame_rate", 0.0, "frames a second of a film that are kept at most; 0 for all")
+    cache_dir: str = option("data.cache_dir", "", "where decoded films are kept; '' is mi_coding/films in the user's cache")
+
+    def __post_init__(self) -> None:
+        data.check_source(self.source)

@@ -1,0 +1,230 @@
+"""A run: a config with its data, its method and its random keys. Nothing of it is computed yet."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mi_coding import data
+from mi_coding.errors import InputError, Setting
+from mi_coding.methods import Method, Parts
+from mi_coding.runs import build
+from mi_coding.runs.build import ENCODER_CHOICE, Plan
+from mi_coding.runs.workdir import check_workdir
+from mi_coding.training.experiment import Experiment
+from mi_coding.training.processes import is_main_process
+from mi_coding.training.step import TrainState, init_state
+
+_PURPOSES = ("init", "train", "validation", "test", "probe", "report")
+
+STEPS_PER_CALL = 50
+"""Steps in one call where the config leaves it open and the platform likes it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run that was checked and built; nothing is computed yet.
+
+    Attributes:
+        plan: what its config describes.
+        workdir: where it is kept.
+        dataset: its splits.
+        method: with its parts.
+        num_devices: that share a batch, in all processes.
+        num_steps: of the whole run.
+        streamed: whether training examples are read batch by batch, and do not live on the devices.
+        warn: takes one line that a person must see.
+    """
+
+    plan: Plan
+    workdir: Path
+    dataset: data.Dataset
+    method: Method
+    num_devices: int
+    num_steps: int
+    streamed: bool
+    warn: Callable[[str], None]
+
+    def key(self, purpose: str) -> jax.Array:
+        """The random key of one purpose, from the seed: "init", "train", "validation", "test", "probe" or "report"."""
+        return jax.random.fold_in(jax.random.key(self.plan.run.seed), _PURPOSES.index(purpose))
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        """What the training loop needs."""
+        return build.build_experiment(self.plan, self.method, self.num_steps, streamed=self.streamed)
+
+    @cached_property
+    def num_classes(self) -> int:
+        """K, so that labels are 0 .. K − 1; 0 where there are none."""
+        return count_classes(self.dataset)
+
+    @property
+    def ceiling(self) -> float | None:
+        """ln N in nats, where there are candidates."""
+        return None if self.method.num_candidates is None else float(np.log(self.method.num_candidates))
+
+    def device_data(self, split: data.Split) -> Any:
+        """What the experiment draws pairs of: examples that are in memory, with labels where a probe learns from them."""
+        examples = self.plan.pairs.device_data(split)
+        return (examples, split.labels) if self.method.uses_labels else examples
+
+    def batch_data(self, batch: data.Batch) -> Any:
+        """A batch of a stream as the experiment takes it."""
+        return (batch.examples, batch.labels) if self.method.uses_labels else batch.examples
+
+    def dummy_batch(self, count: int) -> Any:
+        """A batch of a stream, for its shapes."""
+        described = data.describe_examples(self.dataset.train)
+        return dummy_batch(self.method, described, count)
+
+
+def prepare(
+    config: Mapping[str, Any], workdir: Path, warn: Callable[[str], None], typed: Iterable[str] = ()
+) -> Run:
+    """Checks a config, its data and its work directory, and builds the run; writes nothing.
+
+    Args:
+        config: nested or flat, see `build.plan`.
+        workdir: where the run is kept.
+        warn: takes one line that a person must see.
+        typed: keys that a person typed.
+    Raises:
+        InputError: for a config, data or a directory that cannot work.
+    """
+    plan, num_devices = build.plan(config, typed), jax.device_count()
+    plan.run.check(num_devices, jax.process_count())
+    plan.pairs.check(plan.run.batch_size, num_devices)
+    plan.method.check(plan.pairs, plan.encoder, plan.run.batch_size, num_devices)
+    if is_main_process():
+        check_workdir(workdir, plan.config, lambda before: build.plan(before).config)
+    dataset = load_data(plan, warn)
+    check_data(plan, dataset)
+    num_steps = plan.run.total_steps(data.num_examples(dataset.train))
+    described = data.describe_examples(dataset.train)
+    method = with_parts(plan, described, count_classes(dataset), num_devices=num_devices, num_steps=num_steps)
+    return Run(plan, workdir, dataset, method, num_devices, num_steps, not data.in_memory(dataset.train), warn)
+
+
+def load_data(plan: Plan, warn: Callable[[str], None], source: str = "", **spec: int) -> data.Dataset:
+    """The data of a config, or another source, with images brought to the config's size and channels or to others."""
+    options = plan.data
+    return data.load(
+        source or options.source,
+        **{"image_size": options.image_size, "channels": options.channels} | spec,
+        placement=options.placement,
+        video=video_options(plan),
+        warn=warn,
+    )
+
+
+def video_options(plan: Plan) -> data.VideoOptions:
+    """How the films of a source are decoded and cut."""
+    return data.VideoOptions(plan.pairs.film_gap, plan.data.frame_rate, plan.data.cache_dir)
+
+
+def with_parts(
+    plan: Plan, described: list[dict[str, Any]], num_classes: int, *, num_devices: int, num_steps: int
+) -> Method:
+    """The method of a plan with its parts.
+
+    Args:
+        plan: of the config.
+        described: an example of the data, see `data.describe_examples`.
+        num_classes: of its labels.
+        num_devices, num_steps: see `Parts`.
+    """
+    has_probe = plan.method.probe_learning_rate and not plan.pairs.takes_films
+    return plan.method.made_of(
+        Parts(
+            plan.encoder.on(jax.default_backend()),
+            plan.pairs,
+            plan.run.batch_size,
+            num_devices,
+            num_steps,
+            tuple(described[0]["shape"]),
+            num_classes if has_probe else 0,
+        )
+    )
+
+
+def dummy_batch(method: Method, described: list[dict[str, Any]], count: int) -> Any:
+    """A batch of `count` examples of a stream, for their shapes, with labels where the method uses them."""
+    shape_of = method.parts.pairs.streamed_shape
+    handed_out = [half | {"shape": list(shape_of(tuple(half["shape"])))} for half in described]
+    examples = data.dummy_examples(handed_out, count)
+    return (examples, np.zeros(count, np.int32)) if method.uses_labels else examples
+
+
+def check_data(plan: Plan, dataset: data.Dataset) -> None:
+    """Refuses what only the data can tell: examples that pairs cannot be made of, too few of them for a batch."""
+    num_train = data.num_examples(dataset.train)
+    shapes = [tuple(half["shape"]) for half in data.describe_examples(dataset.train)]
+    plan.run.total_steps(num_train)
+    if plan.pairs.distinct and plan.run.batch_size > num_train:
+        raise InputError(
+            Setting("pairs.distinct"),
+            f" needs a batch no larger than the data: batch_size {plan.run.batch_size}, {num_train} training examples; "
+            f"use batch_size ≤ {num_train} or ",
+            Setting("pairs.distinct", False, flag=True),
+        )
+    plan.pairs.check_examples(plan.data.source, shapes, dataset.train)
+    for shape in plan.pairs.encoded_shapes(shapes):
+        if not plan.encoder.can_take(shape):
+            raise InputError(
+                Setting(ENCODER_CHOICE.key, plan.config[ENCODER_CHOICE.key]),
+                f" takes {plan.encoder.takes}, and {plan.data.source} gives it shape {shape}; expected 'mlp', which "
+                "takes any",
+            )
+    if not plan.pairs.takes_given_pairs:
+        plan.method.check_shape(plan.pairs.pair_shape(shapes[0]))
+
+
+def steps_per_call(run: Run) -> int:
+    """Steps that one call takes on the devices.
+
+    A loop on the device saves the host's part of every step; on CPU it also made a step of matrix products 1.6 times
+    as fast, but XLA's own convolutions run on one thread inside a loop there, 13 times as slow. Virtual devices of one
+    CPU that exchange something inside a loop can wait for each other forever (8 devices on 2 cores, jaxlib 0.10.2).
+
+    Raises:
+        InputError: where the config asks for more than one and that cannot be.
+    """
+    asked, on_cpu = run.plan.run.steps_per_call, jax.default_backend() == "cpu"
+    virtual = on_cpu and run.num_devices > 1
+    if asked > 1 and (run.streamed or virtual):
+        why = "streamed data" if run.streamed else f"{run.num_devices} virtual devices of a CPU"
+        raise InputError(Setting("steps_per_call", asked), f" on {why}; expected 1, or 0 to choose")
+    if run.streamed or virtual:
+        return 1
+    return asked or (1 if on_cpu and not run.plan.encoder.loops_on_cpu else STEPS_PER_CALL)
+
+
+def count_classes(dataset: data.Dataset) -> int:
+    """K, so that labels are 0 .. K − 1; 0 where there are none."""
+    return 0 if dataset.train.labels is None else int(dataset.train.labels.max()) + 1
+
+
+def initial_state(run: Run) -> TrainState:
+    """The state before the first step, which is also the untrained encoder of the baseline."""
+    examples = run.dummy_batch(2) if run.streamed else run.device_data(run.dataset.train)
+    return init_state(run.experiment, run.key("init"), jax.tree.map(jnp.asarray, examples))
+
+
+def checkpoint_metadata(run: Run) -> dict[str, Any]:
+    """What each checkpoint carries along, so that it can be read, and continued from, without the config's data.
+
+    Under "data": what an example looks like, how many there are to train on, and their classes.
+    """
+    train = run.dataset.train
+    trained_on = {
+        "examples": data.describe_examples(train),
+        "training examples": data.num_examples(train),
+        "classes": run.num_classes,
+    }
+    return {"data": trained_on, "num_candidates": run.method.num_candidates}
