@@ -207,6 +207,13 @@ def read(kind: Callable[..., _T], config: Mapping[str, Any], **parts: Any) -> _T
     return kind(**parts)
 
 
+def check_options(instance: Any) -> None:
+    """Raises InputError for an option of an object, made without `read`, that has the wrong type or range."""
+    for spec in own_options(type(instance)):
+        if (value := getattr(instance, spec.field)) is not None:
+            spec.checked(value)
+
+
 def values_of(instance: Any) -> dict[str, Any]:
     """Dotted key → value of all options of an object, those of its groups included."""
     values = {spec.key: getattr(instance, spec.field) for spec in own_options(type(instance))}

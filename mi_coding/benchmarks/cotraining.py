@@ -21,19 +21,22 @@ import optax
 from rich.console import Console
 from rich.table import Table
 
-from mi_coding.encoders import Encoder
+from mi_coding.encoders import Backbone, HeadOptions
 from mi_coding.evaluation import discrete
+from mi_coding.methods import Parts
+from mi_coding.methods.cotraining import CodeOptions, CoTraining
 from mi_coding.objectives import codes
-from mi_coding.training.cotraining import Inner, cotraining_experiment
-from mi_coding.training.devices import spmd
-from mi_coding.training.experiment import DiscreteCodes
-from mi_coding.training.feed import resident
+from mi_coding.pairs import PairSampler
+from mi_coding.training.devices import data_parallel
+from mi_coding.training.experiment import Experiment
+from mi_coding.training.feed import from_device_data
 from mi_coding.training.step import TrainState, init_state, make_step
 
 BETAS = (0.0, 0.25, 0.5, 0.75, 1.2)
 _HELD_OUT = 16_384  # pairs
 _NOISE = 0.3
 _BALANCE = 3.0
+_BATCH = 256
 
 
 class Reached(NamedTuple):
@@ -67,24 +70,12 @@ def shared_class_pairs(num_classes: int, dim: int) -> Callable:
     return sample_pairs
 
 
-class _Layers(nn.Module):
-    code_dim: int
+class OneLayer(Backbone):
+    """One hidden layer of 128 units."""
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        features = nn.relu(nn.Dense(128)(x))
-        return features, nn.Dense(self.code_dim)(features)
-
-
-def small_encoder(code_dim: int) -> Encoder:
-    """One hidden layer of 128 units."""
-    module = _Layers(code_dim)
-
-    def apply(params: Any, stats: Any, x: jax.Array, train: bool, axis_name: str | None = None):
-        del train, axis_name
-        return module.apply({"params": params}, x), stats
-
-    return Encoder(lambda key, x: (module.init(key, x)["params"], {}), apply)
+    def __call__(self, x: jax.Array, train: bool, axis_name: str | None = None) -> jax.Array:
+        return nn.relu(nn.Dense(128)(x))
 
 
 def train_shared_class(
@@ -99,38 +90,35 @@ def train_shared_class(
     """Trains one symbol with as many values as classes, several codes a price β; held-out J chooses one for each."""
     prices = tuple(np.repeat(betas, num_starts).tolist())
     sample_pairs = shared_class_pairs(num_classes, dim)
-    experiment, parts = _one_symbol_experiment(prices, sample_pairs, num_classes, num_steps)
+    method = _one_symbol(prices, num_classes, num_steps)
+    schedule = optax.warmup_cosine_decay_schedule(0.0, 3e-3, num_steps // 20, num_steps)
+    experiment = Experiment(sample_pairs, method.init, method.loss, optax.adam(schedule), _BATCH)
     keys = jax.random.split(jax.random.key(seed), 5)
-    centres, way = jax.random.normal(keys[0], (num_classes, dim)), spmd("shard_map", jax.local_devices()[:1])
+    centres, way = jax.random.normal(keys[0], (num_classes, dim)), data_parallel("shard_map", jax.local_devices()[:1])
     state = init_state(experiment, keys[1], centres)
-    feed = resident(make_step(experiment, keys[2], 1), state, centres, way, steps_per_call=num_steps)
+    feed = from_device_data(make_step(experiment, keys[2], 1), state, centres, way, steps_per_call=num_steps)
     state = way.fetch(feed.advance(way.replicate(state), num_steps)[0])
     choosing, telling = (sample_pairs(key, centres, jnp.arange(_HELD_OUT)) for key in keys[3:])
     chosen = {}
-    for head, reached in enumerate(_judge(parts.discrete, state, *choosing)):
+    for head, reached in enumerate(_judge(method, state, *choosing)):
         best = chosen.setdefault(prices[head], (reached, head))
         chosen[prices[head]] = max(best, (reached, head), key=lambda found: found[0].objective)
-    told = _judge(parts.discrete, state, *telling)
+    told = _judge(method, state, *telling)
     return {beta: told[head] for beta, (_, head) in chosen.items()}
 
 
-def _one_symbol_experiment(prices: tuple[float, ...], sample_pairs: Callable, num_values: int, num_steps: int) -> Any:
-    schedule = optax.warmup_cosine_decay_schedule(0.0, 3e-3, num_steps // 20, num_steps)
-    return cotraining_experiment(
-        small_encoder(len(prices) * num_values),
-        codes.independent(1, num_values),
-        codes.independent(1, num_values, conditional=True),
-        Inner(True, optax.identity(), 0),
-        betas=prices,
-        balance=optax.linear_schedule(_BALANCE, 0.0, num_steps // 2),
-        symmetric=True,
-        sample_pairs=sample_pairs,
-        optimizer=optax.adam(schedule),
-        batch_size=256,
+def _one_symbol(prices: tuple[float, ...], num_values: int, num_steps: int) -> CoTraining:
+    """Codes of one symbol at some prices, whose models have a closed form."""
+    return CoTraining(
+        parts=Parts(OneLayer(), PairSampler(), _BATCH, 1, num_steps, (), 0),
+        head=HeadOptions(layers=1),
+        code=CodeOptions(num_values=num_values, num_heads=len(prices)),
+        own_betas=prices,
+        balance=_BALANCE,
     )
 
 
-def _judge(own: DiscreteCodes, state: TrainState, x: jax.Array, y: jax.Array) -> list[Reached]:
+def _judge(own: CoTraining, state: TrainState, x: jax.Array, y: jax.Array) -> list[Reached]:
     """What the most likely codes of held-out pairs say of every head."""
     z_x, z_y = (np.asarray(jnp.argmax(own.log_q(*state.variables, half), axis=-1)) for half in (x, y))
     found = []

@@ -9,6 +9,7 @@ import jax
 import optax
 
 from mi_coding.encoders import Backbone
+from mi_coding.options import check_options
 from mi_coding.pairs import PairSampler
 
 Shape = tuple[int, ...]
@@ -94,6 +95,9 @@ class Method:
     evaluations: ClassVar[tuple[str, ...]] = ()
     halves_are_alike: ClassVar[bool] = True
     probe_learning_rate: ClassVar[float] = 0.0
+
+    def __post_init__(self) -> None:
+        check_options(self)
 
     def check(self, pairs: PairSampler, encoder: Backbone, batch_size: int, num_devices: int) -> None:
         """Raises InputError for options that do not go together; called before data is read."""

@@ -48,6 +48,7 @@ class Augmentations(PairSampler):
     steps: tuple = option("pairs.steps", None, "of preset custom, such as ({'name': 'rotation', 'degrees': 20.0},)")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         takes = _parameters(self.preset)
         for name in _MODIFICATIONS:
             if getattr(self, name) is None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 
 from mi_coding.errors import InputError, Setting
-from mi_coding.options import option
+from mi_coding.options import check_options, option
 from mi_coding.pairs.sampling import labelled, pairs_of_batch, sample_pairs, stills, views
 
 Shape = tuple[int, ...]
@@ -41,6 +41,9 @@ class PairSampler:
     takes_given_pairs: ClassVar[bool] = False
     are_sequences: ClassVar[bool] = False
     evaluations: ClassVar[tuple[str, ...]] = ("pairs",)
+
+    def __post_init__(self) -> None:
+        check_options(self)
 
     def pair(self, key: jax.Array, example: Any) -> tuple[Any, Any]:
         """One independent draw of ⟨x, y⟩ from an example: an image uint8 or float[H, W, C], or what the source has."""

@@ -41,6 +41,7 @@ class Film(PairSampler):
     evaluations = ("films",)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.distinct:
             raise InputError(
                 Setting("pairs.distinct", True),

@@ -30,6 +30,7 @@ class MovingImages(PairSampler):
     speed: NotNegative = option("pairs.speed", 8.0, "pixels per second, of the image in every clip")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.seconds * self.frame_rate > _MOST_FRAMES:
             rate = Setting("pairs.frame_rate", self.frame_rate)
             most = f" frames/s; expected at most {_MOST_FRAMES:,} frames"

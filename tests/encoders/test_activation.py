@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mi_coding.encoders import ACTIVATIONS, build
+from mi_coding.encoders import ACTIVATIONS, ConvNet, ProjectionHead, build
 
 X = np.linspace(-0.2, 0.2, 4001, dtype=np.float32)
 SMELU, BETA = ACTIVATIONS["smelu"], np.float32(0.05)
@@ -26,15 +26,8 @@ def test_an_activation_keeps_the_type_of_what_it_bends():
 
 def gradient_jump(activation):
     """How far the gradient of an encoder moves when all its biases go from just below zero to just above."""
-    encoder = build(
-        "convnet",
-        widths=(6,),
-        feature_dim=10,
-        head_width=8,
-        code_dim=3,
-        activation=activation,
-        head_activation=activation,
-    )
+    head = ProjectionHead(width=8, code_dim=3, activation=activation)
+    encoder = build(ConvNet(widths=(6,), feature_dim=10, activation=activation), head)
     blank = jnp.zeros((2, 9, 9, 1))  # without biases all its activations lie in relu's corner
     params, stats = encoder.init(jax.random.key(0), blank)
 

@@ -12,20 +12,21 @@ import pytest
 from jax import lax
 from jax.sharding import AxisType, PartitionSpec
 
-import mi_coding
-from mi_coding import encoders
-from mi_coding.critics import bilinear
-from mi_coding.encoders import resnet
+from mi_coding.encoders import ENCODERS, ConvNet, HeadOptions, ProjectionHead, ResNet18, build, resnet
 from mi_coding.encoders.batch_norm import batch_norm
-from mi_coding.encoders.head import ProjectionHead
 from mi_coding.encoders.resnet import ResNet
+from mi_coding.methods import Parts
+from mi_coding.methods.cpc import CPC
+from mi_coding.objectives.gradient import mean_gradient
+from mi_coding.pairs import PairSampler
 from mi_coding.training import optimizers
-from mi_coding.training.contrastive import contrastive
-from mi_coding.training.devices import AXIS, mean_gradient, spmd
+from mi_coding.training.devices import AXIS, data_parallel
+from mi_coding.training.experiment import Experiment
 from mi_coding.training.step import init_state, make_step
 
 KEY = jax.random.key(0, impl="rbg")  # whose draws compile ten times faster than threefry's on CPU
-TINY = {"stem": "cifar", "width_multiplier": 1 / 16, "head_width": 8, "code_dim": 4}
+TINY = ResNet18(stem="cifar", width_multiplier=1 / 16)
+HEAD = ProjectionHead(width=8, code_dim=4)
 WAYS = ("shard_map", "shard_map unchecked", "pmap")
 
 
@@ -233,7 +234,7 @@ def test_a_network_that_does_not_exist_is_refused(options, words):
 
 def test_the_table_of_encoders_builds_each_depth():
     for depth in (18, 34, 50):
-        encoder = encoders.build(f"resnet{depth}", **TINY)
+        encoder = build(ENCODERS[f"resnet{depth}"](stem="cifar", width_multiplier=1 / 16), HEAD)
         x = jnp.zeros((2, 16, 16, 3))
         params, stats = shapes_of(encoder.init, x)
         assert sum("block" in name for name in params["backbone"]) == {18: 8, 34: 16, 50: 16}[depth]
@@ -298,7 +299,7 @@ def test_batch_norm_is_the_formula_over_the_global_batch(how):
 
 
 def test_inference_uses_the_running_statistics_and_needs_no_axis():
-    encoder = encoders.build("resnet18", **TINY, head_batch_norm=True)
+    encoder = build(TINY, HEAD.clone(batch_norm=True))
     x = lopsided_images(5)
     params, stats = filled(shapes_of(encoder.init, x))
     infer = jax.jit(lambda x, stats=stats: encoder.apply(params, stats, x, False, AXIS))
@@ -321,7 +322,7 @@ def one_block_a_stage():
 @pytest.fixture(scope="module")
 def of_one_device():
     """A network with every kind of norm, its batch, and what one device makes of it."""
-    encoder = encoders.build("resnet18", **TINY, head_layers=3, head_batch_norm=True)
+    encoder = build(TINY, HEAD.clone(layers=3, batch_norm=True))
     x = lopsided_images(16)
     with one_block_a_stage():
         params, stats = filled(shapes_of(encoder.init, x))
@@ -366,7 +367,7 @@ def test_eight_devices_give_the_features_statistics_and_gradients_of_one(of_one_
 
 def test_bfloat16_computes_close_to_float32_with_float32_parameters_statistics_and_outputs():
     x = lopsided_images(6)
-    full, half = (encoders.build("resnet18", **TINY, dtype=d) for d in ("float32", "bfloat16"))
+    full, half = (build(TINY.clone(dtype=d), HEAD) for d in ("float32", "bfloat16"))
     params, stats = filled(shapes_of(half.init, x))
     results = [jax.jit(partial(e.apply, train=True))(params, stats, x) for e in (full, half)]
     chex.assert_trees_all_equal_dtypes(params, jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params))
@@ -403,9 +404,8 @@ def test_convolutions_and_norms_put_out_the_stated_dtype(dtype):
 
 
 def test_the_small_network_computes_in_bfloat16_too():
-    options = {"widths": (8, 8), "feature_dim": 16, "head_width": 8, "code_dim": 3}
-    x = lopsided_images(4)
-    full, half = (encoders.build("convnet", **options, dtype=d) for d in ("float32", "bfloat16"))
+    net, x = ConvNet(widths=(8, 8), feature_dim=16), lopsided_images(4)
+    full, half = (build(net.clone(dtype=d), HEAD) for d in ("float32", "bfloat16"))
     params, stats = filled(shapes_of(half.init, x))
     assert stats == {}
     theirs, ours = (jax.jit(partial(e.apply, train=True))(params, stats, x)[0] for e in (full, half))
@@ -449,41 +449,46 @@ def test_a_head_normalises_its_hidden_layers_and_never_the_code(layers):
 @pytest.mark.parametrize("layers", [0, 4])
 def test_a_head_of_no_layers_or_too_many_is_refused(layers):
     with pytest.raises(ValueError, match=f"head of {layers} layers is unknown; expected 1 to 3"):
-        encoders.build("resnet18", **TINY, head_layers=layers)
+        ProjectionHead(width=8, code_dim=4, layers=layers)
 
 
 # Training
 
 
-def train(encoder, images, *, how, devices, microbatch_size=None, steps=2):
+class Filled(CPC):
+    """CPC whose parameters are `filled`."""
+
+    def init(self, key, x, y):
+        return filled(jax.eval_shape(super().init, key, x, y))
+
+
+def train(encoder, images, *, how, devices, microbatch_size=0, head=HeadOptions(width=8), steps=2):  # noqa: B008
     """State and last metrics of a few steps; a pair is an image and its mirror image."""
 
     def sample_pairs(key, data, rows):
         del key
         return data[rows], data[rows, :, ::-1]
 
-    experiment, _ = contrastive(
-        encoder._replace(init=lambda key, x: filled(shapes_of(encoder.init, x))),
-        bilinear(),
-        lambda z_x, z_y, *, key, axis_name: mi_coding.cpc(
-            z_x, z_y, normalize=True, temperature=0.5, axis_name=axis_name
-        ),
-        partial(mi_coding.cpc, normalize=True, temperature=0.5),
-        sample_pairs=sample_pairs,
-        optimizer=optimizers.build(
-            "sgd",
-            learning_rate=0.02,
-            warmup_steps=0,
-            num_steps=100,
-            weight_decay=1e-3,
-            momentum=0.9,
-            gradient_clip=1.0,
-        ),
-        batch_size=16,
+    method = Filled(
+        parts=Parts(encoder, PairSampler(), 16, 1, 100, images.shape[1:], 0),
+        head=head,
+        temperature=0.5,
+        symmetric=False,
         code_dim=4,
+        critic_name="bilinear",
         microbatch_size=microbatch_size,
     )
-    way = spmd(how, jax.local_devices()[:devices])
+    optimizer = optimizers.build(
+        "sgd",
+        learning_rate=0.02,
+        warmup_steps=0,
+        num_steps=100,
+        weight_decay=1e-3,
+        momentum=0.9,
+        gradient_clip=1.0,
+    )
+    experiment = Experiment(sample_pairs, method.init, method.loss, optimizer, 16)
+    way = data_parallel(how, jax.local_devices()[:devices])
     step = way.parallel(make_step(experiment, jax.random.key(0), devices))
     state, data = way.replicate(init_state(experiment, jax.random.key(0), images)), way.replicate(images)
     for _ in range(steps):
@@ -494,14 +499,14 @@ def train(encoder, images, *, how, devices, microbatch_size=None, steps=2):
 @pytest.fixture(scope="module")
 def trained_alone():
     with one_block_a_stage():
-        return train(encoders.build("resnet18", **TINY), lopsided_images(16), how="shard_map", devices=1)
+        return train(TINY, lopsided_images(16), how="shard_map", devices=1)
 
 
 @pytest.mark.parametrize("how", ["shard_map", "pmap"])
 def test_eight_devices_train_the_network_of_one(trained_alone, how):
     with one_block_a_stage():
-        eight = train(encoders.build("resnet18", **TINY), lopsided_images(16), how=how, devices=8)
-        begun = filled(shapes_of(encoders.build("resnet18", **TINY).init, lopsided_images(1)))
+        eight = train(TINY, lopsided_images(16), how=how, devices=8)
+        begun = filled(shapes_of(build(TINY, HEAD).init, lopsided_images(1)))
     np.testing.assert_allclose(eight[1]["loss"], trained_alone[1]["loss"], rtol=1e-5)
     ours, theirs = ((state.params["encoder"], state.stats) for state, _ in (eight, trained_alone))
     error = jax.tree.map(lambda a, b, old: np.linalg.norm(a - b) / np.linalg.norm(b - old), ours, theirs, begun)
@@ -512,12 +517,10 @@ def test_eight_devices_train_the_network_of_one(trained_alone, how):
 
 @pytest.mark.parametrize("how", ["shard_map", "pmap"])
 def test_a_chunk_is_normalised_over_all_devices(how):
-    encoder = encoders.build(
-        "convnet", widths=(4,), feature_dim=8, head_width=8, code_dim=4, head_layers=3, head_batch_norm=True
-    )
+    encoder, head = ConvNet(widths=(4,), feature_dim=8), HeadOptions(layers=3, width=8, batch_norm=True)
     images = lopsided_images(16)
     # Chunk c of eight devices is pair c of every device's two; one device meets the same pairs in this order.
     reordered = images.reshape(8, 2, *images.shape[1:]).swapaxes(0, 1).reshape(images.shape)
-    eight = train(encoder, images, how=how, devices=8, microbatch_size=1)
-    alone = train(encoder, reordered, how="shard_map", devices=1, microbatch_size=8)
+    eight = train(encoder, images, how=how, devices=8, microbatch_size=1, head=head)
+    alone = train(encoder, reordered, how="shard_map", devices=1, microbatch_size=8, head=head)
     chex.assert_trees_all_close(eight, alone, rtol=1e-3, atol=1e-5)

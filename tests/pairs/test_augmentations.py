@@ -52,7 +52,7 @@ def test_an_augmentation_keeps_size_and_range_and_takes_bytes_as_it_takes_floats
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_makes_pairs_of_any_size_and_of_one_or_three_channels(name, shape):
     photos = jnp.stack([jnp.asarray(image(*shape, seed=seed)) for seed in range(4)])
-    sample = jax.jit(partial(sample_pairs, kind=preset(name)))
+    sample = jax.jit(partial(sample_pairs, pairs=preset(name)))
     x, y = sample(jax.random.key(0), photos, jnp.arange(12))
     assert x.shape == y.shape == (12, *shape)
     assert x.dtype == y.dtype == jnp.float32
@@ -82,7 +82,7 @@ def test_both_halves_are_of_one_image(name):
     flat = jnp.asarray(levels[:, None, None, None] * np.ones((1, 8, 8, 3)), jnp.float32)
     # A flat image without jitter and masks is itself, whatever is cropped, so its level is its tag.
     kind = preset(name, jitter=0.0, **({"mask": 0.0} if name == "gray28" else {}))
-    x, y = jax.jit(partial(sample_pairs, kind=kind))(jax.random.key(1), flat, jnp.arange(100))
+    x, y = jax.jit(partial(sample_pairs, pairs=kind))(jax.random.key(1), flat, jnp.arange(100))
     np.testing.assert_allclose(x, y, atol=1e-6)
     assert len(np.unique(np.asarray(x)[:, 0, 0, 0].round(4))) == 9
 
@@ -90,7 +90,7 @@ def test_both_halves_are_of_one_image(name):
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_pair_is_decided_by_its_key_and_row_whatever_batch_it_is_in(name):
     photos = jnp.stack([jnp.asarray(image(16, 16, seed=seed)) for seed in range(5)])
-    sample = jax.jit(partial(sample_pairs, kind=preset(name)))
+    sample = jax.jit(partial(sample_pairs, pairs=preset(name)))
     whole, again, other = (sample(jax.random.key(seed), photos, jnp.arange(16)) for seed in (3, 3, 4))
     np.testing.assert_array_equal(whole, again)
     assert np.abs(np.asarray(whole) - np.asarray(other)).max() > 0.1
@@ -103,7 +103,7 @@ def test_a_pair_is_decided_by_its_key_and_row_whatever_batch_it_is_in(name):
 @pytest.mark.parametrize("name", PRESETS)
 def test_probes_see_the_unmodified_image(name):
     photos = jnp.asarray(image(28, 30))[None]
-    shown, small = (jax.jit(partial(views, kind=PRESETS[name](size=s)))(jax.random.key(0), photos) for s in (None, 20))
+    shown, small = (jax.jit(partial(views, pairs=PRESETS[name](size=s)))(jax.random.key(0), photos) for s in (None, 20))
     np.testing.assert_array_equal(shown[0], as_float(photos[0]))
     assert small.shape == (1, 20, 20, 3)
     assert float(small.mean()) == pytest.approx(unit(photos).mean(), abs=0.01)

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mi_coding.pairs.film_pairs import Films, draw_moments, moments, sample_film_pairs, shown_at
+from mi_coding.pairs.film import Film
+from mi_coding.pairs.film_pairs import Films, draw_moments, sample_film_pairs, shown_at
 
 
 def films_of(*times, gap, film=None):
@@ -91,7 +92,7 @@ def test_a_group_has_moments_of_all_stretches_of_its_film_each_by_its_length():
 
 def test_a_pair_is_the_same_whichever_device_draws_it():
     films = films_of(*IRREGULAR, gap=0.25)
-    draw = jax.jit(lambda rows: sample_film_pairs(jax.random.key(3), films, rows, kind=moments(), group_size=4))
+    draw = jax.jit(lambda rows: sample_film_pairs(jax.random.key(3), films, rows, pairs=Film(), group_size=4))
     everything, half = draw(jnp.arange(16)), draw(jnp.arange(8, 16))
     for whole, part in zip(everything, half, strict=True):
         np.testing.assert_array_equal(whole[8:], part)
@@ -100,7 +101,7 @@ def test_a_pair_is_the_same_whichever_device_draws_it():
 def test_x_is_shown_at_the_moment_and_y_a_gap_later():
     films = films_of(*IRREGULAR, gap=0.25)
     key, rows = jax.random.key(5), jnp.arange(200)
-    x, y = jax.jit(lambda: sample_film_pairs(key, films, rows, kind=moments()))()
+    x, y = jax.jit(lambda: sample_film_pairs(key, films, rows, pairs=Film()))()
     assert x.shape == y.shape == (200, 2, 3, 1)
     film, time = jax.jit(draw_moments)(jax.random.split(key)[0], films, rows)
     for half, moment in ((x, time), (y, time + 0.25)):

@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mi_coding.pairs.frames import Clips, bounce, draw, frames
+from mi_coding.pairs.frames import Frames
+from mi_coding.pairs.moving import bounce, draw
 
 
 def centre(frame):
@@ -47,33 +48,33 @@ def test_an_image_as_large_as_the_window_stays_where_it_is():
 
 
 def test_x_and_y_show_one_image_and_nothing_is_cut_off(blob):
-    pair = jax.jit(jax.vmap(frames(Clips(window=16)).pair, in_axes=(0, None)))
+    pair = jax.jit(jax.vmap(Frames(window=16).pair, in_axes=(0, None)))
     x, y = pair(jax.random.split(jax.random.key(0), 200), blob)
     np.testing.assert_allclose(x.sum((1, 2, 3)), float(blob.sum()), rtol=1e-5)
     np.testing.assert_allclose(y.sum((1, 2, 3)), float(blob.sum()), rtol=1e-5)
 
 
 def test_y_is_the_gap_away_from_x_at_the_speed_of_the_clip(blob):
-    clips = Clips(window=64, seconds=2.0, frame_rate=10.0, gap=0.5, speed=6.0)  # 3 pixels in half a second
-    x, y = jax.vmap(frames(clips).pair, in_axes=(0, None))(jax.random.split(jax.random.key(1), 300), blob)
+    frames = Frames(window=64, seconds=2.0, frame_rate=10.0, gap=0.5, speed=6.0)  # 3 pixels in half a second
+    x, y = jax.vmap(frames.pair, in_axes=(0, None))(jax.random.split(jax.random.key(1), 300), blob)
     moved = np.array([np.linalg.norm(centre(b) - centre(a)) for a, b in zip(x, y, strict=True)])
     assert moved.max() < 3.001
     assert np.mean(np.abs(moved - 3) < 1e-3) > 0.85  # the rest met a wall on their way
 
 
 def test_directions_are_uniform_and_start_times_differ(blob):
-    clips = Clips(window=64, seconds=2.0, frame_rate=10.0, gap=0.5, speed=6.0)
-    x, y = jax.vmap(frames(clips).pair, in_axes=(0, None))(jax.random.split(jax.random.key(2), 400), blob)
+    frames = Frames(window=64, seconds=2.0, frame_rate=10.0, gap=0.5, speed=6.0)
+    x, y = jax.vmap(frames.pair, in_axes=(0, None))(jax.random.split(jax.random.key(2), 400), blob)
     moves = np.array([centre(b) - centre(a) for a, b in zip(x, y, strict=True)])
     angles = np.arctan2(moves[:, 0], moves[:, 1])
     assert np.histogram(angles, bins=4, range=(-np.pi, np.pi))[0].min() > 60  # of 100 expected, 4 standard errors
 
 
 def test_a_view_has_the_law_of_x(blob):
-    kind = frames(Clips(window=16))
+    frames = Frames(window=16)
     keys = jax.random.split(jax.random.key(3), 4000)
-    views = np.asarray(jax.vmap(kind.view, in_axes=(0, None))(keys, blob))
-    xs = np.asarray(jax.vmap(kind.pair, in_axes=(0, None))(keys, blob)[0])
+    views = np.asarray(jax.vmap(frames.view, in_axes=(0, None))(keys, blob))
+    xs = np.asarray(jax.vmap(frames.pair, in_axes=(0, None))(keys, blob)[0])
     # Means over 4,000 frames of pixels below 8: standard error at most 0.06.
     np.testing.assert_allclose(views.mean(0), xs.mean(0), atol=0.25)
     np.testing.assert_allclose(views.std(0), xs.std(0), atol=0.25)
@@ -82,12 +83,12 @@ def test_a_view_has_the_law_of_x(blob):
 @pytest.mark.parametrize("gap", [0.04, 4.0, 10.0])
 def test_a_gap_that_no_clip_has_is_refused(gap):
     with pytest.raises(ValueError, match="gap"):
-        frames(Clips(seconds=4.0, frame_rate=10.0, gap=gap))
+        Frames(seconds=4.0, frame_rate=10.0, gap=gap)
 
 
 @pytest.mark.parametrize(("window", "place"), [(16, (5, 4)), (15, (4, 3)), (8, (1, 0))])
 def test_a_still_shows_the_image_in_its_middle_pixel_by_pixel(blob, window, place):
-    still = frames(Clips(window=window)).still(blob)
+    still = Frames(window=window).still(blob)
     down, right = place
     expected = np.zeros((window, window, 1), np.float32)
     expected[down : down + 6, right : right + 8] = blob

@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mi_coding.pairs import PairKind, draw_examples, modified_alike, sample_pairs, views
+from mi_coding.pairs import PairFunctions, draw_examples, modified_alike, sample_pairs, views
 
-TAGGED = PairKind(
+TAGGED = PairFunctions(
     pair=lambda key, image: (image, -image + jax.random.uniform(key) / 2),
     view=lambda key, image: image + jax.random.uniform(key) / 2,
 )
@@ -17,17 +17,17 @@ def tags(images):
 
 
 def test_row_i_of_y_belongs_to_row_i_of_x():
-    x, y = sample_pairs(jax.random.key(0), IMAGES, jnp.arange(200), kind=TAGGED)
+    x, y = sample_pairs(jax.random.key(0), IMAGES, jnp.arange(200), pairs=TAGGED)
     np.testing.assert_array_equal(np.ceil(-tags(y)), tags(x))
     assert len(set(tags(x))) > 40  # 50 images, 200 draws
 
 
 @pytest.mark.parametrize("distinct_among", [None, 40])
 def test_a_shard_draws_the_rows_it_has_in_the_whole_batch(distinct_among):
-    whole = sample_pairs(jax.random.key(1), IMAGES, jnp.arange(40), kind=TAGGED, distinct_among=distinct_among)
+    whole = sample_pairs(jax.random.key(1), IMAGES, jnp.arange(40), pairs=TAGGED, distinct_among=distinct_among)
     for start in range(0, 40, 10):
         rows = start + jnp.arange(10)
-        shard = sample_pairs(jax.random.key(1), IMAGES, rows, kind=TAGGED, distinct_among=distinct_among)
+        shard = sample_pairs(jax.random.key(1), IMAGES, rows, pairs=TAGGED, distinct_among=distinct_among)
         for part, all_of_it in zip(shard, whole, strict=True):
             np.testing.assert_array_equal(part, all_of_it[start : start + 10])
 
@@ -46,7 +46,7 @@ def test_every_example_is_drawn_equally_often():
 
 
 def test_another_key_draws_other_pairs():
-    first, second = (sample_pairs(jax.random.key(k), IMAGES, jnp.arange(30), kind=TAGGED)[0] for k in (4, 5))
+    first, second = (sample_pairs(jax.random.key(k), IMAGES, jnp.arange(30), pairs=TAGGED)[0] for k in (4, 5))
     assert np.mean(tags(first) == tags(second)) < 0.3
 
 

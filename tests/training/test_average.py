@@ -3,8 +3,7 @@
 import chex
 import jax
 import numpy as np
-from small_experiment import make_experiment
-from test_step import run
+from small_experiment import make_experiment, run
 
 from mi_coding.training.step import init_state
 

@@ -8,8 +8,8 @@ import pytest
 from small_experiment import make_experiment
 
 from mi_coding import pairs
-from mi_coding.training.devices import spmd
-from mi_coding.training.feed import resident, streamed
+from mi_coding.training.devices import data_parallel
+from mi_coding.training.feed import from_device_data, from_stream
 from mi_coding.training.memory import bytes_needed
 from mi_coding.training.step import init_state, make_step
 
@@ -17,10 +17,10 @@ STEPS = 3
 
 
 def resident_state(key, images, how):
-    way = spmd(how, jax.local_devices()[:8])
+    way = data_parallel(how, jax.local_devices()[:8])
     experiment, _ = make_experiment()
     state = init_state(experiment, jax.random.key(0), images)
-    feed = resident(make_step(experiment, key, 8), state, images, way)
+    feed = from_device_data(make_step(experiment, key, 8), state, images, way)
     state = way.replicate(state)
     for _ in range(STEPS):
         state, metrics = jax.block_until_ready(feed.advance(state, 1))  # as the loop does on virtual devices
@@ -35,10 +35,10 @@ def test_a_stream_of_the_examples_that_would_have_been_drawn_trains_the_same_par
             rows = pairs.draw_examples(jax.random.split(pair_key)[0], jnp.arange(16), num_examples=len(images))
             yield np.asarray(images)[np.asarray(rows)]
 
-    way = spmd(how, jax.local_devices()[:devices])
+    way = data_parallel(how, jax.local_devices()[:devices])
     experiment, _ = make_experiment(streamed=True)
     state = init_state(experiment, jax.random.key(0), images[:2])
-    feed = streamed(make_step(experiment, key, devices), state, np.zeros((16, *images.shape[1:])), batches(), way)
+    feed = from_stream(make_step(experiment, key, devices), state, np.zeros((16, *images.shape[1:])), batches(), way)
     assert bytes_needed(feed.compiled) > 0
     state = way.replicate(state)
     for _ in range(STEPS):
@@ -49,10 +49,10 @@ def test_a_stream_of_the_examples_that_would_have_been_drawn_trains_the_same_par
 
 
 def test_a_streamed_call_takes_one_step_only(key, images):
-    way = spmd("shard_map", jax.local_devices()[:1])
+    way = data_parallel("shard_map", jax.local_devices()[:1])
     experiment, _ = make_experiment(streamed=True)
     state = init_state(experiment, jax.random.key(0), images[:2])
-    feed = streamed(make_step(experiment, key, 1), state, np.zeros((16, *images.shape[1:])), iter([]), way)
+    feed = from_stream(make_step(experiment, key, 1), state, np.zeros((16, *images.shape[1:])), iter([]), way)
     with pytest.raises(ValueError, match="expected 1"):
         feed.advance(state, 2)
 

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from mi_coding.training.devices import spmd
+from mi_coding.training.devices import data_parallel
 from mi_coding.training.flops import count_flops
 
 
@@ -64,6 +64,6 @@ def test_a_convolution_and_its_gradient_are_three_convolutions(stride, groups):
 
 @pytest.mark.parametrize("how", ["shard_map", "pmap"])
 def test_on_several_devices_one_is_counted(how):
-    way = spmd(how, jax.local_devices()[:4])
+    way = data_parallel(how, jax.local_devices()[:4])
     step = way.parallel(lambda state, a: (state + lax.psum(jnp.sum(a @ state), "devices"), {}))
     assert count_flops(step, way.replicate(jnp.ones((5, 7))), way.replicate(jnp.ones((3, 5)))) == ONCE

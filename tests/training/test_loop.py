@@ -11,8 +11,8 @@ from small_experiment import make_experiment
 import mi_coding
 from mi_coding.errors import NonFiniteLossError
 from mi_coding.training.checkpoints import Checkpoints
-from mi_coding.training.devices import spmd
-from mi_coding.training.feed import resident
+from mi_coding.training.devices import data_parallel
+from mi_coding.training.feed import from_device_data
 from mi_coding.training.loop import Hook, train
 from mi_coding.training.step import init_state, make_step
 
@@ -20,11 +20,11 @@ NOTHING = Hook(10**9, lambda step, state, metrics: None)
 
 
 def go(experiment, key, images, *, num_steps, state=None, hooks=(), save=NOTHING, steps_per_call=2):
-    way = spmd("shard_map", jax.local_devices()[:1])
+    way = data_parallel("shard_map", jax.local_devices()[:1])
     state = init_state(experiment, jax.random.key(0), images) if state is None else state
-    feed = resident(make_step(experiment, key, 1), state, images, way, steps_per_call=steps_per_call)
+    feed = from_device_data(make_step(experiment, key, 1), state, images, way, steps_per_call=steps_per_call)
     return train(
-        feed.advance, state, spmd=way, num_steps=num_steps, steps_per_call=steps_per_call, hooks=hooks, save=save
+        feed.advance, state, parallel=way, num_steps=num_steps, steps_per_call=steps_per_call, hooks=hooks, save=save
     )
 
 
@@ -43,9 +43,9 @@ def test_hooks_are_called_when_due_after_the_first_and_the_last_step(key, images
 def test_many_steps_in_one_call_stop_for_every_hook_and_end_with_the_same_state(key, images, steps_per_call):
     experiment, _ = make_experiment()
     counts, seen = [], []
-    way = spmd("shard_map", jax.local_devices()[:1])
+    way = data_parallel("shard_map", jax.local_devices()[:1])
     state = init_state(experiment, jax.random.key(0), images)
-    feed = resident(make_step(experiment, key, 1), state, images, way, steps_per_call=11)
+    feed = from_device_data(make_step(experiment, key, 1), state, images, way, steps_per_call=11)
 
     def advance(state, count):
         counts.append(count)
@@ -53,7 +53,7 @@ def test_many_steps_in_one_call_stop_for_every_hook_and_end_with_the_same_state(
 
     hook = Hook(4, lambda step, state, metrics: seen.append((step, float(metrics["loss"]))))
     save = Hook(6, lambda step, state, metrics: seen.append(step))
-    options = {"spmd": way, "num_steps": 11, "hooks": [hook], "save": save}
+    options = {"parallel": way, "num_steps": 11, "hooks": [hook], "save": save}
     together = train(advance, state, steps_per_call=steps_per_call, **options).state
     assert sum(counts) == 11
     assert max(counts) == min(steps_per_call, 3)  # from 1 to 4, and from 8 to 11, is the farthest
@@ -106,13 +106,13 @@ def test_a_loss_that_is_not_finite_stops_the_run_names_the_step_and_is_never_sav
     with pytest.raises(NonFiniteLossError, match="step 1 "):
         go(experiment, key, images, num_steps=9)
 
-    way, saved = spmd("shard_map", jax.local_devices()[:1]), []
+    way, saved = data_parallel("shard_map", jax.local_devices()[:1]), []
     save = Hook(2, lambda step, state, metrics: saved.append(step))
     with pytest.raises(NonFiniteLossError, match="step 5 "):
         train(
             breaks_at_step_five,
             init_state(make_experiment()[0], key, images),
-            spmd=way,
+            parallel=way,
             num_steps=9,
             hooks=[],
             save=save,

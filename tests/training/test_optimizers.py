@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mi_coding.methods.base import with_own_rate
 from mi_coding.training import optimizers
 
 PLAIN = {"warmup_steps": 0, "num_steps": 10, "weight_decay": 0.0, "momentum": 0.0, "gradient_clip": 0.0}
@@ -77,7 +78,7 @@ def test_a_probe_beside_changes_no_update_of_the_other_parameters(params):
     gradients = jax.tree.map(jnp.ones_like, params)
     expected, _ = plain.update(gradients, plain.init(params), params)
     both = {**params, "probe": {"kernel": jnp.ones((3, 2))}}
-    optimizer = optimizers.with_own_rate(plain, "probe", 0.01)
+    optimizer = with_own_rate(plain, "probe", 0.01)
     updates, _ = optimizer.update({**gradients, "probe": {"kernel": jnp.full((3, 2), 1e6)}}, optimizer.init(both), both)
     np.testing.assert_array_equal(updates["kernel"], expected["kernel"])
     np.testing.assert_array_equal(updates["bias"], expected["bias"])

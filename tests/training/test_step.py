@@ -6,21 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_experiment import make_experiment
+from small_experiment import make_experiment, run
 
 import mi_coding
-from mi_coding.training.devices import spmd
+from mi_coding.training.devices import data_parallel
 from mi_coding.training.step import init_state, make_step
-
-
-def run(experiment, key, images, *, how, devices, steps=3):
-    """State and the last metrics after a few steps on some of the eight virtual devices."""
-    way = spmd(how, jax.local_devices()[:devices])
-    step = way.parallel(make_step(experiment, key, devices))
-    state, data = way.replicate(init_state(experiment, jax.random.key(0), images)), way.replicate(images)
-    for _ in range(steps):
-        state, metrics = jax.block_until_ready(step(state, data))  # as the loop does on virtual devices
-    return jax.device_get((way.fetch(state), way.fetch(metrics)))
 
 
 @pytest.mark.parametrize("distinct", [False, True])
@@ -43,7 +33,7 @@ def test_first_loss_is_that_of_the_whole_batch_computed_by_hand(key, images):
     state = init_state(experiment, jax.random.key(0), images)
     pair_key, _ = jax.random.split(jax.random.fold_in(key, 0))
     x, y = jax.jit(experiment.sample_pairs)(pair_key, images, jnp.arange(16))
-    z_x, z_y = (jax.jit(codes.codes)(state.params, state.stats, part) for part in (x, y))  # W begins as the identity
+    z_x, z_y = (jax.jit(codes.encode)(state.params, state.stats, part).codes for part in (x, y))  # W begins as the identity
     expected = mi_coding.cpc(z_x, z_y, normalize=True, temperature=0.2, symmetric=True)
     _, metrics = run(experiment, key, images, how="shard_map", devices=8, steps=1)
     assert float(metrics["loss"]) == pytest.approx(float(expected.loss), rel=1e-5)
@@ -88,6 +78,6 @@ def test_replicate_leaves_the_callers_state_alone(key, images):
     state = init_state(experiment, jax.random.key(0), images)
     before = jax.tree.map(np.array, state)
     for how in ("shard_map", "pmap"):
-        way = spmd(how, jax.local_devices()[:1])
+        way = data_parallel(how, jax.local_devices()[:1])
         way.parallel(make_step(experiment, key, 1))(way.replicate(state), way.replicate(images))
     chex.assert_trees_all_equal(jax.tree.map(np.array, state), before)

@@ -6,12 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_experiment import make_experiment
-from test_step import run
+from small_experiment import make_experiment, run
 
 import mi_coding
-from mi_coding.training.contrastive import encode_in_chunks, jointly
-from mi_coding.training.devices import spmd
+from mi_coding.methods.chunks import encode_in_chunks, jointly
+from mi_coding.training.devices import data_parallel
 from mi_coding.training.memory import bytes_needed, describe_bytes, loss_bytes
 from mi_coding.training.step import init_state, make_step
 
@@ -24,7 +23,7 @@ def test_chunks_train_the_parameters_of_one_shot_with_as_many_distractors(key, i
     np.testing.assert_allclose(chunks[1]["mi_lower_bound"] + chunks[1]["loss"], np.log(16), rtol=1e-6)
 
 
-@pytest.mark.parametrize("size", [None, 4])
+@pytest.mark.parametrize("size", [0, 4])
 def test_an_encoder_each_with_the_same_parameters_is_one_encoder_for_both(key, images, size):
     one, codes = make_experiment(microbatch_size=size)
     two, codes_of_two = make_experiment(microbatch_size=size, separate=True)
@@ -38,9 +37,10 @@ def test_an_encoder_each_with_the_same_parameters_is_one_encoder_for_both(key, i
     together = jax.tree.map(jnp.add, halves["x"], halves["y"])
     chex.assert_trees_all_close(together, gradient["encoder"], rtol=1e-4, atol=1e-6)
     assert any(not np.allclose(*leaves) for leaves in zip(*map(jax.tree.leaves, halves.values()), strict=True))
-    for ours, theirs, half in ((codes_of_two.codes, x, "x"), (codes_of_two.codes_y, y, "y")):
+    for theirs, half in ((x, "x"), (y, "y")):
+        ours = lambda *arguments, half=half: codes_of_two.encode(*arguments, half=half).codes  # noqa: E731
         other = both[0] | {"encoder": both[0]["encoder"] | {half: jax.tree.map(jnp.zeros_like, params["encoder"])}}
-        np.testing.assert_allclose(ours(*both, theirs), codes.codes(params, stats, theirs), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(ours(*both, theirs), codes.encode(params, stats, theirs).codes, rtol=1e-5, atol=1e-6)
         assert not np.allclose(ours(other, both[1], theirs), ours(*both, theirs))
 
 
@@ -77,7 +77,7 @@ def test_chunks_with_batch_norm_give_the_gradient_of_the_same_chunks_kept_in_mem
 
 
 def step_bytes(images, **options):
-    way = spmd("shard_map", jax.local_devices()[:1])
+    way = data_parallel("shard_map", jax.local_devices()[:1])
     experiment, _ = make_experiment(**options)
     state = init_state(experiment, jax.random.key(0), images)
     step = way.parallel(make_step(experiment, jax.random.key(0), 1))
@@ -85,7 +85,7 @@ def step_bytes(images, **options):
 
 
 def test_chunks_need_less_memory(images):
-    whole, chunks = (step_bytes(images, batch_size=128, microbatch_size=size) for size in (None, 8))
+    whole, chunks = (step_bytes(images, batch_size=128, microbatch_size=size) for size in (0, 8))
     assert chunks < whole / 2
 
 
@@ -94,7 +94,7 @@ def test_memory_of_the_loss_is_that_of_its_scores(how):
     def dense(queries, keys, *, key, axis_name):
         return mi_coding.cpc(queries, keys, method="gather", axis_name=axis_name)
 
-    way = spmd(how, jax.local_devices()[:2])
+    way = data_parallel(how, jax.local_devices()[:2])
     small, large = (loss_bytes(dense, (b // 2, 8), (b // 2, 8), way) for b in (256, 1024))
     scores = 512 * 1024 * 4  # of one of the two devices, in bytes
     assert scores < large < 8 * scores

@@ -7,15 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_step import run
+from small_experiment import run
 
-from mi_coding import encoders, pairs
-from mi_coding.critics import bilinear_ahead
-from mi_coding.objectives.ahead import cpc_ahead
-from mi_coding.pairs.sequences import sequences
+from mi_coding.encoders import MLP
+from mi_coding.methods import Parts
+from mi_coding.methods.base import with_own_rate
+from mi_coding.methods.cpc_ahead import CPCAhead
+from mi_coding.pairs.sequences import Sequences
 from mi_coding.training import optimizers
-from mi_coding.training.devices import spmd
-from mi_coding.training.sequence import sequence
+from mi_coding.training.devices import data_parallel
+from mi_coding.training.experiment import Experiment
+from mi_coding.training.memory import loss_bytes
 from mi_coding.training.step import init_state
 
 K, T, D, H = 2, 6, 3, 5
@@ -23,27 +25,20 @@ SGD = {"learning_rate": 0.05, "num_steps": 100, "weight_decay": 1e-3, "momentum"
 
 
 def make_experiment(*, num_times=0, other_times=False, num_classes=0, feature="last"):
-    def objective(queries, keys, *, key, axis_name):
-        return cpc_ahead(queries, keys, other_times=other_times, axis_name=axis_name)
-
-    kind = pairs.labelled(sequences()) if num_classes else sequences()
-    optimizer = optimizers.build("sgd", warmup_steps=0, **SGD)
-    return sequence(
-        encoders.build_sequence("mlp", widths=(4,), feature_dim=7, code_dim=D, context_dim=H),
-        bilinear_ahead(K),
-        objective,
-        partial(cpc_ahead, one_by_one=True),
-        num_steps=T,
+    pairs = Sequences()
+    method = CPCAhead(
+        parts=Parts(MLP(widths=(4,), feature_dim=7), pairs, 16, 1, 100, (T, 6, 1), num_classes),
         num_ahead=K,
         num_times=num_times,
-        feature=feature,
-        sample_pairs=partial(pairs.sample_pairs, kind=kind),
-        optimizer=optimizers.with_own_rate(optimizer, "probe", 0.05) if num_classes else optimizer,
-        batch_size=16,
+        other_times=other_times,
         code_dim=D,
         context_dim=H,
-        num_classes=num_classes,
+        feature=feature,
     )
+    sample = partial(pairs.training_batch, batch_size=16, with_labels=num_classes > 0)
+    optimizer = optimizers.build("sgd", warmup_steps=0, **SGD)
+    optimizer = with_own_rate(optimizer, "probe", 0.05) if num_classes else optimizer
+    return Experiment(sample, method.init, method.loss, optimizer, 16), method
 
 
 @pytest.mark.parametrize(
@@ -59,7 +54,7 @@ def test_the_first_losses_of_each_distance_are_those_of_the_whole_batch_on_one_d
     experiment, codes = make_experiment()
     state = init_state(experiment, jax.random.key(0), images)
     x, y = experiment.sample_pairs(jax.random.split(jax.random.fold_in(key, 0))[0], images, jnp.arange(16))
-    contexts, steps = codes.pairs(state.params, state.stats, x, y)
+    contexts, steps = codes.pair_codes(state.params, state.stats, x, y)
     out = codes.contrast(state.params, contexts, steps)
     _, metrics = run(experiment, key, images, how="shard_map", devices=8, steps=1)
     assert out.loss.shape == (K,)
@@ -72,10 +67,10 @@ def test_a_sequence_is_known_by_its_last_context_or_by_the_mean_of_all(key, imag
     for feature, expected in (("last", lambda c: c[:, -1]), ("mean", lambda c: c.mean(axis=1))):
         experiment, codes = make_experiment(feature=feature)
         state = init_state(experiment, jax.random.key(0), images)
-        contexts, steps = codes.pairs(state.params, state.stats, images, ())
+        contexts, steps = codes.pair_codes(state.params, state.stats, images, ())
         assert contexts.shape == (30, T, H)
         assert steps.shape == (30, T, D)
-        np.testing.assert_allclose(codes.features(state.params, state.stats, images), expected(contexts), rtol=1e-5)
+        np.testing.assert_allclose(codes.encode(state.params, state.stats, images).features, expected(contexts), rtol=1e-5)
 
 
 def test_the_online_probe_learns_and_leaves_the_encoder_as_it_would_be_without_it(key, images):
@@ -85,14 +80,14 @@ def test_the_online_probe_learns_and_leaves_the_encoder_as_it_would_be_without_i
     without, _ = run(make_experiment()[0], key, images, how="shard_map", devices=1)
     assert 0 <= metrics["online_probe_accuracy"] <= 1
     assert np.abs(state.params["probe"]["kernel"]).max() > 0
-    assert codes.online_logits(state.params, state.stats, images).shape == (30, 2)
+    assert codes.probe_logits(state.params, state.stats, images).shape == (30, 2)
     for part in ("encoder", "critic"):
         chex.assert_trees_all_close(state.params[part], without.params[part], rtol=1e-4, atol=1e-6)
 
 
 def test_memory_of_the_loss_counts_every_distance_and_every_step_that_is_predicted():
-    way = spmd("shard_map", jax.local_devices()[:1])
+    way = data_parallel("shard_map", jax.local_devices()[:1])
     scores = 16 * 16 * 4  # bytes of one distance and one step
-    few, all_of_them = (make_experiment(num_times=n)[0].loss_memory(way) for n in (1, 0))
+    few, all_of_them = (loss_bytes(*make_experiment(num_times=n)[1].scored_shapes, way) for n in (1, 0))
     assert K * (T - K) * scores < all_of_them
     assert K * scores < few < all_of_them

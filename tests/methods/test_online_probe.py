@@ -5,8 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_experiment import make_experiment
-from test_step import run
+from small_experiment import make_experiment, run
 
 from mi_coding.training.step import init_state
 
@@ -20,7 +19,7 @@ def without_probe(params):
     return {name: part for name, part in params.items() if name != "probe"}
 
 
-@pytest.mark.parametrize("microbatch_size", [None, 4])
+@pytest.mark.parametrize("microbatch_size", [0, 4])
 def test_an_encoder_learns_the_very_same_with_and_without_a_probe(key, images, labelled, microbatch_size):
     options = {"microbatch_size": microbatch_size}
     alone, _ = run(make_experiment(**options)[0], key, images, how="shard_map", devices=1)
@@ -60,17 +59,17 @@ def test_a_probe_of_eight_devices_is_that_of_one(key, labelled):
 def test_a_probe_finds_the_label_that_the_images_show(key):
     labels = jnp.arange(30, dtype=jnp.int32) % 3
     data = (jnp.ones((30, 6, 6, 1)) * labels[:, None, None, None] / 2, labels)
-    experiment, codes = make_experiment(num_classes=3)
+    experiment, method = make_experiment(num_classes=3)
     state, metrics = run(experiment, key, data, how="shard_map", devices=1, steps=90)
     assert metrics["online_probe_accuracy"] > 0.9
     x, y = experiment.sample_pairs(key, data, jnp.arange(16))
-    chosen = jnp.argmax(codes.online_logits(state.params, state.stats, y[0]), axis=1)
+    chosen = jnp.argmax(method.probe_logits(state.params, state.stats, y[0]), axis=1)
     assert np.mean(chosen == y[1]) > 0.9
     np.testing.assert_array_equal(x[1], y[1])
 
 
 def test_hidden_labels_count_for_nothing(key, labelled):
-    experiment, codes = make_experiment(num_classes=3)
+    experiment, method = make_experiment(num_classes=3)
     state = init_state(experiment, jax.random.key(0), labelled)
     kernel = jax.random.normal(key, state.params["probe"]["kernel"].shape)
     params = state.params | {"probe": state.params["probe"] | {"kernel": kernel}}
@@ -82,7 +81,7 @@ def test_hidden_labels_count_for_nothing(key, labelled):
         return float(loss - metrics["loss"]), float(metrics["online_probe_accuracy"])
 
     known = np.arange(16) % 3 > 0
-    logits = [np.asarray(codes.online_logits(params, state.stats, shown), np.float64) for shown in (x[0], y[0])]
+    logits = [np.asarray(method.probe_logits(params, state.stats, shown), np.float64) for shown in (x[0], y[0])]
     logits, labels = np.concatenate([part[known] for part in logits]), np.tile(np.asarray(x[1])[known], 2)
     losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(labels)), labels]
     expected = losses.mean(), (logits.argmax(1) == labels).mean()

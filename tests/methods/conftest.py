@@ -1,0 +1,1 @@
+from small_experiment import images, key  # noqa: F401, fixtures
