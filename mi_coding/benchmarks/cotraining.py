@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mi_coding.encoders import Backbone, HeadOptions
-from mi_coding.evaluation import discrete
+from mi_coding.evaluation import code_statistics
 from mi_coding.methods import Parts
 from mi_coding.methods.cotraining import CodeOptions, CoTraining
 from mi_coding.objectives import codes
@@ -124,9 +124,9 @@ def _judge(own: CoTraining, state: TrainState, x: jax.Array, y: jax.Array) -> li
     found = []
     for head, beta in enumerate(own.betas):
         psi, phi = own.models_of(state.stats, head)
-        told = discrete.information(own.prior, own.conditional, psi, phi, z_x[head], z_y[head])
+        told = code_statistics.information(own.prior, own.conditional, psi, phi, z_x[head], z_y[head])
         objective = (1 - beta) * told.entropy - told.conditional_entropy
-        found.append(Reached(told.mi, told.entropy, discrete.plug_in_entropy(z_x[head]), objective))
+        found.append(Reached(told.mi, told.entropy, code_statistics.plug_in_entropy(z_x[head]), objective))
     return found
 
 

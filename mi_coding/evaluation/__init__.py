@@ -1,1 +1,87 @@
-"""One function per question about codes, each on examples that training never saw."""
+"""What are trained codes worth? One question a file; a new one is an `Evaluator` and a line in `EVALUATORS`."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from mi_coding.evaluation.base import Evaluator, Trained
+from mi_coding.evaluation.bound import HeldoutBounds, overfitting_warning
+from mi_coding.evaluation.discrete import DiscreteCodes
+from mi_coding.evaluation.films import FilmPairs
+from mi_coding.evaluation.health import Health
+from mi_coding.evaluation.map import CodeMap
+from mi_coding.evaluation.neighbours import NearestNeighbours
+from mi_coding.evaluation.pairs import ShownPairs
+from mi_coding.evaluation.probes import LabelProbes
+from mi_coding.evaluation.sequences import ShownSequences
+from mi_coding.methods import Method, Variables
+from mi_coding.pairs import PairSampler
+from mi_coding.reporting.page import Section
+
+__all__ = [
+    "EVALUATORS",
+    "LEAD",
+    "Evaluator",
+    "Trained",
+    "chosen",
+    "evaluate",
+    "overfitting_warning",
+    "report_sections",
+    "validation",
+]
+
+EVALUATORS: dict[str, type[Evaluator]] = {
+    "bound": HeldoutBounds,
+    "discrete": DiscreteCodes,
+    "probes": LabelProbes,
+    "health": Health,
+    "pairs": ShownPairs,
+    "sequences": ShownSequences,
+    "films": FilmPairs,
+    "map": CodeMap,
+    "neighbours": NearestNeighbours,
+}
+"""Names of evaluations, in the order of results and of the report; see `Method.evaluations`."""
+
+LEAD = (
+    "What a code of one half of a pair knows about the other half. Every figure of information is in nats, on pairs "
+    "that training never saw; a bound stands beside the ceiling that it could not have passed."
+)
+"""What a reader of a report is told first."""
+
+
+def chosen(method: Method, pairs: PairSampler) -> list[type[Evaluator]]:
+    """The evaluations of a method on pairs: those for every method, and those that either of them names.
+
+    >>> from mi_coding.methods import METHODS
+    >>> from mi_coding.pairs import PAIRS
+    >>> [kind.__name__ for kind in chosen(METHODS["cpc"](), PAIRS["frames"]())][:3]
+    ['HeldoutBounds', 'LabelProbes', 'Health']
+    """
+    named = {*method.evaluations, *pairs.evaluations}
+    return [kind for name, kind in EVALUATORS.items() if kind.for_every_method or name in named]
+
+
+def evaluate(evaluators: Iterable[Evaluator], trained: Trained) -> dict[str, Any]:
+    """The entries of summary.json for (params, stats) on examples that training never saw."""
+    summary = {}
+    for evaluator in evaluators:
+        summary |= evaluator.evaluate(trained)
+    return summary
+
+
+def validation(evaluators: Iterable[Evaluator], trained: Trained) -> Callable[[int, Variables], dict[str, float]]:
+    """A function of (step, variables) that gives the entries of metrics.jsonl for a step of training."""
+    functions = [function for evaluator in evaluators if (function := evaluator.validation(trained))]
+
+    def validate(step: int, variables: Variables) -> dict[str, float]:
+        scalars = {}
+        for function in functions:
+            scalars |= function(step, variables)
+        return scalars
+
+    return validate
+
+
+def report_sections(evaluators: Iterable[Evaluator], trained: Trained, summary: Mapping[str, Any]) -> list[Section]:
+    """The figures of a report."""
+    return [section for evaluator in evaluators for section in evaluator.sections(trained, summary)]

@@ -3,23 +3,33 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from mi_coding.data import Dataset, Split, num_examples, sample_films, take
+from mi_coding.evaluation.codes import encode
+from mi_coding.evaluation.heldout import ENCODE_AT_ONCE, HeldoutBound, make_heldout_bound, make_pair_codes
 from mi_coding.methods import Method, Variables
-from mi_coding.pairs import PairSampler
-from mi_coding.reporting.results import Group, Tile
+from mi_coding.pairs import BoundSpec, PairSampler
 from mi_coding.reporting.page import Section
+from mi_coding.reporting.results import Group, Tile
 
 MOST_HELDOUT = 10_000
 """Images, or frames, in memory for bounds and pictures."""
 
-ENCODE_AT_ONCE = 512
-"""Pairs that are drawn and encoded at a time, so that memory does not grow with N."""
+NUM_SHOWN = 1000
+"""Test examples that the pictures of a report are made of."""
+
+
+class ReportKeys(NamedTuple):
+    """Random keys of a report: of pairs, of views of test examples, and of views of training examples."""
+
+    pairs: jax.Array
+    test: jax.Array
+    train: jax.Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +61,69 @@ class Trained:
     num_classes: int
     curves: Mapping[str, tuple[np.ndarray, np.ndarray]]
 
+    @property
+    def features(self) -> Callable[[Any, Any, jax.Array], jax.Array]:
+        """(params, stats, x) → float32[b, F], compiled once for trained and untrained variables."""
+        return _compiled_encoder(self.method, "features")
+
+    @property
+    def codes(self) -> Callable[[Any, Any, jax.Array], jax.Array]:
+        """(params, stats, x) → float32[b, D], compiled once."""
+        return _compiled_encoder(self.method, "codes")
+
+    def heldout_split(self, name: str) -> Split:
+        """At most `MOST_HELDOUT` "train", "validation" or "test" examples in memory; of films, frames."""
+        if name not in self._heldout_splits:
+            split = getattr(self.dataset, name)
+            films = self.pairs.takes_films
+            sample = sample_films(split, MOST_HELDOUT, self.pairs.film_gap) if films else subsample(split, MOST_HELDOUT)
+            self._heldout_splits[name] = sample
+        return self._heldout_splits[name]
+
+    def population(self, name: str) -> Any:
+        """What held-out pairs of a split are drawn from, on the device; see `PairSampler.device_data`."""
+        return jax.tree.map(jnp.asarray, self.pairs.device_data(self.heldout_split(name)))
+
+    def pair_codes(self, group_size: int = 1) -> Callable[..., tuple[jax.Array, jax.Array]]:
+        """(variables, key, population, rows) → z_x, z_y of independent pairs, also where training keeps twins out.
+
+        One function serves all evaluations; see `make_pair_codes`.
+        """
+        return _pair_codes(self.method, self.pairs, group_size, min(ENCODE_AT_ONCE, self.batch_size))
+
+    def heldout_bound(self, spec: BoundSpec) -> Callable[..., HeldoutBound]:
+        """(variables, key, population, num_pairs=…) → a held-out bound; see `make_heldout_bound`."""
+        measure = make_heldout_bound(self.pair_codes(spec.group_size), self.method.contrast)
+        return partial(measure, batch_size=spec.batch_size)
+
+    def views(self, key: jax.Array, examples: Any) -> jax.Array:
+        """float32[n, …]: one view of each example in memory."""
+        return _views(key, jax.tree.map(jnp.asarray, examples), self.pairs)
+
+    @cached_property
+    def report_keys(self) -> ReportKeys:
+        """Random keys of the report."""
+        return ReportKeys(*jax.random.split(self.key("report"), 3))
+
+    @cached_property
+    def shown(self) -> Split:
+        """The test examples that the pictures of the report are made of, in memory."""
+        return subsample(self.dataset.test, NUM_SHOWN)
+
+    @cached_property
+    def shown_views(self) -> jax.Array:
+        """float32[n, …]: one view of each of the shown examples."""
+        return self.views(self.report_keys.test, self.shown.examples)
+
+    @cached_property
+    def shown_codes(self) -> np.ndarray:
+        """float32[n, D]: the codes of the shown views."""
+        return encode(partial(self.codes, *self.variables), self.shown_views)
+
+    @cached_property
+    def _heldout_splits(self) -> dict[str, Split]:
+        return {}
+
 
 class Evaluator:
     """One question about trained codes. A new one is a frozen dataclass, and adds itself to `EVALUATORS`.
@@ -65,20 +138,49 @@ class Evaluator:
 
     def evaluate(self, trained: Trained) -> dict[str, Any]:
         """Entries of summary.json; none where the question has no answer, as a probe without labels."""
-        raise NotImplementedError
+        del trained
+        return {}
 
     def validation(self, trained: Trained) -> Callable[[int, Variables], dict[str, float]] | None:
         """A function of (step, variables) that gives entries of metrics.jsonl during training; None for none."""
+        del trained
         return None
 
     def groups(self, summary: Mapping[str, Any]) -> list[Group]:
         """Rows of the closing table and of the report, with the keys that they show; from the summary alone."""
+        del summary
         return []
 
     def tiles(self, summary: Mapping[str, Any]) -> list[Tile]:
         """Headline numbers of the report."""
+        del summary
         return []
 
     def sections(self, trained: Trained, summary: Mapping[str, Any]) -> list[Section]:
         """Figures of the report."""
+        del trained, summary
         return []
+
+
+def subsample(split: Split, most: int) -> Split:
+    """A split of at most `most` examples, in memory; the same examples for every run.
+
+    >>> subsample(Split(np.zeros((9, 2, 2, 1), np.uint8), np.arange(9)), 3).labels.tolist()
+    [2, 4, 7]
+    """
+    count = num_examples(split)
+    chosen = np.random.default_rng(0).choice(count, most, replace=False) if count > most else np.arange(count)
+    return take(split, np.sort(chosen))
+
+
+@lru_cache(maxsize=8)
+def _compiled_encoder(method: Method, output: str) -> Callable[[Any, Any, jax.Array], jax.Array]:
+    return jax.jit(lambda params, stats, x: getattr(method.encode(params, stats, x), output))
+
+
+@lru_cache(maxsize=8)
+def _pair_codes(method: Method, pairs: PairSampler, group_size: int, at_once: int) -> Callable:
+    return make_pair_codes(partial(pairs.sample, group_size=group_size), method.pair_codes, at_once=at_once)
+
+
+_views = jax.jit(lambda key, examples, pairs: pairs.views(key, examples), static_argnums=2)

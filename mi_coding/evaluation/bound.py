@@ -1,111 +1,229 @@
 """How much information do the codes of held-out pairs share, at least?"""
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from mi_coding.objectives.cpc import CPCOutput
+from mi_coding.data import num_examples
+from mi_coding.evaluation.base import Evaluator, Trained
+from mi_coding.evaluation.bound_figures import bound_ahead, bound_over_training
+from mi_coding.evaluation.heldout import HeldoutBound, bound_summary
+from mi_coding.methods import Variables
+from mi_coding.options import PositiveInt, option
+from mi_coding.reporting.page import Section
+from mi_coding.reporting.results import Format, Group, Tile, finite, nats, percent, show
 
-TOO_NEAR = 0.05
-"""Share of the ceiling within which a bound says only "at least this much"."""
+BOUND = "validation/mi_lower_bound_nats"
+"""In metrics.jsonl, the bound on pairs that are not trained on."""
 
-ENCODE_AT_ONCE = 512
-"""Pairs that are drawn and encoded at a time, so that memory does not grow with N."""
+FALL, LEAST_FALL = 0.1, 0.1
+"""Share of the best validation bound, and nats: a fall by both together is more than the noise of so few batches."""
 
+VALIDATION_BATCHES = 4
+"""Batches of a held-out bound during training: enough to draw a curve with."""
 
-class HeldoutBound(NamedTuple):
-    """A lower bound on I(z_x; z_y) from held-out pairs.
+_DISTRACTORS = {
+    "heldout": "",
+    "heldout_largest": "",
+    "heldout_across": ", distractors of all films",
+    "heldout_within": ", distractors of the same film",
+}
+"""Prefix of a bound in a summary → what its row says beside N."""
 
-    Attributes:
-        mi_lower_bound: nats, the mean over batches of N independent pairs.
-        standard_error: nats, over the batches. The images are taken as given: it says nothing of other images.
-        num_candidates: N.
-        ceiling: ln N in nats.
-        accuracy: fraction of true candidates ranked first.
-        ahead: of sequences, the bound for each number of steps ahead, of which this one is the mean; else empty.
-    """
+_KEYS = ("num_candidates", "mi_lower_bound_nats", "mi_standard_error_nats", "mi_ceiling_nats", "accuracy")
+_AHEAD_KEYS = ("mi_lower_bound_nats", "mi_standard_error_nats", "accuracy")
+_NO_CURVE = (np.zeros(0, int), np.zeros(0))
 
-    mi_lower_bound: float
-    standard_error: float
-    num_candidates: int
-    ceiling: float
-    accuracy: float
-    ahead: tuple["HeldoutBound", ...] = ()
-
-    @property
-    def near_ceiling(self) -> bool:
-        """Whether the bound is within 5 % of the most it can say, so that the information may be far larger."""
-        return self.mi_lower_bound > (1 - TOO_NEAR) * self.ceiling
+Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
+Summary = Mapping[str, Any]
 
 
-def make_pair_codes(
-    sample_pairs: Callable, encode_pairs: Callable, *, at_once: int = ENCODE_AT_ONCE
-) -> Callable[..., tuple[jax.Array, jax.Array]]:
-    """A function that draws pairs and encodes them, a few at a time: (variables, key, images, rows) → z_x, z_y.
+@dataclass(frozen=True)
+class HeldoutBounds(Evaluator):
+    """Lower bounds on I(z_x; z_y) on pairs that training never saw, of a method that has `bound_specs`."""
 
-    All numbers of pairs from `at_once` on have one compiled program; fewer have their own.
+    num_pairs: PositiveInt = option("evaluation.num_pairs", 10_240, "independent pairs for each held-out bound")
+
+    for_every_method = False
+
+    def evaluate(self, trained: Trained) -> dict[str, Any]:
+        if warning := overfitting_warning(trained.curves):
+            trained.warn(warning)
+        population, summary = trained.population("test"), {}
+        count = len(jax.tree.leaves(trained.pairs.examples_of(population))[0])
+        for prefix, spec in trained.method.bound_specs(count).items():
+            measure = trained.heldout_bound(spec)
+            bound = measure(trained.variables, trained.key("test"), population, num_pairs=self.num_pairs)
+            summary |= bound_summary(bound, prefix)
+            _warn_near_ceiling(trained, bound)
+        return summary
+
+    def validation(self, trained: Trained) -> Callable[[int, Variables], dict[str, float]]:
+        measure, population = trained.heldout_bound(trained.method.training_spec), trained.population("validation")
+
+        def validate(step: int, variables: Variables) -> dict[str, float]:
+            del step
+            num_pairs = VALIDATION_BATCHES * trained.batch_size
+            bound = measure(variables, trained.key("validation"), population, num_pairs=num_pairs)
+            return bound_summary(bound, "validation")
+
+        return validate
+
+    def groups(self, summary: Summary) -> list[Group]:
+        prefixes = [prefix for prefix in _DISTRACTORS if f"{prefix}/mi_lower_bound_nats" in summary]
+        return [
+            _bound_group(summary, prefixes),
+            _ahead_group(summary, [prefix for prefix in prefixes if steps_ahead(summary, prefix)]),
+        ]
+
+    def tiles(self, summary: Summary) -> list[Tile]:
+        return [tile for tile in (_bound_tile(summary), _candidates_tile(summary)) if tile]
+
+    def sections(self, trained: Trained, summary: Summary) -> list[Section]:
+        num_validation = num_examples(trained.dataset.validation)
+        return [
+            _bound_section(trained.curves, trained.method.num_candidates, num_validation),
+            *_ahead_sections(summary),
+        ]
+
+
+def overfitting_warning(curves: Curves) -> str | None:
+    """A warning where the bound on validation pairs has fallen from its best value during training; else None.
+
+    >>> overfitting_warning({BOUND: (np.array([100, 200, 300]), np.array([1.6, 1.7, 1.1]))})[:72]
+    'the bound on validation pairs was 1.70 nats at step 200 and ends at 1.10'
 
     Args:
-        sample_pairs: (key, images, rows) → x, y, independent draws: a distractor may be a twin of the true y.
-        encode_pairs: (params, stats, x, y) → z_x, z_y, float32[b, …] each; see `Codes.pairs`.
-        at_once: pairs at a time.
+        curves: of metrics.jsonl, see `read_metrics`.
     """
-
-    @jax.jit
-    def pair_codes(variables, key: jax.Array, images: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return encode_pairs(*variables, *sample_pairs(key, images, rows))
-
-    def all_codes(variables, key: jax.Array, images: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
-        count, size = len(rows), min(len(rows), at_once)
-        padded = np.pad(np.asarray(rows), (0, -count % size), mode="edge").reshape(-1, size)
-        parts = [pair_codes(variables, key, images, some) for some in padded]
-        return (
-            parts[0] if len(parts) == 1 else tuple(jnp.concatenate(half)[:count] for half in zip(*parts, strict=True))
-        )
-
-    return all_codes
-
-
-def make_heldout_bound(
-    pair_codes: Callable[..., tuple[jax.Array, jax.Array]],
-    contrast: Callable[..., CPCOutput],
-) -> Callable[..., HeldoutBound]:
-    """A function that measures the held-out bound, compiled once for each size of batch.
-
-    Args:
-        pair_codes: from `make_pair_codes`.
-        contrast: (params, z_x, z_y) → `CPCOutput` of the codes of a batch of pairs; of sequences, of float[K].
-    Returns:
-        ((params, stats), key, images, *, batch_size, num_pairs) → `HeldoutBound` over num_pairs / batch_size batches,
-        at least two.
-    """
-    score = jax.jit(contrast)
-
-    def heldout_bound(variables, key: jax.Array, images: jax.Array, *, batch_size: int, num_pairs: int) -> HeldoutBound:
-        keys = jax.random.split(key, max(2, math.ceil(num_pairs / batch_size)))
-        rows = jnp.arange(batch_size)
-        batches = jax.device_get([score(variables[0], *pair_codes(variables, k, images, rows)) for k in keys])
-        bounds, accuracies = (
-            np.array(part, np.float64) for part in zip(*((b.mi_lower_bound, b.accuracy) for b in batches), strict=True)
-        )
-        return _heldout_bound(bounds, accuracies, int(batches[0].num_candidates))
-
-    return heldout_bound
-
-
-def _heldout_bound(bounds: np.ndarray, accuracies: np.ndarray, num_candidates: int) -> HeldoutBound:
-    """From one value a batch, or from one a batch and a number of steps ahead: float64[n] or float64[n, K]."""
-    ahead = zip(bounds.T, accuracies.T, strict=True) if bounds.ndim == 2 else ()
-    means = bounds.reshape(len(bounds), -1).mean(axis=1)
-    return HeldoutBound(
-        mi_lower_bound=float(means.mean()),
-        standard_error=float(means.std(ddof=1) / math.sqrt(len(means))),
-        num_candidates=num_candidates,
-        ceiling=math.log(num_candidates),
-        accuracy=float(accuracies.mean()),
-        ahead=tuple(_heldout_bound(*of_one, num_candidates) for of_one in ahead),
+    if BOUND not in curves:
+        return None
+    steps, bounds = curves[BOUND]
+    best = bounds.argmax()
+    if bounds[best] - bounds[-1] <= LEAST_FALL + FALL * bounds[best]:
+        return None
+    return (
+        f"the bound on validation pairs was {bounds[best]:.2f} nats at step {steps[best]:,} and ends at "
+        f"{bounds[-1]:.2f}: the training pairs are memorised (overfitting); raise config.optimizer.weight_decay, lower "
+        "config.num_steps, or use more pairs"
     )
+
+
+def steps_ahead(summary: Summary, prefix: str) -> range:
+    """1 … K, the steps ahead that the bound under `prefix` is the mean of; empty where it is not of sequences.
+
+    >>> list(steps_ahead({"heldout/mi_lower_bound_nats_ahead_1": 2.0, "heldout/accuracy": 0.5}, "heldout"))
+    [1]
+    """
+    return range(1, 1 + sum(key.startswith(f"{prefix}/mi_lower_bound_nats_ahead_") for key in summary))
+
+
+def bound_with_error(summary: Summary, prefix: str, form: Format = nats, suffix: str = "") -> str:
+    """The bound under `prefix`, ± its standard error where there is one, without its unit."""
+    error = show(summary, f"{prefix}/mi_standard_error_nats{suffix}", form)
+    return show(summary, f"{prefix}/mi_lower_bound_nats{suffix}", form) + (f" ± {error}" if error else "")
+
+
+def _warn_near_ceiling(trained: Trained, bound: HeldoutBound) -> None:
+    for one in bound.ahead or (bound,):
+        if one.near_ceiling:
+            trained.warn(
+                f"the held-out bound {one.mi_lower_bound:.3f} is within 5 % of its ceiling ln {one.num_candidates} "
+                f"= {one.ceiling:.3f} nats: the information is at least this much; raise batch_size"
+            )
+
+
+def _bound_group(summary: Summary, prefixes: Iterable[str]) -> Group:
+    columns = ("candidates", "bound", "ceiling", "true y ranked first")
+    note = "Nats ± one standard error, on pairs that training never saw. No bound can pass its ceiling, ln N."
+    rows = tuple(_bound_row(summary, prefix) for prefix in prefixes)
+    keys = frozenset(f"{prefix}/{key}" for prefix in prefixes for key in _KEYS)
+    return Group("held-out bound on mutual information", columns, rows, note, keys)
+
+
+def _bound_row(summary: Summary, prefix: str) -> tuple[str, ...]:
+    candidates = show(summary, f"{prefix}/num_candidates")
+    return (
+        (f"N = {candidates}" if candidates else prefix) + _DISTRACTORS[prefix],
+        bound_with_error(summary, prefix),
+        show(summary, f"{prefix}/mi_ceiling_nats", nats),
+        show(summary, f"{prefix}/accuracy", percent),
+    )
+
+
+def _ahead_group(summary: Summary, prefixes: Sequence[str]) -> Group:
+    columns, rows = ["steps ahead"], []
+    for prefix in prefixes:
+        ceiling = show(summary, f"{prefix}/mi_ceiling_nats", nats)
+        columns += [f"N = {show(summary, f'{prefix}/num_candidates')}, at most {ceiling}", "ranked first"]
+    for k in steps_ahead(summary, prefixes[0]) if prefixes else ():
+        cells = [
+            (bound_with_error(summary, p, suffix=f"_ahead_{k}"), show(summary, f"{p}/accuracy_ahead_{k}", percent))
+            for p in prefixes
+        ]
+        rows.append((str(k), *(cell for pair in cells for cell in pair)))
+    note = (
+        "Nats between the steps so far and one step later on; a mean over steps, the same ones for every distance. The "
+        "bound above is the mean over distances."
+    )
+    keys = frozenset(f"{p}/{key}_ahead_{k}" for p in prefixes for key in _AHEAD_KEYS for k in steps_ahead(summary, p))
+    return Group("held-out bound for each number of steps ahead", tuple(columns), tuple(rows), note, keys)
+
+
+def _bound_tile(summary: Summary) -> Tile | None:
+    if "heldout/mi_lower_bound_nats" not in summary:
+        return None
+    bound, ceiling = finite(summary, "heldout/mi_lower_bound_nats"), finite(summary, "heldout/mi_ceiling_nats")
+    value, *error = bound_with_error(summary, "heldout", "{:.2f}".format).split(" ", 1)
+    context = f"of at most {ceiling:.2f} nats, the ceiling ln N" if ceiling else ""
+    share = bound / ceiling if bound is not None and ceiling else None
+    return Tile("held-out bound", value, " ".join([*error, "nats"]), context, share)
+
+
+def _candidates_tile(summary: Summary) -> Tile | None:
+    if "heldout/num_candidates" not in summary:
+        return None
+    accuracy = show(summary, "heldout/accuracy", percent)
+    context = f"the true y ranked first for {accuracy} of x" if accuracy else ""
+    value = show(summary, "heldout/num_candidates")
+    return Tile("candidates N", value, context=context, share=finite(summary, "heldout/accuracy"))
+
+
+def _bound_section(curves: Curves, num_candidates: int, num_validation: int) -> Section:
+    """The bound over training; held out are `num_validation` examples."""
+    key, ceiling = "mi_lower_bound_nats", math.log(num_candidates)
+    figure = bound_over_training(
+        *curves.get(f"train/{key}", _NO_CURVE),
+        ceiling=ceiling,
+        num_candidates=num_candidates,
+        validation=curves.get(f"validation/{key}"),
+    )
+    text = (
+        f"The lower bound on the information that codes of a pair share, on training batches and on pairs of the "
+        f"{num_validation:,} validation images. With N = {num_candidates:,} candidates no bound passes ln N = "
+        f"{ceiling:.2f} nats, however much the codes know; and which of {num_validation:,} images a "
+        f"pair shows is worth ln {num_validation:,} = {math.log(num_validation):.2f} nats at most."
+    )
+    return Section("Bound over training", text, figure, "bound")
+
+
+def _ahead_sections(summary: Summary) -> list[Section]:
+    """The held-out bounds against the number of steps ahead; empty where the run was not on sequences."""
+    bounds = {
+        int(summary[f"{prefix}/num_candidates"]): tuple(
+            np.array([summary[f"{prefix}/mi_{name}_nats_ahead_{k}"] for k in steps], float)
+            for name in ("lower_bound", "standard_error")
+        )
+        for prefix in ("heldout_largest", "heldout")
+        if (steps := steps_ahead(summary, prefix))
+    }
+    text = (
+        "The lower bound on the information between the steps so far and one step later on, on sequences that training "
+        "never saw, with two standard errors. Every distance predicts the same steps, from fewer steps the farther it "
+        "looks: true information never grows along this line."
+    )
+    return [Section("Bound against steps ahead", text, bound_ahead(bounds), "bound_ahead")] if bounds else []

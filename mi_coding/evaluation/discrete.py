@@ -1,222 +1,233 @@
-"""What discrete codes of held-out examples remember, tell and cost, and how they agree with labels."""
+"""What do discrete codes remember, tell and cost, and how do they agree with labels that training never saw?"""
 
-import math
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from scipy.optimize import linear_sum_assignment
 
-from mi_coding.objectives import codes
-from mi_coding.objectives.codes import CodeModel
-from mi_coding.objectives.cotraining import prior_loss
+from mi_coding import stored_codes
+from mi_coding.data import num_examples
+from mi_coding.evaluation import code_statistics, heads
+from mi_coding.evaluation.base import Evaluator, Trained, subsample
+from mi_coding.evaluation.classifiers import linear_probe
+from mi_coding.evaluation.discrete_figures import examples_by_code, information_over_training, information_plane
+from mi_coding.evaluation.labelled_views import LabelledViews
+from mi_coding.methods import Variables
+from mi_coding.options import PositiveInt, group, option
+from mi_coding.reporting.page import Section
+from mi_coding.reporting.results import Group, Rows, Tile, finite, group_rows
 
-TOO_FAR = 0.05
-"""Share of Ĥ(z) by which a prior may lag behind before the entropy is called inflated."""
+NUM_VALIDATED, NUM_LAG = 2048, 2048
+"""Pairs of a held-out figure during training, at most `config.evaluation.num_pairs`; training examples that the lag of
+the prior is taken from."""
 
-LISTED = 256
-"""Codes up to which the entropy of a batch is computed exactly; of more, a prior is fitted afresh."""
+MOST_QUERIES = 10_000
+"""Test examples that codes are compared with labels on."""
 
-NUM_NEAREST = 100
-"""Neighbours of `hamming_precision`."""
+GRID_ROWS, GRID_COLUMNS = 16, 12
+"""Of the pictures by code."""
 
-_REFITS, _REFIT_RATE = 200, 0.03  # Adam steps from the prior as it is, and their rate
-_DISTANCES_AT_ONCE = 2**25
+_ROWS: Rows = {
+    "heldout/mi_nats": ("information I(z_x; z_y)", lambda v: f"{v:.3f} nats"),
+    "heldout/mi_nats_standard_error": ("  its standard error", lambda v: f"{v:.3f} nats"),
+    "heldout/plug_in_mi_nats": ("  at the frequencies of pairs", lambda v: f"{v:.3f} nats"),
+    "heldout/entropy_nats": ("entropy H(z_x)", lambda v: f"{v:.3f} nats"),
+    "heldout/plug_in_entropy_nats": ("  at the frequencies of codes", lambda v: f"{v:.3f} nats"),
+    "heldout/conditional_entropy_nats": ("entropy H(z_x|z_y)", lambda v: f"{v:.3f} nats"),
+    "heldout/bits_per_example": ("memory for one example", lambda v: f"{v:.2f} bits"),
+    "heldout/stored_bits_per_example": ("  as the entropy coder stores it", lambda v: f"{v:.2f} bits"),
+    "heldout/prior_lag_nats": ("lag of the prior: what H is too large by", lambda v: f"{v:.3f} nats"),
+    "code/used": ("codes in use", lambda v: f"{v:,.0f}"),
+    "code/possible": ("  of possible", lambda v: f"{v:,.0f}"),
+    "code/perplexity": ("  as many equally likely ones", lambda v: f"{v:.1f}"),
+    "code/clustering_accuracy": ("clustering accuracy, best matching", lambda v: f"{100 * v:.1f} %"),
+    "code/precision_at_100": ("precision at 100, Hamming distance", lambda v: f"{100 * v:.1f} %"),
+    "probe/code_accuracy": ("linear probe on the code's symbols", lambda v: f"{100 * v:.1f} %"),
+    "code/head": ("code that held-out pairs chose", lambda v: f"{v:.0f}"),
+    "code/num_heads": ("  of codes on one encoder", lambda v: f"{v:.0f}"),
+    "code/beta": ("  its price of memory β", lambda v: f"{v:g}"),
+}
+_NOTE = (
+    "Information on pairs that training never saw, of codes drawn as the encoder says; the rest of the most likely "
+    "codes. Both entropies are cross-entropies, so too large; their difference estimates I and bounds it from neither "
+    "side. Labels chose nothing."
+)
+_NO_CURVE = (np.zeros(0, int), np.zeros(0))
 
-
-class CodeInformation(NamedTuple):
-    """What held-out pairs of codes say, in nats.
-
-    Attributes:
-        entropy: Ĥ(z_x) = −E ln P_Ψ(z_x): what storing a code costs.
-        conditional_entropy: Ĥ(z_x|z_y) = −E ln P_Φ(z_x|z_y).
-        mi: their difference, an estimate of I(z_x; z_y); neither bound, for both are too large.
-        standard_error: of `mi`, over pairs. The images are taken as given.
-    """
-
-    entropy: float
-    conditional_entropy: float
-    mi: float
-    standard_error: float
-
-
-class Usage(NamedTuple):
-    """How many different codes occur, and as many equally likely codes would have the same entropy (perplexity)."""
-
-    used: int
-    perplexity: float
-
-
-class Lag(NamedTuple):
-    """Ĥ(z) under the prior as it is, and by how much a better prior undercuts it, in nats."""
-
-    entropy: float
-    nats: float
-
-    @property
-    def too_far(self) -> bool:
-        """Whether the entropy is inflated by more than `TOO_FAR` of itself."""
-        return self.nats > TOO_FAR * max(self.entropy, 1e-3)
-
-
-def information(
-    prior: CodeModel, conditional: CodeModel, psi: Any, phi: Any, z_x: np.ndarray, z_y: np.ndarray
-) -> CodeInformation:
-    """Both cross-entropies of pairs of codes, and their difference.
-
-    >>> prior, conditional = codes.independent(1, 2), codes.independent(1, 2, conditional=True)
-    >>> z = np.array([[0], [1], [1]])
-    >>> psi, phi = prior.init(jax.random.key(0)), conditional.init(jax.random.key(0))
-    >>> print(f"{information(prior, conditional, psi, phi, z, z).entropy:.4f}")  # a uniform prior on two codes
-    0.6931
-
-    Args:
-        prior, conditional: the models.
-        psi, phi: their parameters.
-        z_x: int[n, M].
-        z_y: int[n, M]; row i belongs to row i of z_x.
-    """
-    z_x, z_y = jnp.asarray(z_x), jnp.asarray(z_y)
-    own = -np.asarray(_log_prob(prior, psi, z_x), np.float64)
-    told = -np.asarray(_log_prob(conditional, phi, z_x, z_y), np.float64)
-    error = float(np.std(own - told, ddof=1) / math.sqrt(len(own)))
-    return CodeInformation(float(own.mean()), float(told.mean()), float(own.mean() - told.mean()), error)
+Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
+Summary = Mapping[str, Any]
 
 
-def plug_in_entropy(z: np.ndarray) -> float:
-    """Entropy in nats of the codes that occur, at their frequencies. Too small by about (codes − 1) / 2n.
+@dataclass(frozen=True)
+class DiscreteCodes(Evaluator):
+    """Entropies, information, memory and labels of the code that validation pairs choose among the R of a run."""
 
-    >>> print(f"{plug_in_entropy(np.array([[0, 1], [0, 1], [1, 1], [1, 0]])):.4f}")
-    1.0397
-    """
-    _, counts = np.unique(z, axis=0, return_counts=True)
-    shares = counts / len(z)
-    return float(np.sum(shares * np.log(1 / shares)))
+    num_pairs: PositiveInt = option("evaluation.num_pairs", 10_240, "independent pairs for each held-out bound")
+    labelled: LabelledViews = group(LabelledViews)
 
+    for_every_method = False
 
-def plug_in_mi(z_x: np.ndarray, z_y: np.ndarray) -> float:
-    """I(z_x; z_y) in nats of the pairs that occur, at their frequencies. Too large by about (codes − 1)² / 2n.
+    def evaluate(self, trained: Trained) -> dict[str, Any]:
+        variables, method = trained.variables, trained.method
+        head = heads.best_head(trained, variables, self.num_pairs)
+        z_x, z_y = heads.pair_codes(trained, variables, "test", self.num_pairs)
+        found = heads.head_information(trained, variables, head.number, z_x, z_y)
+        lag = _lag(trained, variables, head.number)
+        own_x, own_y = z_x[head.number], z_y[head.number]
+        summary = code_statistics.code_summary(found, own_x, own_y, method.prior.num_values) | {
+            "heldout/stored_bits_per_example": _stored_bits(trained, head.number, own_x),
+            "heldout/prior_lag_nats": lag.nats,
+            "code/head": head.number,
+            "code/num_heads": method.code.num_heads,
+            "code/beta": head.beta,
+        }
+        _warn_of_lag(trained, lag)
+        return summary | self._labels(trained, head.number) if trained.num_classes else summary
 
-    >>> z = np.array([[0], [1], [2], [2]])
-    >>> plug_in_mi(z, z) == plug_in_entropy(z)
-    True
-    """
-    return plug_in_entropy(z_x) + plug_in_entropy(z_y) - plug_in_entropy(np.concatenate([z_x, z_y], axis=1))
+    def validation(self, trained: Trained) -> Callable[[int, Variables], dict[str, float]]:
+        warned, num_pairs = [], min(NUM_VALIDATED, self.num_pairs)
 
+        def validate(step: int, variables: Variables) -> dict[str, float]:
+            head = heads.best_head(trained, variables, num_pairs)
+            lag = _lag(trained, variables, head.number)
+            settled = step >= trained.num_steps // 2  # before, everything moves, running statistics of the encoder too
+            if settled and not warned:
+                warned.extend([step] if _warn_of_lag(trained, lag) else [])
+            return {
+                "validation/entropy_nats": head.found.entropy,
+                "validation/conditional_entropy_nats": head.found.conditional_entropy,
+                "validation/mi_nats": head.found.mi,
+                "validation/mi_standard_error_nats": head.found.standard_error,
+                "validation/prior_lag_nats": lag.nats,
+            }
 
-def usage(z: np.ndarray) -> Usage:
-    """How many codes are in use, int[n, M].
+        return validate
 
-    >>> usage(np.array([[0], [0], [3], [3]]))
-    Usage(used=2, perplexity=2.0)
-    """
-    return Usage(len(np.unique(z, axis=0)), round(math.exp(plug_in_entropy(z)), 6))
+    def groups(self, summary: Summary) -> list[Group]:
+        if "heldout/mi_nats" not in summary:
+            return []
+        return [group_rows("discrete code of held-out pairs", summary, _ROWS, _NOTE)]
 
+    def tiles(self, summary: Summary) -> list[Tile]:
+        mi, entropy = finite(summary, "heldout/mi_nats"), finite(summary, "heldout/entropy_nats")
+        if mi is None or entropy is None:
+            return []
+        bits, used = finite(summary, "heldout/bits_per_example") or 0.0, ""
+        if "code/used" in summary:
+            used = f", {summary['code/used']:,} of {summary['code/possible']:,} codes in use"
+        costs = f"of the {entropy:.2f} nats that a code costs"
+        tiles = [Tile("held-out information", f"{mi:.2f}", "nats", costs, mi / entropy)] if entropy > 0 else []
+        tiles.append(Tile("memory", f"{bits:.2f}", "bits", f"an example{used}"))
+        for key, label in (("clustering_accuracy", "clustering accuracy"), ("precision_at_100", "precision at 100")):
+            if (value := finite(summary, f"code/{key}")) is not None:
+                tiles.append(Tile(label, f"{100 * value:.1f}", "%", "labels chose nothing", value))
+        return tiles
 
-def prior_lag(prior: CodeModel, psi: Any, log_q: jax.Array, key: jax.Array) -> Lag:
-    """How far a prior is from the best one for what an encoder says of many examples.
+    def sections(self, trained: Trained, summary: Summary) -> list[Section]:
+        chosen = int(summary["code/head"])
+        test_heads = heads.all_heads(trained, trained.variables, "test", self.num_pairs)
+        sample = subsample(trained.dataset.test, heads.BLOCK)
+        z = heads.most_likely_codes(trained, trained.variables, sample, trained.key("report"), chosen)
+        return [
+            training_section(trained.curves, num_examples(trained.dataset.validation)),
+            plane_section(test_heads, chosen),
+            examples_section(sample.examples, z, rows=GRID_ROWS, columns=GRID_COLUMNS),
+        ]
 
-    The best is known where codes can be listed, at most `LISTED`; elsewhere the prior is fitted afresh to these
-    examples, from where it stands. Many examples, for a fit to few is better than any law.
-
-    Args:
-        prior, psi: the model and its parameters.
-        log_q: float[n, M, K].
-        key: of what an autoregressive prior draws.
-    """
-    entropy = float(_code_length(prior, psi, log_q, key))
-    if prior.num_values**prior.num_symbols <= LISTED:
-        return Lag(entropy, entropy - float(codes.entropy(codes.population(log_q))))
-    fitted = _refit(prior, psi, log_q, key)
-    return Lag(entropy, entropy - float(_code_length(prior, fitted, log_q, key)))
-
-
-_log_prob = jax.jit(codes.log_prob, static_argnums=0)
-
-
-@partial(jax.jit, static_argnums=0)
-def _code_length(prior: CodeModel, psi: Any, log_q: jax.Array, key: jax.Array) -> jax.Array:
-    return prior_loss(prior, psi, log_q, key=key)
-
-
-@partial(jax.jit, static_argnums=0)
-def _refit(prior: CodeModel, psi: Any, log_q: jax.Array, key: jax.Array) -> Any:
-    optimizer = optax.adam(optax.cosine_decay_schedule(_REFIT_RATE, _REFITS))
-
-    def improve(_: int, carry: Any) -> Any:
-        psi, state = carry
-        updates, state = optimizer.update(jax.grad(_code_length, argnums=1)(prior, psi, log_q, key), state)
-        return optax.apply_updates(psi, updates), state
-
-    return jax.lax.fori_loop(0, _REFITS, improve, (psi, optimizer.init(psi)))[0]
-
-
-def clustering_accuracy(clusters: np.ndarray, labels: np.ndarray) -> float:
-    """Share of examples with the label of their cluster, by the best one-to-one matching of clusters and labels.
-
-    Clusters or labels that are left over match nothing, and count as wrong.
-
-    >>> clustering_accuracy(np.array([2, 2, 0, 1]), np.array([0, 0, 1, 1]))
-    0.75
-
-    Args:
-        clusters: int[n].
-        labels: int[n].
-    """
-    _, clusters = np.unique(clusters, return_inverse=True)
-    _, labels = np.unique(labels, return_inverse=True)
-    together = np.zeros((clusters.max() + 1, labels.max() + 1), int)
-    np.add.at(together, (clusters, labels), 1)
-    rows, columns = linear_sum_assignment(together, maximize=True)
-    return float(together[rows, columns].sum() / len(labels))
+    def _labels(self, trained: Trained, head: int) -> dict[str, float]:
+        """How codes agree with labels that training never saw."""
+        one_hot = heads.one_hot_symbols(trained, trained.variables, head)
+        (splits,) = self.labelled.encoded({"code": one_hot}, trained).values()
+        return _agreement(trained, head) | {"probe/code_accuracy": linear_probe(*splits).accuracy}
 
 
-def hamming_precision(
-    queries: np.ndarray,
-    query_labels: np.ndarray,
-    known: np.ndarray,
-    known_labels: np.ndarray,
-    *,
-    count: int = NUM_NEAREST,
-) -> float:
-    """Precision at `count`: the share of a query's nearest codes that have its label, by Hamming distance.
-
-    Of codes at equal distance where not all can be taken, each is as likely: the expectation over that draw.
-
-    >>> known, labels = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([5, 5, 6, 6])
-    >>> hamming_precision(np.array([[0, 0]]), np.array([5]), known, labels, count=2)
-    0.75
-
-    Args:
-        queries: int[q, M].
-        query_labels: int[q].
-        known: int[n, M], n ≥ `count`.
-        known_labels: int[n].
-        count: neighbours of each query.
-    Raises:
-        ValueError: for fewer known codes than neighbours.
-    """
-    if len(known) < count:
-        raise ValueError(f"{len(known)} known codes are fewer than {count} neighbours")
-    num_values = int(max(queries.max(), known.max())) + 1
-    ours, theirs = (np.eye(num_values, dtype=np.float32)[z].reshape(len(z), -1) for z in (queries, known))
-    at_once = max(1, _DISTANCES_AT_ONCE // len(known))
-    blocks = [slice(start, start + at_once) for start in range(0, len(ours), at_once)]
-    distances = (queries.shape[1] - (ours[rows] @ theirs.T).astype(np.int32) for rows in blocks)
-    same = (query_labels[rows][:, None] == known_labels for rows in blocks)
-    shares = [_nearest_share(d, s, count, queries.shape[1] + 1) for d, s in zip(distances, same, strict=True)]
-    return float(np.mean(np.concatenate(shares)))
+def training_section(curves: Curves, num_validation: int) -> Section:
+    """Entropy and information of a discrete code over training, from the curves of `metrics.read_metrics`."""
+    shown = {}
+    for name, key in (("memory H", "entropy_nats"), ("information I", "mi_nats")):
+        shown[name] = (curves.get(f"train/{key}", _NO_CURVE), curves.get(f"validation/{key}"))
+    text = (
+        "What the code remembers of x, H(z_x), and what it tells of y, I(z_x; z_y): the mean of all codes on training "
+        f"batches as they are drawn, and the best code on pairs of the {num_validation:,} validation images."
+    )
+    return Section("Information over training", text, information_over_training(shown), "information")
 
 
-def _nearest_share(distances: np.ndarray, same: np.ndarray, count: int, levels: int) -> np.ndarray:
-    """float64[q]: expected share of `same` among the `count` smallest distances of each row."""
-    cells = distances + levels * np.arange(len(distances), dtype=np.int32)[:, None]
-    size = levels * len(distances)
-    at = np.bincount(cells.ravel(), minlength=size).reshape(-1, levels)
-    right = np.bincount(cells[same], minlength=size).reshape(-1, levels)
-    before = np.cumsum(at, axis=1) - at
-    taken = np.clip(count - before, 0, at)
-    return np.sum(taken * right / np.maximum(at, 1), axis=1) / count
+def plane_section(found: Sequence[heads.Head], chosen: int) -> Section:
+    """Every code of a run at what it costs and what it tells."""
+    entropies, information, betas = (
+        np.array([pick(head) for head in found])
+        for pick in (lambda head: head.found.entropy, lambda head: head.found.mi, lambda head: head.beta)
+    )
+    text = (
+        "Each point is one code: to the right what it costs to remember, upwards what it tells about the other half, "
+        "both on pairs of test images. No code lies above the line, where every nat remembered is a nat told."
+    )
+    if len(set(betas.tolist())) > 1:
+        worth = information - betas * entropies
+        best = [max(np.flatnonzero(betas == beta), key=worth.__getitem__) for beta in np.unique(betas)]
+        told = ", ".join(f"{information[i]:.2f} of {entropies[i]:.2f} (β = {betas[i]:g})" for i in best)
+        text += (
+            " The number beside a point is the price β of a nat of memory at which it was trained. "
+            f"The best at each price tells, in nats: {told}."
+        )
+    figure = information_plane(entropies, information, betas, chosen)
+    return Section("Information plane", text, figure, "plane")
+
+
+def examples_section(images: np.ndarray, codes: np.ndarray, *, rows: int, columns: int) -> Section:
+    """Test examples, one row for each value of the symbol; of several symbols, of the first few."""
+    num_symbols = codes.shape[1]
+    shown = []
+    for symbol in range(num_symbols):
+        for value in np.unique(codes[:, symbol]).tolist():
+            name = f"{value}" if num_symbols == 1 else f"{symbol + 1}: {value}"
+            own = codes[:, symbol] == value
+            shown.append((name, images[own][:columns], float(np.mean(own))))
+    text = "Test images by the value of the code's symbol, and the share of all images that has it."
+    if num_symbols > 1:
+        text = "Test images by the value of one symbol of the code, the first few symbols; and the share that has it."
+    return Section("Examples by code", text, examples_by_code(shown[:rows], columns), "by_code")
+
+
+def _stored_bits(trained: Trained, head: int, z: np.ndarray) -> float:
+    """Bits that the entropy coder takes for a code, of codes int[n, M], whatever the prior believes."""
+    psi, _ = trained.method.models_of(trained.variables[1], head)
+    return 8 * stored_codes.compress(trained.method.prior, psi, z).nbytes / len(z)
+
+
+def _lag(trained: Trained, variables: Variables, head: int) -> code_statistics.Lag:
+    view_key, draw_key = jax.random.split(trained.key("validation"))
+    images = subsample(trained.dataset.train, NUM_LAG).examples
+    log_q = heads.log_q_of_views(trained, variables, view_key, images)[head]
+    psi, _ = trained.method.models_of(variables[1], head)
+    return code_statistics.prior_lag(trained.method.prior, psi, jnp.asarray(log_q), draw_key)
+
+
+def _warn_of_lag(trained: Trained, lag: code_statistics.Lag) -> bool:
+    if lag.too_far:
+        trained.warn(
+            f"the prior lags by {lag.nats:.3f} of {lag.entropy:.3f} nats, more than {code_statistics.TOO_FAR:.0%}: "
+            "Ĥ(z) is inflated by as much; set config.optimizer.refit, or raise prior_steps or prior_learning_rate there"
+        )
+    return lag.too_far
+
+
+def _agreement(trained: Trained, head: int) -> dict[str, float]:
+    """Of one symbol the clustering accuracy; of several bits the precision of the nearest codes; else nothing."""
+    test_key, train_key = jax.random.split(trained.key("probe"))
+    test = subsample(trained.dataset.test, MOST_QUERIES)
+    z = heads.most_likely_codes(trained, trained.variables, test, test_key, head)
+    prior = trained.method.prior
+    if prior.num_symbols == 1:
+        return {"code/clustering_accuracy": code_statistics.clustering_accuracy(z[:, 0], test.labels)}
+    if prior.num_values > 2:
+        return {}
+    train = trained.dataset.train
+    known = heads.most_likely_codes(trained, trained.variables, train, train_key, head)
+    count = min(code_statistics.NUM_NEAREST, len(known))
+    precision = code_statistics.hamming_precision(z, test.labels, known, np.asarray(train.labels), count=count)
+    return {f"code/precision_at_{count}": precision}

@@ -1,14 +1,65 @@
-"""Figures that tell a sick representation from a healthy one, without a label."""
+"""Have the codes collapsed? Figures that need no label."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from mi_coding.evaluation.codes import unit
+from mi_coding.evaluation.base import Evaluator, Trained
+from mi_coding.evaluation.codes import encode, unit
+from mi_coding.options import PositiveInt, option
+from mi_coding.reporting.results import Group, Rows, group_rows
+
+NUM_PAIRS = 4096
+"""Pairs that health figures are taken from, where `config.evaluation.num_pairs` does not allow fewer."""
 
 MOST_CODES = 10_000
 """Codes whose pairs `uniformity` takes the mean over; of more, a sample."""
 
-_ROWS = 1024  # codes compared with all others at a time
+_CODES_AT_ONCE = 1024  # compared with all others
+_ROWS: Rows = {
+    "health/alignment": ("alignment of x and y: mean squared distance, 0 is best, 2 unrelated", lambda v: f"{v:.3f}"),
+    "health/uniformity": ("uniformity of codes: 0 is collapse, lower is better", lambda v: f"{v:.2f}"),
+    "health/effective_rank": ("effective rank of features", lambda v: f"{v:.1f}"),
+    "health/feature_dim": ("number of features, the most that rank can be", lambda v: f"{v:,.0f}"),
+}
+
+
+@dataclass(frozen=True)
+class Health(Evaluator):
+    """Alignment, uniformity and effective rank on pairs that training never saw."""
+
+    num_pairs: PositiveInt = option("evaluation.num_pairs", 10_240, "independent pairs for each held-out bound")
+
+    def evaluate(self, trained: Trained) -> dict[str, Any]:
+        count, population, key = min(NUM_PAIRS, self.num_pairs), trained.population("test"), trained.key("test")
+        examples = jax.tree.map(lambda half: half[:count], trained.pairs.examples_of(population))
+        shown = trained.views(key, examples)
+        features = encode(partial(trained.features, *trained.variables), shown)
+        if trained.method.halves_are_alike:
+            z_x, z_y = trained.pair_codes()(trained.variables, key, population, jnp.arange(count))
+            return health_summary(np.asarray(z_x), np.asarray(z_y), features)
+        return health_summary(encode(partial(trained.codes, *trained.variables), shown), None, features)
+
+    def groups(self, summary: Mapping[str, Any]) -> list[Group]:
+        return [group_rows("health of the codes", summary, _ROWS)]
+
+
+def health_summary(codes_x: np.ndarray, codes_y: np.ndarray | None, features: np.ndarray) -> dict[str, float]:
+    """The entries of summary.json for codes float[n, D] of held-out pairs and features float[n, F].
+
+    Without `codes_y`, where the two halves of a pair have codes of different kinds, there is no alignment.
+    """
+    return ({} if codes_y is None else {"health/alignment": alignment(codes_x, codes_y)}) | {
+        "health/uniformity": uniformity(codes_x),
+        "health/effective_rank": effective_rank(features),
+        "health/feature_dim": features.shape[1],
+    }
 
 
 def alignment(z_x: np.ndarray, z_y: np.ndarray) -> float:
@@ -57,8 +108,8 @@ def uniformity(z: np.ndarray, *, most: int = MOST_CODES) -> float:
     directions, count = unit(z), len(z)
     squares = np.sum(directions**2, axis=1)
     total = 0.0
-    for start in range(0, count, _ROWS):
-        some = slice(start, start + _ROWS)
+    for start in range(0, count, _CODES_AT_ONCE):
+        some = slice(start, start + _CODES_AT_ONCE)
         distances = squares[some, None] + squares - 2 * directions[some] @ directions.T
         similar = np.exp(-2 * distances)
         np.fill_diagonal(similar[:, some], 0)  # no example is a pair with itself

@@ -1,254 +1,260 @@
-"""What do frozen features say about a label? A linear probe and a cosine nearest-neighbour vote."""
+"""What do frozen features say about a label? Two probes, on features of the trained encoder and of two baselines."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-import optax
-from jax.scipy.linalg import solve_triangular
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from mi_coding.evaluation.codes import nearest
+from mi_coding.data import Split, num_examples
+from mi_coding.evaluation.base import Evaluator, Trained, subsample
+from mi_coding.evaluation.classifiers import KnnProbe, LinearProbe, knn_probe, linear_probe
+from mi_coding.evaluation.labelled_views import LabelledViews
+from mi_coding.methods import Variables
+from mi_coding.options import Positive, PositiveInt, group, option
+from mi_coding.pairs import PairSampler
+from mi_coding.reporting.figure import INK, MUTED, SMALL, TEXT, TITLE, WIDTH
+from mi_coding.reporting.page import Section
+from mi_coding.reporting.results import Group, Tile, finite, percent, show
 
-REGULARISERS = (0.001, 0.01, 0.1, 1.0, 10.0)
-"""The linear probe's choices for C, the inverse strength of its L2 penalty; the strongest penalty first."""
+TRAINED, UNTRAINED, RAW = "trained encoder", "untrained encoder", "raw pixels"
+FEATURES = {
+    TRAINED: ("probe/linear_accuracy", "probe/knn_accuracy"),
+    UNTRAINED: ("probe/random_encoder_accuracy", "probe/random_encoder_knn_accuracy"),
+    RAW: ("probe/raw_pixels_accuracy", "probe/raw_pixels_knn_accuracy"),
+}
+"""Kind of features → the summary's keys for their linear and their nearest-neighbour accuracy."""
 
-TOLERANCE = 1e-5
-"""A fit ends when a Newton step on its preconditioner's curvature would lower the objective by less than this share.
+RAW_PLACES = 32 * 32
+"""Larger images, and longer sequences, are shrunk to about so many places before they are a baseline."""
 
-On the pixels of Fashion-MNIST, test accuracies were then within 0.0011 of scikit-learn's converged ones.
-"""
+MOST_JUDGED = 2048
+"""Validation images for the curve of the online probe."""
 
-MOST_STEPS = 500
-"""Steps after which a fit ends in any case; it is judged on validation examples like every other."""
+_JUDGED_AT_ONCE = 256
+_SETTINGS = {
+    "probe/regulariser": "linear probe: regulariser",
+    "probe/knn_neighbours": "kNN: neighbours",
+    "probe/knn_temperature": "kNN: temperature",
+}
+_TOP_FIVE = ("probe/linear_top5_accuracy", "probe/knn_top5_accuracy")
+_PROTOCOL = (
+    "Frozen features before the head, batch norm in inference mode; L-BFGS logistic regression, its L2 penalty chosen "
+    "on validation images; vote of cosine neighbours."
+)
+_BAR_COLOURS = ("#2456a6", "#8d99ae", "#c3cad5")
 
-_RIDGE = 1e-3  # of a feature's variance, added to the preconditioner only: float32 finds a singular Cholesky otherwise
-_VOTES_AT_ONCE = 2**22  # queries × classes
-
-
-class Examples(NamedTuple):
-    """Features float32[n, F] of single views, with the label int[n] of each."""
-
-    features: np.ndarray
-    labels: np.ndarray
-
-
-class LinearProbe(NamedTuple):
-    """Share of test examples whose class is ranked first, and among the first five; the C that validation chose."""
-
-    accuracy: float
-    top5_accuracy: float
-    regulariser: float
-
-
-class KnnProbe(NamedTuple):
-    """Share of test examples whose class is ranked first, and among the first five."""
-
-    accuracy: float
-    top5_accuracy: float
-
-
-class Classifier(NamedTuple):
-    """A linear classifier: the logit of class k is weights[k] · features + bias[k]; float32[K, F] and float32[K]."""
-
-    weights: jax.Array
-    bias: jax.Array
+Summary = Mapping[str, Any]
 
 
-def linear_probe(train: Examples, validation: Examples, test: Examples) -> LinearProbe:
-    """Multinomial logistic regression on frozen features; its one regulariser is chosen on validation examples.
+class Accuracies(NamedTuple):
+    """Both probes on one kind of features."""
 
-    Features are first brought to mean 0 and variance 1 over the training examples. The classifier that scored best on
-    validation, of equals the one with the stronger penalty, is the one tested; it is not fitted again. With at most
-    five classes, the top-5 accuracy is 1 by definition. An example of a class that training never saw counts as wrong.
+    linear: LinearProbe
+    knn: KnnProbe
 
-    >>> rng = np.random.default_rng(0)
-    >>> def draw(n):
-    ...     labels = rng.integers(0, 3, n)
-    ...     return Examples(np.eye(3, dtype=np.float32)[labels], labels)
-    >>> linear_probe(draw(60), draw(30), draw(30)).accuracy
-    1.0
 
-    Raises:
-        ValueError: unless features are finite, float[n, F] with one F for all, and each has a label.
+@dataclass(frozen=True)
+class LabelProbes(Evaluator):
+    """Accuracy for the label from one view, by linear regression and nearest neighbours; none without labels."""
+
+    labelled: LabelledViews = group(LabelledViews)
+    knn_neighbours: PositiveInt = option("evaluation.knn_neighbours", 20, "training views that vote on a label")
+    knn_temperature: Positive = option(
+        "evaluation.knn_temperature", 0.07, "weight of a vote: exp(cosine / temperature), arXiv:1805.01978"
+    )
+
+    def evaluate(self, trained: Trained) -> dict[str, Any]:
+        if not trained.num_classes:
+            return {}
+        encoders = {
+            TRAINED: partial(trained.features, *trained.variables),
+            UNTRAINED: partial(trained.features, *trained.untrained()),
+            RAW: jax.jit(raw_pixels),
+        }
+        vote = {"neighbours": self.knn_neighbours, "temperature": self.knn_temperature}
+        found = {}
+        for name, splits in self.labelled.encoded(encoders, trained).items():
+            found[name] = Accuracies(linear_probe(*splits), knn_probe(splits.train, splits.test, **vote))
+        return self._summary(found)
+
+    def validation(self, trained: Trained) -> Callable[[int, Variables], dict[str, float]] | None:
+        if not trained.method.uses_labels:
+            return None
+        split, key = trained.dataset.validation, trained.key("validation")
+        accuracy = make_accuracy(trained.method.probe_logits, trained.pairs, split, key)
+        return lambda step, variables: {"validation/online_probe_accuracy": accuracy(variables)}
+
+    def groups(self, summary: Summary) -> list[Group]:
+        found = {name: keys for name, keys in FEATURES.items() if any(key in summary for key in keys)}
+        if not found:
+            return []
+        rows = [(name, *(show(summary, key, percent) for key in keys)) for name, keys in found.items()]
+        if any(key in summary for key in _TOP_FIVE):
+            rows.insert(1, ("  among its first five", *(show(summary, key, percent) for key in _TOP_FIVE)))
+        settings = "; ".join(f"{label} {show(summary, key)}" for key, label in _SETTINGS.items() if key in summary)
+        note = f"{_PROTOCOL} {settings[:1].upper()}{settings[1:]}." if settings else _PROTOCOL
+        keys = frozenset((*_SETTINGS, *_TOP_FIVE, *(key for keys in found.values() for key in keys)))
+        return [Group("label from one example", ("features", "linear probe", "cosine kNN"), tuple(rows), note, keys)]
+
+    def tiles(self, summary: Summary) -> list[Tile]:
+        columns = enumerate(("linear probe", "cosine kNN"))
+        return [_tile(summary, label, column) for column, label in columns if FEATURES[TRAINED][column] in summary]
+
+    def sections(self, trained: Trained, summary: Summary) -> list[Section]:
+        if FEATURES[TRAINED][0] not in summary:
+            return []
+        accuracies = {
+            label: {name: summary[keys[column]] for name, keys in FEATURES.items()}
+            for column, label in enumerate(("linear", "cosine kNN"))
+        }
+        text = (
+            "Accuracy for the label of one view of an unseen image. Features are frozen and read before the projection "
+            "head; the linear probe is multinomial logistic regression whose regulariser the validation images chose."
+        )
+        figure = probe_bars(accuracies, chance=1 / trained.num_classes)
+        return [Section("What the features say about the label", text, figure, "probes")]
+
+    def _summary(self, found: dict[str, Accuracies]) -> dict[str, float]:
+        trained, untrained, raw = (found[name] for name in (TRAINED, UNTRAINED, RAW))
+        return {
+            "probe/linear_accuracy": trained.linear.accuracy,
+            "probe/linear_top5_accuracy": trained.linear.top5_accuracy,
+            "probe/knn_accuracy": trained.knn.accuracy,
+            "probe/knn_top5_accuracy": trained.knn.top5_accuracy,
+            "probe/random_encoder_accuracy": untrained.linear.accuracy,
+            "probe/random_encoder_knn_accuracy": untrained.knn.accuracy,
+            "probe/raw_pixels_accuracy": raw.linear.accuracy,
+            "probe/raw_pixels_knn_accuracy": raw.knn.accuracy,
+            "probe/regulariser": trained.linear.regulariser,
+            "probe/knn_neighbours": self.knn_neighbours,
+            "probe/knn_temperature": self.knn_temperature,
+        }
+
+
+def raw_pixels(x: jax.Array) -> jax.Array:
+    """The baseline without an encoder: numbers in a row, of at most about 32 × 32 places for each channel.
+
+    >>> raw_pixels(jnp.ones((2, 8, 8, 1))).shape, raw_pixels(jnp.ones((2, 224, 224, 3))).shape
+    ((2, 64), (2, 3072))
+    >>> raw_pixels(jnp.ones((2, 100, 160))).shape, raw_pixels(jnp.ones((2, 12, 16, 16, 1))).shape  # steps; a clip
+    ((2, 1024), (2, 1000))
     """
-    _check(train=train, validation=validation, test=test)
-    mean = np.mean(train.features, axis=0, dtype=np.float64).astype(np.float32)
-    features = np.asarray(train.features, np.float32) - mean
-    deviation = np.sqrt(np.mean(np.square(features), axis=0, dtype=np.float64)).astype(np.float32)
-    scale = np.where(deviation > 1e-6, deviation, 1)
-    features /= scale
-    classes, labels = np.unique(train.labels, return_inverse=True)
-
-    def accuracies(classifier: Classifier, part: Examples) -> tuple[float, float]:
-        logits = _logits(classifier, (np.asarray(part.features, np.float32) - mean) / scale)
-        return _shares(_ranks(np.asarray(logits), _positions(classes, part.labels)))
-
-    best, chosen = -1.0, None
-    path = logistic_path(features, labels, num_classes=len(classes))
-    for regulariser, classifier in zip(REGULARISERS, path, strict=True):
-        score, _ = accuracies(classifier, validation)
-        if score > best:
-            best, chosen = score, (classifier, regulariser)
-    classifier, regulariser = chosen
-    return LinearProbe(*accuracies(classifier, test), regulariser)
+    if x.ndim == 2:
+        return x
+    x = x[..., None] if x.ndim == 3 else x
+    places = x.shape[1:-1]
+    side = tuple(min(size, int(RAW_PLACES ** (1 / len(places)) + 1e-9)) for size in places)
+    if side != places:
+        x = jax.image.resize(x, (x.shape[0], *side, x.shape[-1]), "linear")
+    return x.reshape(x.shape[0], -1)
 
 
-def logistic_path(
-    features: np.ndarray | jax.Array,
-    labels: np.ndarray | jax.Array,
-    *,
-    num_classes: int,
-    regularisers: Sequence[float] = REGULARISERS,
-    tolerance: float = TOLERANCE,
-    most_steps: int = MOST_STEPS,
-) -> Iterator[Classifier]:
-    """Multinomial logistic regressions, one for each regulariser C, each started from the last.
-
-    Each minimises scikit-learn's objective C · Σ cross-entropy + ½‖weights‖², the bias free, by L-BFGS in float32.
-    The features are preconditioned by the Cholesky factor of their second moments; on pixels of Fashion-MNIST that
-    took a half to a sixth of the steps.
-
-    >>> x = np.array([[-1.0], [-1.0], [-1.0], [1.0]], np.float32)
-    >>> weak, strong = logistic_path(x, np.array([0, 0, 0, 1]), num_classes=2, regularisers=(0.01, 1.0))
-    >>> bool(jnp.linalg.norm(weak.weights) < jnp.linalg.norm(strong.weights))
-    True
+def make_accuracy(
+    logits: Callable[[Any, Any, jax.Array], jax.Array], pairs: PairSampler, split: Split, key: jax.Array
+) -> Callable[[Variables], float]:
+    """A function (params, stats) → fraction of images of a split whose label has the largest logit, on one view each.
 
     Args:
-        features: float32[n, F] of about mean 0 and variance 1.
-        labels: int[n] in 0 .. num_classes − 1.
-        num_classes: K.
-        regularisers: values of C, best in rising order.
-        tolerance: see `TOLERANCE`.
-        most_steps: see `MOST_STEPS`.
+        logits: (params, stats, x) → float32[b, K].
+        pairs: draws a view.
+        split: with labels; a sample of at most `MOST_JUDGED` images is judged.
+        key: of the views.
     """
-    x, y = jnp.asarray(features, jnp.float32), jnp.asarray(labels)
-    moments = _second_moments(x)
-    classifier = Classifier(jnp.zeros((num_classes, x.shape[1])), jnp.zeros(num_classes))
-    for regulariser in regularisers:
-        classifier = _fit(classifier, regulariser, x, y, moments, tolerance, most_steps)
-        yield classifier
+    sample = subsample(split, MOST_JUDGED)
+    size = min(num_examples(sample), _JUDGED_AT_ONCE)
+    count = num_examples(sample) // size * size
+    shown = jax.jit(pairs.views)(key, jax.tree.map(lambda half: half[:count], sample.examples))
+    shown, labels = shown.reshape(-1, size, *shown.shape[1:]), jnp.asarray(sample.labels[:count]).reshape(-1, size)
+
+    @jax.jit
+    def accuracy(variables: Variables, shown: jax.Array, labels: jax.Array) -> jax.Array:
+        chosen = jax.lax.map(lambda x: jnp.argmax(logits(*variables, x), axis=1), shown)
+        return jnp.mean(chosen == labels)
+
+    return lambda variables: float(accuracy(variables, shown, labels))
 
 
-def knn_probe(train: Examples, test: Examples, *, neighbours: int, temperature: float) -> KnnProbe:
-    """A vote of the nearest training examples by cosine, each with weight exp(cosine / temperature) for its class.
+def _tile(summary: Summary, label: str, column: int) -> Tile:
+    baselines = ((name, FEATURES[name][column]) for name in (UNTRAINED, RAW))
+    shown = [f"{name} {show(summary, key, percent)}" for name, key in baselines if key in summary]
+    key = FEATURES[TRAINED][column]
+    value = show(summary, key, lambda fraction: f"{100 * fraction:.1f}")
+    return Tile(label, value, "%", ", ".join(shown), finite(summary, key))
 
-    Of equally near examples the first are taken; of classes with equal votes the one with the smaller label is ranked
-    first. With at most five classes, the top-5 accuracy is 1 by definition. An example of a class that training never
-    saw counts as wrong.
 
-    >>> examples = Examples(np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([0, 1]))
-    >>> knn_probe(examples, examples, neighbours=1, temperature=0.1).accuracy
-    1.0
+def probe_bars(accuracies: Mapping[str, Mapping[str, float]], *, chance: float | None) -> Figure:
+    """Accuracy of each probe on each kind of features, as bars with their values: one panel a probe.
 
     Args:
-        train: the voters.
-        test: the queries.
-        neighbours: voters for each query; all, if there are fewer.
-        temperature: above 0; a small one leaves the vote to the nearest.
+        accuracies: probe → features → fraction right; the first features are the ones in question, the others are
+            what to compare them with.
+        chance: fraction that a guess gets right, drawn as a line; None for none.
+    Returns:
+        The figure.
     Raises:
-        ValueError: unless features are finite, float[n, F] with one F for all, and each has a label.
-    Source: arXiv:1805.01978, section 3.4.
+        ValueError: where there is no accuracy at all.
     """
-    _check(train=train, test=test)
-    if neighbours < 1 or not temperature > 0:
-        raise ValueError(f"neighbours {neighbours} must be at least 1 and temperature {temperature} above 0")
-    classes, voters = np.unique(train.labels, return_inverse=True)
-    truth = _positions(classes, test.labels)
-    positions, cosines = nearest(test.features, train.features, count=neighbours)
-    at_once = max(1, _VOTES_AT_ONCE // len(classes))
-    ranks = [
-        _ranks(_votes(voters[positions[rows]], cosines[rows], temperature, len(classes)), truth[rows])
-        for rows in (slice(i, i + at_once) for i in range(0, len(truth), at_once))
-    ]
-    return KnnProbe(*_shares(np.concatenate(ranks)))
+    names = list(dict.fromkeys(name for probe in accuracies.values() for name in probe))
+    if not names:
+        raise ValueError("accuracies is empty: expected at least one probe with one kind of features")
+    figure = Figure(figsize=(WIDTH, 0.85 + 0.34 * len(names)), facecolor="white")
+    panels = figure.subplots(1, max(2, len(accuracies)), sharey=True)  # one panel alone keeps the same bar lengths
+    height = figure.get_figheight()
+    figure.subplots_adjust(left=0.155, right=0.91, top=1 - 0.42 / height, bottom=0.36 / height, wspace=0.27)
+    for axes in panels[len(accuracies) :]:
+        axes.remove()
+    for axes, (probe, values) in zip(panels, accuracies.items(), strict=False):
+        _bars(axes, names, values)
+        _mark_chance(axes, chance)
+        axes.set_title(probe, loc="left", fontsize=TITLE, color=INK, fontweight="bold", pad=9)
+    return figure
 
 
-def _votes(classes: np.ndarray, cosines: np.ndarray, temperature: float, num_classes: int) -> np.ndarray:
-    """float64[q, K]: weights summed by class; cosines are nearest first, and the nearest has weight 1."""
-    weights = np.exp((cosines - cosines[:, :1]).astype(np.float64) / temperature)
-    cells = classes + num_classes * np.arange(len(classes))[:, None]
-    return np.bincount(cells.ravel(), weights.ravel(), minlength=len(classes) * num_classes).reshape(-1, num_classes)
+def _bars(axes: Axes, names: Sequence[str], values: Mapping[str, float]) -> None:
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_xlim(0, 1)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xticks([])
+    axes.tick_params(length=0, labelsize=TEXT, labelcolor=INK)
+    axes.spines[:].set_visible(False)
+    for row, name in enumerate(names):
+        if name in values:
+            axes.barh(row, 1, height=0.62, color="#f3f4f7")
+            axes.barh(row, values[name], height=0.62, color=_BAR_COLOURS[min(row, len(_BAR_COLOURS) - 1)])
+            _bar_value(axes, row, values[name], emphasis=row == 0)
 
 
-@jax.jit
-def _second_moments(x: jax.Array) -> jax.Array:
-    return jnp.matmul(x.T, x, precision="highest") / len(x)
+def _bar_value(axes: Axes, row: int, value: float, *, emphasis: bool) -> None:
+    axes.annotate(
+        f"{100 * value:.1f} %",
+        (1, row),
+        xytext=(5, 0),
+        textcoords="offset points",
+        fontsize=TEXT,
+        color=INK,
+        fontweight="bold" if emphasis else "normal",
+        va="center",
+        annotation_clip=False,
+    )
 
 
-@jax.jit
-def _logits(classifier: Classifier, x: jax.Array) -> jax.Array:
-    return jnp.matmul(x, classifier.weights.T, precision="highest") + classifier.bias
-
-
-@jax.jit
-def _fit(
-    start: Classifier, regulariser: float, x: jax.Array, y: jax.Array, moments: jax.Array, tolerance: float, most: int
-) -> Classifier:
-    """The classifier that minimises mean cross-entropy + ‖weights‖² / 2Cn, which is scikit-learn's objective / Cn.
-
-    Works on v with weights = v · L⁻¹, where L Lᵀ is about the Hessian: the curvature of cross-entropy is about 1/K of
-    the second moments where all classes are equally likely. The objective stays exact, whatever L is.
-    """
-    multiply = partial(jnp.matmul, precision="highest")
-    eye, decay, curvature = jnp.eye(len(moments)), 1 / (regulariser * len(x)), 1 / len(start.bias)
-    factor = jnp.linalg.cholesky(curvature * (moments + _RIDGE * eye) + decay * eye)
-    inverse = solve_triangular(factor, eye, lower=True)
-
-    def classifier(v: Classifier) -> Classifier:
-        return Classifier(multiply(v.weights, inverse), v.bias / jnp.sqrt(curvature))
-
-    def objective(v: Classifier) -> jax.Array:
-        weights, bias = classifier(v)
-        logits = multiply(weights, x.T) + bias[:, None]  # [K, n]: up to four times as fast on a CPU as [n, K]
-        true = jnp.take_along_axis(logits, y[None], axis=0)[0]
-        return jnp.mean(jax.nn.logsumexp(logits, axis=0) - true) + decay / 2 * jnp.sum(weights**2)
-
-    optimiser, value_and_grad = optax.lbfgs(), optax.value_and_grad_from_state(objective)
-
-    def unfinished(carry) -> jax.Array:
-        _, state, step = carry
-        value, gradient = optax.tree.get(state, "value"), optax.tree.get(state, "grad")
-        newton_decrease = optax.tree.norm(gradient, squared=True) / 2
-        return (step == 0) | ((step < most) & (newton_decrease > tolerance * value))
-
-    def improve(carry):
-        v, state, step = carry
-        value, gradient = value_and_grad(v, state=state)
-        updates, state = optimiser.update(gradient, state, v, value=value, grad=gradient, value_fn=objective)
-        return optax.apply_updates(v, updates), state, step + 1
-
-    v = Classifier(multiply(start.weights, factor), start.bias * jnp.sqrt(curvature))
-    return classifier(jax.lax.while_loop(unfinished, improve, (v, optimiser.init(v), 0))[0])
-
-
-def _positions(classes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """int[n]: where each label stands in the sorted classes; −1 where it does not."""
-    places = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
-    return np.where(classes[places] == labels, places, -1)
-
-
-def _ranks(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """How many classes stand before the true one, int[n]; a true class of −1, or a score of NaN, stands last."""
-    own = np.take_along_axis(scores, truth[:, None], axis=1)
-    behind = (own > scores) | ((own == scores) & (np.arange(scores.shape[1]) >= truth[:, None]))
-    return np.where(truth < 0, np.iinfo(np.int64).max, scores.shape[1] - behind.sum(axis=1))
-
-
-def _shares(ranks: np.ndarray) -> tuple[float, float]:
-    return float(np.mean(ranks < 1)), float(np.mean(ranks < 5))
-
-
-def _check(**parts: Examples) -> None:
-    """Raise a ValueError that names the first part that cannot be probed."""
-    width = next(iter(parts.values())).features.shape[-1:]
-    for name, (features, labels) in parts.items():
-        if features.ndim != 2 or features.shape[1:] != width or labels.shape != features.shape[:1] or not len(labels):
-            raise ValueError(
-                f"{name}: features {features.shape} with labels {labels.shape}; "
-                f"expected (n, {'F' if not width else width[0]}) with (n,), n at least 1"
-            )
-        if not np.isfinite(features).all():
-            raise ValueError(f"{name}: features must be finite")
+def _mark_chance(axes: Axes, chance: float | None) -> None:
+    if chance is None:
+        return
+    axes.axvline(chance, color=INK, linewidth=1, dashes=(2, 2))
+    axes.annotate(
+        f"chance {100 * chance:.3g} %",
+        (chance, 0),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, -4),
+        textcoords="offset points",
+        fontsize=SMALL,
+        color=MUTED,
+        ha="center",
+        va="top",
+    )

@@ -86,6 +86,7 @@ class Method:
         parts: what it is made of; None until the data is known.
         evaluations: names of the evaluations in `EVALUATORS` that go with this method, beside those of all.
         halves_are_alike: whether the codes of x and y can be compared with each other.
+        num_ahead: of methods of sequences, the largest number of steps ahead that is predicted.
         probe_learning_rate: of an online probe beside the encoder; 0 for none.
     """
 
@@ -94,6 +95,7 @@ class Method:
 
     evaluations: ClassVar[tuple[str, ...]] = ()
     halves_are_alike: ClassVar[bool] = True
+    num_ahead: ClassVar[int] = 1
     probe_learning_rate: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:

@@ -111,6 +111,10 @@ class PairSampler:
         """What `sample` draws from, as NumPy arrays: the examples of a split that is in memory."""
         return split.examples
 
+    def examples_of(self, data: Any) -> Any:
+        """The single examples in what `device_data` gives: images, frames of films, or x and y of given pairs."""
+        return data
+
     def sample(self, key: jax.Array, data: Any, rows: jax.Array, *, group_size: int = 1) -> tuple[Any, Any]:
         """The pairs numbered `rows` of a batch, drawn independently; a distractor may be a twin of the true y.
 

@@ -123,6 +123,9 @@ class Film(PairSampler):
             gap=np.float32(self.gap),
         )
 
+    def examples_of(self, data: Films) -> jax.Array:
+        return data.frames
+
     def sample(self, key: jax.Array, data: Films, rows: jax.Array, *, group_size: int = 1) -> tuple[Any, Any]:
         return sample_film_pairs(key, data, rows, pairs=self, group_size=group_size)
 

@@ -1,4 +1,4 @@
-"""Codes on disk, row by row: .npz, .parquet or .csv, in the memory of a few rows, whole or not at all."""
+"""Codes on disk, row by row: .npz, .parquet or .csv, in the memory of a few rows, atomically."""
 
 import csv
 import importlib.util

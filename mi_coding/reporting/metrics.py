@@ -105,7 +105,7 @@ def read_metrics(workdir: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Writes a flat dictionary as JSON, one key a line in the order given, whole or not at all.
+    """Writes a flat dictionary as JSON, one key a line in the order given, atomically.
 
     Args:
         path: the file.

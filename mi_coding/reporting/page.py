@@ -2,7 +2,6 @@
 
 import base64
 import io
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -11,17 +10,18 @@ from weakref import WeakKeyDictionary
 
 from matplotlib.figure import Figure
 
-from mi_coding.reporting import results
 from mi_coding.reporting.files import write_atomically
+from mi_coding.reporting.results import Group, Tile
+from mi_coding.reporting.style import STYLE
 
 _DPI = 200
 
 
 class Table(NamedTuple):
-    """What stands folded under a figure.
+    """A table under a figure, folded until it is clicked.
 
     Attributes:
-        title: what to unfold.
+        title: of the table.
         columns: one heading a column.
         rows: cells as text; the first one names the row.
     """
@@ -49,51 +49,50 @@ class Section(NamedTuple):
     table: Table | None = None
 
 
-class _Tile(NamedTuple):
-    """A headline number: what it is, its value, what follows it in small, a comparison, and how full its meter is."""
+class Report(NamedTuple):
+    """What a report shows.
 
-    label: str
-    value: str
-    small: str
-    context: str
-    share: float | None = None
-
-
-def write_report(
-    path: Path,
-    *,
-    title: str,
-    lead: str,
-    summary: Mapping[str, Any],
-    warnings: Sequence[str],
-    sections: Sequence[Section],
-    config: Mapping[str, Any],
-    environment: Mapping[str, Any],
-) -> None:
-    """Writes the report of a run as one HTML file: no script, no request, light or dark as the reader prefers.
-
-    Args:
-        path: of the file; written whole or not at all.
+    Attributes:
         title: of the page.
         lead: one or two sentences under the title.
-        summary: the flat summary.json; its headline numbers become tiles, all of it a table of results.
         warnings: what a reader must know before believing the numbers.
+        tiles: headline numbers, the few to read first.
         sections: the figures, in order.
+        groups: all results, in order.
         config: nested, of plain values.
         environment: name → value, such as versions, devices and the command.
+    """
+
+    title: str
+    lead: str
+    warnings: Sequence[str]
+    tiles: Sequence[Tile]
+    sections: Sequence[Section]
+    groups: Sequence[Group]
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Writes a report as one HTML file: no script, no request, light or dark as the reader prefers.
+
+    Args:
+        path: of the file; written atomically.
+        report: what it shows.
     Raises:
         OSError: where the file cannot be written.
     """
+    environment = _table(("", ""), report.environment.items())
     blocks = [
-        f"<header><h1>{escape(title)}</h1><p class=lead>{escape(lead)}</p></header>",
-        _tiles(_headlines(summary)),
-        "".join(f"<p class=warning role=note><b>Warning</b> {escape(message)}</p>" for message in warnings),
-        "".join(map(_section, sections)),
-        _results(summary),
-        f"<section><h2>Config</h2><details><summary>Every value</summary>{_tree(config)}</details></section>",
-        f"<section class=environment><h2>Environment</h2>{_table(('', ''), environment.items())}</section>",
+        f"<header><h1>{escape(report.title)}</h1><p class=lead>{escape(report.lead)}</p></header>",
+        f"<div class=tiles>{''.join(map(_tile, report.tiles))}</div>",
+        "".join(f"<p class=warning role=note><b>Warning</b> {escape(message)}</p>" for message in report.warnings),
+        "".join(map(_section, report.sections)),
+        _results(report.groups),
+        f"<section><h2>Config</h2><details><summary>Every value</summary>{_tree(report.config)}</details></section>",
+        f"<section class=environment><h2>Environment</h2>{environment}</section>",
     ]
-    head = f"{_HEAD}<title>{escape(title)}</title><style>{_STYLE}</style>"
+    head = f"{_HEAD}<title>{escape(report.title)}</title><style>{STYLE}</style>"
     body = "\n".join(blocks)
     page = f"<!doctype html>\n<html lang=en><head>{head}</head>\n<body><main>\n{body}\n</main></body></html>\n"
     write_atomically(path, page)
@@ -115,7 +114,7 @@ def write_plots(folder: Path, sections: Iterable[Section]) -> None:
 
 
 def _png(figure: Figure) -> bytes:
-    """A figure as it was when it was first asked for: drawing it takes most of the time of a report."""
+    """A figure as PNG. It is kept: drawing takes most of the time of a report, and a file wants the same figure."""
     if figure not in _DRAWN:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=_DPI)
@@ -124,7 +123,7 @@ def _png(figure: Figure) -> bytes:
 
 
 _DRAWN: WeakKeyDictionary[Figure, bytes] = WeakKeyDictionary()
-"""Figures that stand on a page and in a file, for as long as they are used."""
+"""Figure → its PNG, for as long as the figure is used."""
 
 
 def _section(section: Section) -> str:
@@ -142,74 +141,7 @@ def _folded(table: Table | None) -> str:
     return f"<details><summary>{escape(table.title)}</summary>{_table(table.columns, table.rows)}</details>"
 
 
-def _headlines(summary: Mapping[str, Any]) -> list[_Tile]:
-    """The few numbers to read first; one that is absent has no tile."""
-    tiles = [
-        _bound_tile(summary),
-        *_code_tiles(summary),
-        _probe_tile(summary, "linear probe", "probe/{}accuracy", "linear_"),
-    ]
-    tiles += [_probe_tile(summary, "cosine kNN", "probe/{}knn_accuracy", ""), _candidates_tile(summary)]
-    return [tile for tile in tiles if tile is not None]
-
-
-def _bound_tile(summary: Mapping[str, Any]) -> _Tile | None:
-    if "heldout/mi_lower_bound_nats" not in summary:
-        return None
-    bound, ceiling = _finite(summary, "heldout/mi_lower_bound_nats"), _finite(summary, "heldout/mi_ceiling_nats")
-    value, *error = results.bound_with_error(summary, "heldout", "{:.2f}".format).split(" ", 1)
-    context = f"of at most {ceiling:.2f} nats, the ceiling ln N" if ceiling else ""
-    share = bound / ceiling if bound is not None and ceiling else None
-    return _Tile("held-out bound", value, " ".join([*error, "nats"]), context, share)
-
-
-def _code_tiles(summary: Mapping[str, Any]) -> list[_Tile | None]:
-    mi, entropy = _finite(summary, "heldout/mi_nats"), _finite(summary, "heldout/entropy_nats")
-    if mi is None or entropy is None:
-        return []
-    bits = _finite(summary, "heldout/bits_per_example") or 0.0
-    used = f", {summary['code/used']:,} of {summary['code/possible']:,} codes in use" if "code/used" in summary else ""
-    tiles = [
-        _Tile("held-out information", f"{mi:.2f}", "nats", f"of the {entropy:.2f} nats that a code costs", mi / entropy)
-        if entropy > 0
-        else None,
-        _Tile("memory", f"{bits:.2f}", "bits", f"an example{used}"),
-    ]
-    for key, label in (("clustering_accuracy", "clustering accuracy"), ("precision_at_100", "precision at 100")):
-        value = _finite(summary, f"code/{key}")
-        tiles.append(None if value is None else _Tile(label, f"{100 * value:.1f}", "%", "labels chose nothing", value))
-    return tiles
-
-
-def _probe_tile(summary: Mapping[str, Any], label: str, pattern: str, trained: str) -> _Tile | None:
-    key = pattern.format(trained)
-    if key not in summary:
-        return None
-    baselines = {"untrained encoder": pattern.format("random_encoder_"), "raw pixels": pattern.format("raw_pixels_")}
-    shown = [f"{name} {results.show(summary, k, results.percent)}" for name, k in baselines.items() if k in summary]
-    value = results.show(summary, key, lambda fraction: f"{100 * fraction:.1f}")
-    return _Tile(label, value, "%", ", ".join(shown), _finite(summary, key))
-
-
-def _candidates_tile(summary: Mapping[str, Any]) -> _Tile | None:
-    if "heldout/num_candidates" not in summary:
-        return None
-    accuracy = results.show(summary, "heldout/accuracy", results.percent)
-    context = f"the true y ranked first for {accuracy} of x" if accuracy else ""
-    value = results.show(summary, "heldout/num_candidates")
-    return _Tile("candidates N", value, "", context, _finite(summary, "heldout/accuracy"))
-
-
-def _finite(summary: Mapping[str, Any], key: str) -> float | None:
-    value = summary.get(key)
-    return value if isinstance(value, (int, float)) and math.isfinite(value) else None
-
-
-def _tiles(tiles: Iterable[_Tile]) -> str:
-    return f"<div class=tiles>{''.join(map(_tile, tiles))}</div>"
-
-
-def _tile(tile: _Tile) -> str:
+def _tile(tile: Tile) -> str:
     small = f" <small>{escape(tile.small)}</small>" if tile.small else ""
     meter = ""
     if tile.share is not None:
@@ -220,13 +152,12 @@ def _tile(tile: _Tile) -> str:
     )
 
 
-def _results(summary: Mapping[str, Any]) -> str:
-    groups = results.group_results(summary)
+def _results(groups: Sequence[Group]) -> str:
     blocks = "".join(map(_result_group, groups))
     return f"<section><h2>Results</h2><div class=results>{blocks}</div></section>" if groups else ""
 
 
-def _result_group(group: results.Group) -> str:
+def _result_group(group: Group) -> str:
     note = f"<p class=note>{escape(group.note)}</p>" if group.note else ""
     return f"<div><h3>{escape(group.title)}</h3>{_table(group.columns, group.rows)}{note}</div>"
 
@@ -260,51 +191,3 @@ _HEAD = (
     '<meta http-equiv="Content-Security-Policy" '
     "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
 )
-
-_STYLE = """
-:root { --paper: #fbfbfa; --card: #fff; --ink: #1d2433; --muted: #5d6779; --line: #e2e5ea; --accent: #2456a6;
-  --track: #e6e9ef; --warn: #fff5e6; --warn-line: #e39a3b; --warn-ink: #6b4206 }
-@media (prefers-color-scheme: dark) { :root { --paper: #14171d; --card: #1c2028; --ink: #e6e9ef; --muted: #9aa4b5;
-  --line: #2e3440; --accent: #7fa8ee; --track: #2b313c; --warn: #2d2415; --warn-line: #c5862f; --warn-ink: #f1d7ad } }
-* { box-sizing: border-box }
-body { margin: 0; background: var(--paper); color: var(--ink);
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", Arial, sans-serif }
-main { max-width: 60rem; margin: 0 auto; padding: 3.5rem 1.5rem 5rem }
-h1 { font-size: 2rem; line-height: 1.2; letter-spacing: -.02em; margin: 0 0 .5rem }
-h2 { font-size: 1.25rem; letter-spacing: -.01em; margin: 3rem 0 .25rem }
-h3 { font-size: .8125rem; font-weight: 600; color: var(--muted); margin: 1.5rem 0 .4rem }
-p { margin: 0; max-width: 48rem; text-wrap: pretty }
-section > p { color: var(--muted) }
-.lead { font-size: 1.0625rem; color: var(--muted) }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(12.5rem, 1fr)); gap: .875rem;
-  margin: 2rem 0 1rem }
-.tile { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.125rem }
-.tile h3 { margin: 0 }
-.value { font-size: 1.75rem; line-height: 1.3; letter-spacing: -.02em; font-weight: 650; white-space: nowrap;
-  font-variant-numeric: tabular-nums }
-.value small { font-size: .9375rem; font-weight: 500; letter-spacing: 0; color: var(--muted) }
-.context, .note { font-size: .8125rem; line-height: 1.45; color: var(--muted) }
-.meter { height: 4px; border-radius: 2px; background: var(--track); margin: .375rem 0 .5rem; overflow: hidden }
-.meter i { display: block; height: 100%; background: var(--accent) }
-.warning { max-width: none; margin: .625rem 0; padding: .625rem 1rem; border-left: 3px solid var(--warn-line);
-  border-radius: 4px; background: var(--warn); color: var(--warn-ink) }
-.warning b { margin-right: .375rem }
-figure { margin: .875rem 0 0; padding: 1.125rem; background: #fff; border: 1px solid var(--line); border-radius: 10px }
-figure img { display: block; width: 100%; height: auto }
-@media (prefers-color-scheme: dark) { figure { background: #fff; border-color: transparent; filter: brightness(.93) } }
-.results { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); column-gap: 3rem }
-.results table { width: 100% }
-.scroll { overflow-x: auto }
-table { border-collapse: collapse; font-size: .9375rem; font-variant-numeric: tabular-nums }
-th, td { padding: .375rem 0 .375rem 1.5rem; text-align: right; border-bottom: 1px solid var(--line); font-weight: 400 }
-th:first-child { text-align: left; padding-left: 0 }
-.environment td { text-align: left; overflow-wrap: anywhere }
-thead th { color: var(--muted); font-size: .8125rem }
-.note { margin-top: .5rem }
-details > summary { cursor: pointer; color: var(--accent) }
-.tree { list-style: none; margin: .25rem 0; padding-left: 1.125rem; font-size: .875rem }
-.tree span { color: var(--muted) }
-.tree summary { color: var(--ink); font-weight: 600 }
-code { font: .8125rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace;
-  overflow-wrap: anywhere }
-"""

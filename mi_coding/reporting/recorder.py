@@ -1,94 +1,113 @@
-"""From the metrics of a step to a line on disk, a word on the terminal, and the training part of a summary."""
+"""From the metrics of a step to a line on disk, a line on the terminal, and the training part of a summary."""
 
 import math
 import time
 from collections.abc import Callable, Mapping
 from statistics import quantiles
+from typing import NamedTuple
 
 from mi_coding.reporting.metrics import MetricsWriter
 from mi_coding.reporting.phases import Phases
 from mi_coding.reporting.terminal import Progress
 
 _NOT_LEFT = 0.01
-"""Share of ln N within which a loss has learnt nothing."""
+"""Share of ln N: a loss that is nearer to ln N is still at chance level."""
 
 MOST_WAITING = 0.1
-"""Share of the time that may go by waiting for data before a warning."""
+"""Share of the time that may be spent waiting for data before a warning."""
+
+
+class TrainingSpec(NamedTuple):
+    """What is known of training before its first step.
+
+    Attributes:
+        batch_size: B, pairs in a step.
+        ceiling: ln N in nats, of the bound; None for an objective that has no candidates.
+        is_bound: False where ln N − loss is no bound: where training keeps twins out of a batch, and where there are
+            no candidates.
+        warmup_steps: after them a loss still at ln N is warned of.
+        flops: of one step on one device; 0 for unknown.
+        peak_flops: what one device could do in a second; None for unknown.
+    """
+
+    batch_size: int
+    ceiling: float | None
+    is_bound: bool
+    warmup_steps: int
+    flops: float = 0.0
+    peak_flops: float | None = None
+
+
+class Session(NamedTuple):
+    """Where this command begins in a run that others may have begun.
+
+    Attributes:
+        command_started: `time.perf_counter()` when the command began.
+        resumed_at: steps finished before this session.
+        seconds_before: of training, before this session.
+    """
+
+    command_started: float
+    resumed_at: int = 0
+    seconds_before: float = 0.0
 
 
 class Recorder:
-    """Writes down and shows how training goes, and owns the clock of a run, resumed sessions included."""
+    """Writes and shows how training goes, and owns the clock of a run, resumed sessions included."""
 
     def __init__(
         self,
         writer: MetricsWriter,
         progress: Progress,
         warn: Callable[[str], None],
+        spec: TrainingSpec,
+        session: Session,
         *,
-        batch_size: int,
-        ceiling: float | None,
-        is_bound: bool,
-        warmup_steps: int,
-        resumed_at: int,
-        seconds_before: float,
-        command_started: float,
         input_wait: Callable[[], float] | None = None,
         phases: Phases | None = None,
-        flops: float = 0.0,
-        peak_flops: float | None = None,
     ):
         """Starts the clock.
 
         Args:
             writer, progress: where the numbers go.
             warn: takes one line a person must see.
-            batch_size: B, pairs in a step.
-            ceiling: ln N in nats, of the bound; None for an objective that has no candidates.
-            is_bound: False where training keeps twins out of a batch, so that ln N − loss is no bound, and where there
-                are no candidates.
-            warmup_steps: after them a loss still at ln N is warned of.
-            resumed_at: steps finished before this session.
-            seconds_before: of training, before this session.
-            command_started: `time.perf_counter()` when the command began.
+            spec: what is known of training before its first step.
+            session: where this command begins.
             input_wait: seconds that training has waited for data so far; None where the data is always there.
             phases: what else takes time between the steps, on this host; None for nothing.
-            flops: of one step on one device; 0 for unknown.
-            peak_flops: what one device could do in a second; None for unknown.
         """
         self._writer, self._progress, self._warn = writer, progress, warn
-        self._batch_size, self._ceiling, self._is_bound = batch_size, ceiling, is_bound
-        self._warmup_steps, self._seconds_before, self._command_started = warmup_steps, seconds_before, command_started
+        self._spec, self._session = spec, session
         self._began = time.perf_counter()
-        self._steps, self._loss, self._first_step_seconds = resumed_at, math.nan, math.nan
+        self._steps, self._loss, self._first_step_seconds = session.resumed_at, math.nan, math.nan
         self._counted_from: tuple[int, float] | None = None
-        self._last = (resumed_at, self._began)
+        self._last = (session.resumed_at, self._began)
         self._warned = self._warned_of_input = False
         self._input_wait, self._waited_before = input_wait, 0.0
         self._phases, self._seconds_of_phases = phases or Phases(), {}
-        self._flops, self._peak_flops = flops, peak_flops
         self._step_seconds: list[float] = []
 
     @property
     def seconds(self) -> float:
         """Seconds of training so far, compilation and earlier sessions included."""
-        return self._seconds_before + time.perf_counter() - self._began
+        return self._session.seconds_before + time.perf_counter() - self._began
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Records loss, mi_lower_bound, accuracy, gradient_norm and whatever else the finished step tells."""
         now = time.perf_counter()
         if self._counted_from is None:  # the first step also compiled: it is no measure of speed
-            self._counted_from, self._first_step_seconds = (step, now), now - self._command_started
+            self._counted_from, self._first_step_seconds = (step, now), now - self._session.command_started
         speed = self._rate(step, now, *self._last)
         waited = self._share_waited(now)
-        more = waited | self._use(speed / self._batch_size) | self._time_of_phases(now, waited)
+        more = waited | self._use(speed / self._spec.batch_size) | self._time_of_phases(now, waited)
         if self._last[0] >= self._counted_from[0] and step > self._last[0]:
             self._step_seconds.append((now - self._last[1]) / (step - self._last[0]))
         self._last, self._steps, self._loss = (step, now), step, float(metrics["loss"])
-        bound = float(metrics["mi_lower_bound"]) if self._is_bound else None
+        bound = float(metrics["mi_lower_bound"]) if self._spec.is_bound else None
         self._writer.write(step, self._line(metrics, bound, speed) | more)
         information = float(metrics["best_mi_nats"]) if "best_mi_nats" in metrics else None
         self._progress.update(step, self._loss, bound, speed, information=information)
-        self._warn_if_nothing_learnt(step)
+        self._warn_if_not_learning(step)
 
     def summary(self) -> dict[str, float]:
         """The entries of summary.json that tell how training went."""
@@ -103,25 +122,25 @@ class Recorder:
         if len(self._step_seconds) > 1:
             of_twenty = quantiles(self._step_seconds, n=20, method="inclusive")
             summary |= {"train/step_seconds_median": of_twenty[9], "train/step_seconds_95_percent": of_twenty[18]}
-        summary |= self._use(speed / self._batch_size)
+        summary |= self._use(speed / self._spec.batch_size)
         return summary | {f"train/seconds_of_{name}": seconds for name, seconds in self._phases.seconds.items()}
 
     def _rate(self, step: int, now: float, from_step: int, since: float) -> float:
-        return (step - from_step) * self._batch_size / max(now - since, 1e-9)
+        return (step - from_step) * self._spec.batch_size / max(now - since, 1e-9)
 
     def _line(self, metrics: Mapping[str, float], bound: float | None, speed: float) -> dict[str, float]:
         line = {f"train/{name}": value for name, value in metrics.items() if name != "mi_lower_bound"}
         if bound is not None:
-            line |= {"train/mi_lower_bound_nats": bound, "train/mi_ceiling_nats": self._ceiling}
+            line |= {"train/mi_lower_bound_nats": bound, "train/mi_ceiling_nats": self._spec.ceiling}
         return line | {"train/examples_per_second": speed}
 
     def _use(self, steps_per_second: float) -> dict[str, float]:
         """Operations a second on each device, and the share of what it could do, where they are known."""
-        if not self._flops:
+        if not self._spec.flops:
             return {}
-        each = self._flops * steps_per_second
+        each = self._spec.flops * steps_per_second
         use = {"train/model_teraflops_per_second": each / 1e12}
-        return use | ({"train/model_flop_utilisation": each / self._peak_flops} if self._peak_flops else {})
+        return use | ({"train/model_flop_utilisation": each / self._spec.peak_flops} if self._spec.peak_flops else {})
 
     def _time_of_phases(self, now: float, waited: dict[str, float]) -> dict[str, float]:
         """Shares of the time since the last line, of each phase and of the steps, for which the rest is left."""
@@ -134,7 +153,7 @@ class Recorder:
         return {f"time/{name}_share": share for name, share in shares.items()}
 
     def _share_waited(self, now: float) -> dict[str, float]:
-        """Share of the time since the last line that went by waiting for data, with a warning where it is large."""
+        """Share of the time since the last line that was spent waiting for data, with a warning where it is large."""
         if self._input_wait is None:
             return {}
         step_before, since = self._last
@@ -144,17 +163,18 @@ class Recorder:
         if settled and share > MOST_WAITING and not self._warned_of_input:
             self._warned_of_input = True
             self._warn(
-                f"{share:.0%} of the time goes by waiting for data, more than {MOST_WAITING:.0%}: raise "
+                f"{share:.0%} of the time is spent waiting for data, more than {MOST_WAITING:.0%}: raise "
                 "config.data.num_workers, lower config.data.image_size, or keep the data in memory"
             )
         return {"train/input_wait_share": share}
 
-    def _warn_if_nothing_learnt(self, step: int) -> None:
-        if self._warned or self._ceiling is None or step < self._warmup_steps:
+    def _warn_if_not_learning(self, step: int) -> None:
+        if self._warned or self._spec.ceiling is None or step < self._spec.warmup_steps:
             return
         self._warned = True  # looked at once: a loss that has left ln N does not come back to it
-        if self._loss > (1 - _NOT_LEFT) * self._ceiling:
+        if self._loss > (1 - _NOT_LEFT) * self._spec.ceiling:
             self._warn(
-                f"after the warm-up of {self._warmup_steps} steps the loss {self._loss:.3f} has not left ln N = "
-                f"{self._ceiling:.3f} nats: nothing is learnt; try another learning rate or temperature"
+                f"after the warm-up of {self._spec.warmup_steps} steps the loss {self._loss:.3f} has not left ln N = "
+                f"{self._spec.ceiling:.3f} nats: not learning, still at chance level; try another learning rate or "
+                "temperature"
             )

@@ -3,8 +3,8 @@
 import math
 import sys
 import time
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Self, TextIO
+from collections.abc import Iterable
+from typing import NamedTuple, Self, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -19,7 +19,7 @@ _REDRAW = 0.25  # seconds between two drawings on a terminal
 
 
 class _State(NamedTuple):
-    """What the last update told, as text."""
+    """What the last update said, as text."""
 
     step: int
     figures: str
@@ -81,7 +81,7 @@ class Progress:
         *,
         information: float | None = None,
     ) -> None:
-        """Tells how far training is; cheap enough for every step.
+        """Says how far training is; cheap enough for every step.
 
         Args:
             step: finished steps, those before this session included.
@@ -101,8 +101,8 @@ class Progress:
     def _figures(self, loss: float, bound: float | None, information: float | None, examples_per_second: float) -> str:
         ceiling = "" if self._ceiling is None else f" of at most {self._ceiling:.2f}"
         bound_text = "" if bound is None else f"train bound {bound:.2f}{ceiling} nats, "
-        told = "" if information is None else f"train information {information:.2f} nats, "
-        return f"train loss {loss:.3f}, {bound_text}{told}{examples_per_second:,.0f} examples/s"
+        shared = "" if information is None else f"train information {information:.2f} nats, "
+        return f"train loss {loss:.3f}, {bound_text}{shared}{examples_per_second:,.0f} examples/s"
 
     def _time_left(self, step: int, now: float) -> str:
         """From the speed since the first update: the steps before it also compiled."""
@@ -137,7 +137,7 @@ class Progress:
 
 
 class Counting:
-    """How many of so many things are done: a line that changes on a terminal, elsewhere one every few seconds.
+    """How many things of a number are done: a line that changes on a terminal, elsewhere one every few seconds.
 
     >>> with Counting("encoded", 200, unit="images") as counting:
     ...     counting.update(200)
@@ -170,7 +170,7 @@ class Counting:
             self._live.stop()
 
     def update(self, done: int) -> None:
-        """Tells how many are done; cheap enough for every batch."""
+        """Says how many are done; cheap enough for every batch."""
         now = time.monotonic()
         if done < self._total and now - self._shown_at < self._interval:
             return
@@ -195,16 +195,16 @@ def warning(message: str, *, stream: TextIO | None = None) -> None:
     Console(file=sys.stderr if stream is None else stream).print(line, soft_wrap=True)
 
 
-def closing_table(summary: Mapping[str, Any], *, stream: TextIO | None = None) -> None:
-    """Writes the results of a run grouped by meaning: held-out bound, probes by their baselines, training, the rest.
+def closing_table(groups: Iterable[results.Group], *, stream: TextIO | None = None) -> None:
+    """Writes the results of a run, group by group.
 
     Args:
-        summary: the flat summary.json. Groups without a key vanish; unknown keys stand in a last group.
+        groups: from `results.group_results`.
         stream: where to write; None is sys.stdout.
     """
     stream = sys.stdout if stream is None else stream
     console = Console(file=stream, width=None if stream.isatty() else _PLAIN_WIDTH, highlight=False)
-    for group in results.group_results(summary):
+    for group in groups:
         console.print()
         console.print(Text(group.title, style="bold"))
         console.print(_table(group))

@@ -1,0 +1,244 @@
+"""What discrete codes of held-out examples remember, tell and cost, and how they agree with labels."""
+
+import math
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from scipy.optimize import linear_sum_assignment
+
+from mi_coding.objectives import codes
+from mi_coding.objectives.codes import CodeModel
+from mi_coding.objectives.cotraining import prior_loss
+
+TOO_FAR = 0.05
+"""Share of Ĥ(z) by which a prior may lag behind before the entropy is called inflated."""
+
+LISTED = 256
+"""Codes up to which the entropy of a batch is computed exactly; of more, a prior is fitted afresh."""
+
+NUM_NEAREST = 100
+"""Neighbours of `hamming_precision`."""
+
+_REFITS, _REFIT_RATE = 200, 0.03  # Adam steps from the prior as it is, and their rate
+_DISTANCES_AT_ONCE = 2**25
+
+
+class CodeInformation(NamedTuple):
+    """What held-out pairs of codes say, in nats.
+
+    Attributes:
+        entropy: Ĥ(z_x) = −E ln P_Ψ(z_x): what storing a code costs.
+        conditional_entropy: Ĥ(z_x|z_y) = −E ln P_Φ(z_x|z_y).
+        mi: their difference, an estimate of I(z_x; z_y); neither bound, for both are too large.
+        standard_error: of `mi`, over pairs. The images are taken as given.
+    """
+
+    entropy: float
+    conditional_entropy: float
+    mi: float
+    standard_error: float
+
+
+class Usage(NamedTuple):
+    """How many different codes occur, and as many equally likely codes would have the same entropy (perplexity)."""
+
+    used: int
+    perplexity: float
+
+
+class Lag(NamedTuple):
+    """Ĥ(z) under the prior as it is, and by how much a better prior undercuts it, in nats."""
+
+    entropy: float
+    nats: float
+
+    @property
+    def too_far(self) -> bool:
+        """Whether the entropy is inflated by more than `TOO_FAR` of itself."""
+        return self.nats > TOO_FAR * max(self.entropy, 1e-3)
+
+
+def information(
+    prior: CodeModel, conditional: CodeModel, psi: Any, phi: Any, z_x: np.ndarray, z_y: np.ndarray
+) -> CodeInformation:
+    """Both cross-entropies of pairs of codes, and their difference.
+
+    >>> prior, conditional = codes.independent(1, 2), codes.independent(1, 2, conditional=True)
+    >>> z = np.array([[0], [1], [1]])
+    >>> psi, phi = prior.init(jax.random.key(0)), conditional.init(jax.random.key(0))
+    >>> print(f"{information(prior, conditional, psi, phi, z, z).entropy:.4f}")  # a uniform prior on two codes
+    0.6931
+
+    Args:
+        prior, conditional: the models.
+        psi, phi: their parameters.
+        z_x: int[n, M].
+        z_y: int[n, M]; row i belongs to row i of z_x.
+    """
+    z_x, z_y = jnp.asarray(z_x), jnp.asarray(z_y)
+    own = -np.asarray(_log_prob(prior, psi, z_x), np.float64)
+    told = -np.asarray(_log_prob(conditional, phi, z_x, z_y), np.float64)
+    error = float(np.std(own - told, ddof=1) / math.sqrt(len(own)))
+    return CodeInformation(float(own.mean()), float(told.mean()), float(own.mean() - told.mean()), error)
+
+
+def plug_in_entropy(z: np.ndarray) -> float:
+    """Entropy in nats of the codes that occur, at their frequencies. Too small by about (codes − 1) / 2n.
+
+    >>> print(f"{plug_in_entropy(np.array([[0, 1], [0, 1], [1, 1], [1, 0]])):.4f}")
+    1.0397
+    """
+    _, counts = np.unique(z, axis=0, return_counts=True)
+    shares = counts / len(z)
+    return float(np.sum(shares * np.log(1 / shares)))
+
+
+def plug_in_mi(z_x: np.ndarray, z_y: np.ndarray) -> float:
+    """I(z_x; z_y) in nats of the pairs that occur, at their frequencies. Too large by about (codes − 1)² / 2n.
+
+    >>> z = np.array([[0], [1], [2], [2]])
+    >>> plug_in_mi(z, z) == plug_in_entropy(z)
+    True
+    """
+    return plug_in_entropy(z_x) + plug_in_entropy(z_y) - plug_in_entropy(np.concatenate([z_x, z_y], axis=1))
+
+
+def usage(z: np.ndarray) -> Usage:
+    """How many codes are in use, int[n, M].
+
+    >>> usage(np.array([[0], [0], [3], [3]]))
+    Usage(used=2, perplexity=2.0)
+    """
+    return Usage(len(np.unique(z, axis=0)), round(math.exp(plug_in_entropy(z)), 6))
+
+
+def code_summary(found: CodeInformation, z_x: np.ndarray, z_y: np.ndarray, num_values: int) -> dict[str, float]:
+    """The entries of summary.json for a discrete code, from the codes int[n, M] of held-out pairs.
+
+    Statistics that need the frequency of every code, or of every pair of codes, are left out where there are too many.
+    """
+    num_codes = num_values ** z_x.shape[1]
+    summary = {
+        "heldout/entropy_nats": found.entropy,
+        "heldout/conditional_entropy_nats": found.conditional_entropy,
+        "heldout/mi_nats": found.mi,
+        "heldout/mi_nats_standard_error": found.standard_error,
+        "heldout/bits_per_example": found.entropy / math.log(2),
+    }
+    if num_codes <= codes.MOST_CODES:
+        used = usage(z_x)
+        summary |= {"heldout/plug_in_entropy_nats": plug_in_entropy(z_x)}
+        summary |= {"code/used": used.used, "code/possible": num_codes, "code/perplexity": used.perplexity}
+    if num_codes**2 <= codes.MOST_CODES:
+        summary["heldout/plug_in_mi_nats"] = plug_in_mi(z_x, z_y)
+    return summary
+
+
+def prior_lag(prior: CodeModel, psi: Any, log_q: jax.Array, key: jax.Array) -> Lag:
+    """How far a prior is from the best one for what an encoder says of many examples.
+
+    The best is known where codes can be listed, at most `LISTED`; elsewhere the prior is fitted afresh to these
+    examples, from where it stands. Many examples, for a fit to few is better than any law.
+
+    Args:
+        prior, psi: the model and its parameters.
+        log_q: float[n, M, K].
+        key: of what an autoregressive prior draws.
+    """
+    entropy = float(_code_length(prior, psi, log_q, key))
+    if prior.num_values**prior.num_symbols <= LISTED:
+        return Lag(entropy, entropy - float(codes.entropy(codes.population(log_q))))
+    fitted = _refit(prior, psi, log_q, key)
+    return Lag(entropy, entropy - float(_code_length(prior, fitted, log_q, key)))
+
+
+_log_prob = jax.jit(codes.log_prob, static_argnums=0)
+
+
+@partial(jax.jit, static_argnums=0)
+def _code_length(prior: CodeModel, psi: Any, log_q: jax.Array, key: jax.Array) -> jax.Array:
+    return prior_loss(prior, psi, log_q, key=key)
+
+
+@partial(jax.jit, static_argnums=0)
+def _refit(prior: CodeModel, psi: Any, log_q: jax.Array, key: jax.Array) -> Any:
+    optimizer = optax.adam(optax.cosine_decay_schedule(_REFIT_RATE, _REFITS))
+
+    def improve(_: int, carry: Any) -> Any:
+        psi, state = carry
+        updates, state = optimizer.update(jax.grad(_code_length, argnums=1)(prior, psi, log_q, key), state)
+        return optax.apply_updates(psi, updates), state
+
+    return jax.lax.fori_loop(0, _REFITS, improve, (psi, optimizer.init(psi)))[0]
+
+
+def clustering_accuracy(clusters: np.ndarray, labels: np.ndarray) -> float:
+    """Share of examples with the label of their cluster, by the best one-to-one matching of clusters and labels.
+
+    Clusters or labels that are left over match nothing, and count as wrong.
+
+    >>> clustering_accuracy(np.array([2, 2, 0, 1]), np.array([0, 0, 1, 1]))
+    0.75
+
+    Args:
+        clusters: int[n].
+        labels: int[n].
+    """
+    _, clusters = np.unique(clusters, return_inverse=True)
+    _, labels = np.unique(labels, return_inverse=True)
+    together = np.zeros((clusters.max() + 1, labels.max() + 1), int)
+    np.add.at(together, (clusters, labels), 1)
+    rows, columns = linear_sum_assignment(together, maximize=True)
+    return float(together[rows, columns].sum() / len(labels))
+
+
+def hamming_precision(
+    queries: np.ndarray,
+    query_labels: np.ndarray,
+    known: np.ndarray,
+    known_labels: np.ndarray,
+    *,
+    count: int = NUM_NEAREST,
+) -> float:
+    """Precision at `count`: the share of a query's nearest codes that have its label, by Hamming distance.
+
+    Of codes at equal distance where not all can be taken, each is as likely: the expectation over that draw.
+
+    >>> known, labels = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([5, 5, 6, 6])
+    >>> hamming_precision(np.array([[0, 0]]), np.array([5]), known, labels, count=2)
+    0.75
+
+    Args:
+        queries: int[q, M].
+        query_labels: int[q].
+        known: int[n, M], n ≥ `count`.
+        known_labels: int[n].
+        count: neighbours of each query.
+    Raises:
+        ValueError: for fewer known codes than neighbours.
+    """
+    if len(known) < count:
+        raise ValueError(f"{len(known)} known codes are fewer than {count} neighbours")
+    num_values = int(max(queries.max(), known.max())) + 1
+    ours, theirs = (np.eye(num_values, dtype=np.float32)[z].reshape(len(z), -1) for z in (queries, known))
+    at_once = max(1, _DISTANCES_AT_ONCE // len(known))
+    blocks = [slice(start, start + at_once) for start in range(0, len(ours), at_once)]
+    distances = (queries.shape[1] - (ours[rows] @ theirs.T).astype(np.int32) for rows in blocks)
+    same = (query_labels[rows][:, None] == known_labels for rows in blocks)
+    shares = [_nearest_share(d, s, count, queries.shape[1] + 1) for d, s in zip(distances, same, strict=True)]
+    return float(np.mean(np.concatenate(shares)))
+
+
+def _nearest_share(distances: np.ndarray, same: np.ndarray, count: int, levels: int) -> np.ndarray:
+    """float64[q]: expected share of `same` among the `count` smallest distances of each row."""
+    cells = distances + levels * np.arange(len(distances), dtype=np.int32)[:, None]
+    size = levels * len(distances)
+    at = np.bincount(cells.ravel(), minlength=size).reshape(-1, levels)
+    right = np.bincount(cells[same], minlength=size).reshape(-1, levels)
+    before = np.cumsum(at, axis=1) - at
+    taken = np.clip(count - before, 0, at)
+    return np.sum(taken * right / np.maximum(at, 1), axis=1) / count

@@ -1,0 +1,130 @@
+"""Lower bounds on the information that codes of held-out pairs share: drawing pairs, scoring them, averaging."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mi_coding.objectives.cpc import CPCOutput
+
+TOO_NEAR = 0.05
+"""Share of the ceiling: a bound that is nearer only says "at least this much"."""
+
+ENCODE_AT_ONCE = 512
+"""Pairs that are drawn and encoded at a time, so that memory does not grow with N."""
+
+
+class HeldoutBound(NamedTuple):
+    """A lower bound on I(z_x; z_y) from held-out pairs.
+
+    Attributes:
+        mi_lower_bound: nats, the mean over batches of N independent pairs.
+        standard_error: nats, over the batches. The images are taken as given: it says nothing of other images.
+        num_candidates: N.
+        ceiling: ln N in nats.
+        accuracy: fraction of true candidates ranked first.
+        ahead: of sequences, the bound for each number of steps ahead, of which this one is the mean; else empty.
+    """
+
+    mi_lower_bound: float
+    standard_error: float
+    num_candidates: int
+    ceiling: float
+    accuracy: float
+    ahead: tuple["HeldoutBound", ...] = ()
+
+    @property
+    def near_ceiling(self) -> bool:
+        """Whether the bound is within 5 % of the most it can say, so that the information may be far larger."""
+        return self.mi_lower_bound > (1 - TOO_NEAR) * self.ceiling
+
+
+def make_pair_codes(
+    sample_pairs: Callable, encode_pairs: Callable, *, at_once: int = ENCODE_AT_ONCE
+) -> Callable[..., tuple[jax.Array, jax.Array]]:
+    """A function that draws pairs and encodes them, a few at a time: (variables, key, images, rows) → z_x, z_y.
+
+    All numbers of pairs from `at_once` on have one compiled program; fewer have their own.
+
+    Args:
+        sample_pairs: (key, images, rows) → x, y, independent draws: a distractor may be a twin of the true y.
+        encode_pairs: (params, stats, x, y) → z_x, z_y, float32[b, …] each; see `Method.pair_codes`.
+        at_once: pairs at a time.
+    """
+
+    @jax.jit
+    def pair_codes(variables, key: jax.Array, images: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return encode_pairs(*variables, *sample_pairs(key, images, rows))
+
+    def all_codes(variables, key: jax.Array, images: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+        count, size = len(rows), min(len(rows), at_once)
+        padded = np.pad(np.asarray(rows), (0, -count % size), mode="edge").reshape(-1, size)
+        parts = [pair_codes(variables, key, images, some) for some in padded]
+        return (
+            parts[0] if len(parts) == 1 else tuple(jnp.concatenate(half)[:count] for half in zip(*parts, strict=True))
+        )
+
+    return all_codes
+
+
+def make_heldout_bound(
+    pair_codes: Callable[..., tuple[jax.Array, jax.Array]],
+    contrast: Callable[..., CPCOutput],
+) -> Callable[..., HeldoutBound]:
+    """A function that measures the held-out bound, compiled once for each size of batch.
+
+    Args:
+        pair_codes: from `make_pair_codes`.
+        contrast: (params, z_x, z_y) → `CPCOutput` of the codes of a batch of pairs; of sequences, of float[K].
+    Returns:
+        ((params, stats), key, images, *, batch_size, num_pairs) → `HeldoutBound` over num_pairs / batch_size batches,
+        at least two.
+    """
+    score = jax.jit(contrast)
+
+    def heldout_bound(variables, key: jax.Array, images: jax.Array, *, batch_size: int, num_pairs: int) -> HeldoutBound:
+        keys = jax.random.split(key, max(2, math.ceil(num_pairs / batch_size)))
+        rows = jnp.arange(batch_size)
+        batches = jax.device_get([score(variables[0], *pair_codes(variables, k, images, rows)) for k in keys])
+        bounds, accuracies = (
+            np.array(part, np.float64) for part in zip(*((b.mi_lower_bound, b.accuracy) for b in batches), strict=True)
+        )
+        return _heldout_bound(bounds, accuracies, int(batches[0].num_candidates))
+
+    return heldout_bound
+
+
+def bound_summary(bound: HeldoutBound, prefix: str) -> dict[str, float]:
+    """The entries of summary.json for one held-out bound, such as `heldout/mi_lower_bound_nats`.
+
+    Of sequences that is the mean over steps ahead, and `heldout/mi_lower_bound_nats_ahead_1` is that of one step.
+    """
+    summary = {
+        f"{prefix}/mi_lower_bound_nats": bound.mi_lower_bound,
+        f"{prefix}/mi_standard_error_nats": bound.standard_error,
+        f"{prefix}/mi_ceiling_nats": bound.ceiling,
+        f"{prefix}/num_candidates": bound.num_candidates,
+        f"{prefix}/accuracy": bound.accuracy,
+    }
+    for k, ahead in enumerate(bound.ahead, start=1):
+        summary[f"{prefix}/mi_lower_bound_nats_ahead_{k}"] = ahead.mi_lower_bound
+        summary[f"{prefix}/mi_standard_error_nats_ahead_{k}"] = ahead.standard_error
+        summary[f"{prefix}/accuracy_ahead_{k}"] = ahead.accuracy
+    return summary
+
+
+def _heldout_bound(bounds: np.ndarray, accuracies: np.ndarray, num_candidates: int) -> HeldoutBound:
+    """From one value a batch, or from one a batch and a number of steps ahead: float64[n] or float64[n, K]."""
+    ahead = zip(bounds.T, accuracies.T, strict=True) if bounds.ndim == 2 else ()
+    means = bounds.reshape(len(bounds), -1).mean(axis=1)
+    return HeldoutBound(
+        mi_lower_bound=float(means.mean()),
+        standard_error=float(means.std(ddof=1) / math.sqrt(len(means))),
+        num_candidates=num_candidates,
+        ceiling=math.log(num_candidates),
+        accuracy=float(accuracies.mean()),
+        ahead=tuple(_heldout_bound(*of_one, num_candidates) for of_one in ahead),
+    )

@@ -1,0 +1,106 @@
+"""Images as tiles of a figure, in rows and columns."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from mi_coding.reporting.figure import FAINT, MARGIN, MUTED, ORANGE, SMALL, TITLE, WIDTH, heading
+
+TILE = 0.93  # of its place is an image wide, so that neighbours do not touch
+
+
+def pair_strip(
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    title: str,
+    originals: np.ndarray | None = None,
+    captions: Sequence[str] | None = None,
+) -> Figure:
+    """Pairs as the encoder sees them: x above, its y below, and above both the image they were made of.
+
+    Args:
+        x: uint8, or float[n, H, W, C] in 0..1, C = 1 or 3; values outside are clipped.
+        y: as x, y[i] belongs to x[i].
+        title: what the pairs are.
+        originals: [n, h, w, C], of any size; None leaves them out.
+        captions: up to three short lines under each pair; None leaves them out.
+    Returns:
+        The figure.
+    Raises:
+        ValueError: for arrays that are not images of one shape, or originals of another number.
+    """
+    x, y = as_images(x), as_images(y)
+    if x.shape != y.shape or (originals is not None and len(originals) != len(x)):
+        raise ValueError(
+            f"x of shape {x.shape} and y of shape {y.shape}: expected one shape [n, H, W, C], and n images"
+        )
+    rows = {"x": x, "y": y} if originals is None else {"image": as_images(originals), "x": x, "y": y}
+    heights = [aspect(images) for images in rows.values()]
+    left = 0.35 if originals is None else 0.6
+    height = sum(heights) + 0.08 * (len(rows) - 1) + (0.62 if captions else 0)
+    figure, axes = tile_canvas(columns=len(x) + left, rows=height, header=0.36)
+    top = 0.0
+    for name, images in rows.items():
+        middle = top + aspect(images) / 2
+        axes.text(left / 2 - 0.03, middle, name, fontsize=TITLE, color=MUTED, style="italic", ha="center", va="center")
+        for column, image in enumerate(images):
+            draw_tile(axes, image, left + column, top)
+        top += aspect(images) + 0.08
+    for column, caption in enumerate(captions or ()):
+        draw_caption(axes, caption, left + column, top - 0.04, other=False)
+    heading(figure, title)
+    return figure
+
+
+def are_images(examples: np.ndarray) -> bool:
+    """Whether these can be shown: [n, H, W, C] with one or three channels.
+
+    >>> are_images(np.zeros((2, 8, 8, 1))), are_images(np.zeros((2, 8)))
+    (True, False)
+    """
+    return np.ndim(examples) == 4 and np.shape(examples)[-1] in (1, 3)
+
+
+def as_images(images: np.ndarray) -> np.ndarray:
+    """float[n, H, W, 3] in 0..1; bytes are divided by 255."""
+    images = np.asarray(images)
+    images = np.asarray(images, np.float32) / (255 if images.dtype == np.uint8 else 1)
+    if images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise ValueError(f"images of shape {images.shape}: expected [n, H, W, C] with C = 1 or 3")
+    return np.repeat(np.clip(images, 0, 1), 3 // images.shape[-1], axis=-1)
+
+
+def aspect(images: np.ndarray) -> float:
+    """Height over width."""
+    return images.shape[1] / images.shape[2]
+
+
+def tile_canvas(*, columns: float, rows: float, header: float) -> tuple[Figure, Axes]:
+    """Axes whose unit is the width of a tile, y downwards; the header, in inches, is left free above."""
+    inches = min((WIDTH - 2 * MARGIN) / columns, 1.6)
+    height = rows * inches + header + MARGIN
+    figure = Figure(figsize=(WIDTH, height), facecolor="white")
+    box = (MARGIN / WIDTH, MARGIN / height, columns * inches / WIDTH, rows * inches / height)
+    axes = figure.add_axes(box)
+    axes.set_axis_off()
+    axes.set(xlim=(0, columns), ylim=(rows, 0), autoscale_on=False)
+    return figure, axes
+
+
+def draw_tile(axes: Axes, image: np.ndarray, left: float, top: float, *, frame: str | None = None) -> None:
+    """One image with a thin outline, or a strong frame of the given colour."""
+    width, height = TILE, TILE * image.shape[0] / image.shape[1]
+    box = (left, left + width, top + height, top)
+    axes.imshow(image, extent=box, aspect="auto", interpolation="nearest")
+    colour, thickness = (FAINT, 0.5) if frame is None else (frame, 2.0)
+    axes.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor=colour, linewidth=thickness))
+
+
+def draw_caption(axes: Axes, text: str, left: float, top: float, *, other: bool) -> None:
+    """A line under a tile at this place, in the colour of frames where `other`."""
+    colour = ORANGE if other else MUTED
+    axes.text(left + TILE / 2, top, text, fontsize=SMALL - 1.5, color=colour, ha="center", va="top")
