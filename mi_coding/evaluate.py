@@ -15,11 +15,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mi_coding import data, evaluation
+from mi_coding import data
 from mi_coding.command import IMAGE_OPTIONS, image_spec, options, run_command, spelled_as_flags
 from mi_coding.errors import InputError
 from mi_coding.reporting import terminal
 from mi_coding.reporting.metrics import write_json
+from mi_coding.reporting.results import group_results
 from mi_coding.runs.evaluate import evaluate_run
 from mi_coding.runs.restore import Restored, other_shapes, restore
 from mi_coding.runs.run import Run, load_data
@@ -70,7 +71,7 @@ def _evaluate(argv: list[str]) -> int:
     print(f"evaluating step {restored.step:,} on {given.source}", flush=True)
     _, summary = evaluate_run(run_on(restored, dataset, workdir), restored.variables)
     write_json(output, {"evaluation/source": given.source, "evaluation/step": restored.step} | summary)
-    terminal.closing_table(summary, evaluation.all_evaluators())
+    terminal.closing_table(group_results(summary, restored.plan.evaluators))
     print(f"\nevaluation: {output}")
     return 0
 

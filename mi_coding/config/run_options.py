@@ -79,8 +79,8 @@ class DataOptions:
     num_workers: Annotated[int, Range(least=0, most=2**10)] = option(
         "data.num_workers", 2, "processes that decode a stream; 0 decodes in this one"
     )
-    frame_rate: NotNegative = option("data.frame_rate", 0.0, "frames a second of a film that are kept at most; 0 for all")
-    cache_dir: str = option("data.cache_dir", "", "where decoded films are kept; '' is mi_coding/films in the user's cache")
+    frame_rate: NotNegative = option("data.frame_rate", 0.0, "frames a second of a film that are kept; 0 for all")
+    cache_dir: str = option("data.cache_dir", "", "of decoded films; '' is mi_coding/films in the user's cache")
 
     def __post_init__(self) -> None:
         data.check_source(self.source)

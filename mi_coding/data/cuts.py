@@ -1,18 +1,18 @@
-"""How a split is cut off another: at random but always alike, and so that every class keeps its share."""
+"""Random, stratified cuts of a set of examples, the same in every run."""
 
 import numpy as np
 
 from mi_coding.errors import InputError
 
-_SEED = 0  # the cut is part of the data set: a run's seed must not move images between splits
-_FEWEST = 2  # examples of a split: without a distractor there is no bound
+_SEED = 0  # the cut belongs to the data set: the seed of a run must not move images between splits
+_MIN_EXAMPLES = 2  # of a split: without a distractor there is no bound
 
 
 def cut(labels: np.ndarray | None, count: int, shares: tuple[float, ...]) -> list[np.ndarray]:
-    """Positions of disjoint parts with the given shares, and last of all the rest; each in a fixed shuffled order.
+    """Positions of disjoint parts with the given shares, and last the rest; each in a fixed random order.
 
-    Every class gives each part its share. What rounding takes from one class the next one gives, so that a thousand
-    classes of four still make a tenth; and the rest keeps at least one example of every class.
+    Parts are stratified by class. Rounding errors are carried over to the next class, so that a tenth of a thousand
+    classes of four examples is still a tenth; and the rest has at least one example of every class.
 
     >>> validation, rest = cut(None, 20, (0.1,))
     >>> len(validation), len(rest)
@@ -21,11 +21,11 @@ def cut(labels: np.ndarray | None, count: int, shares: tuple[float, ...]) -> lis
     Args:
         labels: int[count], the class of each example, or None for no classes.
         count: how many examples there are.
-        shares: of each part but the rest; a part gets two examples even where its share is less.
+        shares: of each part but the rest; a part has at least two examples, even where its share is less.
     """
     rng = np.random.default_rng(_SEED)
     labels = np.zeros(count, int) if labels is None else labels
-    shares = np.maximum(shares, _FEWEST / max(count, 1))
+    shares = np.maximum(shares, _MIN_EXAMPLES / max(count, 1))
     owed = np.zeros(len(shares))
     parts: list[list[np.ndarray]] = [[] for _ in (*shares, None)]
     for members in _by_class(labels):
@@ -40,24 +40,24 @@ def cut(labels: np.ndarray | None, count: int, shares: tuple[float, ...]) -> lis
 
 
 def check_counts(source: str, counts: list[int]) -> None:
-    """Refuses splits that are too small to say anything about.
+    """Checks that no split is too small to be evaluated.
 
     >>> check_counts("digits", [1250, 150, 397])
 
     Args:
-        source: what the user calls the data.
-        counts: of examples to train, validate and test.
+        source: name of the data for the user.
+        counts: of train, validation and test examples.
     Raises:
         InputError: unless there are at least two of each.
     """
-    if min(counts) < _FEWEST:
+    if min(counts) < _MIN_EXAMPLES:
         raise InputError(
             f"{source} has too few images: {', '.join(map(str, counts))} to train, validate and test; "
-            f"expected at least {_FEWEST} for each: add images"
+            f"expected at least {_MIN_EXAMPLES} for each: add images"
         )
 
 
 def _by_class(labels: np.ndarray) -> list[np.ndarray]:
-    """Positions of each class, in the order of classes; one pass, for there may be thousands of them."""
+    """Positions of each class, in the order of classes; in one pass, since there may be thousands of classes."""
     order = np.argsort(labels, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)

@@ -1,12 +1,13 @@
-"""What every source returns: splits of examples, in memory or still encoded, and ways to read them."""
+"""Data sets: splits of examples, in memory or still encoded, and functions to read them."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mi_coding.data.films import FilmTable, Frames
-from mi_coding.data.images import LazyImages, decode_all
+from mi_coding.data.films.frames import Frames
+from mi_coding.data.films.table import FilmTable
+from mi_coding.data.images import ImageSpec, JoinedImages, LazyImages, decode_all
 
 Arrays = np.ndarray | tuple[np.ndarray, ...]
 
@@ -16,11 +17,11 @@ class Split(NamedTuple):
 
     Attributes:
         examples: uint8[n, H, W, C], or float32[n, H, W, C] with intensities in [0, 1]; or `LazyImages`, which are
-            decoded when they are asked for; or two arrays (x, y) of given pairs, each uint8 or float32[n, …].
+            decoded on demand; or two arrays (x, y) of given pairs, each uint8 or float32[n, …].
         labels: int32[n], the class of each example, or None where the source has no labels.
-        names: what a person knows each example by, such as the path of its file; None where they have none, and for
-            `LazyImages`, which know them.
-        films: where examples are frames of films, which of them follow one another and when; else None.
+        names: names of the examples for the user, such as paths; None where there are none, and for `LazyImages`,
+            which have them.
+        films: for frames of films, which of them follow one another and when they are shown; else None.
     """
 
     examples: Arrays | LazyImages | Frames
@@ -30,8 +31,8 @@ class Split(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """Three splits that share no image. Codes are trained on one, regularisers chosen on another, results read on the
-    third."""
+    """Three splits that share no image: codes are trained on the first, regularisers are chosen on the second, and
+    results are computed on the third."""
 
     name: str
     train: Split
@@ -40,24 +41,24 @@ class Dataset(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """All examples of a source, in the order of its files, and what the numbers of its labels stand for, if named."""
+    """All examples of a source in its order, and class names by label, where they are known."""
 
     split: Split
     class_names: list[str] | None = None
 
 
 def in_memory(split: Split) -> bool:
-    """Whether examples are arrays, and nothing needs to be decoded."""
+    """Whether examples are arrays, so that nothing needs to be decoded."""
     return isinstance(split.examples, (np.ndarray, tuple))
 
 
 def halves(examples: Any) -> tuple[Any, ...]:
-    """The arrays that examples are made of: one, or x and y of given pairs."""
+    """The arrays of some examples: one, or x and y of given pairs."""
     return examples if isinstance(examples, tuple) else (examples,)
 
 
 def num_examples(split: Split) -> int:
-    """How many examples a split has, those that cannot be read included.
+    """Number of examples of a split, including those that cannot be decoded.
 
     >>> num_examples(Split(np.zeros((3, 2, 2, 1), np.uint8), None))
     3
@@ -66,14 +67,14 @@ def num_examples(split: Split) -> int:
 
 
 def take(split: Split, indices: np.ndarray) -> Split:
-    """Some examples of a split, in memory, with their names. Images that cannot be read are left out.
+    """Some examples of a split, in memory, with their names; images that cannot be decoded are left out.
 
     >>> take(Split(np.zeros((3, 2, 2, 1), np.uint8), np.array([5, 6, 7])), np.array([2, 0])).labels.tolist()
     [7, 5]
     """
     if in_memory(split):
         examples = tuple(half[indices] for half in halves(split.examples))
-        examples, name = _whole(examples), split.names and split.names.__getitem__
+        examples, name = _join_halves(examples), split.names and split.names.__getitem__
     else:
         examples, readable = decode_all(split.examples, indices)
         indices, name = indices[readable], split.examples.name
@@ -82,7 +83,7 @@ def take(split: Split, indices: np.ndarray) -> Split:
 
 
 def names(split: Split) -> Iterator[str]:
-    """What a person knows each example by; its row where it has no name.
+    """Name of each example for the user; its row number where it has no name.
 
     >>> list(names(Split(np.zeros((2, 8, 8, 1), np.uint8), None)))
     ['[0]', '[1]']
@@ -94,12 +95,12 @@ def names(split: Split) -> Iterator[str]:
 
 
 def one_half(split: Split, half: int) -> Split:
-    """Of given pairs x (0) or y (1); a split of single examples as it is."""
+    """Given pairs reduced to x (0) or y (1); a split of single examples is returned unchanged."""
     return split._replace(examples=split.examples[half]) if isinstance(split.examples, tuple) else split
 
 
 def describe_examples(split: Split) -> list[dict[str, Any]]:
-    """What one example looks like, in plain values: shape and dtype of an image, or of x and of y.
+    """Shape and dtype of one example, in plain values: of an image, or of x and of y.
 
     >>> describe_examples(Split(np.zeros((3, 8, 8, 1), np.uint8), None))
     [{'shape': [8, 8, 1], 'dtype': 'uint8'}]
@@ -107,36 +108,51 @@ def describe_examples(split: Split) -> list[dict[str, Any]]:
     return [{"shape": list(half.shape[1:]), "dtype": str(half.dtype)} for half in halves(split.examples)]
 
 
-def blank(described: list[dict[str, Any]], count: int) -> Arrays:
-    """So many examples of zeros that look as described, for their shapes.
+def dummy_examples(described: list[dict[str, Any]], count: int) -> Arrays:
+    """`count` examples of zeros, of the shapes and dtypes of `describe_examples`.
 
-    >>> blank([{"shape": [8, 8, 1], "dtype": "uint8"}], 2).shape
+    >>> dummy_examples([{"shape": [8, 8, 1], "dtype": "uint8"}], 2).shape
     (2, 8, 8, 1)
     """
-    return _whole(tuple(np.zeros((count, *half["shape"]), half["dtype"]) for half in described))
+    return _join_halves(tuple(np.zeros((count, *half["shape"]), half["dtype"]) for half in described))
 
 
-def _whole(arrays: tuple[np.ndarray, ...]) -> Arrays:
+def _join_halves(arrays: tuple[np.ndarray, ...]) -> Arrays:
     return arrays if len(arrays) > 1 else arrays[0]
 
 
-def sample_films(split: Split, most: int, gap: float) -> Split:
-    """Some films of a split with their frames in memory: about `most` frames in all, the same for every run.
+def concatenate(splits: Sequence[Split], spec: ImageSpec) -> Split:
+    """The examples of several splits, one after another; labels and names where all of them have some.
 
-    Of each film the first part at most, a tenth of `most` frames or what has moments for pairs `gap` seconds apart.
+    >>> parts = [Split(np.zeros((n, 2, 2, 1), np.uint8), np.full(n, n)) for n in (1, 2)]
+    >>> concatenate(parts, ImageSpec()).labels.tolist()
+    [1, 2, 2]
+
+    Args:
+        splits: all in memory or none.
+        spec: size and channels of images that are still encoded.
     """
-    table = split.films
-    shown = [table.times[first : first + count] for first, count in zip(table.first, table.count, strict=True)]
-    needed = [np.searchsorted(times, times[0] + 4 * gap) for times in shown]
-    counts = np.minimum(table.count, np.maximum(most // 10, needed))
-    order = np.random.default_rng(0).permutation(len(counts))
-    chosen = np.sort(order[: 1 + np.searchsorted(np.cumsum(counts[order]), most)])
-    part, kept = table.part(chosen, np.zeros_like(chosen), counts[chosen])
-    return take(split, kept)._replace(films=part)
+    if all(map(in_memory, splits)):
+        parts = zip(*(halves(split.examples) for split in splits), strict=True)
+        examples = _join_halves(tuple(np.concatenate(part) for part in parts))
+    else:
+        examples = JoinedImages([split.examples for split in splits], spec)
+    labels = None if any(split.labels is None for split in splits) else np.concatenate([s.labels for s in splits])
+    has_names = all(split.names is not None for split in splits)
+    return Split(examples, labels, [name for split in splits for name in split.names] if has_names else None)
+
+
+def first_names(names: Sequence[str]) -> str:
+    """The first three names, for a message of limited length.
+
+    >>> first_names(["a", "b", "c", "d"])
+    'a, b, c, …'
+    """
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
 def blocks(split: Split, size: int) -> Iterator[Split]:
-    """The whole split in order, at most `size` examples at a time, for data that memory does not hold.
+    """The whole split in order, at most `size` examples at a time, for data larger than memory.
 
     >>> [len(part.examples) for part in blocks(Split(np.zeros((5, 2, 2, 1), np.uint8), None), 2)]
     [2, 2, 1]

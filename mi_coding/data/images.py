@@ -1,4 +1,4 @@
-"""Encoded images: decoded, brought to one size, and told apart from files that are none."""
+"""Encoded images: decoding to one size and number of channels, and recognising files that are not images."""
 
 import io
 import os
@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from mi_coding.errors import InputError
+from mi_coding.errors import InputError, Setting
 
 _GREY_MODES = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N")
-_UNSCALED_MODES = ("I", "F")  # 32 bits, of which no file says what is white
+_UNSCALED_MODES = ("I", "F")  # 32 bits, with no known value for white
 _ORIENTATION = 0x0112  # EXIF
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -25,7 +25,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# What Pillow 13 said of 80,000 damaged files, and the kinds of error that they belong to.
+# What Pillow 13 raised for 80,000 damaged files, and the base classes of these errors.
 _BROKEN = (
     OSError,
     ValueError,
@@ -36,15 +36,15 @@ _BROKEN = (
     struct.error,
     Image.DecompressionBombError,
 )
-_AT_A_TIME = 256  # images that one thread decodes, at most, before it asks for more
+_MAX_CHUNK = 256  # images that one thread decodes in a row
 
 
-class Form(NamedTuple):
-    """What images are brought to.
+class ImageSpec(NamedTuple):
+    """Size and channels of decoded images.
 
     Attributes:
-        image_size: pixels; the shorter side is resized to it and the square in the middle is cut out. 0 keeps the size.
-        channels: 1 or 3 converts to grey or colour; 0 keeps what an image has.
+        image_size: pixels; the shorter side is resized to it, then the central square is cropped. 0 keeps the size.
+        channels: 1 or 3 converts to grey or colour; 0 keeps the channels.
     """
 
     image_size: int = 0
@@ -52,9 +52,9 @@ class Form(NamedTuple):
 
 
 class LazyImages(ABC):
-    """Images that stay encoded until one is asked for; can be sent to other processes.
+    """Images that are decoded on demand; can be pickled for other processes.
 
-    All have one shape. The first that can be read decides it, unless a form does.
+    All have one shape: that of the spec or, where it keeps sizes or channels, of the first image that can be decoded.
 
     Attributes:
         shape: (n, H, W, C).
@@ -63,9 +63,9 @@ class LazyImages(ABC):
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, count: int, form: Form):
-        """A source calls this once its files are known."""
-        self._count, self._form = count, form
+    def __init__(self, count: int, spec: ImageSpec):
+        """Decodes the first image; `encoded` and `name` must work before this is called."""
+        self._count, self._spec = count, spec
         first = next((i for i in range(count) if self._decode(i) is not None), None)
         if first is None:
             raise InputError(
@@ -80,48 +80,48 @@ class LazyImages(ABC):
         """uint8[H, W, C], or None where the file cannot be decoded.
 
         Raises:
-            InputError: for an image of another size or with other channels than the rest.
+            InputError: for an image whose size or channels differ from the rest.
         """
         image = self._decode(i)
         if image is not None:
-            _check_alike(self.name(i), image.shape, self.name(self._first), self.shape[1:])
+            _check_same_shape(self.name(i), image.shape, self.name(self._first), self.shape[1:])
         return image
 
     def check_like(self, other: "LazyImages") -> None:
-        """Refuses images of another shape than those of another split.
+        """Checks that images have the shape of those of another split.
 
         Raises:
             InputError: naming one image of each.
         """
-        _check_alike(self.name(self._first), self.shape[1:], other.name(other._first), other.shape[1:])
+        _check_same_shape(self.name(self._first), self.shape[1:], other.name(other._first), other.shape[1:])
 
     @abstractmethod
     def name(self, i: int) -> str:
-        """What a person knows image i by."""
+        """The name of image i for the user, such as its path."""
 
     @abstractmethod
     def encoded(self, i: int) -> Path | bytes:
-        """The file of image i, or what stands in it."""
+        """The file of image i, or its content."""
 
     def _decode(self, i: int) -> np.ndarray | None:
-        return decode(self.encoded(i), self._form)
+        return decode(self.encoded(i), self._spec)
 
 
 class JoinedImages(LazyImages):
-    """The images of several sources, one behind the other."""
+    """The concatenation of several sets of images."""
 
-    def __init__(self, parts: list[LazyImages], form: Form):
-        """All parts are brought to one form."""
+    def __init__(self, parts: list[LazyImages], spec: ImageSpec):
+        """All parts are decoded to one size and number of channels."""
         self._parts, self._ends = parts, np.cumsum([len(part) for part in parts])
-        super().__init__(int(self._ends[-1]), form)
+        super().__init__(int(self._ends[-1]), spec)
 
     def name(self, i: int) -> str:
-        """What its own source calls it."""
+        """The name within its part."""
         part, i = self._place(i)
         return part.name(i)
 
     def encoded(self, i: int) -> Path | bytes:
-        """As in its own source."""
+        """The file or its content."""
         part, i = self._place(i)
         return part.encoded(i)
 
@@ -130,84 +130,87 @@ class JoinedImages(LazyImages):
         return self._parts[number], i - (int(self._ends[number - 1]) if number else 0)
 
 
-def decode(encoded: Path | bytes, form: Form) -> np.ndarray | None:
-    """uint8[H, W, C] of an image file; None where it is none, is truncated or otherwise broken.
+def decode(encoded: Path | bytes, spec: ImageSpec) -> np.ndarray | None:
+    """Decodes an image file to uint8[H, W, C]; returns None where it is not an image, is truncated or broken.
 
-    The orientation that a camera noted is obeyed, transparency is dropped, 16 bits become 8, and of a film the first
-    picture counts. Pixels of 32 bits count as broken: no file says which of their values is white.
+    EXIF orientation is applied, transparency is dropped, 16 bits become 8, and of an animation the first frame is
+    decoded. Pixels of 32 bits count as broken, since no value is known to be white.
 
-    >>> decode(b"not an image", Form()) is None
+    >>> decode(b"not an image", ImageSpec()) is None
     True
     """
     try:
         with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
             if image.mode in _UNSCALED_MODES:
                 return None
-            if form.image_size:
-                image.draft(None, (2 * form.image_size,) * 2)  # a large JPEG is decoded at a fraction of its size
-            channels = form.channels or (1 if image.mode in _GREY_MODES else 3)
-            pixels = _resize(_convert(_upright(image), channels), form.image_size)
+            if spec.image_size:
+                image.draft(None, (2 * spec.image_size,) * 2)  # a large JPEG is decoded at a fraction of its size
+            channels = spec.channels or (1 if image.mode in _GREY_MODES else 3)
+            pixels = _resize(_convert(_upright(image), channels), spec.image_size)
     except _BROKEN:
         return None
     array = np.asarray(pixels)
     return array[:, :, None] if channels == 1 else array
 
 
-def resize_floats(images: np.ndarray, form: Form) -> np.ndarray:
-    """float32[n, h, w, c] in [0, 1] of float32[n, H, W, 1], brought to a form as `decode` does.
+def resize_floats(images: np.ndarray, spec: ImageSpec) -> np.ndarray:
+    """Resizes float32[n, H, W, 1] in [0, 1] to float32[n, h, w, c], in the way of `decode`.
 
-    >>> resize_floats(np.ones((2, 8, 8, 1), np.float32), Form(image_size=4, channels=3)).shape
+    >>> resize_floats(np.ones((2, 8, 8, 1), np.float32), ImageSpec(image_size=4, channels=3)).shape
     (2, 4, 4, 3)
     """
-    if form.image_size:
-        one = [np.asarray(_resize(Image.fromarray(image[:, :, 0]), form.image_size)) for image in images]
-        images = np.clip(np.stack(one), 0, 1)[..., None]
-    return np.repeat(images, form.channels or 1, axis=-1)
+    if spec.image_size:
+        resized = [np.asarray(_resize(Image.fromarray(image[:, :, 0]), spec.image_size)) for image in images]
+        images = np.clip(np.stack(resized), 0, 1)[..., None]
+    return np.repeat(images, spec.channels or 1, axis=-1)
 
 
 def decode_all(images: LazyImages, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Decodes some images with all cores.
+    """Decodes some images on all cores.
 
     Returns:
-        uint8[m, H, W, C], those that can be read in the order asked for, and bool[len(indices)], which these are.
+        uint8[m, H, W, C], the images that can be decoded, in the order of `indices`, and bool[len(indices)], which of
+        them these are.
     Raises:
-        InputError: for images of several sizes or kinds.
+        InputError: for images that differ in size or channels.
     """
     decoded = np.zeros((len(indices), *images.shape[1:]), np.uint8)
     readable = np.zeros(len(indices), bool)
 
     cores = os.cpu_count() or 1
-    at_a_time = min(_AT_A_TIME, max(1, len(indices) // (4 * cores)))
+    chunk = min(_MAX_CHUNK, max(1, len(indices) // (4 * cores)))
 
-    def decode_some(start: int) -> None:
-        for place in range(start, min(start + at_a_time, len(indices))):
+    def decode_chunk(start: int) -> None:
+        for place in range(start, min(start + chunk, len(indices))):
             image = images.read(int(indices[place]))
             if image is not None:
                 decoded[place], readable[place] = image, True
 
     with ThreadPoolExecutor(cores) as threads:
-        list(threads.map(decode_some, range(0, len(indices), at_a_time)))  # the list raises what a thread raised
+        list(threads.map(decode_chunk, range(0, len(indices), chunk)))  # the list raises what a thread raised
     return decoded if readable.all() else decoded[readable], readable
 
 
-def _check_alike(name: str, shape: tuple[int, ...], other: str, expected: tuple[int, ...]) -> None:
+def _check_same_shape(name: str, shape: tuple[int, ...], other: str, expected: tuple[int, ...]) -> None:
     (height, width, channels), (other_height, other_width, other_channels) = shape, expected
     if channels != other_channels:
         kind = {1: "grey", 3: "colour"}
         raise InputError(
-            f"{name} is {kind[channels]} and {other} is {kind[other_channels]}; expected one kind: "
-            "--config.data.channels=3 makes all of them colour, 1 grey"
+            f"{name} is {kind[channels]} and {other} is {kind[other_channels]}; expected one kind: ",
+            Setting("data.channels", 3, flag=True),
+            " makes all of them colour, 1 grey",
         )
     if shape != expected:
         size = min(other_height, other_width)
         raise InputError(
-            f"{name} has {height} × {width} pixels and {other} has {other_height} × {other_width}; "
-            f"expected one size: --config.data.image_size={size} resizes and crops all of them to it"
+            f"{name} has {height} × {width} pixels and {other} has {other_height} × {other_width}; expected one size: ",
+            Setting("data.image_size", size, flag=True),
+            " resizes and crops all of them to it",
         )
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    image.load()  # first: a TIFF is turned by this, and a PNG may note its orientation behind its pixels
+    image.load()  # first: a TIFF is rotated by this, and a PNG may have its orientation after its pixels
     turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION))
     return image if turn is None else image.transpose(turn)
 
@@ -216,7 +219,7 @@ def _convert(image: Image.Image, channels: int) -> Image.Image:
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # straight to another mode Pillow would warn
+        image = image.convert("RGBA")  # Pillow warns about a direct conversion to another mode
     mode = "L" if channels == 1 else "RGB"
     return image if image.mode == mode else image.convert(mode)
 

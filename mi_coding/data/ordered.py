@@ -1,4 +1,4 @@
-"""All examples once, in their order, decoded ahead of whoever takes them: for codes of everything there is."""
+"""All examples of a split once, in order, decoded ahead of time: for the codes of a whole source."""
 
 import os
 import time
@@ -12,16 +12,16 @@ import numpy as np
 
 from mi_coding.data.dataset import Split, in_memory, num_examples, take
 
-_PIECES = 8  # that the images of a batch are decoded in
+_PIECES = 8  # per batch, decoded in parallel
 _MAX_THREADS = 16
-_SMALL = 64 * 64  # pixels, up to which decoding is mostly Python: two threads at once take twice as long as one
+_SMALL = 64 * 64  # pixels up to which decoding is mostly Python, so that two threads are no faster than one
 
 
 class Ordered(Iterator[Split]):
-    """An iterator over parts of a split in order, each at most a batch, with names and labels; also a context manager.
+    """Iterates over a split in order, in parts of at most `batch_size`, with names and labels; a context manager.
 
     Images that cannot be decoded are left out, so a part may have fewer examples, or none. Threads decode, since
-    Pillow lets other threads run meanwhile; a few batches are ahead, so that memory does not grow with the data.
+    Pillow releases the GIL; `prefetch` bounds the memory.
 
     >>> with Ordered(Split(np.zeros((5, 2, 2, 1), np.uint8), None), batch_size=2) as parts:
     ...     [len(part.examples) for part in parts]
@@ -29,16 +29,16 @@ class Ordered(Iterator[Split]):
 
     Attributes:
         skipped: names of the images so far that could not be decoded.
-        wait_seconds: time spent inside `next`, all told: what the taker waited for its input.
+        wait_seconds: total time spent inside `next`, waiting for input.
     """
 
     def __init__(self, split: Split, *, batch_size: int, prefetch: int = 16):
-        """Begins to decode.
+        """Starts to decode.
 
         Args:
             split: in memory, or `LazyImages`.
-            batch_size: the most examples of a part.
-            prefetch: batches ahead.
+            batch_size: maximum number of examples in a part.
+            prefetch: batches decoded ahead.
         """
         self.skipped: list[str] = []
         self.wait_seconds = 0.0
@@ -52,7 +52,7 @@ class Ordered(Iterator[Split]):
         """The next part.
 
         Raises:
-            InputError: for an image of another size or kind than the rest.
+            InputError: for an image whose size or channels differ from the rest.
         """
         started = time.perf_counter()
         try:
@@ -65,7 +65,7 @@ class Ordered(Iterator[Split]):
             self.wait_seconds += time.perf_counter() - started
 
     def close(self) -> None:
-        """Ends the threads, after the images they are decoding."""
+        """Stops the threads, after the images they are decoding."""
         self._threads.shutdown(cancel_futures=True)
 
     def __enter__(self) -> Self:

@@ -84,9 +84,7 @@ class Run:
         return dummy_batch(self.method, described, count)
 
 
-def prepare(
-    config: Mapping[str, Any], workdir: Path, warn: Callable[[str], None], typed: Iterable[str] = ()
-) -> Run:
+def prepare(config: Mapping[str, Any], workdir: Path, warn: Callable[[str], None], typed: Iterable[str] = ()) -> Run:
     """Checks a config, its data and its work directory, and builds the run; writes nothing.
 
     Args:

@@ -28,7 +28,9 @@ class StepRunner(NamedTuple):
     flops: int
 
 
-def from_device_data(step: Callable, state: TrainState, data: Any, parallel: DataParallel, *, steps_per_call: int = 1) -> StepRunner:
+def from_device_data(
+    step: Callable, state: TrainState, data: Any, parallel: DataParallel, *, steps_per_call: int = 1
+) -> StepRunner:
     """All data stays on every device, and one call takes as many steps as it is told to.
 
     Args:
@@ -47,7 +49,9 @@ def from_device_data(step: Callable, state: TrainState, data: Any, parallel: Dat
     return StepRunner(lambda state, count: compiled(state, data, counts[count]), compiled, flops)
 
 
-def from_stream(step: Callable, state: TrainState, first: Any, batches: Iterator[Any], parallel: DataParallel) -> StepRunner:
+def from_stream(
+    step: Callable, state: TrainState, first: Any, batches: Iterator[Any], parallel: DataParallel
+) -> StepRunner:
     """Each step gets the next batch of examples, each device its share; a call takes one step.
 
     Args:

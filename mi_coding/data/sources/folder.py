@@ -1,4 +1,4 @@
-"""Images in a folder: class subfolders or none at all, with or without splits of their own."""
+"""`folder:PATH`: image files below a folder, with or without class folders and folders for the splits."""
 
 import os
 from pathlib import Path
@@ -8,19 +8,24 @@ import numpy as np
 
 from mi_coding.data.cuts import check_counts, cut
 from mi_coding.data.dataset import Dataset, Listing, Split
-from mi_coding.data.images import Form, LazyImages
+from mi_coding.data.images import ImageSpec, LazyImages
+from mi_coding.data.sources.base import Source
 from mi_coding.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 _VALIDATION = ("val", "validation")
 _HELD_OUT = ("test", *_VALIDATION)
-_SHARES = (0.2, 0.1)  # of the test and the validation split, where the folder has no splits
+_SHARES = (0.2, 0.1)  # test and validation, where the folder has no splits
 
 
 class _Files(NamedTuple):
-    """Image files below one folder, sorted, each with the class folder it lies in; None for all where there is none.
+    """Image files below one folder, sorted.
 
-    Files are strings, named from the root of the source: a million paths would take minutes to reach a worker process.
+    Attributes:
+        folder: that folder.
+        names: paths relative to the root of the source; as strings, since to pickle a million `Path`s for a worker
+            process would take minutes.
+        classes: name of the class folder of each file; None where there are no class folders.
     """
 
     folder: Path
@@ -31,13 +36,13 @@ class _Files(NamedTuple):
 class FolderImages(LazyImages):
     """Images in files."""
 
-    def __init__(self, root: Path, names: list[str], form: Form):
-        """Files are called by their path from `root`."""
+    def __init__(self, root: Path, names: list[str], spec: ImageSpec):
+        """`names` are paths relative to `root`."""
         self._root, self._names = root, names
-        super().__init__(len(names), form)
+        super().__init__(len(names), spec)
 
     def name(self, i: int) -> str:
-        """The path from the root of the source."""
+        """The path relative to the root of the source."""
         return self._names[i]
 
     def encoded(self, i: int) -> Path:
@@ -45,68 +50,72 @@ class FolderImages(LazyImages):
         return self._root / self._names[i]
 
 
-def load(argument: str, form: Form) -> Dataset:
-    """The images below a folder, still encoded.
+class Folder(Source):
+    """The images below a folder, whose path is the argument.
 
-    With folders `train` and `test`, and perhaps `val`, these are the splits; with `train` and `val` alone, as ImageNet
-    is unpacked, `val` is the test split. A validation split that is missing is cut from training, a tenth of each
-    class. Without a folder `train` all images are cut, of each class 70 % to train, 10 % to validate, 20 % to test.
-    The first folder below a split is an image's class; without such folders, or with a single one, there are no labels.
-
-    Args:
-        argument: path of the folder.
-        form: what the images are brought to.
-    Raises:
-        InputError: for a folder that is none, is empty, or whose classes do not fit together.
+    Folders `train` and `test`, and perhaps `val`, are the splits; with `train` and `val` alone, as ImageNet is
+    unpacked, `val` is the test split. A missing validation split is cut from the train split, a tenth of each class.
+    Without a folder `train` all images are split, of each class 70 % train, 10 % validation, 20 % test. The first
+    folder below a split is the class of an image; without such folders, or with a single one, there are no labels.
     """
-    root = _root(argument)
-    held = [name for name in _HELD_OUT if (root / name).is_dir()]
-    if (root / "train").is_dir():
-        splits = _own_splits(root, held)
-    elif held:
-        raise InputError(
-            f"{root} has a folder {held[0]} and no folder train; expected train and test, or only classes or images"
-        )
-    else:
-        splits = _cut_splits(_scan(root, root))
-    check_counts(str(root), [len(names) for names, _ in splits])
-    return Dataset(root.resolve().name, *(Split(FolderImages(root, names, form), labels) for names, labels in splits))
+
+    scheme = "folder"
+    example = "folder:/path/to/images"
+    needs_size_to_stream = True
+
+    def load(self, spec: ImageSpec) -> Dataset:
+        """The three splits, still encoded.
+
+        Raises:
+            InputError: for a folder that does not exist, is empty, or has different classes in different splits.
+        """
+        root = self._root()
+        held_out = [name for name in _HELD_OUT if (root / name).is_dir()]
+        if (root / "train").is_dir():
+            splits = _splits_of_folders(root, held_out)
+        elif held_out:
+            raise InputError(
+                f"{root} has a folder {held_out[0]} and no folder train; expected train and test, or only classes or "
+                "images"
+            )
+        else:
+            splits = _cut_splits(_scan(root, root))
+        check_counts(str(root), [len(names) for names, _ in splits])
+        parts = (Split(FolderImages(root, names, spec), labels) for names, labels in splits)
+        return Dataset(root.resolve().name, *parts)
+
+    def list_all(self, spec: ImageSpec) -> Listing:
+        """All images, still encoded, in the order of their paths: split after split, class after class.
+
+        Splits and classes are those of `load`; but any split may be missing, and unless each of them has class folders
+        there are no labels.
+
+        Raises:
+            InputError: for a folder that does not exist, has no image, or has images beside class folders.
+        """
+        root = self._root()
+        splits = sorted(name for name in ("train", *_HELD_OUT) if (root / name).is_dir())
+        parts = [_scan(root, root / name) for name in splits] or [_scan(root, root)]
+        split = Split(FolderImages(root, [name for part in parts for name in part.names], spec), None)
+        if any(part.classes is None for part in parts):
+            return Listing(split)
+        classes = [name for part in parts for name in part.classes]
+        class_names = sorted(set(classes))
+        if len(class_names) < 2:
+            return Listing(split)
+        ids = {name: number for number, name in enumerate(class_names)}
+        return Listing(split._replace(labels=np.array([ids[name] for name in classes], np.int32)), class_names)
+
+    def _root(self) -> Path:
+        root = Path(self.argument).expanduser()
+        if not root.is_dir():
+            state = "is a file" if root.exists() else "does not exist"
+            raise InputError(self.setting, f" {state}; expected a folder with images")
+        return root
 
 
-def list_all(argument: str, form: Form) -> Listing:
-    """All images below a folder, still encoded, in the order of their paths: class by class, of split after split.
-
-    Splits and classes are those of `load`; but any split may be missing, and without class folders in each of them
-    there are no labels.
-
-    Raises:
-        InputError: for a folder that is none, holds no image, or holds images beside class folders.
-    """
-    root = _root(argument)
-    splits = sorted(name for name in ("train", *_HELD_OUT) if (root / name).is_dir())
-    parts = [_scan(root, root / name) for name in splits] or [_scan(root, root)]
-    names = [name for part in parts for name in part.names]
-    split = Split(FolderImages(root, names, form), None)
-    if any(part.classes is None for part in parts):
-        return Listing(split)
-    classes = [name for part in parts for name in part.classes]
-    class_names = sorted(set(classes))
-    if len(class_names) < 2:
-        return Listing(split)
-    ids = {name: number for number, name in enumerate(class_names)}
-    return Listing(split._replace(labels=np.array([ids[name] for name in classes], np.int32)), class_names)
-
-
-def _root(argument: str) -> Path:
-    root = Path(argument).expanduser()
-    if not root.is_dir():
-        what = "is a file" if root.exists() else "does not exist"
-        raise InputError(f"config.data.source='folder:{argument}' {what}; expected a folder with images")
-    return root
-
-
-def _own_splits(root: Path, held: list[str]) -> list[tuple[list[str], np.ndarray | None]]:
-    """Of train and of what is held out: test and perhaps one of two names for validation."""
+def _splits_of_folders(root: Path, held: list[str]) -> list[tuple[list[str], np.ndarray | None]]:
+    """Files and labels of train, validation and test; `held` are the folders beside train."""
     if not held or set(_VALIDATION) <= set(held):
         given = f"both {' and '.join(_VALIDATION)}" if held else "a folder train and no test"
         raise InputError(f"{root} has {given}; expected train, test and perhaps val, or train and val")
@@ -142,7 +151,7 @@ def _labels(files: _Files, ids: dict[str, int] | None) -> np.ndarray | None:
 
 
 def _class_ids(parts: list[_Files]) -> dict[str, int] | None:
-    """Class → number, from the training split, which comes first; None for fewer than two, which tell nothing apart."""
+    """Class → label, by the train split, which comes first; None for fewer than two classes."""
     train, *others = parts
     for part in others:
         if (part.classes is None) != (train.classes is None):
@@ -165,7 +174,7 @@ def _scan(root: Path, folder: Path) -> _Files:
     """All image files below a folder.
 
     Raises:
-        InputError: where there is none, a class has none, or images lie beside class folders.
+        InputError: where there are none, a class has none, or images are beside class folders.
     """
     loose = sorted(entry.name for entry in folder.iterdir() if _is_image(entry.name) and not entry.is_dir())
     classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
@@ -190,7 +199,7 @@ def _scan(root: Path, folder: Path) -> _Files:
 
 
 def _images_below(folder: Path) -> list[str]:
-    """Paths from `folder`. Folders that links lead to twice, or in a circle, are read once."""
+    """Paths relative to `folder`; symbolic links are followed, and no folder is visited twice."""
     found, seen = [], set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)

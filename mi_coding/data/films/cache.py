@@ -1,0 +1,249 @@
+"""The cache of decoded films on disk: written atomically, and found again as long as the films do not change."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mi_coding.data.dataset import first_names
+from mi_coding.data.films.encoded import EncodedFilm, Extent, UnusableFilmError, VideoOptions
+from mi_coding.data.films.table import FilmTable
+from mi_coding.data.images import ImageSpec
+from mi_coding.errors import InputError, Setting
+
+_VERSION = 1  # of the layout on disk, part of the key
+_FRAMES, _TIMES, _FILMS = "frames.npy", "times.npy", "films.json"
+_STALE_SECONDS = 24 * 3600  # age at which an unfinished folder counts as abandoned
+
+
+class DecodedFilms(NamedTuple):
+    """Decoded films.
+
+    Attributes:
+        frames_file: .npy with uint8[F, H, W, C].
+        table: the films that could be decoded, by indices of frames in that file.
+        films: int64[n], indices of these films among the encoded ones.
+        labels: int32[n], the class of each, or None where there are none.
+        notes: warnings for the user: films that were left out and films that are incomplete.
+    """
+
+    frames_file: Path
+    table: FilmTable
+    films: np.ndarray
+    labels: np.ndarray | None
+    notes: list[str]
+
+
+def decode_films(
+    films: Sequence[EncodedFilm], spec: ImageSpec, options: VideoOptions, log: Callable[[str], None]
+) -> DecodedFilms:
+    """Reads decoded films from the cache, after decoding them on all cores where they are not there yet.
+
+    Args:
+        films: encoded.
+        spec: size and channels of the frames; part of the key.
+        options: frame rate, which is part of the key, and folder.
+        log: called with one line about the space on disk, before anything is written.
+    Raises:
+        InputError: where no film can be decoded, frames differ in shape, or the disk has no room.
+    """
+    root = Path(options.cache_dir).expanduser() if options.cache_dir else default_cache()
+    folder = root / _key(films, spec, options.frame_rate)
+    if not (folder / _FILMS).exists():
+        _Writer(root, folder, films, options.frame_rate).write(log)
+    return _read(folder)
+
+
+def default_cache() -> Path:
+    """mi_coding/films in $XDG_CACHE_HOME, or in ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mi_coding" / "films"
+
+
+def _key(films: Sequence[EncodedFilm], spec: ImageSpec, frame_rate: float) -> str:
+    identity = [_VERSION, list(spec), frame_rate, [film.identity() for film in films]]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:20]
+
+
+def _extents(films: Sequence[EncodedFilm], frame_rate: float) -> list[Extent | str]:
+    """The size of each film, or the reason why it cannot be used."""
+
+    def extent(film: EncodedFilm) -> Extent | str:
+        try:
+            return film.extent(frame_rate)
+        except UnusableFilmError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        found = list(threads.map(extent, films))
+    usable = [(film, extent) for film, extent in zip(films, found, strict=True) if isinstance(extent, Extent)]
+    if not usable:
+        raise InputError(f"none of {len(films)} file(s) is a film: {films[0].name}: {found[0]}; expected video files")
+    _check_same_shape(usable)
+    return found
+
+
+def _check_same_shape(films: list[tuple[EncodedFilm, Extent]]) -> None:
+    (first, extent), *others = films
+    for film, other in others:
+        if other.shape != extent.shape:
+            (height, width, channels), (h, w, c) = extent.shape, other.shape
+            raise InputError(
+                f"{film.name} has frames of {h} × {w} × {c} and {first.name} of {height} × {width} × {channels}; "
+                "expected one shape: ",
+                Setting("data.image_size", 64, flag=True),
+                " ",
+                Setting("data.channels", 3, flag=True),
+                " bring all of them to it",
+            )
+
+
+class _Writer:
+    """Decodes films into one folder of the cache."""
+
+    def __init__(self, root: Path, folder: Path, films: Sequence[EncodedFilm], frame_rate: float):
+        self._root, self._folder, self._films, self._frame_rate = root, folder, films, frame_rate
+        self._extents = _extents(films, frame_rate)
+        extents = [extent for extent in self._extents if isinstance(extent, Extent)]
+        self._counts = np.array([extent.num_frames if isinstance(extent, Extent) else 0 for extent in self._extents])
+        self._first = np.cumsum(self._counts) - self._counts
+        self._shape = (int(self._counts.sum()), *extents[0].shape)
+        self._bytes = int(np.prod(self._shape, dtype=np.int64))
+        self._num_films = len(extents)
+
+    def write(self, log: Callable[[str], None]) -> None:
+        """Writes into a temporary folder, which is renamed once it is complete."""
+        unfinished = _make_room(self._root, self._folder.name, self._bytes)
+        log(
+            f"decoding {self._num_films:,} film(s): {self._shape[0]:,} frames of "
+            f"{' × '.join(map(str, self._shape[1:]))} take {self._bytes / 2**20:,.1f} MiB in {self._folder}"
+        )
+        try:
+            frames = np.lib.format.open_memmap(unfinished / _FRAMES, mode="w+", dtype=np.uint8, shape=self._shape)
+            times = np.zeros(self._shape[0])
+            with ThreadPoolExecutor(os.cpu_count()) as threads:
+                rows = list(threads.map(lambda k: self._decode(k, frames, times), range(len(self._films))))
+            if not any("count" in row for row in rows):
+                raise InputError(
+                    f"no frame of {len(self._films)} film(s) can be decoded, such as {self._films[0].name}"
+                )
+            frames.flush()
+            np.save(unfinished / _TIMES, times)
+            (unfinished / _FILMS).write_text(json.dumps(rows), encoding="utf-8")
+            _publish(unfinished, self._folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+    def _decode(self, k: int, frames: np.ndarray, times: np.ndarray) -> dict[str, Any]:
+        """Decodes film k; returns its row of the list of films."""
+        film, extent = self._films[k], self._extents[k]
+        if isinstance(extent, str):
+            return {"name": film.name, "left_out": extent}
+        threads = max(1, (os.cpu_count() or 1) // self._num_films)
+        place = slice(self._first[k], self._first[k] + self._counts[k])
+        count, end, note = _decode(film, frames[place], times[place], self._frame_rate, threads)
+        if not count:
+            return {"name": film.name, "left_out": note or "no frame of it can be decoded"}
+        row = {"name": film.name, "label": film.label, "first": int(self._first[k])}
+        return row | {"count": count, "end": end, "note": note}
+
+
+def _decode(
+    film: EncodedFilm, frames: np.ndarray, times: np.ndarray, frame_rate: float, threads: int
+) -> tuple[int, float, str | None]:
+    """Decodes one film into `frames` and `times`.
+
+    Returns:
+        The number of frames, the time at which the last one ends, and what is wrong with the film, or None.
+    """
+    count = 0
+
+    def put(seconds: float, frame: np.ndarray) -> None:
+        nonlocal count
+        if frame.shape != frames.shape[1:]:
+            raise UnusableFilmError(
+                f"its frames change from {frames.shape[1:3]} to {frame.shape[:2]}; set {Setting('data.image_size')}"
+            )
+        if count < len(frames):  # a container may announce fewer frames than it has
+            frames[count], times[count] = frame, seconds
+        count += 1
+
+    try:
+        end, note = film.decode(put, frame_rate=frame_rate, threads=threads)
+    except UnusableFilmError as error:
+        return 0, 0.0, str(error)
+    if count > len(frames):
+        note = f"has {count} frames where its container announces {len(frames)}, which are used"
+        count, end = len(frames), float(times[-1])
+    return count, max(end, float(times[count - 1]) if count else 0.0), note
+
+
+def _make_room(root: Path, name: str, size: int) -> Path:
+    """Makes a temporary folder, on a disk with `size` bytes free."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(root)
+        free = shutil.disk_usage(root).free
+        if free >= size:
+            return Path(tempfile.mkdtemp(prefix=f"{name}.", suffix=".unfinished", dir=root))
+    except OSError as error:
+        raise InputError(
+            f"decoded films cannot be kept in {root}: {error.strerror}; set ",
+            Setting("data.cache_dir"),
+            " to a writable folder",
+        ) from None
+    raise InputError(
+        f"the decoded films take {size / 2**30:,.2f} GiB and {root} has {free / 2**30:,.2f} GiB left: lower ",
+        Setting("data.image_size"),
+        " or ",
+        Setting("data.frame_rate"),
+        ", or set ",
+        Setting("data.cache_dir"),
+        " to a larger disk",
+    )
+
+
+def _remove_abandoned(root: Path) -> None:
+    for folder in root.glob("*.unfinished"):
+        if time.time() - folder.stat().st_mtime > _STALE_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _publish(unfinished: Path, folder: Path) -> None:
+    try:
+        unfinished.rename(folder)
+    except OSError:
+        if not (folder / _FILMS).exists():  # where it exists, another process was faster, with the same films
+            raise
+
+
+def _read(folder: Path) -> DecodedFilms:
+    rows = json.loads((folder / _FILMS).read_text(encoding="utf-8"))
+    films = [k for k, row in enumerate(rows) if "count" in row]
+    first, count = (np.array([rows[k][name] for k in films], np.int64) for name in ("first", "count"))
+    ends = np.array([rows[k]["end"] for k in films])
+    table = FilmTable([rows[k]["name"] for k in films], first, count, np.load(folder / _TIMES), ends)
+    labels = [rows[k]["label"] for k in films]
+    is_labelled = None not in labels and min(labels) >= 0  # TFDS hides labels as -1
+    return DecodedFilms(
+        folder / _FRAMES, table, np.array(films), np.array(labels, np.int32) if is_labelled else None, _notes(rows)
+    )
+
+
+def _notes(rows: list[dict[str, Any]]) -> list[str]:
+    left_out = [f"{row['name']} ({row['left_out']})" for row in rows if "left_out" in row]
+    incomplete = [f"{row['name']} {row['note']}" for row in rows if row.get("note")]
+    notes = []
+    if incomplete:
+        listed = first_names(incomplete)
+        notes.append(f"{len(incomplete):,} of {len(rows):,} film(s) are used as far as they can be read: {listed}")
+    if left_out:
+        notes.append(f"{len(left_out):,} of {len(rows):,} file(s) are left out: {first_names(left_out)}")
+    return notes

@@ -1,0 +1,41 @@
+"""Where examples come from: one file a source, picked from a table by the scheme of a string such as `folder:PATH`."""
+
+import difflib
+
+from mi_coding.data.sources.base import Source
+from mi_coding.data.sources.digits import Digits
+from mi_coding.data.sources.folder import Folder
+from mi_coding.data.sources.npz import Npz
+from mi_coding.data.sources.tfds import Tfds
+from mi_coding.data.sources.video import Video
+from mi_coding.errors import InputError, Setting
+
+__all__ = ["SOURCES", "Source", "open_source"]
+
+SOURCES: dict[str, type[Source]] = {
+    "digits": Digits,
+    "tfds": Tfds,
+    "folder": Folder,
+    "npz": Npz,
+    "video": Video,
+}
+"""Scheme of `config.data.source`, the part before the colon, to the source that takes the part after it."""
+
+
+def open_source(source: str) -> Source:
+    """Parses a string such as `folder:PATH`; reads nothing.
+
+    >>> open_source("folder:/path/to/images")  # whether it exists is found out by `load`
+    Folder(argument='/path/to/images')
+
+    Raises:
+        InputError: for an unknown scheme, with the nearest one, and for an argument that is missing or not wanted.
+    """
+    scheme, _, argument = source.partition(":")
+    if scheme not in SOURCES:
+        near = difflib.get_close_matches(scheme, SOURCES, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise InputError(Setting("data.source", source), f" is unknown; expected one of {', '.join(SOURCES)}{hint}")
+    opened = SOURCES[scheme](argument)
+    opened.check()
+    return opened

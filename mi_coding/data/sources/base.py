@@ -1,0 +1,66 @@
+"""The contract of a source of examples."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mi_coding.data.dataset import Dataset, Listing, concatenate
+from mi_coding.data.films.encoded import EncodedFilms
+from mi_coding.data.images import ImageSpec
+from mi_coding.errors import InputError, Setting
+
+
+@dataclass(frozen=True)
+class Source(ABC):
+    """A source of examples. A new one implements `load`, and is entered in `SOURCES` by its scheme.
+
+    Attributes:
+        argument: the part of `config.data.source` after the colon.
+        scheme: the part before it.
+        example: what a user may type.
+        needs_size_to_stream: whether images may differ in size without this being known before they are streamed, so
+            that streaming requires `image_size` and `channels`.
+    """
+
+    argument: str = ""
+
+    scheme: ClassVar[str]
+    example: ClassVar[str]
+    needs_size_to_stream: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.argument}" if self.argument else self.scheme
+
+    @property
+    def setting(self) -> Setting:
+        """The option and its value, for messages."""
+        return Setting("data.source", str(self))
+
+    def check(self) -> None:
+        """Checks the argument itself, not the data.
+
+        Raises:
+            InputError: where it is missing.
+        """
+        if not self.argument:
+            given = Setting("data.source", f"{self.scheme}:")
+            raise InputError(given, f" names nothing; expected such as {self.example!r}")
+
+    @abstractmethod
+    def load(self, spec: ImageSpec) -> Dataset | EncodedFilms:
+        """Three splits of examples, in memory or still encoded; or films, which are split once they are decoded.
+
+        Args:
+            spec: size and channels of the images.
+        Raises:
+            InputError: for data that is missing, broken or inconsistent.
+        """
+
+    def list_all(self, spec: ImageSpec) -> Listing | EncodedFilms:
+        """All examples in the order of the source, images still encoded; by default the splits of `load` in turn.
+
+        Raises:
+            InputError: see `load`.
+        """
+        loaded = self.load(spec)
+        return Listing(concatenate(loaded[1:], spec)) if isinstance(loaded, Dataset) else loaded

@@ -1,0 +1,163 @@
+"""`npz:PATH`: the user's own arrays in one .npz file: given pairs, images or sequences, perhaps with labels."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from mi_coding.data.cuts import check_counts, cut
+from mi_coding.data.dataset import Arrays, Dataset, Listing, Split, halves, take
+from mi_coding.data.images import ImageSpec
+from mi_coding.data.sources.base import Source
+from mi_coding.errors import InputError, Setting
+
+_SHARES = (0.2, 0.1)  # test and validation
+_EXAMPLES = ("x", "y", "images", "sequences")
+_EXPECTED = "x and y (given pairs), images or sequences; and perhaps labels"
+
+
+class Npz(Source):
+    """The arrays of one file, whose path is the argument.
+
+    The file has either x and y, given pairs whose rows belong together: uint8 or float[n, …]; or images:
+    uint8[n, H, W, C] or floats in [0, 1], C = 1 or 3, or [n, H, W]; or sequences: float[n, T, C] or [n, T]. With any
+    of them, perhaps labels: int[n], at least 0, or −1 where hidden.
+    """
+
+    scheme = "npz"
+    example = "npz:/path/to/arrays.npz"
+
+    def load(self, spec: ImageSpec) -> Dataset:
+        """The splits, in memory: of each class 70 % train, 10 % validation, 20 % test.
+
+        Examples with a hidden label, −1, go to the train split.
+
+        Args:
+            spec: zeros, or the size and channels that the images already have: they are never resized.
+        Raises:
+            InputError: for a file that is not .npz, or arrays that are missing, inconsistent or not finite.
+        """
+        split, _ = self.list_all(spec)
+        count = len(split.names)
+        known = np.arange(count) if split.labels is None else np.flatnonzero(split.labels >= 0)
+        test, validation, train = cut(None if split.labels is None else split.labels[known], len(known), _SHARES)
+        hidden = np.setdiff1d(np.arange(count), known)
+        chosen = (np.concatenate([known[train], hidden]), known[validation], known[test])
+        check_counts(str(self), [len(part) for part in chosen])
+        return Dataset(Path(self.argument).stem, *(take(split, part) for part in chosen))
+
+    def list_all(self, spec: ImageSpec) -> Listing:
+        """All examples in the order of the file, with names such as pairs.npz[17]; see `load`."""
+        path = Path(self.argument).expanduser()
+        if not path.is_file():
+            state = "is a folder" if path.is_dir() else "does not exist"
+            raise InputError(self.setting, f" {state}; expected a .npz file")
+        arrays = _read(path)
+        examples, labels = _examples(path, arrays, spec), arrays.get("labels")
+        lengths = {name: len(array) for name, array in arrays.items()}
+        if len(set(lengths.values())) > 1:
+            listed = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
+            raise InputError(f"{path} has arrays of different lengths: {listed}; expected one row an example in each")
+        names = [f"{path.name}[{row}]" for row in range(len(halves(examples)[0]))]
+        return Listing(Split(examples, _labels(path, labels), names))
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays with a meaning here, by name."""
+    with path.open("rb") as opened:  # np.load would leave a truncated file open
+        try:
+            file = np.load(opened, allow_pickle=False)
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path} cannot be read: {_one_line(error)}; expected a .npz file of np.savez") from None
+        if isinstance(file, np.ndarray):
+            raise InputError(f"{path} is a single array; expected a .npz file with arrays {_EXPECTED}")
+        with file:
+            return {name: _array(path, file, name) for name in _chosen(path, set(file.files))}
+
+
+def _chosen(path: Path, found: set[str]) -> list[str]:
+    """Which arrays to read: x and y, or images, or sequences; and labels."""
+    kinds = [names for names in (["x", "y"], ["images"], ["sequences"]) if found.issuperset(names)]
+    if len(kinds) != 1 or found & set(_EXAMPLES) != set(kinds[0]):
+        raise InputError(f"{path} has arrays {', '.join(sorted(found)) or 'of no name'}; expected {_EXPECTED}")
+    return [*kinds[0], *(["labels"] if "labels" in found else [])]
+
+
+def _array(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
+    try:
+        array = file[name]
+    except ValueError as error:
+        what = "holds Python objects" if "allow_pickle" in str(error) else f"cannot be read: {_one_line(error)}"
+        raise InputError(f"{path}: array {name} {what}; expected an array of numbers") from None
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: array {name} is broken: {_one_line(error)}; write the file again") from None
+    return array if name == "labels" else _numbers(path, name, array)
+
+
+def _numbers(path: Path, name: str, array: np.ndarray) -> np.ndarray:
+    """Checks and converts an array to uint8 or finite float32, [n, …]."""
+    if array.ndim < 2 or 0 in array.shape[1:]:
+        raise InputError(f"{path}: {name} has shape {array.shape}; expected one row an example: (n, …)")
+    if array.dtype == np.uint8:
+        return array
+    if not np.issubdtype(array.dtype, np.floating):
+        raise InputError(f"{path}: {name} is of {array.dtype}; expected uint8 or floats, such as {name}.astype('f4')")
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32, copy=False)
+    missing = array.size - np.count_nonzero(np.isfinite(array))
+    if missing:
+        raise InputError(f"{path}: {missing:,} of {array.size:,} values of {name} are NaN or infinite in float32")
+    return array
+
+
+def _examples(path: Path, arrays: dict[str, np.ndarray], spec: ImageSpec) -> Arrays:
+    if "images" in arrays:
+        return _images(path, arrays["images"], spec)
+    if spec != ImageSpec():
+        raise InputError(f"{path} holds no images to resize; given ", *_given(spec), ", expected 0 for both")
+    if "sequences" in arrays:
+        sequences = arrays["sequences"].astype(np.float32, copy=False)
+        sequences = sequences[:, :, None] if sequences.ndim == 2 else sequences
+        if sequences.ndim != 3:
+            raise InputError(f"{path}: sequences has shape {sequences.shape}; expected (n, T, C) or (n, T)")
+        return sequences
+    return arrays["x"], arrays["y"]
+
+
+def _given(spec: ImageSpec) -> tuple[Setting | str, ...]:
+    return Setting("data.image_size", spec.image_size), " and ", Setting("data.channels", spec.channels)
+
+
+def _images(path: Path, images: np.ndarray, spec: ImageSpec) -> np.ndarray:
+    images = images[..., None] if images.ndim == 3 else images
+    if images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise InputError(f"{path}: images has shape {images.shape}; expected (n, H, W, C), C = 1 or 3, or (n, H, W)")
+    if images.dtype != np.uint8 and images.size and not 0 <= images.min() <= images.max() <= 1:
+        raise InputError(
+            f"{path}: images has floats from {images.min():g} to {images.max():g}; expected uint8, or floats in [0, 1]"
+        )
+    height, width, channels = images.shape[1:]
+    if (spec.image_size or height, spec.image_size or width, spec.channels or channels) != (height, width, channels):
+        raise InputError(
+            f"{path} has images of {height} × {width} with {channels} channel(s), which are never resized; given ",
+            *_given(spec),
+            ", expected 0 for both",
+        )
+    return images
+
+
+def _labels(path: Path, labels: np.ndarray | None) -> np.ndarray | None:
+    """int32[n]; None where there are none, or all are hidden."""
+    if labels is None:
+        return None
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(f"{path}: labels is {labels.dtype}{list(labels.shape)}; expected whole numbers, one a row")
+    if labels.size and not -1 <= labels.min() <= labels.max() < 2**31:
+        raise InputError(
+            f"{path}: labels run from {labels.min()} to {labels.max()}; expected classes from 0 on, or -1 where hidden"
+        )
+    return None if (labels < 0).all() else labels.astype(np.int32)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

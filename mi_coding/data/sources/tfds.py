@@ -1,0 +1,292 @@
+"""`tfds:NAME`: data sets prepared by TensorFlow Datasets as array_record, read at random access without TensorFlow."""
+
+import difflib
+import io
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mi_coding.data.cuts import check_counts, cut
+from mi_coding.data.dataset import Dataset, Listing, Split, concatenate
+from mi_coding.data.films.encoded import EncodedFilms
+from mi_coding.data.films.tfds import list_films, videos_without_tensorflow
+from mi_coding.data.images import ImageSpec, LazyImages
+from mi_coding.data.sources.base import Source
+from mi_coding.errors import InputError
+
+_BATCH_RECORDS, _BATCH_BYTES = 4096, 2**26  # limits of one read call
+_MAX_KEPT_BYTES = 2**30  # encoded images of a split kept in memory; above, each is read on demand
+_MAX_KEPT_BYTES_LISTED = 2**26  # the same where each image is read once: reading one small record outlasts decoding it
+
+
+class Tfds(Source):
+    """The data set called NAME, NAME/CONFIG or NAME:VERSION, from where TFDS looks for it (TFDS_DATA_DIR).
+
+    Labels are those of the only class label, or of the one called "label". A data set with videos has films as
+    examples; see `films.tfds`.
+    """
+
+    scheme = "tfds"
+    example = "tfds:fashion_mnist"
+
+    def load(self, spec: ImageSpec) -> Dataset | EncodedFilms:
+        """The three splits, still encoded.
+
+        The test split is `test`, or `validation` where there is no `test` or its labels are hidden, as -1. A missing
+        validation split is cut from the train split, a tenth of each class.
+
+        Raises:
+            InputError: for a name unknown to TFDS, data that is not prepared, with the command that prepares it, or
+                data without images.
+        """
+        builder = _builder(self)
+        if (films := _films(self, builder, spec)) is not None:
+            return films
+        keys = _feature_keys(self, builder.info.features)
+        splits = set(builder.info.splits)
+        held_out = [name for name in ("test", "validation") if name in splits]
+        if "train" not in splits or not held_out:
+            raise InputError(f"{self} has splits {', '.join(sorted(splits))}; expected train, and test or validation")
+        train, *parts = [_read(self, builder, name, keys, _MAX_KEPT_BYTES) for name in ("train", *held_out)]
+        parts = [part for part in parts if part.is_labelled]
+        if not parts or not train.is_labelled:
+            hidden = "train" if parts else " and ".join(held_out)
+            raise InputError(f"{self} has hidden labels (-1) in {hidden}; expected labels to train and to test")
+        test = parts[0]
+        if len(parts) == 2:
+            validation, in_train, in_validation = parts[1], train.shuffled(), parts[1].shuffled()
+        else:
+            validation, (in_validation, in_train) = train, cut(train.labels, len(train.records), (0.1,))
+        chosen = (in_train, in_validation, test.shuffled())
+        check_counts(str(self), [len(positions) for positions in chosen])
+        pairs = zip((train, validation, test), chosen, strict=True)
+        return Dataset(self.argument, *(records.at(positions, spec) for records, positions in pairs))
+
+    def list_all(self, spec: ImageSpec) -> Listing | EncodedFilms:
+        """All records of all splits, still encoded, in the order they were prepared, with names such as train[17].
+
+        Raises:
+            InputError: see `load`.
+        """
+        builder = _builder(self)
+        if (films := _films(self, builder, spec)) is not None:
+            return films
+        keys = _feature_keys(self, builder.info.features)
+        names = [name for name, info in builder.info.splits.items() if info.num_examples]
+        read = [_read(self, builder, name, keys, _MAX_KEPT_BYTES_LISTED) for name in names]
+        parts = [records.at(np.arange(len(records.records)), spec) for records in read]
+        class_names = builder.info.features[keys.label].names if keys.label else None
+        return Listing(concatenate(parts, spec), class_names)
+
+
+class TfdsImages(LazyImages):
+    """Images of some records of one split."""
+
+    def __init__(self, split: "_SplitRecords", positions: np.ndarray, spec: ImageSpec):
+        self._split, self._positions = split, positions
+        super().__init__(len(positions), spec)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Worker processes read records themselves: a copy of the kept images in each of them would fill the memory."""
+        return self.__dict__ | {"_split": self._split._replace(kept=None, labels=None)}
+
+    def name(self, i: int) -> str:
+        """Such as train[17]."""
+        return f"{self._split.name}[{self._positions[i]}]"
+
+    def encoded(self, i: int) -> bytes:
+        """The bytes of the image as they were prepared."""
+        position, kept = int(self._positions[i]), self._split.kept
+        return kept[position] if kept is not None else self._split.records[position][self._split.image_key]
+
+
+class _Keys(NamedTuple):
+    """Names of the features with the image and the class; None where there are no classes."""
+
+    image: str
+    label: str | None
+
+
+class _SplitRecords(NamedTuple):
+    """All records of one split.
+
+    Attributes:
+        name: of the split.
+        records: random access to them; images are still encoded.
+        image_key: name of the feature with the image.
+        kept: their encoded images, None where they are too large to keep.
+        labels: int32[n], or None where there are none.
+    """
+
+    name: str
+    records: Any
+    image_key: str
+    kept: list[bytes] | None
+    labels: np.ndarray | None
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether no label is hidden."""
+        return self.labels is None or not (self.labels < 0).any()
+
+    def shuffled(self) -> np.ndarray:
+        """All positions in a fixed random order."""
+        return cut(None, len(self.records), ())[0]
+
+    def at(self, positions: np.ndarray, spec: ImageSpec) -> Split:
+        """The images and labels at some positions."""
+        return Split(TfdsImages(self, positions, spec), None if self.labels is None else self.labels[positions])
+
+
+def _films(source: Tfds, builder: Any, spec: ImageSpec) -> EncodedFilms | None:
+    """The films of a data set that has videos."""
+    if (video_key := _video_key(source, builder.info.features)) is None:
+        return None
+    keys = (video_key, _label_key(builder.info.features))
+    return list_films(source.argument, builder, keys, partial(_records, source, builder, video_key), spec)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Suppresses what TFDS prints about folders, OpenCV, and builders that need TensorFlow."""
+    log = logging.getLogger("absl")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+def _builder(source: Tfds) -> Any:
+    with _quiet():
+        import tensorflow_datasets as tfds  # slow to import
+
+        try:
+            with videos_without_tensorflow():
+                # TFDS reads TFDS_DATA_DIR only once, when it is imported.
+                builder = tfds.builder(source.argument, data_dir=os.environ.get("TFDS_DATA_DIR") or None)
+                _ = builder.info.features
+        except Exception as error:  # builders are code of many authors
+            known = tfds.list_builders(with_community_datasets=False)
+            raise InputError(source.setting, _why_no_builder(source.argument, known, error)) from None
+        is_prepared = builder.is_prepared()
+    if not is_prepared:
+        raise InputError(
+            source.setting,
+            f" is not in {builder.data_path}; prepare it with: {_how_to_prepare(builder)}; or set TFDS_DATA_DIR to "
+            "where it is",
+        )
+    return builder
+
+
+def _why_no_builder(argument: str, known: list[str], error: Exception) -> str:
+    name = argument.partition("/")[0].partition(":")[0]
+    if name in known:
+        return f" cannot be opened: {type(error).__name__}: {_one_line(error)}"
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean 'tfds:{near[0]}'?" if near else "see tensorflow.org/datasets/catalog"
+    return f" is no data set that TFDS knows; {hint}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _how_to_prepare(builder: Any) -> str:
+    """A command that needs only TensorFlow: with TFDS 4.9.10, `tfds build` also needs Apache Beam and mlcroissant."""
+    name = builder.info.full_name.rpartition("/")[0] if builder.builder_config else builder.name
+    where = f"data_dir='{builder.data_dir_root}', file_format='array_record'"
+    prepare = f"import tensorflow_datasets as tfds; tfds.builder('{name}', {where}).download_and_prepare()"
+    return f'pip install tensorflow && python -c "{prepare}"'
+
+
+def _feature_keys(source: Tfds, features: Any) -> _Keys:
+    import tensorflow_datasets as tfds
+
+    items = dict(features.items())
+    images = [key for key, feature in items.items() if isinstance(feature, tfds.features.Image)]
+    image = images[0] if len(images) == 1 else "image"
+    if image not in images:
+        found = f"images {', '.join(sorted(images))}" if images else f"features {', '.join(sorted(items))}"
+        raise InputError(f"{source} has {found}; expected one image feature, or one called 'image'")
+    if items[image].np_dtype != np.uint8:
+        raise InputError(f"{source} has images of {np.dtype(items[image].np_dtype)}; expected uint8")
+    return _Keys(image, _label_key(features))
+
+
+def _label_key(features: Any) -> str | None:
+    import tensorflow_datasets as tfds
+
+    labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
+    return "label" if "label" in labels else labels[0] if len(labels) == 1 else None
+
+
+def _video_key(source: Tfds, features: Any) -> str | None:
+    """Name of the feature with videos; None in a data set of images."""
+    import tensorflow_datasets as tfds
+
+    videos = [key for key, feature in features.items() if isinstance(feature, tfds.features.Video)]
+    if len(videos) > 1 and "video" not in videos:
+        raise InputError(f"{source} has videos {', '.join(sorted(videos))}; expected one, or one called 'video'")
+    return ("video" if "video" in videos else videos[0]) if videos else None
+
+
+def _unchanged(frames: np.ndarray) -> np.ndarray:
+    return frames
+
+
+def _records(source: Tfds, builder: Any, key: str, split: str) -> Any:
+    """Random access to the records of a split, with feature `key` still encoded."""
+    import tensorflow_datasets as tfds
+
+    as_stored = tfds.decode.SkipDecoding()
+    as_stored.decode_batch_example_np = _unchanged  # films need it, and TFDS 4.9.10 does not have it
+    try:
+        with _quiet():
+            return builder.as_data_source(split=split, decoders={key: as_stored}, file_format="array_record")
+    except (NotImplementedError, ValueError):  # prepared as tfrecord, which has no random access
+        raise InputError(
+            f"{source} in {builder.data_path} is not array_record; convert it with: "
+            "pip install tensorflow apache-beam mlcroissant && "
+            f"tfds convert_format --dataset_version_dir={builder.data_path} --out_file_format=array_record"
+        ) from None
+
+
+def _read(source: Tfds, builder: Any, split: str, keys: _Keys, max_kept_bytes: int) -> _SplitRecords:
+    records, info = _records(source, builder, keys.image, split), builder.info.splits[split]
+    batch_size = min(_BATCH_RECORDS, max(1, _BATCH_BYTES * len(records) // max(1, info.num_bytes)))
+    try:
+        kept, labels = _read_all(records, keys, batch_size, max_kept_bytes)
+    except RuntimeError as error:  # of array_record: a file is missing or broken
+        raise InputError(
+            f"{source} cannot be read: {_one_line(error)}; remove {builder.data_path} and prepare it with: "
+            f"{_how_to_prepare(builder)}"
+        ) from None
+    return _SplitRecords(split, records, keys.image, kept, labels)
+
+
+def _read_all(
+    records: Any, keys: _Keys, batch_size: int, max_kept_bytes: int
+) -> tuple[list[bytes] | None, np.ndarray | None]:
+    """The encoded images, None where they are too large to keep, and the labels, None where there are none."""
+    kept, labels, size = [], [], 0
+    for start in range(0, len(records), batch_size):
+        batch = records.__getitems__(list(range(start, min(start + batch_size, len(records)))))
+        labels += [record[keys.label] for record in batch] if keys.label else []
+        size += sum(len(record[keys.image]) for record in batch)
+        if size > max_kept_bytes:
+            kept = None
+            if not keys.label:
+                break
+        if kept is not None:
+            kept += [record[keys.image] for record in batch]
+    return kept, np.array(labels, np.int32) if keys.label else None
