@@ -55,7 +55,7 @@ class Range:
 
     def __str__(self) -> str:
         limits = {">": self.above, "≥": self.least, "≤": self.most, "<": self.below}
-        return ", ".join(f"{sign} {limit:g}" for sign, limit in limits.items() if limit is not None)
+        return ", ".join(f"{sign} {limit:,}" for sign, limit in limits.items() if limit is not None)
 
 
 class OneOf:
@@ -70,10 +70,10 @@ class OneOf:
             return ""
         near = difflib.get_close_matches(str(value), list(map(str, self.choices)), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f" is unknown; expected one of {self}{hint}"
+        return f" is unknown; expected {self}{hint}"
 
     def __str__(self) -> str:
-        return ", ".join(map(str, self.choices))
+        return f"one of {', '.join(map(str, self.choices))}"
 
 
 @dataclass(frozen=True)
@@ -149,8 +149,7 @@ class OptionSpec(NamedTuple):
     @property
     def type_name(self) -> str:
         """The type and what is allowed, for a person."""
-        name = {int: "int", float: "float", bool: "bool", str: "str", tuple: "tuple"}[self.type]
-        return f"{name} {self.rule}" if self.rule is not None and str(self.rule) else name
+        return f"{self.type.__name__} {self.rule}" if self.rule else self.type.__name__
 
     def checked(self, value: Any) -> Any:
         """The value in the option's own type.

@@ -13,10 +13,10 @@ from PIL import Image
 from virtual_devices import xla_flags
 
 from mi_coding import main
-from mi_coding.config import parse_command
-from mi_coding.runs import about, initial_state, prepare
+from mi_coding.runs import build
+from mi_coding.runs.run import checkpoint_metadata, initial_state, prepare
+from mi_coding.runs.workdir import begin
 from mi_coding.training.checkpoints import Checkpoints
-from mi_coding.workdir import begin
 
 ROOT = Path(__file__).parents[1]
 CPC = str(ROOT / "configs" / "cpc.py")
@@ -51,6 +51,18 @@ TINY = [
 ]
 
 
+def read_config(*overrides, config=CPC):
+    """The flat config of a command line."""
+    return build.parse(["main", f"--config={config}", *overrides]).config
+
+
+def fitting(config, *overrides):
+    """Those of some overrides whose keys are options of the kinds that a config with the others chooses."""
+    choices = [one for one in overrides if ".name=" in one]
+    own = build.own_options(read_config(*choices, config=config))
+    return [one for one in overrides if one.removeprefix("--config.").partition("=")[0] in own or "config." not in one]
+
+
 def make_folder(root, *, count, side, classes=("ant", "bee"), channels=3):
     """Writes so many images of each class, whose colours differ, and returns the folder; "" is no class."""
     rng = np.random.default_rng(0)
@@ -64,14 +76,8 @@ def make_folder(root, *, count, side, classes=("ant", "bee"), channels=3):
 
 
 def command(*arguments, config=CPC, short=True):
-    return [
-        sys.executable,
-        "-m",
-        "mi_coding.main",
-        f"--config={config}",
-        *(SHORT if short else []),
-        *map(str, arguments),
-    ]
+    short = fitting(config, *SHORT) if short else []
+    return [sys.executable, "-m", "mi_coding.main", f"--config={config}", *short, *map(str, arguments)]
 
 
 def start(*arguments, devices=1, **options):
@@ -84,12 +90,12 @@ def start(*arguments, devices=1, **options):
 
 def begun(workdir, *overrides, config=CPC, change=lambda state: state):
     """A work directory whose one checkpoint is of before the first step, as a reader finds it, with what was saved."""
-    this = prepare(parse_command(["main", f"--config={config}", *SHORT, *overrides]).config, workdir, print)
-    state = change(initial_state(this))
-    held, folder = begin(workdir, this.config.to_dict()), workdir / "checkpoints"
-    with held, Checkpoints(folder, keep=9, about=about(this)) as checkpoints:
+    run = prepare(read_config(*fitting(config, *SHORT, *overrides), config=config), workdir, print)
+    state = change(initial_state(run))
+    held, folder = begin(workdir, run.plan.nested_config), workdir / "checkpoints"
+    with held, Checkpoints(folder, keep=9, about=checkpoint_metadata(run)) as checkpoints:
         checkpoints.save(state, 0.0)
-    return this, state
+    return run, state
 
 
 def parameters(workdir, step=None):

@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from commands import CPC, SHORT
+from commands import CPC, SHORT, fitting
 
 from mi_coding import main
 
@@ -25,6 +25,6 @@ from mi_coding import main
     ids=lambda overrides: overrides[0].rpartition("=")[2],
 )
 def test_every_choice_in_the_config_runs(tmp_path, overrides):
-    assert main.main(["main", f"--config={CPC}", f"--workdir={tmp_path / 'run'}", *SHORT, *overrides]) == 0
+    assert main.main(["main", f"--config={CPC}", f"--workdir={tmp_path / 'run'}", *fitting(CPC, *SHORT, *overrides)]) == 0
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert math.isfinite(summary["heldout/mi_lower_bound_nats"])

@@ -1,12 +1,11 @@
 """Every config by the whole command, as it stands but for its size."""
 
 import json
-import runpy
 
 import numpy as np
 import pytest
 from clips import write_clip
-from commands import ROOT, TINY, make_folder
+from commands import ROOT, TINY, fitting, make_folder
 
 from mi_coding import main
 
@@ -14,18 +13,9 @@ ELSEWHERE = {"cotraining_sweep", "cotraining_bits"}  # in tests/test_cotraining_
 CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.py") if path.stem not in ELSEWHERE)
 
 
-def is_of(config, override):
-    """Whether a config has the key of an override: of code_dim, those of symbols have none."""
-    *rooms, key = override.partition("=")[0].removeprefix("--config.").split(".")
-    for room in rooms:
-        config = config[room]
-    return key in config
-
-
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.stem)
 def test_every_config_runs_two_steps(tmp_path, config):
-    known = runpy.run_path(str(config))["get_config"]()
-    two_steps = [override for override in TINY if is_of(known, override)]
+    two_steps = fitting(config, *TINY)
     two_steps += ["--config.num_steps=2", "--config.evaluation.views=1"]
     if config.stem.startswith("simclr_"):  # recipes for data that is not here, and for machines that are larger
         classes = ("",) if config.stem == "simclr_cifar10" else ("ant", "bee")  # with and without labels

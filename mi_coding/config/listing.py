@@ -10,6 +10,7 @@ from rich.text import Text
 from mi_coding.config.command_line import Command
 from mi_coding.options import OptionSpec
 
+_PLAIN_WIDTH = 400  # in a file or a pipe, which has no width of its own: one line an option
 
 def print_options(
     values: dict[str, Any], specs: dict[str, OptionSpec], command: Command, *, stream: TextIO | None = None
@@ -23,7 +24,7 @@ def print_options(
         stream: where to write; None is sys.stdout.
     """
     stream = sys.stdout if stream is None else stream
-    console = Console(file=stream, width=None if stream.isatty() else 160, highlight=False)
+    console = Console(file=stream, width=None if stream.isatty() else _PLAIN_WIDTH, highlight=False)
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for heading in ("option", "value", "from", "type", "meaning"):
         table.add_column(heading, overflow="fold")

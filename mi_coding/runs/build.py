@@ -1,0 +1,190 @@
+"""From a config to objects: the one place that looks names up in the tables of kinds.
+
+`plan` makes the objects that a config describes, before any data is read; `build` joins them with the data.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from mi_coding import evaluation
+from mi_coding.config import DataOptions, RunOptions, flatten
+from mi_coding.config.command_line import Command, nest, parse_command, unknown_key
+from mi_coding.encoders import ENCODERS, Backbone
+from mi_coding.errors import InputError, Setting
+from mi_coding.methods import METHODS, Method
+from mi_coding.options import OneOf, OptionSpec, options_of, read, values_of
+from mi_coding.pairs import PAIRS, PairSampler
+from mi_coding.training.experiment import Experiment
+from mi_coding.training.optimizers import OptimizerOptions
+
+_FOR_ALL = (RunOptions, DataOptions, OptimizerOptions)
+
+
+class Choice(NamedTuple):
+    """A key that names one of several kinds."""
+
+    key: str
+    table: Mapping[str, type]
+    meaning: str
+
+    @property
+    def spec(self) -> OptionSpec:
+        """The key as an option."""
+        return OptionSpec(self.key, "name", str, OneOf(self.table), None, self.meaning)
+
+    def kind(self, config: Mapping[str, Any]) -> type:
+        """The kind that a config names.
+
+        Raises:
+            InputError: where it names none, or one that is not in the table.
+        """
+        if self.key not in config:
+            raise InputError(Setting(self.key), f" is missing in the config; expected {self.spec.rule}")
+        return self.table[self.spec.checked(config[self.key])]
+
+
+PAIRS_CHOICE = Choice("pairs.name", PAIRS, "how ⟨x, y⟩ is drawn")
+ENCODER_CHOICE = Choice("encoder.name", ENCODERS, "what makes features of an example")
+METHOD_CHOICE = Choice("objective.name", METHODS, "how codes are learnt")
+CHOICES = (PAIRS_CHOICE, ENCODER_CHOICE, METHOD_CHOICE)
+
+
+class Plan(NamedTuple):
+    """What a config describes, before data is read.
+
+    Attributes:
+        run, data, optimizer: options of every run.
+        pairs, encoder, method: the kinds that the config chooses; the method has no parts yet.
+        evaluators: in the order of their table.
+        config: dotted key → value of every option, defaults included.
+        ignored: keys of the config that are options of kinds which it does not choose.
+    """
+
+    run: RunOptions
+    data: DataOptions
+    optimizer: OptimizerOptions
+    pairs: PairSampler
+    encoder: Backbone
+    method: Method
+    evaluators: tuple[Any, ...]
+    config: dict[str, Any]
+    ignored: tuple[str, ...]
+
+    @property
+    def nested_config(self) -> dict[str, Any]:
+        """`config` as it stands in config.json."""
+        return nest(self.config)
+
+
+def known_options() -> dict[str, OptionSpec]:
+    """Key → option, of all kinds of all tables."""
+    kinds = [*_FOR_ALL, *evaluation.EVALUATORS.values(), *(kind for c in CHOICES for kind in c.table.values())]
+    return _specs(kinds)
+
+
+def own_options(config: Mapping[str, Any]) -> dict[str, OptionSpec]:
+    """Key → option, of the kinds that a flat config chooses; of all kinds where it does not choose."""
+    try:
+        return _specs(_kinds(config))
+    except InputError:
+        return known_options()
+
+
+def parse(argv: list[str]) -> Command:
+    """Parses the command line of a run, see `parse_command`."""
+    return parse_command(argv, known_options(), own_options)
+
+
+def plan(config: Mapping[str, Any], typed: Iterable[str] = ()) -> Plan:
+    """The objects that a config describes.
+
+    Args:
+        config: nested or flat, such as what a config file returns; keys that it does not have take their defaults.
+        typed: keys that a person typed, which must be options of the kinds that the config chooses.
+    Raises:
+        InputError: for an unknown key or name, a value of the wrong type or range, or options that do not go together.
+    """
+    config = flatten(config)
+    own = _specs(_kinds(config))
+    ignored = _check_keys(config, own, frozenset(typed))
+    pairs, encoder, method = (
+        read(choice.kind(config), config, **({} if choice is ENCODER_CHOICE else {"name": config[choice.key]}))
+        for choice in CHOICES
+    )
+    if complaint := method.encoder_complaint(encoder):
+        raise InputError(Setting(ENCODER_CHOICE.key, config[ENCODER_CHOICE.key]), complaint)
+    for_all = [read(kind, config) for kind in _FOR_ALL]
+    evaluators = tuple(read(kind, config) for kind in evaluation.chosen(method, pairs))
+    complete = {choice.key: config[choice.key] for choice in CHOICES}
+    for one in (*for_all, pairs, encoder, method, *evaluators):
+        complete |= values_of(one)
+    complete = {key: complete[key] for key in sorted(own, key=_place)}
+    return Plan(*for_all, pairs, encoder, method, evaluators, complete, ignored)
+
+
+def _place(key: str) -> int:
+    """Where a key stands in config.json: by its group, those without one first."""
+    group = key.rpartition(".")[0]
+    return _GROUPS.index(group) if group in _GROUPS else len(_GROUPS)
+
+
+_GROUPS = ("", "data", "pairs", "encoder", "code", "critic", "objective", "optimizer", "checkpoint", "log", "evaluation")
+
+
+def _kinds(config: Mapping[str, Any]) -> list[type]:
+    chosen = [choice.kind(config) for choice in CHOICES]
+    pairs, _, method = chosen
+    return [*_FOR_ALL, *chosen, *evaluation.chosen(method, pairs)]
+
+
+def _specs(kinds: Iterable[type]) -> dict[str, OptionSpec]:
+    specs = {choice.key: choice.spec for choice in CHOICES}
+    for kind in kinds:
+        for spec in options_of(kind):
+            specs.setdefault(spec.key, spec)
+    return specs
+
+
+def _check_keys(config: Mapping[str, Any], own: Mapping[str, OptionSpec], typed: frozenset[str]) -> tuple[str, ...]:
+    """Refuses keys that no kind has; returns those of kinds that are not chosen, whose values are checked too."""
+    others = [key for key in config if key not in own]
+    known = known_options() if others else {}
+    for key in others:
+        if key not in known:
+            raise unknown_key(key, known, own, "of any kind")
+        known[key].checked(config[key])
+        if key in typed:
+            raise InputError(Setting(key), f" is an option of {_owners(key)}, which this config does not choose")
+    return tuple(others)
+
+
+def _owners(key: str) -> str:
+    """The kinds that have an option, as a config names them."""
+    named = [
+        f"{choice.key}={name!r}"
+        for choice in CHOICES
+        for name, kind in choice.table.items()
+        if any(spec.key == key for spec in options_of(kind))
+    ]
+    return " or ".join(named[:3]) + (" or others" if len(named) > 3 else "") if named else "another evaluation"
+
+
+def build_experiment(plan: Plan, method: Method, num_steps: int, *, streamed: bool) -> Experiment:
+    """What the training loop needs of a method with its parts.
+
+    Args:
+        plan: of the config.
+        method: with its parts.
+        num_steps: of the whole run, for the schedule of the learning rate.
+        streamed: whether the steps get batches of examples, and not all of them to draw from.
+    """
+    sample: Callable = partial(plan.pairs.training_batch, batch_size=plan.run.batch_size)
+    return Experiment(
+        partial(plan.pairs.streamed_batch if streamed else sample, with_labels=method.uses_labels),
+        method.init,
+        method.loss,
+        method.optimizer(plan.optimizer.build(plan.run.batch_size, num_steps)),
+        plan.run.batch_size,
+        plan.optimizer.average_decay,
+    )

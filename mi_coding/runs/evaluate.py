@@ -1,0 +1,63 @@
+"""What the codes of a run are worth, on examples that training never saw; the numbers and the report."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from mi_coding import evaluation
+from mi_coding.evaluation.base import Trained
+from mi_coding.methods import Variables
+from mi_coding.reporting import page
+from mi_coding.reporting.environment import describe_environment
+from mi_coding.reporting.metrics import read_metrics
+from mi_coding.reporting.results import collect_tiles, group_results
+from mi_coding.runs.run import Run, initial_state
+
+
+def trained_codes(run: Run, variables: Variables | None) -> Trained:
+    """All that evaluations may know of a run; its variables may follow later, as in validation."""
+
+    def untrained() -> Variables:
+        state = initial_state(run)
+        return state.params, state.stats
+
+    return Trained(
+        method=run.method,
+        pairs=run.plan.pairs,
+        dataset=run.dataset,
+        variables=variables,
+        untrained=untrained,
+        key=run.key,
+        warn=run.warn,
+        batch_size=run.plan.run.batch_size,
+        num_steps=run.num_steps,
+        num_classes=run.num_classes,
+        curves=read_metrics(run.workdir) if (run.workdir / "metrics.jsonl").is_file() and variables else {},
+    )
+
+
+def evaluate_run(run: Run, variables: Variables) -> tuple[Trained, dict[str, Any]]:
+    """The entries of summary.json that tell what (params, stats) are worth, and what they were measured on."""
+    trained = trained_codes(run, variables)
+    return trained, evaluation.evaluate(run.plan.evaluators, trained)
+
+
+def write_report(run: Run, trained: Trained, summary: Mapping[str, Any], warnings: list[str]) -> Path:
+    """Writes report.html, one page that opens offline, and its plots; returns its path."""
+    sections = evaluation.report_sections(run.plan.evaluators, trained, summary)
+    page.write_plots(run.workdir / "plots", sections)
+    path = run.workdir / "report.html"
+    report = page.Report(
+        title=f"mi_coding: {run.method.name} on {run.dataset.name}",
+        lead=evaluation.LEAD,
+        warnings=warnings,
+        tiles=collect_tiles(summary, run.plan.evaluators),
+        sections=sections,
+        groups=group_results(summary, run.plan.evaluators),
+        config=run.plan.nested_config,
+        environment=describe_environment() | {"devices": f"{run.num_devices} × {jax.devices()[0].device_kind}"},
+    )
+    page.write_report(path, report)
+    return path

@@ -1,0 +1,157 @@
+"""Trains a run to its end or to a signal, with what is written and checked between the steps."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+
+import jax
+import jax.numpy as jnp
+
+from mi_coding import data, evaluation
+from mi_coding.reporting import terminal
+from mi_coding.reporting.metrics import MetricsWriter
+from mi_coding.reporting.phases import Phases
+from mi_coding.reporting.recorder import Recorder, Session, TrainingSpec
+from mi_coding.runs.evaluate import trained_codes
+from mi_coding.runs.run import Run, initial_state, steps_per_call
+from mi_coding.training.checkpoints import Checkpoints
+from mi_coding.training.devices import DataParallel, data_parallel
+from mi_coding.training.feed import StepRunner, from_device_data, from_stream
+from mi_coding.training.flops import peak_flops
+from mi_coding.training.loop import Hook, Trained, train
+from mi_coding.training.memory import bytes_needed, describe_bytes, loss_bytes
+from mi_coding.training.processes import is_main_process, on_all_processes
+from mi_coding.training.step import TrainState, make_step
+from mi_coding.training.trace import traced
+
+
+def train_run(
+    run: Run, checkpoints: Checkpoints, *, command_started: float, profile: bool = False
+) -> tuple[Trained, dict[str, float]]:
+    """Trains to the end or to a signal; returns that and the entries of summary.json that tell how it went.
+
+    Args:
+        run: to train, from its newest checkpoint where it has one.
+        checkpoints: of its work directory.
+        command_started: `time.perf_counter()` at the start of the command, for the time until the first step.
+        profile: whether to write a trace of some steps into the work directory.
+    """
+    phases, parallel = Phases(), data_parallel(run.plan.run.spmd)
+    state = initial_state(run)
+    state, seconds = on_all_processes(lambda: checkpoints.restore(state, run.warn)) or (state, 0.0)
+    step = int(state.step)
+    if step:
+        log_on_main(f"continuing {run.workdir} after step {step}")
+    with (
+        _step_runner(run, parallel, state) as (steps, input_wait),
+        MetricsWriter(run.workdir, resume_step=step) if is_main_process() else nullcontext() as writer,
+        terminal.Progress(run.num_steps, first_step=step, ceiling=run.ceiling) as progress,
+        traced(run.workdir / "profile") if profile else nullcontext() as trace,
+    ):
+        log_on_main(forecast(run, parallel, steps.compiled))
+        recorder = Recorder(
+            writer,
+            progress,
+            run.warn,
+            _training_spec(run, steps.flops),
+            Session(command_started, resumed_at=step, seconds_before=seconds),
+            input_wait=input_wait,
+            phases=phases,
+        )
+        hooks, save = _hooks(run, recorder, phases, checkpoints, writer)
+        trained = train(
+            steps.advance,
+            state,
+            parallel=parallel,
+            num_steps=run.num_steps,
+            steps_per_call=steps_per_call(run),
+            hooks=[*hooks, trace] if trace else hooks,
+            save=save,
+        )
+    return trained, recorder.summary()
+
+
+def forecast(run: Run, parallel: DataParallel, compiled: jax.stages.Compiled) -> str:
+    """One line before training starts: what is learnt, what the result cannot pass, and the memory it takes."""
+    size, count = run.plan.run.batch_size, run.num_devices
+    memory = f"whole step {describe_bytes(bytes_needed(compiled))}"
+    if scored := run.method.scored_shapes:
+        memory = f"loss {describe_bytes(loss_bytes(*scored, parallel))}, {memory}"
+    batch = f"{size:,} pairs on {count} device{'s' * (count > 1)}"
+    return f"{batch}, {run.method.forecast()}; memory on each device, as compiled: {memory}"
+
+
+def _training_spec(run: Run, flops: float) -> TrainingSpec:
+    return TrainingSpec(
+        batch_size=run.plan.run.batch_size,
+        ceiling=run.ceiling,
+        is_bound=run.method.is_bound,
+        warmup_steps=min(run.plan.optimizer.warmup_steps, run.num_steps - 1),
+        flops=flops,
+        peak_flops=peak_flops(jax.local_devices()[0].device_kind),
+    )
+
+
+def log_on_main(message: str) -> None:
+    """Prints a line in the process that speaks."""
+    if is_main_process():
+        print(message, flush=True)
+
+
+def _hooks(
+    run: Run, recorder: Recorder, phases: Phases, checkpoints: Checkpoints, writer: MetricsWriter | None
+) -> tuple[list[Hook], Hook]:
+    """What is done between steps, and the hook that saves. Where process 0 does it alone, the others stop there too."""
+    log = validate = lambda step, state, metrics: None
+    if is_main_process():
+        log = phases.timed("log", lambda step, state, metrics: recorder.log(step, jax.device_get(metrics)))
+        validate = phases.timed("validation", _validation(run, writer))
+    save = phases.timed("checkpoint", lambda step, state, metrics: checkpoints.save(state, recorder.seconds))
+    options = run.plan.run
+    hooks = [Hook(options.log_every, log), Hook(options.validate_every, validate)]
+    return hooks, Hook(options.checkpoint_every, save)
+
+
+def _validation(run: Run, writer: MetricsWriter) -> Callable:
+    """A hook that writes what the evaluations find on validation pairs."""
+    measure = evaluation.validation(run.plan.evaluators, trained_codes(run, variables=None))
+
+    def validate(step: int, state: TrainState, metrics: dict[str, jax.Array]) -> None:
+        del metrics
+        writer.write(step, measure(step, state.variables))
+
+    return validate
+
+
+@contextmanager
+def _step_runner(
+    run: Run, parallel: DataParallel, state: TrainState
+) -> Iterator[tuple[StepRunner, Callable[[], float] | None]]:
+    """The steps with their data, and seconds that they have waited for it so far."""
+    step = make_step(run.experiment, run.key("train"), run.num_devices)
+    if not run.streamed:
+        examples = jax.tree.map(jnp.asarray, run.device_data(run.dataset.train))
+        yield from_device_data(step, state, examples, parallel, steps_per_call=steps_per_call(run)), None
+        return
+    with _stream(run, first_batch=int(state.step)) as batches:
+        dummy = run.dummy_batch(run.plan.run.batch_size // jax.process_count())
+        steps = from_stream(step, state, dummy, (run.batch_data(batch) for batch in batches), parallel)
+        yield steps, lambda: batches.wait_seconds
+        if len(batches.unreadable) > 1:
+            run.warn(f"{len(batches.unreadable):,} images could not be decoded; others took their places")
+
+
+def _stream(run: Run, *, first_batch: int) -> data.Stream:
+    """The batches of this process, from one on."""
+    train, pairs, options = run.dataset.train, run.plan.pairs, run.plan.run
+    if pairs.film_gap:
+        train = data.Split(data.FramePairs(train.examples, train.films, pairs.film_gap), None)
+    spec = data.StreamSpec(
+        batch_size=options.batch_size,
+        seed=options.seed,
+        first_batch=first_batch,
+        distinct=pairs.distinct,
+        group_size=pairs.group_size,
+        shard=(jax.process_index(), jax.process_count()),
+    )
+    warn = run.warn if is_main_process() else terminal.warning
+    return data.Stream(train, spec, num_workers=run.plan.data.num_workers, warn=warn)
