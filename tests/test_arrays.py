@@ -62,8 +62,8 @@ def test_pairs_learnt_by_heart_are_warned_of(tmp_path, capsys):
     greedy = ["--config.num_steps=120", "--config.optimizer.learning_rate=0.03", "--config.optimizer.weight_decay=0.0"]
     assert run(tmp_path / "run", few, *greedy, "--config.evaluation.every_steps=10") == 0
     warned = capsys.readouterr().err
-    assert "the pairs of training are learnt by heart" in warned
-    assert "the pairs of training are learnt by heart" in (tmp_path / "run" / "report.html").read_text()
+    assert "the training pairs are memorised (overfitting)" in warned
+    assert "the training pairs are memorised (overfitting)" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_x_and_y_have_an_encoder_each(finished):

@@ -8,9 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from commands import CPC, start
+from commands import CPC, read_config, start
 
 from mi_coding import main
+from mi_coding.runs import build
 
 
 def refused(capsys, *arguments, config=CPC):
@@ -256,7 +257,7 @@ def test_a_disk_that_refuses_while_a_run_goes_on_is_told_in_one_line(capsys, mon
     def refuse(*_, **__):
         raise PermissionError(errno.EACCES, "Permission denied", "run/metrics.jsonl")
 
-    monkeypatch.setattr(main, "run", refuse)
+    monkeypatch.setattr(main, "execute", refuse)
     assert main.main(["main", f"--config={CPC}"]) == 1
     assert capsys.readouterr().err == "mi_coding: error: [Errno 13] Permission denied: 'run/metrics.jsonl'\n"
 
@@ -273,10 +274,8 @@ def test_a_config_may_have_any_name(capsys, tmp_path):
 
 
 def test_a_work_directory_of_another_config_names_the_keys_that_differ(capsys, tmp_path):
-    from mi_coding.config import parse_command
-
-    began = parse_command(["main", f"--config={CPC}", "--config.pairs.gap=2.5", "--config.seed=3"]).config
-    (tmp_path / "config.json").write_text(json.dumps(began.to_dict()))
+    began = build.plan(read_config("--config.pairs.gap=2.5", "--config.seed=3")).nested_config
+    (tmp_path / "config.json").write_text(json.dumps(began))
     message = refused(capsys, f"--workdir={tmp_path}")
     assert "differ: config.pairs.gap, config.seed" in message
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]

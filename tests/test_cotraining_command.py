@@ -64,8 +64,8 @@ def test_embed_writes_packed_bits_of_the_chosen_code_which_the_prior_stores_with
     probabilities = encode(images[:60])
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
     np.testing.assert_array_equal(z[:60, 0], probabilities.argmax(1))
-    words = stored_codes.compress(*encode.prior, z)
-    np.testing.assert_array_equal(stored_codes.decompress(*encode.prior, words, len(z)), z)
+    words = stored_codes.compress(*encode.output.prior, z)
+    np.testing.assert_array_equal(stored_codes.decompress(*encode.output.prior, words, len(z)), z)
 
 
 def test_codes_of_a_run_that_is_not_finished_are_not_chosen_yet_but_its_features_are_there(symbol, tmp_path):

@@ -77,7 +77,7 @@ def test_features_go_into_a_csv_as_well(workdir, folder, names, tmp_path):
 def test_much_waiting_for_input_is_warned_of(workdir, folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(embed, "MOST_WAITING", -1.0)
     assert run(workdir, f"folder:{folder}", tmp_path / "codes.npz") == 0
-    assert "of the time went by waiting for input, more than" in capsys.readouterr().err
+    assert "of the time was spent waiting for input, more than" in capsys.readouterr().err
 
 
 def one_line(capsys):
@@ -131,7 +131,7 @@ def test_ctrl_c_leaves_no_file(workdir, folder, tmp_path, capsys, monkeypatch):
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr("mi_coding.restore.TrainedEncoder.each", interrupted)
+    monkeypatch.setattr("mi_coding.runs.restore.TrainedEncoder.each", interrupted)
     assert run(workdir, f"folder:{folder}", tmp_path / "codes.npz") == 130
     assert "interrupted" in one_line(capsys)
     assert list(tmp_path.iterdir()) == []

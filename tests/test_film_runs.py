@@ -7,19 +7,19 @@ import jax
 import numpy as np
 import pytest
 from clips import STEP, write_clip
-from commands import ROOT, TINY, assert_killed_ends_as_straight, lines
+from commands import ROOT, TINY, assert_killed_ends_as_straight, fitting, lines, read_config
 
 from mi_coding import embed, load_encoder, main
-from mi_coding.config import parse_command
-from mi_coding.reporting import sections
-from mi_coding.training import build
-from mi_coding.training.devices import spmd
+from mi_coding.evaluation import films
+from mi_coding.runs import build
+from mi_coding.runs.run import with_parts
+from mi_coding.training.devices import data_parallel
 from mi_coding.training.step import init_state, make_step
 
 VIDEO = str(ROOT / "configs" / "cpc_video.py")
 GAP = 0.1
 SHORT = [
-    *TINY,
+    *fitting(VIDEO, *TINY),
     "--config.num_steps=4",
     "--config.optimizer.warmup_steps=2",
     "--config.log.every_steps=2",
@@ -57,8 +57,8 @@ def across(command, tmp_path_factory):
     """A finished run, its summary, and what its report was given to show of pairs."""
     workdir, given = tmp_path_factory.mktemp("runs") / "across", []
     with pytest.MonkeyPatch.context() as patch:
-        strip = sections.film_strip
-        patch.setattr(sections, "film_strip", lambda *arguments: given.append(arguments) or strip(*arguments))
+        strip = films.film_strip
+        patch.setattr(films, "film_strip", lambda *arguments: given.append(arguments) or strip(*arguments))
         assert command(workdir) == 0
     return workdir, json.loads((workdir / "summary.json").read_text()), given[0]
 
@@ -124,12 +124,13 @@ def test_mixed_distractors_train_on_a_number_that_is_no_bound_here_from_a_stream
 
 @pytest.mark.parametrize("distractors", ["within", "mixed"])
 def test_the_number_of_devices_changes_neither_loss_nor_parameters(distractors):
-    config = parse_command(["main", f"--config={VIDEO}", *SHORT, f"--config.pairs.distractors={distractors}"]).config
-    experiment, _ = build.build_experiment(config, "cpu", example_shape=(8, 8, 3), num_steps=4)
+    plan = build.plan(read_config(*SHORT, f"--config.pairs.distractors={distractors}", config=VIDEO))
+    method = with_parts(plan, [{"shape": (8, 8, 3)}], 0, num_devices=1, num_steps=4)
+    experiment = build.build_experiment(plan, method, 4, streamed=False)
     films = small_films()
     found = {}
     for count in (1, 4):
-        how = spmd("shard_map", jax.local_devices()[:count])
+        how = data_parallel("shard_map", jax.local_devices()[:count])
         step = how.parallel(make_step(experiment, jax.random.key(0), count))
         state, data = how.replicate(init_state(experiment, jax.random.key(1), films)), how.replicate(films)
         for _ in range(2):

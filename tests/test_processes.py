@@ -163,12 +163,12 @@ def waited(monkeypatch):
 
 
 def test_processes_wait_for_the_first_to_evaluate_however_long_it_takes(waited):
-    with processes.joined(None):
+    with processes.initialize_distributed(None):
         assert waited == []
     assert [wait["timeout_ms"] for wait in waited] == [7 * 24 * 3600 * 1000]
 
 
 def test_processes_that_agree_to_fail_do_not_wait(waited):
-    with pytest.raises(AgreedError), processes.joined(None):
+    with pytest.raises(AgreedError), processes.initialize_distributed(None):
         raise AgreedError("told")
     assert waited == []

@@ -12,10 +12,10 @@ import pytest
 from commands import begun
 
 import mi_coding
-from mi_coding import restore
+from mi_coding.runs import restore
 from mi_coding.errors import InputError
 from mi_coding.training.checkpoints import Checkpoints
-from mi_coding.training.devices import spmd
+from mi_coding.training.devices import data_parallel
 
 IMAGES = np.random.default_rng(0).random((21, 8, 8, 1)).astype(np.float32)
 FRAMES = np.pad(IMAGES, ((0, 0), (4, 4), (4, 4), (0, 0)))  # in the middle of a window of 16 pixels
@@ -34,16 +34,16 @@ def encode(run):
 
 
 def test_a_digit_is_coded_as_the_frame_that_shows_it_in_its_middle(run, encode):
-    _, this, state = run
-    expected = this.codes.codes(state.params, state.stats, jnp.asarray(FRAMES))
+    _, built, state = run
+    expected = built.method.encode(state.params, state.stats, jnp.asarray(FRAMES)).codes
     np.testing.assert_allclose(encode(IMAGES), expected, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(encode(FRAMES), expected, rtol=1e-5, atol=1e-7)  # a frame is taken as one, too
 
 
 def test_features_are_those_before_the_head(run):
-    workdir, this, state = run
+    workdir, built, state = run
     features = mi_coding.load_encoder(str(workdir), layer="features")
-    expected = this.codes.features(state.params, state.stats, jnp.asarray(FRAMES))
+    expected = built.method.encode(state.params, state.stats, jnp.asarray(FRAMES)).features
     np.testing.assert_allclose(features(IMAGES), expected, rtol=1e-5, atol=1e-7)
     assert features.dim == 16
 
@@ -94,10 +94,10 @@ def test_the_moving_average_is_used_where_it_is_kept(tmp_path):
     def change(state):
         return state._replace(average=jax.tree.map(lambda leaf: leaf + 0.01, state.average))
 
-    this, state = begun(tmp_path / "run", "--config.optimizer.average_decay=0.9", change=change)
-    expected = this.codes.codes(*state.average, jnp.asarray(FRAMES))
+    built, state = begun(tmp_path / "run", "--config.optimizer.average_decay=0.9", change=change)
+    expected = built.method.encode(*state.average, jnp.asarray(FRAMES)).codes
     np.testing.assert_allclose(mi_coding.load_encoder(tmp_path / "run")(IMAGES), expected, rtol=1e-5, atol=1e-7)
-    assert not np.allclose(expected, this.codes.codes(state.params, state.stats, jnp.asarray(FRAMES)))
+    assert not np.allclose(expected, built.method.encode(state.params, state.stats, jnp.asarray(FRAMES)).codes)
 
 
 def test_a_run_of_eight_devices_is_read_on_one(run, tmp_path):
@@ -107,7 +107,7 @@ def test_a_run_of_eight_devices_is_read_on_one(run, tmp_path):
     (eight / "config.json").write_text((workdir / "config.json").read_text())
     known = json.loads((workdir / "checkpoints" / "0" / "progress" / "metadata").read_text())
     checkpoints = Checkpoints(eight / "checkpoints", keep=1, about={k: known[k] for k in ("data", "num_candidates")})
-    checkpoints.save(spmd("shard_map").replicate(state), 0.0)
+    checkpoints.save(data_parallel("shard_map").replicate(state), 0.0)
     checkpoints.close()
     np.save(tmp_path / "images.npy", IMAGES)
     program = (
@@ -159,7 +159,7 @@ def test_a_config_of_another_version_is_told(run, tmp_path):
     begun(tmp_path / "run")
     path = tmp_path / "run" / "config.json"
     config = json.loads(path.read_text())
-    del config["encoder"]["grid"]
+    config["encoder"]["grid"] = "fine"
     path.write_text(json.dumps(config))
     assert "is no config that this version can build" in refused(tmp_path / "run")
 

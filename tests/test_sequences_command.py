@@ -5,12 +5,13 @@ import math
 
 import numpy as np
 import pytest
-from commands import ROOT, lines
+from commands import ROOT, fitting, lines, read_config
 
 from mi_coding import main
-from mi_coding.config import check_config, check_data, parse_command
 from mi_coding.data import Dataset, Split
 from mi_coding.errors import InputError
+from mi_coding.runs import build
+from mi_coding.runs.run import check_data
 
 CONFIG = ROOT / "configs" / "cpc_sequence.py"
 SHORT = [
@@ -29,7 +30,7 @@ SHORT = [
 
 
 def run(workdir, *overrides):
-    return main.main(["main", f"--config={CONFIG}", f"--workdir={workdir}", *SHORT, *overrides])
+    return main.main(["main", f"--config={CONFIG}", f"--workdir={workdir}", *fitting(CONFIG, *SHORT, *overrides)])
 
 
 @pytest.fixture(scope="module")
@@ -105,11 +106,11 @@ def test_clips_run_and_distractors_of_other_times_are_no_bound_in_training(tmp_p
         (["--config.pairs.scale=1000.0"], ["standard deviation of 0.00037", "--config.pairs.scale=0.37"]),
         (["--config.pairs.window=7"], ["smaller than the images of 8 × 8"]),
         (["--config.pairs.name=frames"], ["'cpc_ahead' is for pairs sequences and clips", "'frames'"]),
-        (["--config.encoder.name=resnet18"], ["'resnet18'", "mlp, convnet"]),
-        (["--config.encoder.name=convnet"], ["(height, width, channels)", "(10, 1)", "use 'mlp'"]),
+        (["--config.encoder.name=resnet18"], ["'resnet18'", "convnet, mlp"]),
+        (["--config.encoder.name=convnet"], ["images (height, width, 1 or 3)", "(10, 1)", "expected 'mlp'"]),
         (["--config.encoder.feature=first"], ["'first'", "last, mean"]),
         (["--config.objective.name=cpc_later"], ["'cpc_later'", "did you mean 'cpc_ahead'?"]),
-        (["--config.objective.name=cpc"], ["is missing in the config", "configs/cpc.py"]),
+        (["--config.objective.name=cpc"], ["'cpc' is for pairs of two halves", "configs/cpc_sequence.py"]),
     ],
 )
 def test_a_mistake_is_told_in_one_line_and_nothing_is_written(capsys, tmp_path, overrides, words):
@@ -132,13 +133,12 @@ def signals(values):
     [([np.nan], "not all finite"), ([np.inf], "not all finite"), ([1e6, -1e6], "standard deviation of 4.47e+04")],
 )
 def test_a_signal_that_cannot_be_learnt_from_is_told_before_it_is(values, words):
-    config = parse_command(["main", f"--config={CONFIG}", "--config.pairs.step_size=5"]).config
+    config = read_config("--config.pairs.step_size=5", config=CONFIG)
     with pytest.raises(
         InputError, match=r"window=10 is for images; given examples of shape \(50,\): use --config.pairs.window=0"
     ):
-        check_data(config, signals([]))
-    config.pairs.window = 0
-    check_config(config, num_devices=1)
-    check_data(config, signals([]))
+        check_data(build.plan(config), signals([]))
+    whole = build.plan(config | {"pairs.window": 0})
+    check_data(whole, signals([]))
     with pytest.raises(InputError, match=words.replace("+", r"\+")):
-        check_data(config, signals(values))
+        check_data(whole, signals(values))

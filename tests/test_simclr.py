@@ -2,16 +2,25 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
-from commands import ROOT, TINY, assert_killed_ends_as_straight, lines, make_folder, parameters
-from ml_collections import ConfigDict
+from commands import (
+    ROOT,
+    TINY,
+    assert_killed_ends_as_straight,
+    fitting,
+    lines,
+    make_folder,
+    parameters,
+    read_config,
+)
 
 from mi_coding import main
-from mi_coding.config import parse_command
-from mi_coding.training import build
-from mi_coding.workdir import check_workdir
+from mi_coding.config import RunOptions
+from mi_coding.runs import build
+from mi_coding.runs.workdir import check_workdir
 
 SIMCLR = str(ROOT / "configs" / "simclr.py")
 IMAGENET = str(ROOT / "configs" / "simclr_imagenet.py")
@@ -26,7 +35,7 @@ SHORT = [
 
 
 def run(workdir, *overrides, config=SIMCLR):
-    return main.main(["main", f"--config={config}", f"--workdir={workdir}", *SHORT, *overrides])
+    return main.main(["main", f"--config={config}", f"--workdir={workdir}", *fitting(config, *SHORT, *overrides)])
 
 
 def summary_of(workdir):
@@ -67,13 +76,13 @@ def test_a_composition_of_ones_own_is_spelled_in_a_config_file(tmp_path):
     own = tmp_path / "own.py"
     text = Path(SIMCLR).read_text(encoding="utf-8")
     steps = '({"name": "one_of", "steps": ({"name": "rotation"}, {"name": "edges"})}, {"name": "cutout", "p": 0.5})'
-    text = text.replace("config.pairs.steps = ()", f"config.pairs.steps = {steps}").replace('"gray28"', '"custom"')
-    own.write_text(text.replace("jitter = 0.8", "jitter = 0.0"))
-    plain = [f"--config.pairs.{name}=0.0" for name in ("strength", "min_area", "mask")]
-    assert run(tmp_path / "run", *plain, config=own) == 0
+    own.write_text(re.sub("config.pairs = .*", f'config.pairs = {{"name": "augmentations", "steps": {steps}}}', text))
+    custom = "--config.pairs.preset=custom"
+    assert run(tmp_path / "run", custom, config=own) == 0
     assert math.isfinite(summary_of(tmp_path / "run")["heldout/mi_lower_bound_nats"])
-    command = parse_command(["main", f"--config={own}", *SHORT, *plain])
-    check_workdir(tmp_path / "run", command.config.to_dict())  # the same config still, after it was written as JSON
+    config = build.plan(read_config(*fitting(own, *SHORT, custom), config=own)).config
+    # the same config still, after it was written as JSON
+    check_workdir(tmp_path / "run", config, lambda before: build.plan(before).config)
 
 
 def test_a_folder_without_classes_gives_everything_but_the_probes_here_with_an_average_for_two_epochs(tmp_path):
@@ -92,7 +101,7 @@ def test_a_folder_without_classes_gives_everything_but_the_probes_here_with_an_a
 
 @pytest.mark.parametrize(("steps", "epochs", "expected"), [(7, 0.0, 7), (0, 2.0, 125), (7, 2.0, 7), (500, 2.0, 125)])
 def test_steps_or_epochs_end_a_run_whichever_is_sooner(steps, epochs, expected):
-    assert build.num_steps(ConfigDict({"num_steps": steps, "num_epochs": epochs, "batch_size": 16}), 1000) == expected
+    assert RunOptions(batch_size=16, num_steps=steps, num_epochs=epochs).total_steps(1000) == expected
 
 
 def test_a_streamed_run_is_killed_and_ends_as_one_that_never_stopped(tmp_path, capsys):
@@ -100,7 +109,7 @@ def test_a_streamed_run_is_killed_and_ends_as_one_that_never_stopped(tmp_path, c
     for number in range(0, 120, 20):
         (folder / f"{number:04d}.png").write_bytes(b"torn")
     streamed = [
-        *SHORT,
+        *fitting(IMAGENET, *SHORT, "--config.encoder.name=convnet"),
         f"--config.data.source=folder:{folder}",
         "--config.data.image_size=32",
         "--config.pairs.size=24",

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from mi_coding.errors import InputError
-from mi_coding.workdir import begin, check_workdir
+from mi_coding.runs.workdir import begin, check_workdir
 
 
 def test_a_second_run_is_refused_while_the_first_holds_the_directory(tmp_path):
@@ -18,4 +18,4 @@ def test_a_second_run_is_refused_while_the_first_holds_the_directory(tmp_path):
 def test_a_directory_that_was_only_held_is_as_good_as_empty(tmp_path):
     begin(tmp_path / "run", {}).close()
     (tmp_path / "run" / "config.json").unlink()
-    check_workdir(tmp_path / "run", {"seed": 1})
+    check_workdir(tmp_path / "run", {"seed": 1}, complete=dict)

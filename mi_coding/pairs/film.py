@@ -111,7 +111,7 @@ class Film(PairSampler):
 
     def device_data(self, split: Any) -> Films:
         films = split.films
-        begins = films.starts[films.stretch_of(np.arange(len(films.times)))]
+        begins = films.starts[films.segment_of(np.arange(len(films.times)))]
         since = films.times - begins  # float32 is exact to a thousandth of a second within hours, not beyond
         return Films(
             frames=split.examples,
