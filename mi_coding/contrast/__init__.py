@@ -9,15 +9,24 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from mi_coding.contrast.blockwise import blockwise
-from mi_coding.contrast.contract import ALL, OTHER_DEVICES, POOL, Contrast, Rule
+from mi_coding.contrast.contract import ALL, ALL_PAIRS, OTHER_DEVICES, POOL, Contrast, ContrastSpec, Rule
 from mi_coding.contrast.gather import dense, gather
 from mi_coding.contrast.ring import ring
 from mi_coding.contrast.sampled import contrast_sampled
 
-__all__ = ["ALL", "METHODS", "OTHER_DEVICES", "POOL", "Contrast", "Rule", "contrast", "contrast_sampled"]
+__all__ = [
+    "ALL",
+    "METHODS",
+    "OTHER_DEVICES",
+    "POOL",
+    "Contrast",
+    "ContrastSpec",
+    "Rule",
+    "contrast",
+    "contrast_sampled",
+]
 
 METHODS: dict[str, Callable[..., Contrast]] = {"dense": dense, "gather": gather, "blockwise": blockwise, "ring": ring}
 """Name → method. Scores held on a device with B pairs in all, b of them on it, codes of d numbers:
@@ -32,13 +41,10 @@ _SCORES_IN_FULL = 2**18
 def contrast(
     queries: jax.Array,
     keys: jax.Array,
-    *,
     scale: jax.Array | float = 1.0,
-    rule: Rule = ALL,
-    columns: bool = True,
+    spec: ContrastSpec = ALL_PAIRS,
+    *,
     method: str = "auto",
-    block_size: int | None = None,
-    axis_name: str | None = None,
 ) -> Contrast:
     """Scores every query with every candidate and keeps what an objective needs of it.
 
@@ -56,35 +62,30 @@ def contrast(
 
     Args:
         queries: float[n, d], this device's shard.
-        keys: float[n, d], this device's shard; by `rule`, keys[i] or its partner in the pool is the true one of
+        keys: float[n, d], this device's shard; by the rule, keys[i] or its partner in the pool is the true one of
             queries[i].
         scale: one over the temperature.
-        rule: which keys are candidates: `ALL`, `OTHER_DEVICES` or `POOL`.
-        columns: whether `column_lse` is wanted; without it a tile costs one exponential a score instead of two.
+        spec: the candidates, and what is computed of their scores.
         method: one of `METHODS`, or "auto": all scores at once while they are few, then `blockwise` on one device
             and `ring` on several.
-        block_size: side of a tile, for the methods that compute in tiles.
-        axis_name: the mapped axis that holds the other shards; None where this shard is everything.
     Returns:
         A `Contrast`, one entry for each query of this shard.
     Raises:
         ValueError: for an unknown method, `dense` under a mapped axis, a block size < 1, or fewer than two candidates.
     """
-    num_devices = 1 if axis_name is None else lax.axis_size(axis_name)
     if method == "auto":
-        is_small = queries.shape[0] ** 2 * num_devices <= _SCORES_IN_FULL
-        alone, together = ("dense", "gather") if is_small else ("blockwise", "ring")
-        method = alone if axis_name is None else together
+        is_small = queries.shape[0] ** 2 * spec.num_devices <= _SCORES_IN_FULL
+        on_one, on_several = ("dense", "gather") if is_small else ("blockwise", "ring")
+        method = on_one if spec.axis_name is None else on_several
     if method not in METHODS:
         raise ValueError(f"method={method!r} is unknown; choose one of 'auto', {str(list(METHODS))[1:-1]}")
-    if block_size is not None and block_size < 1:
-        raise ValueError(f"block_size={block_size}: the side of a tile must be at least 1")
-    num_candidates = rule.num_candidates(queries.shape[0], num_devices)
+    if spec.block_size is not None and spec.block_size < 1:
+        raise ValueError(f"block_size={spec.block_size}: the side of a tile must be at least 1")
+    num_candidates = spec.num_candidates(queries.shape[0])
     if num_candidates < 2:
         raise ValueError(
-            f"{num_candidates} candidate(s) for each query: rule {rule.name!r} on {num_devices} device(s) with "
-            f"{queries.shape[0]} queries each leaves no distractor; use more devices or a larger batch"
+            f"{num_candidates} candidate(s) for each query: rule {spec.rule.name!r} on {spec.num_devices} device(s) "
+            f"with {queries.shape[0]} queries each leaves no distractor; use more devices or a larger batch"
         )
     dtype = jnp.promote_types(jnp.result_type(queries, keys), jnp.float32)
-    options = {"rule": rule, "columns": columns, "block_size": block_size, "axis_name": axis_name}
-    return METHODS[method](queries, keys, jnp.asarray(scale, dtype), **options)
+    return METHODS[method](queries, keys, jnp.asarray(scale, dtype), spec)

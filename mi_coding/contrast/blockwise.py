@@ -8,62 +8,53 @@ from jax import lax
 
 from mi_coding.contrast.contract import OTHER_DEVICES, score_limit
 from mi_coding.contrast.tiled import Plan, tiled
-from mi_coding.contrast.tiles import Pull, Rows, Sums, match, visit, visit_back
+from mi_coding.contrast.tiles import Keys, Pull, Rows, Scoring, Sums, match, visit, visit_back
 
 
-def _sweep(
-    queries: jax.Array, rows: Rows, keys: jax.Array, columns: Sums | None, scale: jax.Array, plan: Plan
-) -> tuple[Rows, Sums | None]:
-    """This device's queries with the keys of every device; columns are the running sums of this device's keys."""
-    if plan.rule != OTHER_DEVICES:
-        rows, _, columns = visit(queries, rows, keys, columns, scale, plan.tiles, own=plan.rule)
-    if plan.axis_name is None:
-        return rows, columns
-    num_devices, here = lax.axis_size(plan.axis_name), lax.axis_index(plan.axis_name)
-    everyone = lax.all_gather(keys, plan.axis_name)
-    every_column = columns and _put(_no_sums((num_devices, keys.shape[0]), queries, scale.dtype), columns, here)
+def _sweep(queries: jax.Array, rows: Rows, keys: Keys, scale: jax.Array, plan: Plan) -> tuple[Rows, Sums | None]:
+    """This device's queries with the keys of every device; returns the sums of its queries and of its keys."""
+    scoring, rule, axis_name = Scoring(scale, plan.tiles), plan.spec.rule, plan.spec.axis_name
+    if rule != OTHER_DEVICES:
+        rows, keys = visit(queries, rows, keys, scoring._replace(own=rule))
+    if axis_name is None:
+        return rows, keys.columns
+    num_devices, here = plan.spec.num_devices, plan.spec.device_index
+    everyone = lax.all_gather(keys.codes, axis_name)
+    columns = keys.columns and _put(_no_sums((num_devices, len(queries)), queries, scale.dtype), keys.columns, here)
 
     def step(distance, carry):
-        rows, every_column = carry
+        rows, columns = carry
         there = (here + distance) % num_devices
-        rows, _, column = visit(queries, rows, everyone[there], _take(every_column, there), scale, plan.tiles)
-        return rows, _put(every_column, column, there)
+        rows, visited = visit(queries, rows, Keys(everyone[there], _take(columns, there)), scoring)
+        return rows, _put(columns, visited.columns, there)
 
-    rows, every_column = lax.fori_loop(1, num_devices, step, (rows, every_column))
-    return rows, every_column and _take(_over_devices(every_column, plan.axis_name), here)
+    rows, columns = lax.fori_loop(1, num_devices, step, (rows, columns))
+    return rows, columns and _take(_over_devices(columns, axis_name), here)
 
 
 def _sweep_back(
-    queries: jax.Array,
-    d_queries: jax.Array,
-    rows: Pull,
-    keys: jax.Array,
-    d_keys: jax.Array,
-    columns: Pull | None,
-    scale: jax.Array,
-    plan: Plan,
+    queries: jax.Array, d_queries: jax.Array, rows: Pull, keys: Keys, scale: jax.Array, plan: Plan
 ) -> tuple[jax.Array, jax.Array]:
     """The backward pass of `_sweep`; the gradients of other devices' keys are sent home at its end."""
-    if plan.rule != OTHER_DEVICES:
-        d_queries, _, d_keys, _ = visit_back(
-            queries, d_queries, rows, keys, d_keys, columns, scale, plan.tiles, own=plan.rule
-        )
-    if plan.axis_name is None:
-        return d_queries, d_keys
-    num_devices, here = lax.axis_size(plan.axis_name), lax.axis_index(plan.axis_name)
-    everyone, every_column = lax.all_gather((keys, columns), plan.axis_name)
-    d_everyone = match(jnp.zeros((num_devices, *d_keys.shape), d_keys.dtype), queries)
-    d_everyone = _put(d_everyone, d_keys, here)
+    scoring, rule, axis_name = Scoring(scale, plan.tiles), plan.spec.rule, plan.spec.axis_name
+    if rule != OTHER_DEVICES:
+        d_queries, keys = visit_back(queries, d_queries, rows, keys, scoring._replace(own=rule))
+    if axis_name is None:
+        return d_queries, keys.gradient
+    num_devices, here = plan.spec.num_devices, plan.spec.device_index
+    everyone = lax.all_gather(keys._replace(gradient=None), axis_name)
+    d_everyone = match(jnp.zeros((num_devices, *keys.gradient.shape), keys.gradient.dtype), queries)
+    d_everyone = _put(d_everyone, keys.gradient, here)
 
     def step(distance, carry):
         d_queries, d_everyone = carry
         there = (here + distance) % num_devices
-        of_keys = everyone[there], d_everyone[there], _take(every_column, there)
-        d_queries, _, d_keys, _ = visit_back(queries, d_queries, rows, *of_keys, scale, plan.tiles)
-        return d_queries, _put(d_everyone, d_keys, there)
+        visited = _take(everyone, there)._replace(gradient=d_everyone[there])
+        d_queries, visited = visit_back(queries, d_queries, rows, visited, scoring)
+        return d_queries, _put(d_everyone, visited.gradient, there)
 
     d_queries, d_everyone = lax.fori_loop(1, num_devices, step, (d_queries, d_everyone))
-    return d_queries, lax.psum_scatter(d_everyone, plan.axis_name)
+    return d_queries, lax.psum_scatter(d_everyone, axis_name)
 
 
 def _no_sums(shape: tuple[int, ...], queries: jax.Array, dtype: jnp.dtype) -> Sums:

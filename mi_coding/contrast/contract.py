@@ -1,4 +1,4 @@
-"""The contract that every contrast method fulfils, and the rules that say which keys are candidates."""
+"""The contract that every contrast method fulfils: what it is asked for, what it returns, and the candidate rules."""
 
 from typing import NamedTuple
 
@@ -67,6 +67,40 @@ OTHER_DEVICES = Rule("other_devices")
 POOL = Rule("pool")
 """Both views of every pair in one pool, self left out: N = 2B − 1. Queries and keys are the same stacked codes
 [x_1 … x_b, y_1 … y_b], and the true candidate of a view is the other view of its pair (NT-Xent, arXiv:2002.05709)."""
+
+
+class ContrastSpec(NamedTuple):
+    """What a contrast method computes, all of it known before the arrays are.
+
+    Attributes:
+        rule: which keys are candidates: `ALL`, `OTHER_DEVICES` or `POOL`.
+        columns: whether `column_lse` is wanted; without it a tile costs one exponential a score instead of two.
+        block_size: side of a tile, for the methods that compute in tiles; None for what suits the hardware.
+        axis_name: the mapped axis that holds the other shards; None where this shard is everything.
+    """
+
+    rule: Rule = ALL
+    columns: bool = True
+    block_size: int | None = None
+    axis_name: str | None = None
+
+    @property
+    def num_devices(self) -> int:
+        """How many shards there are."""
+        return 1 if self.axis_name is None else lax.axis_size(self.axis_name)
+
+    @property
+    def device_index(self) -> jax.Array | int:
+        """int32[]: which of the shards this one is."""
+        return 0 if self.axis_name is None else lax.axis_index(self.axis_name)
+
+    def num_candidates(self, num_queries: int) -> int:
+        """N for each of a shard's queries."""
+        return self.rule.num_candidates(num_queries, self.num_devices)
+
+
+ALL_PAIRS = ContrastSpec()
+"""Every pair of one device against every other, in both directions."""
 
 
 def score_products(queries: jax.Array, keys: jax.Array, scale: jax.Array) -> jax.Array:

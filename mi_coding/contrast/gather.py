@@ -4,31 +4,20 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from mi_coding.contrast.contract import Contrast, Rule, score_products
+from mi_coding.contrast.contract import Contrast, ContrastSpec, score_products
 
 
-def dense(queries: jax.Array, keys: jax.Array, scale: jax.Array, *, axis_name: str | None, **options) -> Contrast:
-    """The reference: all scores on one device. It is `gather` with nobody to gather from."""
-    if axis_name is not None:
-        raise ValueError(f"method='dense' knows one device only, but axis_name={axis_name!r}; use 'gather'")
-    return gather(queries, keys, scale, axis_name=None, **options)
+def dense(queries: jax.Array, keys: jax.Array, scale: jax.Array, spec: ContrastSpec) -> Contrast:
+    """The reference: all scores on one device. It is `gather` on a single device."""
+    if spec.axis_name is not None:
+        raise ValueError(f"method='dense' knows one device only, but axis_name={spec.axis_name!r}; use 'gather'")
+    return gather(queries, keys, scale, spec)
 
 
-def gather(
-    queries: jax.Array,
-    keys: jax.Array,
-    scale: jax.Array,
-    *,
-    rule: Rule,
-    columns: bool,
-    block_size: int | None,
-    axis_name: str | None,
-) -> Contrast:
+def gather(queries: jax.Array, keys: jax.Array, scale: jax.Array, spec: ContrastSpec) -> Contrast:
     """Gathers the keys of all devices and scores this device's queries with them. See `contrast`."""
-    del block_size  # one tile: everything
-    n = queries.shape[0]
-    everyone = keys[None] if axis_name is None else lax.all_gather(keys, axis_name)
-    here = 0 if axis_name is None else lax.axis_index(axis_name)
+    n, rule, here = queries.shape[0], spec.rule, spec.device_index
+    everyone = keys[None] if spec.axis_name is None else lax.all_gather(keys, spec.axis_name)
     num_devices = everyone.shape[0]
     scores = score_products(queries, everyone.reshape(num_devices * n, -1), scale).reshape(n, num_devices, n)
 
@@ -42,10 +31,10 @@ def gather(
     candidates = jnp.where(is_distractor | is_true, scores, -jnp.inf)
     row_lse = jax.nn.logsumexp(candidates, axis=(1, 2))
     column_lse = None
-    if columns:
-        column_lse = _logsumexp_over_queries(candidates, axis_name)
+    if spec.columns:
+        column_lse = _logsumexp_over_queries(candidates, spec.axis_name)
         column_lse = rule.partner(lax.dynamic_index_in_dim(column_lse, here, keepdims=False))
-    return Contrast(true_score, row_lse, column_lse, rank, rule.num_candidates(n, num_devices))
+    return Contrast(true_score, row_lse, column_lse, rank, spec.num_candidates(n))
 
 
 def _logsumexp_over_queries(candidates: jax.Array, axis_name: str | None) -> jax.Array:

@@ -12,62 +12,53 @@ from functools import partial
 import jax
 from jax import lax
 
-from mi_coding.contrast.contract import OTHER_DEVICES
+from mi_coding.contrast.contract import OTHER_DEVICES, ContrastSpec
 from mi_coding.contrast.tiled import Plan, tiled
-from mi_coding.contrast.tiles import Pull, Rows, Send, Sums, visit, visit_back
+from mi_coding.contrast.tiles import Keys, Pull, Rows, Scoring, Send, Sums, visit, visit_back
 
 
-def _sweep(
-    queries: jax.Array, rows: Rows, keys: jax.Array, columns: Sums | None, scale: jax.Array, plan: Plan
-) -> tuple[Rows, Sums | None]:
-    """This device's queries with the keys of every device; columns are the running sums of this device's keys."""
-    num_devices, send = _ring(plan.axis_name)
-    if plan.rule != OTHER_DEVICES:
-        rows, keys, columns = visit(queries, rows, keys, columns, scale, plan.tiles, own=plan.rule, send=send)
+def _sweep(queries: jax.Array, rows: Rows, keys: Keys, scale: jax.Array, plan: Plan) -> tuple[Rows, Sums | None]:
+    """This device's queries with the keys of every device; returns the sums of its queries and of its keys."""
+    num_devices, send = _ring(plan.spec)
+    scoring, rule = Scoring(scale, plan.tiles), plan.spec.rule
+    if rule != OTHER_DEVICES:
+        rows, keys = visit(queries, rows, keys, scoring._replace(own=rule), send=send)
     elif send:
-        keys, columns = send((keys, columns))
+        keys = send(keys)
 
     def step(_, carry):
-        return visit(queries, *carry, scale, plan.tiles, send=send)
+        return visit(queries, *carry, scoring, send=send)
 
-    rows, _, columns = lax.fori_loop(1, num_devices, step, (rows, keys, columns))
-    return rows, columns
+    rows, keys = lax.fori_loop(1, num_devices, step, (rows, keys))
+    return rows, keys.columns
 
 
 def _sweep_back(
-    queries: jax.Array,
-    d_queries: jax.Array,
-    rows: Pull,
-    keys: jax.Array,
-    d_keys: jax.Array,
-    columns: Pull | None,
-    scale: jax.Array,
-    plan: Plan,
+    queries: jax.Array, d_queries: jax.Array, rows: Pull, keys: Keys, scale: jax.Array, plan: Plan
 ) -> tuple[jax.Array, jax.Array]:
     """The backward pass of `_sweep`: a ring of its own, since one differentiated by JAX keeps all that passed."""
-    num_devices, send = _ring(plan.axis_name)
-    if plan.rule != OTHER_DEVICES:
-        d_queries, keys, d_keys, columns = visit_back(
-            queries, d_queries, rows, keys, d_keys, columns, scale, plan.tiles, own=plan.rule, send=send
-        )
+    num_devices, send = _ring(plan.spec)
+    scoring, rule = Scoring(scale, plan.tiles), plan.spec.rule
+    if rule != OTHER_DEVICES:
+        d_queries, keys = visit_back(queries, d_queries, rows, keys, scoring._replace(own=rule), send=send)
     elif send:
-        keys, d_keys, columns = send((keys, d_keys, columns))
+        keys = send(keys)
 
     def step(_, carry):
-        d_queries, *of_keys = carry
-        return visit_back(queries, d_queries, rows, *of_keys, scale, plan.tiles, send=send)
+        d_queries, keys = carry
+        return visit_back(queries, d_queries, rows, keys, scoring, send=send)
 
-    d_queries, _, d_keys, _ = lax.fori_loop(1, num_devices, step, (d_queries, keys, d_keys, columns))
-    return d_queries, d_keys
+    d_queries, keys = lax.fori_loop(1, num_devices, step, (d_queries, keys))
+    return d_queries, keys.gradient
 
 
-def _ring(axis_name: str | None) -> tuple[int, Send]:
+def _ring(spec: ContrastSpec) -> tuple[int, Send]:
     """The number of devices, and what sends values to the next one."""
-    if axis_name is None or lax.axis_size(axis_name) == 1:
+    num_devices = spec.num_devices
+    if num_devices == 1:
         return 1, None
-    num_devices = lax.axis_size(axis_name)
     to_next = [(device, (device + 1) % num_devices) for device in range(num_devices)]
-    return num_devices, lambda values: lax.ppermute(values, axis_name, to_next)
+    return num_devices, lambda values: lax.ppermute(values, spec.axis_name, to_next)
 
 
 ring = partial(tiled, _sweep, _sweep_back)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from mi_coding.contrast.contract import ALL, POOL, Contrast, Rule, score_products
+from mi_coding.contrast.contract import ALL, ALL_PAIRS, POOL, Contrast, ContrastSpec, score_products
 
 _CODES_AT_ONCE = 2**22  # numbers of gathered codes held at a time: 16 MiB in float32
 
@@ -12,13 +12,11 @@ _CODES_AT_ONCE = 2**22  # numbers of gathered codes held at a time: 16 MiB in fl
 def contrast_sampled(
     queries: jax.Array,
     keys: jax.Array,
+    scale: jax.Array | float = 1.0,
+    spec: ContrastSpec = ALL_PAIRS,
     *,
     num_distractors: int,
     key: jax.Array,
-    scale: jax.Array | float = 1.0,
-    rule: Rule = ALL,
-    columns: bool = True,
-    axis_name: str | None = None,
 ) -> Contrast:
     """Scores every query with its true candidate and with distractors drawn for it from the keys of the other pairs.
 
@@ -32,29 +30,27 @@ def contrast_sampled(
     Args:
         queries: float[n, d], this device's shard.
         keys: float[n, d], this device's shard; keys[i] is the true one of queries[i].
-        num_distractors: K ≥ 1, at most as many as `rule` leaves.
-        key: a random key, the same on all devices.
         scale: one over the temperature.
-        rule: which keys are drawn from: `ALL` or `OTHER_DEVICES`.
-        columns: whether `column_lse` is wanted; for each key its K distractors are then drawn from the queries.
-        axis_name: the mapped axis that holds the other shards; None where this shard is everything.
+        spec: its rule, `ALL` or `OTHER_DEVICES`, says which keys are drawn from; where columns are wanted, the K
+            distractors of each key are drawn from the queries. It has no tiles.
+        num_distractors: K ≥ 1, at most as many as the rule leaves.
+        key: a random key, the same on all devices.
     Returns:
         A `Contrast` with N = K + 1.
     Raises:
         ValueError: for a K that is < 1 or more than there are, or the rule `POOL`.
     Source: arXiv:1807.03748 section 2.3; draws by Floyd's algorithm, CACM 30(9), 1987.
     """
-    if rule == POOL:
+    if spec.rule == POOL:
         raise ValueError("num_distractors draws from pairs; the pool of NT-Xent has no such draw")
-    n = queries.shape[0]
-    num_devices = 1 if axis_name is None else lax.axis_size(axis_name)
-    others = rule.num_candidates(n, num_devices) - 1
+    n, axis_name = queries.shape[0], spec.axis_name
+    others = spec.num_candidates(n) - 1
     if not 1 <= num_distractors <= others:
-        raise ValueError(f"num_distractors={num_distractors}: rule {rule.name!r} leaves {others} to draw from")
+        raise ValueError(f"num_distractors={num_distractors}: rule {spec.rule.name!r} leaves {others} to draw from")
     dtype = jnp.promote_types(jnp.result_type(queries, keys), jnp.float32)
     scale = jnp.asarray(scale, dtype)
-    first = 0 if axis_name is None else lax.axis_index(axis_name) * n
-    own, width = (first + jnp.arange(n), 1) if rule == ALL else (jnp.full(n, first), n)
+    first = spec.device_index * n
+    own, width = (first + jnp.arange(n), 1) if spec.rule == ALL else (jnp.full(n, first), n)
 
     def score(codes, candidates, key):
         """float[n, K + 1], the true candidate first."""
@@ -70,7 +66,7 @@ def contrast_sampled(
     key_of_rows, key_of_columns = jax.random.split(key)
     scores = score(queries, keys, key_of_rows)
     rank = jnp.sum(scores[:, 1:] >= scores[:, :1], axis=1, dtype=jnp.int32)
-    column_lse = jax.nn.logsumexp(score(keys, queries, key_of_columns), axis=1) if columns else None
+    column_lse = jax.nn.logsumexp(score(keys, queries, key_of_columns), axis=1) if spec.columns else None
     return Contrast(scores[:, 0], jax.nn.logsumexp(scores, axis=1), column_lse, rank, num_distractors + 1)
 
 

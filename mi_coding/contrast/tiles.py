@@ -79,8 +79,47 @@ class Pull(NamedTuple):
     factor: jax.Array
 
 
-Send = Callable[[object], object] | None
-"""What becomes of a tile of keys and of all that goes with it when its turn is over; None: it stays."""
+class Keys(NamedTuple):
+    """The keys of one device, with all that goes along with them when they move to another.
+
+    Attributes:
+        codes: float[n, d].
+        columns: forward the running sums of each key, backward how they pull; None where nobody asks for columns.
+        gradient: float32[n, d], backward the gradient of the keys so far, short of its factor `scale`.
+    """
+
+    codes: jax.Array
+    columns: Sums | Pull | None = None
+    gradient: jax.Array | None = None
+
+
+Send = Callable[[Keys], Keys] | None
+"""What becomes of a tile of keys when its turn is over; None: it stays."""
+
+
+class Scoring(NamedTuple):
+    """How the tiles of one device's keys are scored.
+
+    Attributes:
+        scale: float32[], one over the temperature.
+        tiles: how n is cut.
+        own: the rule, if these keys are of the queries' own device.
+    """
+
+    scale: jax.Array
+    tiles: Tiling
+    own: Rule | None = None
+
+    def scores(self, queries: jax.Array, keys: jax.Array, r: jax.Array, c: jax.Array) -> jax.Array:
+        """Scores of tile (r, c); −inf where there is no distractor, or where an overlapping tile has counted it."""
+        tiles, scores = self.tiles, score_products(queries, keys, self.scale)
+        if self.own is not None:
+            rows, columns = (tiles.start(i) + jnp.arange(tiles.block) for i in (r, c))
+            scores = jnp.where(self.own.excluded(rows, columns, tiles.size), -jnp.inf, scores)
+        if not tiles.is_exact:
+            repeated = tiles.repeated(r)[:, None] | tiles.repeated(c)[None, :]
+            scores = jnp.where(repeated, -jnp.inf, scores)
+        return scores
 
 
 def tiling(size: int, block_size: int | None) -> Tiling:
@@ -107,90 +146,56 @@ def true_scores(queries: jax.Array, keys: jax.Array, scale: jax.Array, rule: Rul
     return lax.fori_loop(0, tiles.count, step, match(jnp.zeros(tiles.size, scale.dtype), queries))
 
 
-def visit(
-    queries: jax.Array,
-    rows: Rows,
-    keys: jax.Array,
-    columns: Sums | None,
-    scale: jax.Array,
-    tiles: Tiling,
-    *,
-    own: Rule | None = None,
-    send: Send = None,
-) -> tuple[Rows, jax.Array, Sums | None]:
-    """Scores this device's queries with one device's keys; returns rows, and the keys and columns that came back.
-
-    Args:
-        queries: float[n, d].
-        rows: of the queries.
-        keys: float[n, d].
-        columns: running sums of the keys, or None where nobody asks for columns.
-        scale: one over the temperature.
-        tiles: how n is cut.
-        own: the rule, if these keys are of the queries' own device.
-        send: see `Send`.
-    """
+def visit(queries: jax.Array, rows: Rows, keys: Keys, scoring: Scoring, *, send: Send = None) -> tuple[Rows, Keys]:
+    """Scores this device's queries, float[n, d], with one device's keys; returns rows, and the keys that came back."""
+    tiles = scoring.tiles
 
     def column_tile(c, carry):
-        rows, keys, columns = carry
-        at_column = tiles.start(c)
-        key_tile, sums = _take(keys, at_column, tiles), _take(columns, at_column, tiles)
+        rows, keys = carry
+        key_tile = _take(keys, tiles.start(c), tiles)
 
         def row_tile(r, carry):
             rows, sums = carry
             at_row = tiles.start(r)
             row = _take(rows, at_row, tiles)
-            scores = score_products(_take(queries, at_row, tiles), key_tile, scale)
-            scores = _mask(scores, r, c, tiles, own)
+            scores = scoring.scores(_take(queries, at_row, tiles), key_tile.codes, r, c)
             rank = row.rank + jnp.sum(scores >= row.true_score[:, None], axis=1, dtype=jnp.int32)
             row = Rows(row.true_score, _add(row.sums, scores, axis=1), rank)
             return _put(rows, row, at_row), sums and _add(sums, scores, axis=0)
 
-        rows, sums = lax.fori_loop(0, tiles.count, row_tile, (rows, sums))
+        rows, sums = lax.fori_loop(0, tiles.count, row_tile, (rows, key_tile.columns))
         if send is None:
-            return rows, keys, _put(columns, sums, at_column)
-        keys, columns = _exchange((keys, columns), send((key_tile, sums)), c, tiles)
-        return rows, keys, columns
+            return rows, keys._replace(columns=_put(keys.columns, sums, tiles.start(c)))
+        return rows, _exchange(keys, send(key_tile._replace(columns=sums)), c, tiles)
 
-    return lax.fori_loop(0, tiles.count, column_tile, (rows, keys, columns))
+    return lax.fori_loop(0, tiles.count, column_tile, (rows, keys))
 
 
 def visit_back(
-    queries: jax.Array,
-    d_queries: jax.Array,
-    rows: Pull,
-    keys: jax.Array,
-    d_keys: jax.Array,
-    columns: Pull | None,
-    scale: jax.Array,
-    tiles: Tiling,
-    *,
-    own: Rule | None = None,
-    send: Send = None,
-) -> tuple[jax.Array, jax.Array, jax.Array, Pull | None]:
+    queries: jax.Array, d_queries: jax.Array, rows: Pull, keys: Keys, scoring: Scoring, *, send: Send = None
+) -> tuple[jax.Array, Keys]:
     """The backward pass of `visit`: adds the gradients of queries and keys, both short of their factor `scale`."""
+    tiles = scoring.tiles
 
     def column_tile(c, carry):
-        d_queries, keys, d_keys, columns = carry
-        at_column = tiles.start(c)
-        key_tile, d_key_tile, column = _take((keys, d_keys, columns), at_column, tiles)
+        d_queries, keys = carry
+        key_tile = _take(keys, tiles.start(c), tiles)
 
         def row_tile(r, carry):
-            d_queries, d_key_tile = carry
+            d_queries, d_keys = carry
             at_row = tiles.start(r)
             query_tile, row = _take((queries, rows), at_row, tiles)
-            scores = _mask(score_products(query_tile, key_tile, scale), r, c, tiles, own)
-            weights = score_gradient(scores, Pull(row.peak[:, None], row.factor[:, None]), column)
-            d_query_tile = _take(d_queries, at_row, tiles) + _weighted_sum(weights, key_tile, contract=1)
-            return _put(d_queries, d_query_tile, at_row), d_key_tile + _weighted_sum(weights, query_tile, contract=0)
+            scores = scoring.scores(query_tile, key_tile.codes, r, c)
+            weights = score_gradient(scores, Pull(row.peak[:, None], row.factor[:, None]), key_tile.columns)
+            d_query_tile = _take(d_queries, at_row, tiles) + _weighted_sum(weights, key_tile.codes, contract=1)
+            return _put(d_queries, d_query_tile, at_row), d_keys + _weighted_sum(weights, query_tile, contract=0)
 
-        d_queries, d_key_tile = lax.fori_loop(0, tiles.count, row_tile, (d_queries, d_key_tile))
+        d_queries, d_keys = lax.fori_loop(0, tiles.count, row_tile, (d_queries, key_tile.gradient))
         if send is None:
-            return d_queries, keys, _put(d_keys, d_key_tile, at_column), columns
-        came = send((key_tile, d_key_tile, column))
-        return d_queries, *_exchange((keys, d_keys, columns), came, c, tiles)
+            return d_queries, keys._replace(gradient=_put(keys.gradient, d_keys, tiles.start(c)))
+        return d_queries, _exchange(keys, send(key_tile._replace(gradient=d_keys)), c, tiles)
 
-    return lax.fori_loop(0, tiles.count, column_tile, (d_queries, keys, d_keys, columns))
+    return lax.fori_loop(0, tiles.count, column_tile, (d_queries, keys))
 
 
 def score_gradient(scores: jax.Array, row: Pull, column: Pull | None) -> jax.Array:
@@ -237,17 +242,6 @@ def _add(sums: Sums, scores: jax.Array, axis: int) -> Sums:
     peak = jnp.maximum(sums.peak, jnp.max(scores, axis=axis))
     added = jnp.sum(jnp.exp(scores - jnp.expand_dims(peak, axis)), axis=axis)
     return Sums(peak, sums.total * jnp.exp(sums.peak - peak) + added)
-
-
-def _mask(scores: jax.Array, r: jax.Array, c: jax.Array, tiles: Tiling, own: Rule | None) -> jax.Array:
-    """Scores with −inf where there is no distractor, or where an overlapping tile has counted it already."""
-    if own is not None:
-        rows, columns = (tiles.start(i) + jnp.arange(tiles.block) for i in (r, c))
-        scores = jnp.where(own.excluded(rows, columns, tiles.size), -jnp.inf, scores)
-    if not tiles.is_exact:
-        repeated = tiles.repeated(r)[:, None] | tiles.repeated(c)[None, :]
-        scores = jnp.where(repeated, -jnp.inf, scores)
-    return scores
 
 
 def _take(values, start: jax.Array, tiles: Tiling):

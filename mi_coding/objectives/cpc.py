@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from mi_coding.contrast import ALL, OTHER_DEVICES, POOL, Contrast, contrast, contrast_sampled
+from mi_coding.contrast import ALL, OTHER_DEVICES, POOL, Contrast, ContrastSpec, contrast, contrast_sampled
 
 CPC_RULES = {rule.name: rule for rule in (ALL, OTHER_DEVICES)}
 """What `distractors` of `cpc` may be."""
@@ -89,16 +89,12 @@ def cpc(
     if num_distractors is not None and method != "auto":
         raise ValueError(f"method={method!r} with num_distractors: drawn candidates are always gathered; leave it out")
     queries, keys = (_unit_length(z_x), _unit_length(z_y)) if normalize else (z_x, z_y)
-    options = {
-        "scale": _inverse(temperature, queries),
-        "rule": CPC_RULES[distractors],
-        "columns": symmetric,
-        "axis_name": axis_name,
-    }
+    scale = _inverse(temperature, queries)
+    spec = ContrastSpec(CPC_RULES[distractors], symmetric, block_size, axis_name)
     if num_distractors is None:
-        found = contrast(queries, keys, method=method, block_size=block_size, **options)
+        found = contrast(queries, keys, scale, spec, method=method)
     else:
-        found = contrast_sampled(queries, keys, num_distractors=num_distractors, key=key, **options)
+        found = contrast_sampled(queries, keys, scale, spec, num_distractors=num_distractors, key=key)
     losses = found.row_lse - found.true_score
     if symmetric:
         losses = 0.5 * losses + 0.5 * (found.column_lse - found.true_score)
@@ -138,16 +134,8 @@ def nt_xent(
     _check_codes(z_x, z_y)
     _check_temperature(temperature)
     pool = jnp.concatenate([_unit_length(z_x), _unit_length(z_y)])
-    found = contrast(
-        pool,
-        pool,
-        scale=_inverse(temperature, pool),
-        rule=POOL,
-        columns=False,
-        method=method,
-        block_size=block_size,
-        axis_name=axis_name,
-    )
+    spec = ContrastSpec(POOL, columns=False, block_size=block_size, axis_name=axis_name)
+    found = contrast(pool, pool, _inverse(temperature, pool), spec, method=method)
     return _summarize(found.row_lse - found.true_score, found, axis_name)
 
 

@@ -10,7 +10,7 @@ import pytest
 from contrast_program import AXIS, compile_and_run
 from jax.sharding import PartitionSpec as P
 
-from mi_coding.contrast import ALL, OTHER_DEVICES, POOL, contrast
+from mi_coding.contrast import ALL, OTHER_DEVICES, POOL, ContrastSpec, contrast
 
 PER_DEVICE, DIM, SCALE = 10, 3, 1.3
 
@@ -52,7 +52,7 @@ def test_every_field_has_its_value_and_its_gradient(method, rule):
 
     def run(queries, keys, scale, weights):
         def loss(queries, keys, scale):
-            out = contrast(queries, keys, scale=scale, rule=rule, method=method, block_size=4, axis_name=axis)
+            out = contrast(queries, keys, scale, ContrastSpec(rule, block_size=4, axis_name=axis), method=method)
             return sum(jnp.vdot(w, field) for w, field in zip(weights.T, out[:3], strict=True)), out[:4]
 
         gradients, fields = jax.grad(loss, (0, 1, 2), has_aux=True)(queries, keys, scale)

@@ -145,8 +145,8 @@ def test_axes_of_the_mesh_that_the_loss_does_not_know_are_left_alone():
 @pytest.mark.parametrize("method", METHODS)
 def test_columns_that_nobody_wants_are_not_there(method):
     x, y = codes(5, 3)
-    contrast = jax.jit(partial(rooms.contrast, method=method, block_size=2), static_argnames="columns")
-    full, rows = (contrast(x, y, columns=columns) for columns in (True, False))
+    contrast = jax.jit(partial(rooms.contrast, method=method), static_argnames="spec")
+    full, rows = (contrast(x, y, spec=rooms.ContrastSpec(columns=columns, block_size=2)) for columns in (True, False))
     assert rows.column_lse is None
     np.testing.assert_allclose(full.row_lse, rows.row_lse, rtol=1e-6)
     np.testing.assert_array_equal(full.rank, rows.rank)
@@ -159,12 +159,13 @@ def test_columns_that_nobody_wants_are_not_there(method):
 def test_auto_goes_by_size(monkeypatch, pairs, alone, together):
     chosen = []
     for name, method in rooms.METHODS.items():
-        spy = lambda *args, name=name, method=method, **options: chosen.append(name) or method(*args, **options)  # noqa: E731
+        spy = lambda *args, name=name, method=method: chosen.append(name) or method(*args)  # noqa: E731
         monkeypatch.setitem(rooms.METHODS, name, spy)
     shape = jax.ShapeDtypeStruct((pairs, 2), jnp.float32)
     jax.eval_shape(rooms.contrast, shape, shape)
     shape = jax.ShapeDtypeStruct((2, pairs, 2), jnp.float32)
-    jax.eval_shape(jax.vmap(lambda x, y: rooms.contrast(x, y, axis_name=AXIS)[:2], axis_name=AXIS), shape, shape)
+    spec = rooms.ContrastSpec(axis_name=AXIS)
+    jax.eval_shape(jax.vmap(lambda x, y: rooms.contrast(x, y, spec=spec)[:2], axis_name=AXIS), shape, shape)
     assert chosen == [alone, together]
 
 
