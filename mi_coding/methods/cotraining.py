@@ -24,7 +24,7 @@ from mi_coding.methods.chunks import check_microbatch, encode_in_chunks, jointly
 from mi_coding.methods.contrastive import check_two_halves
 from mi_coding.objectives import codes
 from mi_coding.objectives.codes import CodeModel
-from mi_coding.objectives.cotraining import cotraining, prior_loss, rows_of
+from mi_coding.objectives.cotraining import Models, cotraining, prior_loss, rows_of
 from mi_coding.objectives.gradient import mean_gradient
 from mi_coding.options import Each, NotNegative, NotNegativeInt, OneOf, Positive, PositiveInt, Range, group, option
 from mi_coding.pairs import PairSampler
@@ -304,7 +304,7 @@ class CoTraining(Method):
 
         def one_code(psi: Any, phi: Any, code_x: jax.Array, code_y: jax.Array, k: jax.Array, beta: jax.Array) -> Any:
             how = {"beta": beta, "symmetric": self.symmetric, "key": k, "axis_name": axis_name}
-            return cotraining(self.prior, self.conditional, psi, phi, code_x, code_y, **how)
+            return cotraining(Models(self.prior, self.conditional), (psi, phi), (code_x, code_y), **how)
 
         betas = jnp.asarray(self.betas)
         balance = optax.linear_schedule(self.balance, 0.0, max(1, self.parts.num_steps // 2))(step)

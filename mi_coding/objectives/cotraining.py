@@ -30,13 +30,22 @@ class CoTrainingOutput(NamedTuple):
     mi: jax.Array
 
 
+class Models(NamedTuple):
+    """The two models of codes that co-training estimates entropies with.
+
+    Attributes:
+        prior: P_Ψ, a model that is given nothing.
+        conditional: P_Φ, a conditional model.
+    """
+
+    prior: Model
+    conditional: Model
+
+
 def cotraining(
-    prior: Model,
-    conditional: Model,
-    prior_params: Any,
-    conditional_params: Any,
-    code_x: jax.Array,
-    code_y: jax.Array,
+    models: Models,
+    params: tuple[Any, Any],
+    codes: tuple[jax.Array, jax.Array],
     *,
     beta: float | jax.Array = 0.0,
     symmetric: bool = False,
@@ -49,20 +58,18 @@ def cotraining(
     gradient here, and must be kept at its minimum by steps on `prior_loss`.
 
     >>> from mi_coding.objectives.codes import independent
-    >>> prior, conditional = independent(1, 2), independent(1, 2, conditional=True)
-    >>> keys = jax.random.split(jax.random.key(0))
+    >>> models = Models(independent(1, 2), independent(1, 2, conditional=True))
+    >>> params = [model.init(key) for model, key in zip(models, jax.random.split(jax.random.key(0)))]
     >>> sure = jnp.log(jnp.eye(2) * 0.98 + 0.01)[:, None]  # two pairs, whose codes agree
-    >>> out = cotraining(prior, conditional, prior.init(keys[0]), conditional.init(keys[1]), sure, sure)
+    >>> out = cotraining(models, params, (sure, sure))
     >>> print(f"J {out.objective:.3f} = H {out.entropy:.3f} - H given y {out.conditional_entropy:.3f} nats")
     J 0.360 = H 0.693 - H given y 0.333 nats
 
     Args:
-        prior: P_Ψ, a model that is given nothing.
-        conditional: P_Φ, a conditional model.
-        prior_params, conditional_params: their parameters.
-        code_x: what the encoder says of each x: log_q float[b, M, K] of a discrete code, the mean float[b, D] of a
-            continuous one.
-        code_y: the same of each y.
+        models: P_Ψ and P_Φ.
+        params: Ψ and Φ, their parameters.
+        codes: what the encoder says of each x and of each y: log_q float[b, M, K] of a discrete code, the mean
+            float[b, D] of a continuous one.
         beta: β ≥ 0, what a nat of memory costs; may be a traced scalar.
         symmetric: average with the same for y given x.
         key: of what is drawn, the same on all devices; exact models need none.
@@ -72,13 +79,14 @@ def cotraining(
     Raises:
         ValueError: for a β that is negative or not finite, codes of two shapes, or models in the wrong place.
     """
-    _check(prior, conditional, code_x, code_y, beta)
-    frozen = lax.stop_gradient(prior_params)
+    _check(models, codes, beta)
+    (prior, conditional), (code_x, code_y) = models, codes
+    prior_params, conditional_params = lax.stop_gradient(params[0]), params[1]
     rows, keys = rows_of(code_x, axis_name), _keys(key, 4)
-    entropy = prior.cross_entropy(frozen, code_x, None, keys[0], rows)
+    entropy = prior.cross_entropy(prior_params, code_x, None, keys[0], rows)
     conditional_entropy = conditional.cross_entropy(conditional_params, code_x, code_y, keys[1], rows)
     if symmetric:
-        entropy = (entropy + prior.cross_entropy(frozen, code_y, None, keys[2], rows)) / 2
+        entropy = (entropy + prior.cross_entropy(prior_params, code_y, None, keys[2], rows)) / 2
         backwards = conditional.cross_entropy(conditional_params, code_y, code_x, keys[3], rows)
         conditional_entropy = (conditional_entropy + backwards) / 2
     entropy, conditional_entropy = (over_devices(value, axis_name) for value in (entropy, conditional_entropy))
@@ -124,9 +132,9 @@ def _keys(key: jax.Array | None, count: int) -> Any:
     return [None] * count if key is None else jax.random.split(key, count)
 
 
-def _check(prior: Model, conditional: Model, code_x: jax.Array, code_y: jax.Array, beta: Any) -> None:
+def _check(models: Models, codes: tuple[jax.Array, jax.Array], beta: Any) -> None:
     check_beta(beta)
-    if prior.conditional or not conditional.conditional:
+    if models.prior.conditional or not models.conditional.conditional:
         raise ValueError("expected a prior that is given nothing and a conditional model")
-    if code_x.shape != code_y.shape:
-        raise ValueError(f"codes of shapes {code_x.shape} and {code_y.shape}: expected one shape")
+    if codes[0].shape != codes[1].shape:
+        raise ValueError(f"codes of shapes {codes[0].shape} and {codes[1].shape}: expected one shape")

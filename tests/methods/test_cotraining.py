@@ -13,7 +13,7 @@ from mi_coding.encoders import HeadOptions
 from mi_coding.methods import Parts
 from mi_coding.methods.base import with_own_rate
 from mi_coding.methods.cotraining import CodeOptions, CoTraining
-from mi_coding.objectives.cotraining import cotraining, prior_loss
+from mi_coding.objectives.cotraining import Models, cotraining, prior_loss
 from mi_coding.pairs import PairSampler
 from mi_coding.training.experiment import Experiment
 from mi_coding.training.step import init_state
@@ -74,7 +74,7 @@ def test_the_first_step_solves_the_models_and_then_takes_the_objective_of_both_c
         psi, phi = own.prior.refit(None, both, None), own.conditional.refit(None, both, other)
         for _ in range(2):
             psi = psi - 0.3 * jax.grad(lambda psi, code=both: prior_loss(own.prior, psi, code))(psi)
-        out = cotraining(own.prior, own.conditional, psi, phi, z_x, z_y, symmetric=True)
+        out = cotraining(Models(own.prior, own.conditional), (psi, phi), (z_x, z_y), symmetric=True)
         objectives.append(float((1 - beta + 0.5) * out.entropy - out.conditional_entropy))
         np.testing.assert_allclose(trained.stats["models"]["psi"][head], psi, rtol=1e-4, atol=1e-5)
         kept, begun = (own.models_of(s, head) for s in (trained.stats, state.stats))

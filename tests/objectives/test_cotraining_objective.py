@@ -10,7 +10,7 @@ import pytest
 from code_oracle import law, log_softmax, numeric_gradient
 
 from mi_coding.objectives import codes
-from mi_coding.objectives.cotraining import cotraining, prior_loss
+from mi_coding.objectives.cotraining import Models, cotraining, prior_loss
 from mi_coding.training.devices import AXIS, mean_gradient, spmd
 
 
@@ -27,13 +27,13 @@ def best_tables(log_q_x, log_q_y):
 
 
 def one_symbol(num_values):
-    return codes.independent(1, num_values), codes.independent(1, num_values, conditional=True)
+    return Models(codes.independent(1, num_values), codes.independent(1, num_values, conditional=True))
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.5, 1.7])
 def test_a_constant_code_has_no_information_and_costs_nothing(beta):
     log_q = certain([2] * 6, 4)
-    out = cotraining(*one_symbol(4), *best_tables(log_q, log_q), log_q, log_q, beta=beta)
+    out = cotraining(one_symbol(4), best_tables(log_q, log_q), (log_q, log_q), beta=beta)
     assert float(out.objective) == pytest.approx(0, abs=1e-6)
     assert float(out.entropy) == pytest.approx(0, abs=1e-6)
 
@@ -41,7 +41,7 @@ def test_a_constant_code_has_no_information_and_costs_nothing(beta):
 @pytest.mark.parametrize("beta", [0.0, 0.25, 0.75, 1.2])
 def test_a_code_that_is_a_function_of_what_is_shared_has_j_of_its_entropy_less_its_cost(beta):
     log_q = certain([0, 0, 0, 1, 1, 3], 4)
-    out = cotraining(*one_symbol(4), *best_tables(log_q, log_q), log_q, log_q, beta=beta)
+    out = cotraining(one_symbol(4), best_tables(log_q, log_q), (log_q, log_q), beta=beta)
     entropy = _entropy([3, 2, 1])
     assert float(out.objective) == pytest.approx((1 - beta) * entropy, rel=1e-5)
     assert float(out.mi) == pytest.approx(entropy, rel=1e-5)
@@ -69,7 +69,7 @@ def test_with_the_best_psi_the_gradient_is_that_of_the_exact_entropies():
         return (1 - beta) * h(joint.sum(1)) - (h(joint) - h(joint.sum(0)))
 
     def ours(logits, tables, beta):
-        return cotraining(*models, *tables, *jax.nn.log_softmax(logits), beta=beta).objective
+        return cotraining(models, tables, jax.nn.log_softmax(logits), beta=beta).objective
 
     logits = np.stack([x, y])
     tables = best_tables(*jax.nn.log_softmax(jnp.float32(logits)))
@@ -82,9 +82,9 @@ def test_with_the_best_psi_the_gradient_is_that_of_the_exact_entropies():
 
 def test_psi_learns_from_its_own_loss_alone_and_codes_do_not():
     x, y = (jax.nn.log_softmax(jnp.float32(half)) for half in lopsided_pair(1, (2, 3)))
-    prior, conditional = codes.markov(2, 3, order=1), codes.independent(2, 3, conditional=True)
+    models = prior, conditional = Models(codes.markov(2, 3, order=1), codes.independent(2, 3, conditional=True))
     psi, phi = prior.init(jax.random.key(0)), conditional.init(jax.random.key(0))
-    by_psi, by_phi = jax.grad(lambda *p: cotraining(prior, conditional, *p, x, y).objective, argnums=(0, 1))(psi, phi)
+    by_psi, by_phi = jax.grad(lambda p: cotraining(models, p, (x, y)).objective)((psi, phi))
     assert np.abs(by_psi).max() == 0
     assert np.abs(by_phi).max() > 0.01
     assert np.abs(jax.grad(lambda code: prior_loss(prior, psi, code))(x)).max() == 0
@@ -100,11 +100,11 @@ def _chain_entropy(log_q):
 
 def test_symmetric_is_the_mean_of_both_directions():
     x, y = (jax.nn.log_softmax(jnp.float32(half)) for half in lopsided_pair(2, (2, 3)))
-    prior, conditional = codes.markov(2, 3, order=1), codes.markov(2, 3, order=1, conditional=True)
+    models = Models(codes.markov(2, 3, order=1), codes.markov(2, 3, order=1, conditional=True))
     psi = jnp.float32(np.random.default_rng(0).normal(size=(2, 3, 3)))
     phi = jnp.float32(np.random.default_rng(1).normal(size=(2, 9, 3)))
-    call = partial(cotraining, prior, conditional, psi, phi, beta=0.3)
-    there, back, both = call(x, y), call(y, x), call(x, y, symmetric=True)
+    call = partial(cotraining, models, (psi, phi), beta=0.3)
+    there, back, both = call((x, y)), call((y, x)), call((x, y), symmetric=True)
     for one, other, mean in zip(there, back, both, strict=True):
         assert float(mean) == pytest.approx((float(one) + float(other)) / 2, rel=1e-5)
     assert abs(float(there.objective) - float(back.objective)) > 0.01
@@ -119,11 +119,10 @@ def make_step(models):
         mine = jax.lax.dynamic_slice_in_dim(logits, jax.lax.axis_index(AXIS) * share, share, axis=1)
 
         def loss(params):
-            x, y = jax.nn.log_softmax(mine * params["scale"])
-            out = cotraining(
-                *models, params["psi"], params["phi"], x, y, symmetric=True, key=jax.random.key(7), axis_name=AXIS
-            )
-            psi_loss = prior_loss(prior, params["psi"], x, key=jax.random.key(8), axis_name=AXIS)
+            log_q = jax.nn.log_softmax(mine * params["scale"])
+            psi_phi = params["psi"], params["phi"]
+            out = cotraining(models, psi_phi, log_q, symmetric=True, key=jax.random.key(7), axis_name=AXIS)
+            psi_loss = prior_loss(prior, params["psi"], log_q[0], key=jax.random.key(8), axis_name=AXIS)
             return psi_loss - out.objective, out._asdict()
 
         (_, metrics), gradient = mean_gradient(loss, AXIS)(params)
@@ -137,8 +136,8 @@ def make_step(models):
     return step, params
 
 
-EXACT = (codes.markov(2, 3, order=1), codes.independent(2, 3, conditional=True))
-DRAWN = (codes.autoregressive(2, 3, hidden=4), codes.autoregressive(2, 3, conditional=True))
+EXACT = Models(codes.markov(2, 3, order=1), codes.independent(2, 3, conditional=True))
+DRAWN = Models(codes.autoregressive(2, 3, hidden=4), codes.autoregressive(2, 3, conditional=True))
 
 
 @pytest.mark.parametrize(("models", "how"), [(EXACT, "pmap"), (DRAWN, "shard_map")])
@@ -156,13 +155,13 @@ def test_eight_devices_give_the_figures_and_gradients_of_one(models, how):
 def test_a_price_outside_zero_to_infinity_is_refused(beta):
     log_q = certain([0, 1], 2)
     with pytest.raises(ValueError, match=r"beta=.* costs at least 0 and a finite"):
-        cotraining(*one_symbol(2), None, None, log_q, log_q, beta=beta)
+        cotraining(one_symbol(2), (None, None), (log_q, log_q), beta=beta)
 
 
 def test_models_in_the_wrong_place_and_codes_of_two_shapes_are_refused():
     prior, conditional = one_symbol(2)
     log_q = certain([0, 1], 2)
     with pytest.raises(ValueError, match="a prior that is given nothing and a conditional model"):
-        cotraining(conditional, prior, None, None, log_q, log_q)
+        cotraining(Models(conditional, prior), (None, None), (log_q, log_q))
     with pytest.raises(ValueError, match=r"\(2, 1, 2\) and \(1, 1, 2\): expected one shape"):
-        cotraining(prior, conditional, None, None, log_q, log_q[:1])
+        cotraining(Models(prior, conditional), (None, None), (log_q, log_q[:1]))

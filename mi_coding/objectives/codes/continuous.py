@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -73,7 +72,7 @@ def gaussian_mixture(dim: int, *, components: int, noise: float = 0.0, condition
         logs = jnp.sum(params["log_diagonal"], axis=1)[:, None] - (jnp.sum(whitened**2, axis=2) + dim * _LOG_2PI) / 2
         return jax.nn.logsumexp(jax.nn.log_softmax(weights, axis=0) + logs, axis=0)
 
-    return DensityModel(dim, conditional, init, log_prob, partial(_cross_entropy, log_prob, noise))
+    return DensityModel(dim, conditional, init, log_prob, _cross_entropy_of(log_prob, noise))
 
 
 def coupling_flow(dim: int, *, layers: int = 4, hidden: int = 64, noise: float = 0.0) -> DensityModel:
@@ -121,27 +120,30 @@ def coupling_flow(dim: int, *, layers: int = 4, hidden: int = 64, noise: float =
             log_volume += jnp.sum(stretch, axis=1)
         return log_volume - (jnp.sum(z**2, axis=1) + dim * _LOG_2PI) / 2
 
-    return DensityModel(dim, False, init, log_prob, partial(_cross_entropy, log_prob, noise))
+    return DensityModel(dim, False, init, log_prob, _cross_entropy_of(log_prob, noise))
 
 
-def _cross_entropy(
-    log_prob: Callable,
-    noise: float,
-    params: Any,
-    code: jax.Array,
-    given: jax.Array | None = None,
-    key: jax.Array | None = None,
-    rows: jax.Array | None = None,
-    code_gradient: bool = True,
-) -> jax.Array:
-    del code_gradient  # it costs nothing that autodiff does not leave out by itself
-    if noise:
-        if key is None:
-            raise ValueError("codes with noise are drawn: cross_entropy needs a key")
-        own_key, given_key = jax.random.split(key)
-        code = code + noise * _normal(own_key, code, rows)
-        given = None if given is None else given + noise * _normal(given_key, given, rows)
-    return -jnp.mean(log_prob(params, code, given))
+def _cross_entropy_of(log_prob: Callable, noise: float) -> Callable:
+    """`DensityModel.cross_entropy` of a density, whose codes have noise of this standard deviation."""
+
+    def cross_entropy(
+        params: Any,
+        code: jax.Array,
+        given: jax.Array | None = None,
+        key: jax.Array | None = None,
+        rows: jax.Array | None = None,
+        code_gradient: bool = True,
+    ) -> jax.Array:
+        del code_gradient  # without it autodiff already leaves out what it would cost
+        if noise:
+            if key is None:
+                raise ValueError("codes with noise are drawn: cross_entropy needs a key")
+            own_key, given_key = jax.random.split(key)
+            code = code + noise * _normal(own_key, code, rows)
+            given = None if given is None else given + noise * _normal(given_key, given, rows)
+        return -jnp.mean(log_prob(params, code, given))
+
+    return cross_entropy
 
 
 def _normal(key: jax.Array, like: jax.Array, rows: jax.Array | None) -> jax.Array:
