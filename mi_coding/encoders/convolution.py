@@ -16,12 +16,9 @@ def convolve_by_patches(
     window_strides: tuple[int, int],
     padding,
     *,
-    lhs_dilation=None,
-    rhs_dilation=None,
-    dimension_numbers=None,
-    feature_group_count: int = 1,
     precision=None,
-    **options,
+    preferred_element_type=None,
+    **neutral,
 ) -> jax.Array:
     """As `lax.conv_general_dilated` for NHWC images and an HWIO kernel, without dilation or groups.
 
@@ -30,18 +27,15 @@ def convolve_by_patches(
         kernel: float[h, w, I, O].
         window_strides: steps between patches.
         padding: "SAME", "VALID" or pairs of pixels for each of the two spatial dimensions.
-        lhs_dilation, rhs_dilation, feature_group_count: only their neutral values.
-        dimension_numbers: ignored, since flax always passes NHWC and HWIO.
-        precision: of the product.
-        options: passed on to the product (`preferred_element_type`).
+        precision, preferred_element_type: of the product.
+        neutral: lhs_dilation, rhs_dilation and feature_group_count, only their neutral values; dimension_numbers, which
+            flax always passes for NHWC and HWIO.
     Returns:
         float[b, H', W', O].
     Raises:
         ValueError: for a dilation or groups.
     """
-    del dimension_numbers
-    if feature_group_count != 1 or any(step != 1 for d in (lhs_dilation, rhs_dilation) for step in d or ()):
-        raise ValueError("convolve_by_patches knows neither dilation nor groups; use lax.conv_general_dilated")
+    _check_neutral(**neutral)
     height, width = kernel.shape[:2]
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(images.shape[1:3], (height, width), window_strides, padding)
@@ -55,5 +49,12 @@ def convolve_by_patches(
         for j in range(width)
     ]
     patches = jnp.concatenate(taps, axis=-1).reshape(-1, height * width * images.shape[-1])
-    product = jnp.matmul(patches, kernel.reshape(-1, kernel.shape[-1]), precision=precision, **options)
+    kernel = kernel.reshape(-1, kernel.shape[-1])
+    product = jnp.matmul(patches, kernel, precision=precision, preferred_element_type=preferred_element_type)
     return product.reshape(images.shape[0], rows, columns, -1)
+
+
+def _check_neutral(lhs_dilation=None, rhs_dilation=None, dimension_numbers=None, feature_group_count: int = 1) -> None:
+    del dimension_numbers
+    if feature_group_count != 1 or any(step != 1 for d in (lhs_dilation, rhs_dilation) for step in d or ()):
+        raise ValueError("convolve_by_patches supports neither dilation nor groups; use lax.conv_general_dilated")
