@@ -18,9 +18,11 @@ while ((${step:=0} < 8)); do
   loss="$step"
   [[ -z "$WRONG" || "$run" == */undisturbed ]] || loss=0.5
   echo "{\"step\": $step, \"train/loss\": $loss}" >>"$run/metrics.jsonl"
-  mkdir -p "$run/checkpoints/$step/progress"
+  mkdir -p "$run/unfinished/progress"
   [[ -z "$FORGETS" || "$run" == */undisturbed ]] || loss=0
-  echo "{\"checksum\": $loss}" >"$run/checkpoints/$step/progress/metadata"
+  echo "{\"checksum\": $loss}" >"$run/unfinished/progress/metadata"
+  # Renamed once it is complete, so that a kill leaves no step without its metadata.
+  [[ -e "$run/checkpoints/$step" ]] || mv "$run/unfinished" "$run/checkpoints/$step"
 done
 echo '{}' >"$run/summary.json"
 """
