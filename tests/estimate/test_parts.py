@@ -183,6 +183,15 @@ def test_nearest_neighbours_are_those_of_a_double_loop():
         assert found[i] == pytest.approx(expected, abs=1e-9)
 
 
+def test_the_bias_of_neighbours_is_extrapolated_on_a_line_to_none():
+    x, y = pairs(60)
+    few, more = neighbours.local_information(x, y, neighbours=(neighbours.FEW, neighbours.MORE))
+    found, moved = neighbours.extrapolated(x, y)
+    line = np.polynomial.Polynomial.fit([neighbours.FEW, neighbours.MORE], [few.mean(), more.mean()], 1)
+    assert found.mean() == pytest.approx(line(0))
+    np.testing.assert_allclose(found - few, moved)
+
+
 def test_canonical_codes_straighten_what_was_bent():
     rng = np.random.default_rng(0)
     z = rng.normal(size=(3000, 2))
