@@ -9,6 +9,7 @@ import pytest
 import mi_coding
 from mi_coding.evaluation.bound import HeldoutBound, make_heldout_bound, make_pair_codes
 from mi_coding.evaluation.suite import bound_summary
+from mi_coding.objectives.cpc import CPCOutput
 from mi_coding.pairs import PairKind, sample_pairs
 
 RHO = 0.9
@@ -41,9 +42,19 @@ def test_bound_stays_below_the_information_and_comes_near_it_with_the_best_criti
     assert not bound.near_ceiling
 
 
-def test_standard_error_shrinks_with_the_number_of_pairs():
-    few, many = (measure(log_ratio, num_pairs=n).standard_error for n in (2_000, 32_000))
-    assert 2.5 < few / many < 6.5  # a factor of 4 expected from 31 and 500 batches
+def test_a_bound_is_the_mean_over_batches_with_its_standard_error():
+    def pair_codes(variables, key, images, rows):
+        return jax.random.normal(key, (len(rows), 2)), rows
+
+    def first_number(params, x, y):
+        return CPCOutput(jnp.zeros(()), mi_lower_bound=x[0, 0], accuracy=x[0, 1], num_candidates=jnp.array(8))
+
+    key = jax.random.key(0)
+    bound = make_heldout_bound(pair_codes, first_number)(({}, {}), key, None, batch_size=8, num_pairs=100)
+    numbers = np.array([jax.random.normal(k, (8, 2))[0] for k in jax.random.split(key, 13)])  # 12 batches are too few
+    assert bound.mi_lower_bound == pytest.approx(numbers[:, 0].mean(), rel=1e-5)
+    assert bound.accuracy == pytest.approx(numbers[:, 1].mean(), rel=1e-5)
+    assert bound.standard_error == pytest.approx(numbers[:, 0].std(ddof=1) / math.sqrt(13), rel=1e-5)
 
 
 def test_bounds_of_several_steps_ahead_are_each_on_their_own_and_their_mean_has_an_error_of_its_own():
