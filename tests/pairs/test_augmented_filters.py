@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from images import image, many, unit
+from images import assert_uniform, image, many, point, sigma_of, unit
 from scipy import ndimage
 
 from mi_coding.pairs.augmentations import filters, masking
@@ -36,13 +36,9 @@ def test_blur_keeps_constants_and_spreads_a_point():
     assert (spread * (np.arange(21) - 10) ** 2).sum() == pytest.approx(1.5**2, rel=1e-3)
 
 
-def test_a_random_blur_reaches_from_its_lowest_to_its_highest_sigma():
-    point = np.zeros((81, 81, 1), np.float32)
-    point[40, 40] = 1
-    spread = many(filters.gaussian_blur(sigma=(0.5, 2.0), kernel=0.3), point, 300)[..., 0]
-    sigma = np.sqrt((spread * (np.arange(81) - 40) ** 2).sum((1, 2)))
-    assert 0.4 < sigma.min() < 0.55
-    assert 1.95 < sigma.max() < 2.01
+@pytest.mark.parametrize(("options", "low", "high"), [({}, 0.1, 2.0), ({"sigma": (0.5, 1.5)}, 0.5, 1.5)])
+def test_a_random_blur_has_a_sigma_that_is_uniform_in_its_range(options, low, high):
+    assert_uniform(sigma_of(many(filters.gaussian_blur(**options), point(31), 1000)), low, high)
 
 
 def test_a_kernel_is_a_tenth_of_the_height():
@@ -89,8 +85,13 @@ def test_cutout_masks_a_square_of_its_size_wholly_inside_the_image(shape):
     np.testing.assert_array_equal(heights, widths)
     np.testing.assert_array_equal(masks.sum((1, 2)), heights * widths)
     assert (heights.min(), heights.max()) == (round(min(shape) / 4), min(shape) // 2)
+    assert heights.mean() == pytest.approx(0.375 * min(shape), abs=4 * 0.25 * min(shape) / 12**0.5 / 1000**0.5)
     centre = np.stack([(masks.any(a) * np.arange(n)).sum(1) for a, n in ((2, shape[0]), (1, shape[1]))], 1)
-    np.testing.assert_allclose((centre / heights[:, None]).mean(0), (np.array(shape) - 1) / 2, atol=1.5)
+    corners = centre / heights[:, None] - (heights[:, None] - 1) / 2
+    places = np.array(shape) - heights[:, None] + 1
+    within = np.random.default_rng(0).random(corners.shape)  # of a pixel: whole numbers become a continuous law
+    for share in ((corners + within) / places).T:
+        assert_uniform(share, 0, 1)
 
 
 def test_cutout_of_no_side_and_of_the_whole():
