@@ -1,3 +1,7 @@
+"""Optimisers against their formulas in float64, and what each option does."""
+
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -42,21 +46,62 @@ def test_every_optimizer_walks_down_a_bowl(name, rate, params):
     assert sum(float(jnp.sum(leaf**2)) for leaf in params.values()) < (20 if name == "lars" else 5)
 
 
-def test_sgd_is_the_gradient_times_the_rate(params):
-    updates = first_update("sgd", params, jax.tree.map(jnp.ones_like, params))
-    np.testing.assert_allclose(updates["kernel"], -0.1)
+ALL_ON = {"learning_rate": 0.3, "warmup_steps": 2, "num_steps": 6, "weight_decay": 0.1, "momentum": 0.8}
 
 
-def test_lars_scales_a_weight_by_its_trust_ratio_and_a_bias_not_at_all(params):
-    updates = first_update("lars", params, jax.tree.map(lambda x: jnp.full_like(x, 2.0), params))
-    np.testing.assert_allclose(updates["bias"], -0.2, rtol=1e-6)
-    np.testing.assert_allclose(updates["kernel"], -0.2 * 0.001 * 3 / 2, rtol=1e-5)  # η ‖w‖/‖g‖, arXiv:1708.03888
+def updates_of(optimizer, steps):
+    """Every update of a few steps of one weight and one bias, and the parameters and gradients that they had."""
+    rng = np.random.default_rng(0)
+    params = {"kernel": jnp.float32(rng.normal(size=(2, 3))), "bias": jnp.float32(rng.normal(size=3))}
+    state, found, update = optimizer.init(params), [], jax.jit(optimizer.update)
+    for step in range(steps):
+        size = 2.0 if step % 2 else 0.05  # clipped and not
+        gradients = {name: jnp.float32(size * rng.normal(size=leaf.shape)) for name, leaf in params.items()}
+        updates, state = update(gradients, state, params)
+        found.append(jax.tree.map(np.float64, (params, gradients, updates)))
+        params = jax.tree.map(jnp.add, params, updates)
+    return found
 
 
-def test_gradient_is_clipped_to_a_global_norm(params):
-    updates = first_update("sgd", params, jax.tree.map(lambda x: jnp.full_like(x, 100.0), params), gradient_clip=1.0)
-    norm = np.sqrt(sum(float(jnp.sum(leaf**2)) for leaf in updates.values()))
-    assert norm == pytest.approx(0.1)
+def rate_at(step, *, learning_rate, warmup_steps, num_steps):
+    if step < warmup_steps:
+        return learning_rate * step / warmup_steps
+    share = min((step - warmup_steps) / (num_steps - warmup_steps), 1)
+    return learning_rate * (1 + math.cos(math.pi * share)) / 2
+
+
+def assert_follows(found, name, *, weight_decay, momentum, gradient_clip, **schedule):
+    """Compares updates with the formulas of the papers: SGD, LARS (arXiv:1708.03888), AdamW (arXiv:1711.05101)."""
+    moments = {part: (0.0, 0.0) for part in ("kernel", "bias")}
+    for step, (params, gradients, updates) in enumerate(found):
+        norm = math.sqrt(sum(np.sum(g**2) for g in gradients.values()))
+        clip = min(1, gradient_clip / norm) if gradient_clip else 1
+        rate = rate_at(step, **schedule)
+        for part, w in params.items():
+            decay, (m, v), g = weight_decay * w * (part == "kernel"), moments[part], clip * gradients[part]
+            if name == "adamw":
+                m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+                direction = m / (1 - 0.9 ** (step + 1)) / (np.sqrt(v / (1 - 0.999 ** (step + 1))) + 1e-8)
+                expected = -rate * (direction + decay)
+            elif name == "lars":
+                direction = g + decay
+                trust = 0.001 * np.linalg.norm(w) / np.linalg.norm(direction) if part == "kernel" else 1
+                m = momentum * m + rate * trust * direction
+                expected = -m
+            else:
+                m = momentum * m + g + decay
+                expected = -rate * m
+            moments[part] = m, v
+            np.testing.assert_allclose(updates[part], expected, rtol=1e-4, atol=1e-7)  # of float32
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.7])
+@pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
+def test_every_update_follows_the_formula_with_all_options_on(name, clip):
+    options = ALL_ON | {"gradient_clip": clip}
+    found = updates_of(optimizers.build(name, **options), steps=8)  # two more than the schedule has
+    assert_follows(found, name, **options)
+    assert all(np.all(leaf == 0) for leaf in found[0][2].values())  # the warm-up begins at 0
 
 
 def test_a_warm_up_longer_than_the_run_is_cut():
