@@ -1,10 +1,13 @@
 """Pairs of frames of stored films: a brute-force search finds the same frames, and every draw has the law it states."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mi_coding.pairs import PairFunctions, pairs_of_batch
 from mi_coding.pairs.film import Film
 from mi_coding.pairs.film_pairs import Films, draw_moments, sample_film_pairs, shown_at
 
@@ -96,6 +99,23 @@ def test_a_pair_is_the_same_whichever_device_draws_it():
     everything, half = draw(jnp.arange(16)), draw(jnp.arange(8, 16))
     for whole, part in zip(everything, half, strict=True):
         np.testing.assert_array_equal(whole[8:], part)
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_every_row_of_a_film_has_a_moment_and_a_key_of_its_own(size):
+    films, rows, key = films_of(*IRREGULAR, gap=0.25), jnp.arange(8, 24), jax.random.key(6)
+    shows_key = PairFunctions(pair=lambda key, example: (jax.random.key_data(key), example), view=None)
+    keys, _ = sample_film_pairs(key, films, rows, pairs=shows_key, group_size=size)
+    moments_key, pair_key = jax.random.split(key)
+    alone = pairs_of_batch(pair_key, rows, rows, pairs=shows_key)[0]
+    np.testing.assert_array_equal(keys, alone)
+    assert len(np.unique(keys, axis=0)) == 16
+    draw = jax.jit(partial(draw_moments, moments_key, films, group_size=size))
+    stretch, time = draw(rows)
+    assert len(np.unique(time)) == 16
+    for i in range(0, 16, 5):
+        (own_stretch,), (own_time,) = draw(rows[i : i + 1])
+        assert (own_stretch, own_time) == (stretch[i], time[i])
 
 
 def test_x_is_shown_at_the_moment_and_y_a_gap_later():

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mi_coding.pairs import PairFunctions, draw_examples, modified_alike, sample_pairs, views
+from mi_coding.pairs import PairFunctions, draw_examples, modified_alike, pairs_of_batch, sample_pairs, views
 
 TAGGED = PairFunctions(
     pair=lambda key, image: (image, -image + jax.random.uniform(key) / 2),
@@ -43,6 +43,33 @@ def test_distinct_keeps_twins_out_and_independent_draws_have_them():
 def test_every_example_is_drawn_equally_often():
     drawn = draw_examples(jax.random.key(3), jnp.arange(20_000), num_examples=10)
     assert np.abs(np.bincount(drawn, minlength=10) - 2000).max() < 5 * np.sqrt(1800)
+
+
+SHOWS_KEY = PairFunctions(pair=lambda key, example: (jax.random.key_data(key), example), view=None)
+
+
+def test_every_row_has_the_key_and_the_example_folded_from_its_number():
+    key, rows = jax.random.key(7), jnp.array([0, 1, 5, 19])
+    keys, tagged = sample_pairs(key, IMAGES, rows, pairs=SHOWS_KEY)
+    example_key, pair_key = jax.random.split(key)
+    for row, shown, image in zip(rows.tolist(), keys, tagged, strict=True):
+        np.testing.assert_array_equal(shown, jax.random.key_data(jax.random.fold_in(pair_key, row)))
+        drawn = jax.random.randint(jax.random.fold_in(example_key, row), (), 0, len(IMAGES))
+        np.testing.assert_array_equal(image, IMAGES[drawn])
+
+
+def test_a_streamed_row_has_the_key_of_the_row_that_would_have_been_drawn():
+    key, rows = jax.random.key(7), 8 + jnp.arange(8)
+    keys, tagged = pairs_of_batch(key, IMAGES[:8], rows, pairs=SHOWS_KEY)
+    np.testing.assert_array_equal(keys, sample_pairs(key, IMAGES, rows, pairs=SHOWS_KEY)[0])
+    np.testing.assert_array_equal(tagged, IMAGES[:8])
+    assert len(np.unique(keys, axis=0)) == 8
+
+
+def test_pairs_of_one_image_differ():
+    x, y = sample_pairs(jax.random.key(7), IMAGES[:1], jnp.arange(50), pairs=TAGGED)
+    assert set(tags(x)) == {1}
+    assert len(set(tags(y))) == 50
 
 
 def test_another_key_draws_other_pairs():
