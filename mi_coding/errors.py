@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-_NO_VALUE = object()
+_NO_VALUE = ...  # which survives pickling as itself
 
 
 class Setting(NamedTuple):

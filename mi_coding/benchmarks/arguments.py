@@ -1,14 +1,14 @@
 """What the benchmarks of a run read from the command line: options of their own, and those of the main command."""
 
 import argparse
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from sys import stderr
+from typing import Any
 
-from ml_collections import ConfigDict
-
-from mi_coding.errors import InputError
-from mi_coding.runs import Run, prepare
+from mi_coding.errors import InputError, Setting
+from mi_coding.runs.run import Run, prepare
 
 CONFIG = Path(__file__).parents[2] / "configs" / "cpc.py"
 """What is measured where no config is named."""
@@ -29,13 +29,14 @@ def split_arguments(argv: list[str], own: argparse.ArgumentParser) -> tuple[argp
     return given, rest if named else [rest[0], f"--config={CONFIG}", *rest[1:]]
 
 
-def prepare_in_memory(config: ConfigDict, workdir: Path) -> Run:
+def prepare_in_memory(config: Mapping[str, Any], workdir: Path) -> Run:
     """A run whose data lives on the devices; warnings go to stderr.
 
     Raises:
         InputError: for data that is streamed, and as `prepare` does.
     """
-    this = prepare(config, workdir, partial(print, file=stderr))
-    if this.streamed:
-        raise InputError(f"config.data.source={config.data.source!r} is streamed; expected data that fits in memory")
-    return this
+    run = prepare(config, workdir, partial(print, file=stderr))
+    if run.streamed:
+        source = Setting("data.source", run.plan.data.source)
+        raise InputError(source, " is streamed; expected data that fits in memory")
+    return run

@@ -6,7 +6,7 @@ from typing import Annotated
 from mi_coding import data
 from mi_coding.errors import InputError, Setting
 from mi_coding.options import NotNegative, NotNegativeInt, OneOf, PositiveInt, Range, option
-from mi_coding.training.devices import SPMD
+from mi_coding.training.devices import FOR_SEVERAL_PROCESSES, SPMD
 
 _LARGEST_SEED = 2**32 - 1
 
@@ -33,8 +33,8 @@ class RunOptions:
 
     def check(self, num_devices: int, num_processes: int) -> None:
         """Raises InputError for a batch that the devices cannot share, or for pmap on several processes."""
-        if num_processes > 1 and self.spmd != "shard_map":
-            hint = f" is for one process, here are {num_processes}; use 'shard_map'"
+        if num_processes > 1 and self.spmd not in FOR_SEVERAL_PROCESSES:
+            hint = f" is for one process, here are {num_processes}; use {' or '.join(map(repr, FOR_SEVERAL_PROCESSES))}"
             raise InputError(Setting("spmd", self.spmd), hint)
         if self.batch_size < 2:
             hint = "; expected at least 2: the other pairs of the batch are the distractors"

@@ -16,8 +16,8 @@ CUSTOM = "custom"
 """The preset that is a list of steps in `pairs.steps`."""
 
 _LARGEST_SIDE = 2**13
-_NEUTRAL = {"order": "random", "steps": ()}
-"""Values of options that a preset does not have; 0 for the others."""
+_NEUTRAL = {"size": 0, "order": "random", "steps": ()}
+"""Values of options that a preset does not have; 0.0 for the others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Augmentations(PairSampler):
         for name in _MODIFICATIONS:
             if getattr(self, name) is None:
                 value = takes.get(name)
-                object.__setattr__(self, name, _NEUTRAL.get(name, 0) if value is None else value)
+                object.__setattr__(self, name, _NEUTRAL.get(name, 0.0) if value is None else value)
         self._check_preset_has(takes)
         if self.preset == CUSTOM and not self.steps:
             hint = " needs config.pairs.steps, such as ({'name': 'rotation'},)"

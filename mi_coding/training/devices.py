@@ -161,3 +161,6 @@ def _steps_in_flight(mesh: jax.sharding.Mesh) -> int:
 
 SPMD: dict[str, Callable[[jax.sharding.Mesh], DataParallel]] = {"shard_map": _shard_map, "pmap": _pmap}
 """Names of `config.spmd`."""
+
+FOR_SEVERAL_PROCESSES = ("shard_map",)
+"""Those of `SPMD` that run on the devices of several processes."""

@@ -1,0 +1,156 @@
+"""Every option of a method changes what is trained, in the way that its name says."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from mi_coding.encoders import MLP
+from mi_coding.methods import METHODS, Parts
+from mi_coding.options import options_of, read, values_of
+from mi_coding.pairs import PairSampler
+from mi_coding.pairs.sequences import Sequences
+from mi_coding.training.optimizers import OptimizerOptions
+
+SMALL = {
+    "encoder.code_dim": 3,
+    "encoder.context_dim": 4,
+    "encoder.head_width": 5,
+    "code.num_symbols": 2,
+    "code.num_values": 3,
+    "code.num_heads": 2,
+    "code.prior": "autoregressive",
+    "code.conditional": "autoregressive",
+    "objective.num_ahead": 2,
+    "optimizer.prior_steps": 1,
+}
+CHANGED = {
+    "critic.temperature": 0.7,
+    "critic.name": "bilinear",
+    "objective.num_distractors": 2,
+    "objective.num_ahead": 1,
+    "objective.num_times": 2,
+    "objective.beta": 0.5,
+    "objective.betas": (0.5, 0.2),
+    "objective.balance": 0.0,
+    "encoder.head_layers": 3,
+    "encoder.activation": "smelu",
+    "encoder.feature": "last",
+    "optimizer.probe_learning_rate": 0.3,
+    "optimizer.prior_steps": 3,
+    "optimizer.prior_learning_rate": 0.3,
+    "optimizer.conditional_learning_rate": 0.3,
+    "code.spread": 2.0,
+    "code.samples": 3,
+    "code.prior": "independent",
+    "code.conditional": "independent",
+    "code.prior_hidden": 4,
+    "code.conditional_hidden": 4,
+}
+SAME_NUMBERS = {"objective.method", "objective.block_size", "microbatch_size"}
+"""How something is computed, and not what; `tests/contrast` and `test_contrastive.py` compare the numbers."""
+NEED_OTHERS = {
+    "objective.distractors": "several devices; see tests/objectives/test_cpc.py",
+    "code.prior_order": "a markov prior; see tests/objectives/test_code_models.py",
+    "code.conditional_order": "a markov model; see tests/objectives/test_code_models.py",
+}
+
+
+def trained(name, **changes):
+    """Parameters and statistics of a tiny method after two steps, and what it says before training."""
+    kind = METHODS[name]
+    sequences = not kind.halves_are_alike
+    pairs = Sequences() if sequences else PairSampler()
+    shape = (6, 2) if sequences else (4,)
+    method = read(kind, {k: v for k, v in (SMALL | changes).items()}, name=name)
+    method = method.made_of(Parts(MLP(widths=(4,), feature_dim=6), pairs, 8, 1, 4, shape, 2 if method.probe_learning_rate else 0))
+    rng, labels = np.random.default_rng(0), jnp.arange(8) % 2
+    x, y = (jnp.asarray(rng.normal(size=(8, *shape)), jnp.float32) for _ in range(2))
+    y = () if sequences else x + 0.3 * y
+    if method.uses_labels:
+        x, y = (x, labels), (y, labels)
+    params, stats = method.init(jax.random.key(0), x, y)
+    optimizer = method.optimizer(optax.sgd(0.1))
+    state = optimizer.init(params)
+    for step in range(2):
+        gradient, (_, stats) = jax.grad(method.loss, has_aux=True)(params, stats, jax.random.key(step), x, y, None)
+        updates, state = optimizer.update(gradient, state, params)
+        params = optax.apply_updates(params, updates)
+    encoded = method.encode(params, stats, x[0] if method.uses_labels else x)
+    return [np.asarray(leaf) for leaf in jax.tree.leaves((params, stats, encoded))]
+
+
+@pytest.fixture(scope="module")
+def unchanged():
+    return {name: trained(name) for name in METHODS}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_option_of_a_method_changes_what_is_trained(unchanged, name):
+    kind = METHODS[name]
+    values = values_of(read(kind, SMALL))
+    alike = []
+    for spec in options_of(kind):
+        if spec.key in SAME_NUMBERS or spec.key in NEED_OTHERS:
+            continue
+        if name == "nt_xent" and spec.key in ("critic.name", "critic.normalize"):
+            continue  # it takes one value only, which its check tells
+        value = not values[spec.key] if spec.type is bool else CHANGED.get(spec.key, values[spec.key])
+        value = values[spec.key] + 1 if value == values[spec.key] else value
+        found = trained(name, **{spec.key: value})
+        same_shapes = [leaf.shape for leaf in found] == [leaf.shape for leaf in unchanged[name]]
+        if same_shapes and all(np.array_equal(*leaves) for leaves in zip(found, unchanged[name], strict=True)):
+            alike.append(spec.key)
+    assert alike == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("name", "sgd"),
+        ("name", "lars"),
+        ("learning_rate", 1e-3),
+        ("scaling", "linear"),
+        ("scaling", "sqrt"),
+        ("warmup_steps", 2),
+        ("weight_decay", 0.0),
+        ("gradient_clip", 1e-9),  # so small that even Adam's ratio feels its epsilon
+    ],
+)
+def test_every_option_of_the_optimizer_changes_its_updates(option, value):
+    def updates(**options):
+        optimizer = OptimizerOptions(**{"warmup_steps": 0} | options).build(batch_size=64, num_steps=10)
+        params = {"w": jnp.full((2, 2), 2.0)}
+        state = optimizer.init(params)
+        taken = []
+        for step in range(3):
+            update, state = optimizer.update({"w": jnp.full((2, 2), 0.5 + step)}, state, params)
+            taken.append(update["w"])
+        return np.stack(taken)
+
+    assert not np.allclose(updates(**{option: value}), updates(), rtol=1e-6, atol=0)
+
+
+def test_momentum_moves_sgd_and_lars():
+    for name in ("sgd", "lars"):
+        moved = []
+        for momentum in (0.0, 0.9):
+            optimizer = OptimizerOptions(name=name, momentum=momentum, warmup_steps=0).build(64, 10)
+            params = {"w": jnp.full((2, 2), 2.0)}
+            state = optimizer.init(params)
+            for _ in range(2):
+                update, state = optimizer.update({"w": jnp.ones((2, 2))}, state, params)
+            moved.append(np.asarray(update["w"]))
+        assert np.abs(moved[1]).max() > 1.5 * np.abs(moved[0]).max()
+
+
+def test_the_learning_rate_ends_at_num_steps():
+    optimizer = OptimizerOptions(name="sgd", momentum=0.0, weight_decay=0.0, warmup_steps=0).build(64, num_steps=4)
+    params, sizes = {"w": jnp.ones((2, 2))}, []
+    state = optimizer.init(params)
+    for _ in range(5):
+        update, state = optimizer.update({"w": jnp.ones((2, 2))}, state, params)
+        sizes.append(float(-update["w"][0, 0]))
+    cosine = [2e-3 * (1 + np.cos(np.pi * step / 4)) / 2 for step in range(5)]
+    np.testing.assert_allclose(sizes, cosine, atol=1e-9)
