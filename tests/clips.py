@@ -1,9 +1,11 @@
-"""Small real video files, written by PyAV itself, whose frames tell which they are by how bright they are."""
+"""Small real video files, written by PyAV, in which the brightness of a frame identifies it."""
 
 from fractions import Fraction
 
 import av
 import numpy as np
+
+from mi_coding import data
 
 STEP = 8  # grey levels from one frame to the next: more than a codec loses
 
@@ -58,3 +60,11 @@ def cut_off(path, share):
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     return path
+
+
+def load_clips(folder, cache, *, gap=0.1, frame_rate=0.0, **options):
+    """The data set of the clips in a folder, and the lines that were logged or warned of."""
+    lines = []
+    options = {"image_size": 8, "channels": 1, "warn": lines.append, "log": lines.append} | options
+    video = data.VideoOptions(gap, frame_rate, str(cache))
+    return data.load(f"video:{folder}/*.mp4", video=video, **options), lines

@@ -21,10 +21,9 @@ from pathlib import Path
 import av
 
 from mi_coding.benchmarks.timing import median_seconds
-from mi_coding.data.film_store import stored
-from mi_coding.data.films import Keeping
-from mi_coding.data.images import Form
-from mi_coding.data.video import VideoFile
+from mi_coding.data import ImageSpec, VideoOptions
+from mi_coding.data.films.cache import decode_films
+from mi_coding.data.films.video_file import VideoFile
 
 BAR = 0.8
 """Share of ffmpeg's speed to reach."""
@@ -51,10 +50,11 @@ def measure(paths: list[Path], image_size: int, repeats: int) -> dict[str, dict[
 
 def decode(paths: list[Path], image_size: int) -> int:
     """Decodes films into a cache of its own; returns how many frames there are."""
-    form = Form(image_size, 3)
+    spec = ImageSpec(image_size, 3)
     with tempfile.TemporaryDirectory() as folder:
-        films = [VideoFile(path, form) for path in paths]
-        return int(stored(films, form, Keeping(cache_dir=folder), lambda line: None).table.count.sum())
+        films = [VideoFile(path, spec) for path in paths]
+        decoded = decode_films(films, spec, VideoOptions(cache_dir=folder), lambda line: None)
+        return int(decoded.table.count.sum())
 
 
 def scale(paths: list[Path], image_size: int) -> None:

@@ -28,8 +28,8 @@ from rich.console import Console
 from rich.table import Table
 from scipy.special import logsumexp
 
+from mi_coding import data
 from mi_coding.critics import separable
-from mi_coding.data.digits import load as load_digits
 from mi_coding.errors import InputError
 from mi_coding.estimate import EFFORTS, MIEstimate, estimate_mi
 from mi_coding.estimate.crossfit import pick_loss
@@ -351,7 +351,7 @@ def _images(arguments: argparse.Namespace, told: Told) -> dict:
     x and y are two views of one image, each with noise of its own, and of y only the first rows are shown; of none, y
     is noise. As the images are finitely many, what two views share is known.
     """
-    images = load_digits().train.examples
+    images = data.load("digits").train.examples
     images = np.asarray(images, np.float64).reshape(len(images), -1) / images.max()
 
     def views(seed, rows=8):

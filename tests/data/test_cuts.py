@@ -18,7 +18,7 @@ def test_every_example_is_in_one_part_and_the_rest_has_every_class(classes, shar
     assert set(labels[parts[-1]]) == set(classes)
 
 
-def test_classes_of_different_sizes_keep_their_shares():
+def test_parts_are_stratified_by_class():
     labels = np.random.default_rng(0).permutation(np.repeat([3, 0, 7], [500, 90, 10]))
     test, validation, train = cut(labels, 600, (0.2, 0.1))
     assert [np.sum(labels[part] == 3) for part in (train, validation, test)] == [350, 50, 100]
@@ -26,17 +26,17 @@ def test_classes_of_different_sizes_keep_their_shares():
     assert [np.sum(labels[part] == 7) for part in (train, validation, test)] == [7, 1, 2]
 
 
-def test_a_thousand_classes_of_four_still_make_a_tenth():
+def test_a_tenth_of_a_thousand_classes_of_four_is_a_tenth():
     validation, rest = cut(np.repeat(np.arange(1000), 4), 4000, (0.1,))
     assert (len(validation), len(rest)) == (400, 3600)
 
 
-def test_a_part_has_two_examples_however_few_there_are():
+def test_a_part_has_at_least_two_examples():
     assert [len(part) for part in cut(None, 6, (0.2, 0.1))] == [2, 2, 2]
     assert [len(part) for part in cut(np.array([0, 0, 0, 1, 1, 1]), 6, (0.1,))] == [2, 4]
 
 
-def test_a_cut_is_always_the_same_and_shuffled():
+def test_a_cut_is_deterministic_and_shuffled():
     first, second = cut(None, 50, (0.1,)), cut(None, 50, (0.1,))
     for one, other in zip(first, second, strict=True):
         assert one.tolist() == other.tolist() != sorted(one.tolist())

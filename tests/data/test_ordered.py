@@ -39,7 +39,7 @@ class Slow:
 
 
 @pytest.mark.parametrize("count", [1, 16, 33])
-def test_every_example_comes_once_in_order_with_its_name_and_label(count):
+def test_every_example_is_yielded_once_in_order_with_name_and_label(count):
     split = Split(Slow(count), np.arange(count, dtype=np.int32) * 10)
     with Ordered(split, batch_size=16) as ordered:
         parts = list(ordered)
@@ -50,7 +50,7 @@ def test_every_example_comes_once_in_order_with_its_name_and_label(count):
     assert ordered.skipped == []
 
 
-def test_what_cannot_be_decoded_is_left_out_with_its_name_and_its_label():
+def test_undecodable_images_are_left_out_with_name_and_label():
     unreadable = {0, 5, *range(8, 16), 33}
     split = Split(Slow(34, unreadable), np.arange(34, dtype=np.int32))
     with Ordered(split, batch_size=8) as ordered:
@@ -62,7 +62,7 @@ def test_what_cannot_be_decoded_is_left_out_with_its_name_and_its_label():
     assert sum(len(part.names) for part in parts) == 34 - len(unreadable)
 
 
-def test_only_a_few_batches_are_read_ahead_and_by_other_threads():
+def test_other_threads_read_ahead_at_most_prefetch_batches():
     images = Slow(1000)
     with Ordered(Split(images, None), batch_size=10, prefetch=3) as ordered:
         for taken in range(1, 5):
@@ -72,7 +72,7 @@ def test_only_a_few_batches_are_read_ahead_and_by_other_threads():
     assert threading.get_ident() not in images.threads
 
 
-def test_an_image_of_another_size_is_told_and_ends_the_threads():
+def test_an_image_of_another_size_is_refused_and_ends_the_threads():
     with (
         pytest.raises(InputError, match=r"20\.png has 9 × 9 pixels"),
         Ordered(Split(Slow(64, wrong_size=20), None), batch_size=8) as ordered,
@@ -91,7 +91,7 @@ def test_the_time_spent_waiting_is_counted():
     assert ordered.wait_seconds < 0.1
 
 
-def test_pairs_and_arrays_in_memory_come_in_order_too():
+def test_pairs_and_arrays_in_memory_are_yielded_in_order():
     x, y = np.arange(10.0)[:, None], np.arange(20.0).reshape(10, 2)
     with Ordered(Split((x, y), None, [f"row {i}" for i in range(10)]), batch_size=4) as ordered:
         parts = list(ordered)
@@ -101,7 +101,7 @@ def test_pairs_and_arrays_in_memory_come_in_order_too():
         assert next(ordered).names == ["[0]", "[1]", "[2]", "[3]"]
 
 
-def test_a_folder_is_listed_in_the_order_of_its_paths_whatever_its_splits(tmp_path):
+def test_list_all_returns_files_in_the_order_of_their_paths(tmp_path):
     places = ["test/b/1.png", "test/c/0.png", "train/a/2.png", "train/b/0.png", "train/b/deep/1.png"]
     for number, place in enumerate(places):
         write(tmp_path / place, number)
@@ -112,7 +112,7 @@ def test_a_folder_is_listed_in_the_order_of_its_paths_whatever_its_splits(tmp_pa
     assert numbers(split.examples.read(i) for i in range(5)) == list(range(5))
 
 
-def test_a_folder_without_classes_or_with_a_single_one_is_listed_without_labels(tmp_path):
+def test_list_all_has_no_labels_for_fewer_than_two_classes(tmp_path):
     for name in ("b.png", "a.png"):
         write(tmp_path / "loose" / name)
         write(tmp_path / "one" / "class" / name)
@@ -125,7 +125,7 @@ def test_a_folder_without_classes_or_with_a_single_one_is_listed_without_labels(
     assert data.list_all(f"folder:{tmp_path / 'mixed'}").split.labels is None
 
 
-def test_a_folder_that_cannot_be_listed_is_told(tmp_path):
+def test_list_all_refuses_a_missing_or_empty_folder(tmp_path):
     for path, words in ((tmp_path / "nowhere", "does not exist"), (tmp_path, "holds no image")):
         with pytest.raises(InputError, match=words):
             data.list_all(f"folder:{path}")

@@ -1,5 +1,6 @@
+"""Streams: batches by seed and number alone, from processes that end with their parent."""
+
 import contextlib
-import importlib
 import multiprocessing
 import os
 import signal
@@ -13,16 +14,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mi_coding.data import pieces, workers
 from mi_coding.data.dataset import Split
-from mi_coding.data.stream import stream
-from mi_coding.errors import InputError
+from mi_coding.data.stream import Batch, Stream, StreamSpec
+from mi_coding.errors import InputError, Setting
 
 ROOT = Path(__file__).parents[2]
-module = importlib.import_module("mi_coding.data.stream")  # the room has a function of the same name
 
 
 class Tagged:
-    """Stands for `LazyImages`: image i holds i in its first pixel; some cannot be decoded, one is of a wrong size."""
+    """In place of `LazyImages`: image i has i in its first pixel; some cannot be decoded, one is of a wrong size."""
 
     def __init__(self, n, unreadable=(), wrong_size=None):
         self.shape, self.unreadable, self.wrong_size = (n, 2, 3, 3), frozenset(unreadable), wrong_size
@@ -35,7 +36,7 @@ class Tagged:
 
     def read(self, i):
         if i == self.wrong_size:
-            raise InputError(f"{self.name(i)} is 9 × 9, expected 2 × 3")
+            raise InputError(f"{self.name(i)} is 9 × 9, expected 2 × 3: ", Setting("data.image_size", 2, flag=True))
         image = np.full(self.shape[1:], 7, np.uint8)
         image[0, 0, :2] = i // 256, i % 256
         return None if i in self.unreadable else image
@@ -47,6 +48,10 @@ def split(n, **how):
 
 def tags(batch):
     return batch.examples[:, 0, 0, 0].astype(int) * 256 + batch.examples[:, 0, 0, 1]
+
+
+def stream(data, *, num_workers=2, warn=print, **which):
+    return Stream(data, StreamSpec(**which), num_workers=num_workers, warn=warn)
 
 
 def take(count, *args, **how):
@@ -61,7 +66,7 @@ def take_tags(count, *args, **how):
 @pytest.fixture
 def small_pieces(monkeypatch):
     """A batch of 8 in three pieces, of 2, 3 and 3 images."""
-    monkeypatch.setattr(module, "_PIECE_BYTES", 3 * 18)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 3 * 18)
 
 
 def assert_same(these, those):
@@ -71,7 +76,7 @@ def assert_same(these, those):
         np.testing.assert_array_equal(one.labels, other.labels)
 
 
-def test_worker_processes_change_nothing_and_end_with_the_stream(small_pieces):
+def test_worker_processes_change_no_batch_and_end_with_the_stream(small_pieces):
     data, warned = split(60, unreadable=(20, 21, 22)), []
     expected = take(20, data, batch_size=8, first_batch=3, warn=warned.append)
     with stream(data, batch_size=8, first_batch=3, seed=1, num_workers=2, warn=warned.append) as batches:
@@ -84,16 +89,19 @@ def test_worker_processes_change_nothing_and_end_with_the_stream(small_pieces):
     assert warned[0] == warned[1]
 
 
-def test_the_input_error_of_a_worker_arrives_as_it_was_raised():
+def test_the_input_error_of_a_worker_is_raised_by_next():
     with stream(split(4, wrong_size=2), batch_size=16, seed=0, num_workers=1) as batches:
-        with pytest.raises(InputError, match=r"^2\.png is 9 × 9, expected 2 × 3$"):
+        with pytest.raises(
+            InputError, match=r"^2\.png is 9 × 9, expected 2 × 3: --config\.data\.image_size=2$"
+        ) as error:
             next(batches)
+        assert error.value.parts[1] == Setting("data.image_size", 2, flag=True)
         assert multiprocessing.active_children() == []
         with pytest.raises(ValueError, match="closed"):
             next(batches)
 
 
-def test_an_input_error_in_a_thread_arrives_too():
+def test_the_input_error_of_a_thread_is_raised_by_next():
     with pytest.raises(InputError, match=r"^2\.png is 9 × 9"):
         take(1, split(4, wrong_size=2), batch_size=16)
 
@@ -101,9 +109,7 @@ def test_an_input_error_in_a_thread_arrives_too():
 PROGRAM = """
 print("imported", flush=True)
 import multiprocessing, signal, sys, time
-from mi_coding.data.dataset import Split
-from mi_coding.data.stream import stream
-from test_stream import split
+from test_stream import split, stream
 
 def main():
     stopped = []
@@ -113,7 +119,7 @@ def main():
     next(batches)
     print(*(process.pid for process in multiprocessing.active_children()), flush=True)
     while len(stopped) < 2:
-        next(batches)  # the workers go on until the handler of this process has decided
+        next(batches)  # the workers continue until the handler of this process has decided
         time.sleep(0.01)
     print(*sorted(stopped))  # without close: the end of the program is enough
 
@@ -159,7 +165,7 @@ def wait_for_the_end_of(workers, seconds=20):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_ctrl_c_and_sigterm_to_all_processes_are_the_parents_to_handle(program):
+def test_signals_to_all_processes_are_handled_by_the_parent(program):
     process, workers = program
     for number in (signal.SIGINT, signal.SIGTERM):
         os.killpg(process.pid, number)
@@ -177,17 +183,17 @@ def test_workers_end_when_their_parent_is_killed(program):
 
 
 @pytest.mark.parametrize("distinct", [False, True])
-def test_a_stream_that_begins_later_continues_the_one_that_began_at_zero(distinct, small_pieces):
+def test_a_stream_from_a_later_batch_continues_one_from_zero(distinct, small_pieces):
     whole = take(20, split(30), batch_size=8, distinct=distinct)
     assert_same(take(7, split(30), batch_size=8, distinct=distinct, first_batch=13), whole[13:])
 
 
-def test_a_late_beginning_costs_nothing():
+def test_a_large_first_batch_is_not_slower():
     assert len(take(2, split(30), batch_size=8, distinct=True, first_batch=10**9)) == 2
 
 
 @pytest.mark.parametrize("n", [8, 25, 300])
-def test_distinct_epochs_show_every_image_at_most_once_and_differ(n):
+def test_distinct_epochs_have_every_image_at_most_once_and_differ(n):
     per_epoch = n // 8
     epochs = take_tags(3 * per_epoch, split(n), batch_size=8, distinct=True).reshape(3, -1)
     for epoch in epochs:
@@ -204,7 +210,7 @@ def test_the_second_epoch_of_a_seed_is_not_the_first_of_the_next():
     )
 
 
-def test_independent_draws_meet_as_often_as_chance_has_it():
+def test_independent_draws_coincide_at_the_rate_of_chance():
     n, size, count = 50, 32, 1000
     drawn = take_tags(count, split(n), batch_size=size)
     pairs = size * (size - 1) / 2
@@ -223,28 +229,28 @@ def test_another_seed_gives_other_batches():
 
 
 @pytest.mark.parametrize("distinct", [False, True])
-def test_shards_put_together_are_the_batch_of_one_process(distinct, small_pieces):
+def test_concatenated_shards_equal_the_batch_of_one_process(distinct, small_pieces):
     how = {"batch_size": 12, "distinct": distinct, "warn": lambda _: None}
     data = split(40, unreadable=(5, 6, 7, 20))
     whole = take(6, data, **how)
     shards = [take(6, data, shard=(index, 3), **how) for index in range(3)]
-    together = [module.Batch(*map(np.concatenate, zip(*parts, strict=True))) for parts in zip(*shards, strict=True)]
+    together = [Batch(*map(np.concatenate, zip(*parts, strict=True))) for parts in zip(*shards, strict=True)]
     assert_same(together, whole)
 
 
 @pytest.mark.parametrize("unreadable", [(), (5, 6, 7, 20)])
-def test_labels_follow_their_images(unreadable, small_pieces):
+def test_streamed_labels_match_their_images(unreadable, small_pieces):
     for batch in take(5, split(40, unreadable=unreadable), batch_size=16, warn=lambda _: None):
         np.testing.assert_array_equal(batch.labels, tags(batch) * 10)
         assert batch.labels.dtype == np.int32
 
 
-def test_without_labels_they_are_minus_one():
+def test_missing_labels_are_minus_one():
     (batch,) = take(1, Split(Tagged(9), None), batch_size=4)
     assert batch.labels.tolist() == [-1] * 4
 
 
-def test_an_array_in_memory_gives_the_same_batches_in_its_own_type():
+def test_an_array_in_memory_gives_the_same_batches_in_its_dtype():
     lazy = split(40)
     array = np.stack([lazy.examples.read(i) for i in range(40)])
     assert_same(take(3, Split(array, lazy.labels), batch_size=8, num_workers=2), take(3, lazy, batch_size=8))
@@ -273,7 +279,7 @@ def test_files_are_decoded_and_a_broken_one_is_named(tmp_path):
     assert str(tmp_path / "3.png") in warned[0]
 
 
-def test_the_next_readable_image_takes_the_place_of_an_unreadable_one():
+def test_an_unreadable_image_is_replaced_by_the_next_readable_one():
     whole = take_tags(10, split(20), batch_size=8)
     holes = take_tags(10, split(20, unreadable=(4, 5, 19)), batch_size=8, warn=lambda _: None)
     expected = whole.copy()
@@ -283,7 +289,7 @@ def test_the_next_readable_image_takes_the_place_of_an_unreadable_one():
 
 
 @pytest.mark.parametrize("unreadable", [(4,), (4, 5), (0, 4, 5, 6, 11, 19)])
-def test_replacements_make_no_twins_in_a_batch_of_distinct_examples(unreadable, small_pieces):
+def test_replacements_keep_a_batch_of_distinct_examples_distinct(unreadable, small_pieces):
     how = {"batch_size": 8, "distinct": True, "warn": lambda _: None}
     whole = take_tags(30, split(20), **how)
     holes = take_tags(30, split(20, unreadable=unreadable), **how)
@@ -294,7 +300,7 @@ def test_replacements_make_no_twins_in_a_batch_of_distinct_examples(unreadable, 
     np.testing.assert_array_equal(holes[readable], whole[readable])
 
 
-def test_where_no_image_can_take_the_place_the_stream_says_so():
+def test_no_possible_replacement_is_an_error():
     with pytest.raises(InputError, match=r"3\.png cannot be decoded and no other of the 8 images"):
         take(1, split(8, unreadable=(3,)), batch_size=8, distinct=True)
     with pytest.raises(InputError, match="no other of the 3 images"):
@@ -302,7 +308,7 @@ def test_where_no_image_can_take_the_place_the_stream_says_so():
 
 
 @pytest.mark.parametrize(("lost", "stops"), [(1, False), (4, True)])  # of 200: 0.5 % and 2 %
-def test_more_than_one_in_a_hundred_unreadable_stops_the_stream(lost, stops):
+def test_more_than_one_percent_unreadable_stops_the_stream(lost, stops):
     data = split(200, unreadable=range(50, 50 + lost))
     with stream(data, batch_size=100, seed=0, distinct=True, num_workers=0, warn=lambda _: None) as batches:
         for _ in range(9):
@@ -328,7 +334,7 @@ def test_the_time_spent_waiting_is_counted():
         assert 0.1 < batches.wait_seconds <= time.perf_counter() - start
 
 
-def test_a_batch_belongs_to_its_receiver(small_pieces):
+def test_a_batch_is_not_overwritten_by_later_ones(small_pieces):
     with stream(split(50), batch_size=8, seed=1, num_workers=0) as batches:
         first = next(batches)
         before = first.examples.copy()
@@ -337,7 +343,7 @@ def test_a_batch_belongs_to_its_receiver(small_pieces):
     np.testing.assert_array_equal(first.examples, before)
 
 
-def test_sizes_that_do_not_fit_are_refused():
+def test_inconsistent_sizes_are_refused():
     with pytest.raises(ValueError, match="a batch of 9 distinct examples asked of 8"):
         stream(split(8), batch_size=9, seed=0, distinct=True)
     with pytest.raises(ValueError, match="a batch of 9 cannot be split into 2 shards"):
@@ -347,8 +353,8 @@ def test_sizes_that_do_not_fit_are_refused():
 
 
 def test_too_little_shared_memory_is_refused_before_workers_start(monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "_SHARED_MEMORY", tmp_path)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 20))
+    monkeypatch.setattr(workers, "_SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr(workers.shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 20))
     big = Split(Tagged(5), None)
     big.examples.shape = (5, 1000, 1000, 3)
     with pytest.raises(InputError, match=r"2 worker processes need 34 MiB of shared memory and .* has 1: use fewer"):

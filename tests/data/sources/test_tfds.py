@@ -1,4 +1,4 @@
-"""Data sets that TFDS prepared. The real one is read where it is; elsewhere those tests are skipped."""
+"""Data sets prepared by TFDS. Tests of the real one are skipped where it is not prepared."""
 
 import json
 import os
@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pictures import encoded, numbers, pixels
+from tfds_data import write_data_set
 
 from mi_coding import data
 from mi_coding.errors import InputError
 
-HERE = Path(os.environ.get("MI_CODING_TFDS", Path(__file__).parents[3] / "shared" / "data" / "tfds"))
+HERE = Path(os.environ.get("MI_CODING_TFDS", Path(__file__).parents[4] / "shared" / "data" / "tfds"))
 needs_data = pytest.mark.skipif(
     not (HERE / "fashion_mnist").is_dir(), reason=f"Fashion-MNIST is not prepared in {HERE}; see $MI_CODING_TFDS"
 )
@@ -54,7 +55,7 @@ def test_fashion_mnist_has_its_images_and_labels(fashion):
 
 
 @needs_data
-def test_images_that_stay_encoded_are_those_in_memory(fashion):
+def test_streamed_records_equal_those_in_memory(fashion):
     lazy = data.load("tfds:fashion_mnist", placement="stream")
     chosen = np.array([0, 7, 53999])
     np.testing.assert_array_equal(data.take(lazy.train, chosen).examples, fashion.train.examples[chosen])
@@ -63,47 +64,23 @@ def test_images_that_stay_encoded_are_those_in_memory(fashion):
 
 
 @needs_data
-def test_images_larger_than_memory_are_read_record_by_record(fashion, monkeypatch):
-    monkeypatch.setattr("mi_coding.data.tfds_source._KEPT_BYTES", 100)
+def test_images_too_large_to_keep_are_read_record_by_record(fashion, monkeypatch):
+    monkeypatch.setattr("mi_coding.data.sources.tfds._MAX_KEPT_BYTES", 100)
     lazy = data.load("tfds:fashion_mnist", placement="stream", image_size=14, channels=3)
     assert lazy.test.examples.shape == (10000, 14, 14, 3)
     assert lazy.test.examples.read(3).shape == (14, 14, 3)
     np.testing.assert_array_equal(lazy.test.labels, fashion.test.labels)
 
 
-def test_a_data_set_that_is_not_there_comes_with_the_command_that_prepares_it(tmp_path, monkeypatch):
+def test_an_unprepared_data_set_is_refused_with_the_command_to_run(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    said = refused("tfds:cifar10")
-    assert f"is not in {tmp_path}/cifar10/" in said
-    assert f"tfds.builder('cifar10', data_dir='{tmp_path}', file_format='array_record').download_and_prepare()" in said
-    assert "TFDS_DATA_DIR" in said
+    message = refused("tfds:cifar10")
+    assert f"is not in {tmp_path}/cifar10/" in message
+    assert (
+        f"tfds.builder('cifar10', data_dir='{tmp_path}', file_format='array_record').download_and_prepare()" in message
+    )
+    assert "TFDS_DATA_DIR" in message
     assert "tfds.builder('imagenet_v2/topimages', " in refused("tfds:imagenet_v2/topimages")
-
-
-def make(root, features, splits, file_format="array_record"):
-    """Prepares a data set `pets` without TensorFlow: split → its records."""
-    from array_record.python.array_record_module import ArrayRecordWriter
-
-    folder = root / "pets" / "1.0.0"
-    folder.mkdir(parents=True)
-    features.save_config(str(folder))
-    described = []
-    for split, records in splits.items():
-        writer = ArrayRecordWriter(str(folder / f"pets-{split}.{file_format}-00000-of-00001"), "group_size:1")
-        for record in records:
-            writer.write(features.serialize_example(record))
-        writer.close()
-        described.append(
-            {
-                "name": split,
-                "shardLengths": [str(len(records))],
-                "numBytes": "1000",
-                "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
-            }
-        )
-    info = {"name": "pets", "version": "1.0.0", "fileFormat": file_format, "splits": described}
-    (folder / "dataset_info.json").write_text(json.dumps(info))
-    return folder
 
 
 def records(count, first=0, shape=(4, 6, 3), label=lambda number: number % 3 % 2):
@@ -112,7 +89,7 @@ def records(count, first=0, shape=(4, 6, 3), label=lambda number: number % 3 % 2
 
 @pytest.fixture
 def pets(tmp_path, monkeypatch):
-    """Prepares pets of two classes, and tells TFDS where they are."""
+    """Prepares the data set pets of two classes, where TFDS looks for it."""
     import tensorflow_datasets as tfds
 
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
@@ -121,7 +98,7 @@ def pets(tmp_path, monkeypatch):
 
     def prepare(splits, changes=None, **options):
         chosen = {name: feature for name, feature in (features | (changes or {})).items() if feature is not None}
-        return make(tmp_path, tfds.features.FeaturesDict(chosen), splits, **options)
+        return write_data_set(tmp_path, tfds.features.FeaturesDict(chosen), splits, **options)
 
     return prepare
 
@@ -138,14 +115,14 @@ def test_every_image_keeps_its_label_and_its_split(pets):
             np.testing.assert_array_equal(split.examples[2], pixels(shown[2]))
 
 
-def test_reading_needs_no_tensorflow_and_says_nothing(pets):
+def test_reading_needs_no_tensorflow_and_prints_nothing(pets):
     pets({"train": records(30), "test": records(9)})
     code = "import sys; from mi_coding import data; data.load('tfds:pets'); print('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("False\n", "")
 
 
-def test_validation_is_cut_from_training_where_it_is_missing(pets):
+def test_a_missing_validation_split_is_cut_from_train(pets):
     pets({"train": records(60), "validation": records(9, 70)})
     dataset = data.load("tfds:pets")
     assert sorted(numbers(dataset.train.examples) + numbers(dataset.validation.examples)) == list(range(60))
@@ -153,7 +130,7 @@ def test_validation_is_cut_from_training_where_it_is_missing(pets):
     assert min(numbers(dataset.test.examples)) == 70
 
 
-def test_where_labels_of_test_are_hidden_validation_is_the_test_split(pets):
+def test_validation_is_the_test_split_where_test_labels_are_hidden(pets):
     folder = pets({"train": records(60), "validation": records(9, 70), "test": records(5, 80, label=lambda _: -1)})
     dataset = data.load("tfds:pets")
     assert min(numbers(dataset.test.examples)) == 70
@@ -164,7 +141,7 @@ def test_where_labels_of_test_are_hidden_validation_is_the_test_split(pets):
     assert "hidden labels (-1) in test" in refused("tfds:pets")
 
 
-def test_hidden_labels_in_training_are_told(pets):
+def test_hidden_train_labels_are_refused(pets):
     pets({"train": records(60, label=lambda number: -1 if number == 7 else 0), "test": records(9, 70)})
     assert "hidden labels (-1) in train" in refused("tfds:pets")
 
@@ -175,7 +152,7 @@ def test_a_data_set_without_a_class_label_has_no_labels(pets):
     assert [split.labels for split in data.load("tfds:pets")[1:]] == [None] * 3
 
 
-def test_lazy_images_reach_another_process_without_those_kept_in_memory(pets):
+def test_pickled_images_leave_out_the_encoded_ones_kept_in_memory(pets):
     pets({"train": records(200), "test": records(9)})
     images = data.load("tfds:pets", placement="stream").train.examples
     sent = pickle.dumps(images)
@@ -185,23 +162,23 @@ def test_lazy_images_reach_another_process_without_those_kept_in_memory(pets):
     np.testing.assert_array_equal(again.read(5), images.read(5))
 
 
-def test_a_record_that_is_no_image_is_named_and_left_out(pets):
+def test_a_record_that_is_not_an_image_is_named_and_left_out(pets):
     train = records(200)
     train[17]["image"] = b"torn"
     pets({"train": train, "test": records(9)})
-    said = []
-    dataset = data.load("tfds:pets", warn=said.append)
-    assert said == ["1 of 209 images cannot be decoded: train[17]; left out"]
+    warned = []
+    dataset = data.load("tfds:pets", warn=warned.append)
+    assert warned == ["1 of 209 images cannot be decoded: train[17]; left out"]
     assert len(dataset.train.examples) + len(dataset.validation.examples) == 199
 
 
-def test_images_of_mixed_sizes_are_told(pets):
+def test_records_of_mixed_sizes_are_refused(pets):
     pets({"train": [*records(30), *records(1, 30, (4, 5, 3))], "test": records(9)})
     assert "--config.data.image_size=4" in refused("tfds:pets")
     assert data.load("tfds:pets", image_size=4).train.examples.shape == (28, 4, 4, 3)
 
 
-def test_features_that_hold_no_image_or_several_are_told(pets):
+def test_no_image_feature_or_several_are_refused(pets):
     import tensorflow_datasets as tfds
 
     text = [{"text": "hello", "label": 0}] * 9
@@ -214,14 +191,14 @@ def test_features_that_hold_no_image_or_several_are_told(pets):
     assert "has images left, right; expected one image feature" in refused("tfds:pets")
 
 
-def test_images_of_16_bits_are_told(pets):
+def test_images_of_16_bits_are_refused(pets):
     import tensorflow_datasets as tfds
 
     pets({"train": records(30), "test": records(9)}, {"image": tfds.features.Image(shape=(4, 6, 3), dtype=np.uint16)})
     assert "has images of uint16; expected uint8" in refused("tfds:pets")
 
 
-def test_splits_that_are_missing_or_too_small_are_told(pets):
+def test_missing_or_too_small_splits_are_refused(pets):
     folder = pets({"train": records(30), "extra": records(9)})
     assert "has splits extra, train; expected train, and test or validation" in refused("tfds:pets")
     info = (folder / "dataset_info.json").read_text()
@@ -230,14 +207,14 @@ def test_splits_that_are_missing_or_too_small_are_told(pets):
     assert "tfds:pets has too few images: 27, 3, 1" in refused("tfds:pets")
 
 
-def test_a_data_set_that_is_not_array_record_comes_with_the_command_that_converts_it(pets):
+def test_other_file_formats_are_refused_with_the_command_to_run(pets):
     folder = pets({"train": records(30), "test": records(9)}, file_format="tfrecord")
-    said = refused("tfds:pets")
-    assert "is not array_record" in said
-    assert f"tfds convert_format --dataset_version_dir={folder} --out_file_format=array_record" in said
+    message = refused("tfds:pets")
+    assert "is not array_record" in message
+    assert f"tfds convert_format --dataset_version_dir={folder} --out_file_format=array_record" in message
 
 
-def test_a_file_that_is_missing_or_damaged_is_told(pets):
+def test_a_missing_or_damaged_shard_is_refused(pets):
     folder = pets({"train": records(30), "test": records(9)})
     shard = folder / "pets-test.array_record-00000-of-00001"
     shard.write_bytes(shard.read_bytes()[:100])
@@ -246,7 +223,7 @@ def test_a_file_that_is_missing_or_damaged_is_told(pets):
     assert f"remove {folder} and prepare it" in refused("tfds:pets")
 
 
-def test_a_name_that_nobody_knows_comes_with_the_nearest(capfd):
+def test_an_unknown_data_set_is_refused_with_the_nearest_name(capfd):
     assert "did you mean 'tfds:fashion_mnist'?" in refused("tfds:fashion_mnst")
     assert "is no data set that TFDS knows" in refused("tfds:zzzzqqqq")
     assert "cannot be opened" in refused("tfds:cifar10/nonsense")
@@ -254,7 +231,7 @@ def test_a_name_that_nobody_knows_comes_with_the_nearest(capfd):
 
 
 @needs_data
-def test_all_splits_are_listed_in_the_order_they_were_prepared_and_records_are_read_one_by_one(fashion):
+def test_list_all_returns_all_splits_in_the_order_of_the_records(fashion):
     split, class_names = data.list_all("tfds:fashion_mnist", image_size=0)
     assert split.examples.shape == (70000, 28, 28, 1)
     assert [split.examples.name(i) for i in (0, 59999, 60000, 69999)] == [
@@ -273,10 +250,13 @@ def test_all_splits_are_listed_in_the_order_they_were_prepared_and_records_are_r
 
 
 @needs_data
-def test_a_stream_of_records_goes_on_from_the_exact_position(fashion):
+def test_a_stream_of_records_resumes_at_the_exact_position(fashion):
     lazy = data.load("tfds:fashion_mnist", placement="stream").train
-    options = {"batch_size": 8, "seed": 3, "num_workers": 0}
-    with data.stream(lazy, **options) as straight, data.stream(lazy, **options, first_batch=3) as resumed:
+    spec = data.StreamSpec(batch_size=8, seed=3)
+    with (
+        data.Stream(lazy, spec, num_workers=0) as straight,
+        data.Stream(lazy, spec._replace(first_batch=3), num_workers=0) as resumed,
+    ):
         fourth = [next(straight) for _ in range(4)][-1]
         again = next(resumed)
     np.testing.assert_array_equal(again.examples, fourth.examples)

@@ -1,3 +1,5 @@
+"""The digits of scikit-learn: splits, labels, sizes."""
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -10,14 +12,14 @@ def as_rows(images):
     return {image.tobytes() for image in images}
 
 
-def test_no_image_is_in_two_splits_and_none_is_lost():
+def test_every_digit_is_in_exactly_one_split():
     splits = data.load("digits")[1:]
     rows = [as_rows(split.examples) for split in splits]
     assert len(rows[0] | rows[1] | rows[2]) == sum(map(len, rows)) == 1797
     assert len(splits[2].examples) >= 390
 
 
-def test_labels_stay_with_their_images():
+def test_labels_match_their_images():
     pixels, labels = load_digits(return_X_y=True)
     known = {(row / 16).astype(np.float32).tobytes(): label for row, label in zip(pixels, labels, strict=True)}
     for split in data.load("digits")[1:]:
@@ -31,16 +33,16 @@ def test_every_class_is_in_every_split():
         assert split.examples.max() == 1
 
 
-def test_digits_are_brought_to_a_size_and_to_colour():
+def test_digits_are_resized_and_converted_to_colour():
     plain, grown = data.load("digits"), data.load("digits", image_size=16, channels=3)
     assert [split.examples.shape[1:] for split in grown[1:]] == [(16, 16, 3)] * 3
     np.testing.assert_array_equal(grown.test.labels, plain.test.labels)
     assert grown.test.examples.dtype == np.float32
     np.testing.assert_allclose(grown.test.examples.mean((1, 2))[:, 1], plain.test.examples.mean((1, 2, 3)), atol=0.02)
-    with pytest.raises(InputError, match="names more than there is"):
+    with pytest.raises(InputError, match="has an argument; expected 'digits' alone"):
         data.load("digits:5")
 
 
-def test_an_unknown_source_is_told_with_the_nearest_one():
+def test_an_unknown_scheme_is_refused_with_the_nearest_one():
     with pytest.raises(InputError, match="did you mean 'digits'"):
         data.load("digit")

@@ -1,4 +1,4 @@
-"""Images in folders: every layout, and every way in which one can be wrong."""
+"""Images in folders: every layout, and every error in one."""
 
 import pickle
 
@@ -7,12 +7,13 @@ import pytest
 from pictures import numbers, pixels, write
 
 from mi_coding import data
-from mi_coding.data.images import Form
+from mi_coding.data import placement
+from mi_coding.data.images import ImageSpec
 from mi_coding.errors import InputError
 
 
 def make(root, layout, shape=(4, 6, 3)):
-    """Writes so many pictures into each folder of `layout`, numbered from 0; returns number → folder."""
+    """Writes pictures numbered from 0, `layout[folder]` of them into each folder; returns number → folder."""
     where = {}
     for folder, count in layout.items():
         for _ in range(count):
@@ -28,7 +29,7 @@ def refused(root, **options):
     return str(error.value)
 
 
-def test_splits_of_their_own_keep_their_images_and_labels_follow_them(tmp_path):
+def test_split_folders_keep_their_images_and_labels(tmp_path):
     layout = {f"{split}/{name}": n for split, n in (("train", 20), ("val", 5), ("test", 6)) for name in ("ant", "bee")}
     where = make(tmp_path, layout)
     dataset = data.load(f"folder:{tmp_path}")
@@ -43,7 +44,7 @@ def test_splits_of_their_own_keep_their_images_and_labels_follow_them(tmp_path):
         assert shown != sorted(shown)
 
 
-def test_validation_is_cut_from_training_where_it_is_missing_a_tenth_of_each_class(tmp_path):
+def test_a_missing_validation_split_is_a_tenth_of_each_class(tmp_path):
     where = make(tmp_path, {"train/a": 40, "train/b": 20, "test/a": 3, "test/b": 2})
     dataset = data.load(f"folder:{tmp_path}")
     assert np.bincount(dataset.validation.labels).tolist() == [4, 2]
@@ -59,7 +60,7 @@ def test_val_is_the_test_split_where_there_is_no_test(tmp_path):
     assert len(dataset.validation.examples) == 3
 
 
-def test_a_folder_of_classes_is_cut_with_every_class_in_every_split(tmp_path):
+def test_class_folders_are_split_with_every_class_in_every_split(tmp_path):
     make(tmp_path, {"cat": 50, "dog/puppies": 20, "dog/old": 10})
     dataset = data.load(f"folder:{tmp_path}")
     assert [np.bincount(split.labels).tolist() for split in dataset[1:]] == [[35, 21], [5, 3], [10, 6]]
@@ -77,12 +78,12 @@ def test_a_folder_without_classes_has_no_labels(tmp_path):
     assert sorted(number for split in dataset[1:] for number in numbers(split.examples)) == sorted(where)
 
 
-def test_a_corrupt_file_is_named_counted_and_left_out_with_its_label(tmp_path):
+def test_a_corrupt_file_is_named_and_left_out_with_its_label(tmp_path):
     where = make(tmp_path, {"train/a": 150, "train/b": 50, "test/a": 20, "test/b": 20})
     (tmp_path / "train" / "a" / "0008.png").write_bytes(b"torn")
-    said = []
-    dataset = data.load(f"folder:{tmp_path}", warn=said.append)
-    assert said == ["1 of 240 images cannot be decoded: train/a/0008.png; left out"]
+    warned = []
+    dataset = data.load(f"folder:{tmp_path}", warn=warned.append)
+    assert warned == ["1 of 240 images cannot be decoded: train/a/0008.png; left out"]
     both = [*zip(numbers(dataset.train.examples), dataset.train.labels, strict=True)]
     both += zip(numbers(dataset.validation.examples), dataset.validation.labels, strict=True)
     assert len(both) == 199
@@ -93,12 +94,12 @@ def test_a_corrupt_file_is_named_counted_and_left_out_with_its_label(tmp_path):
 def test_more_than_one_percent_of_corrupt_files_is_an_error(tmp_path):
     make(tmp_path, {"a": 90})
     (tmp_path / "a" / "0002.png").write_bytes(b"torn")
-    said = refused(tmp_path)
-    assert "1 of 90 images cannot be decoded: a/0002.png" in said
-    assert "that is 1.1%, more than 1%" in said
+    message = refused(tmp_path)
+    assert "1 of 90 images cannot be decoded: a/0002.png" in message
+    assert "that is 1.1%, more than 1%" in message
 
 
-def test_a_stream_reads_what_memory_would_hold_and_says_none_of_a_corrupt_file(tmp_path):
+def test_streamed_images_equal_those_in_memory_without_corrupt_ones(tmp_path):
     make(tmp_path, {"a": 30, "b": 30}, shape=(8, 8, 3))
     options = {"image_size": 4, "channels": 3}
     memory = data.load(f"folder:{tmp_path}", **options)
@@ -113,16 +114,16 @@ def test_a_stream_reads_what_memory_would_hold_and_says_none_of_a_corrupt_file(t
     np.testing.assert_array_equal(np.concatenate([part.labels for part in parts]), np.delete(memory.train.labels, 1))
 
 
-def test_images_too_large_for_memory_are_streamed_by_themselves(tmp_path, monkeypatch):
+def test_images_too_large_for_memory_are_streamed_by_default(tmp_path, monkeypatch):
     make(tmp_path, {"a": 30})
-    monkeypatch.setattr(data, "MEMORY_BYTES", 100)
+    monkeypatch.setattr(placement, "MEMORY_BYTES", 100)
     assert "image_size" in refused(tmp_path)
     lazy = data.load(f"folder:{tmp_path}", image_size=4, channels=3)
     assert isinstance(lazy.train.examples, data.LazyImages)
     assert isinstance(data.load(f"folder:{tmp_path}", placement="memory").train.examples, np.ndarray)
 
 
-def test_images_of_mixed_sizes_or_kinds_are_told_with_what_would_work(tmp_path):
+def test_mixed_sizes_or_channels_are_refused_with_the_option_to_set(tmp_path):
     make(tmp_path, {"a": 30})
     write(tmp_path / "a" / "0001.png", 0, (4, 7, 3))
     assert "4 × 7 pixels" in refused(tmp_path)
@@ -135,33 +136,33 @@ def test_images_of_mixed_sizes_or_kinds_are_told_with_what_would_work(tmp_path):
 
 
 @pytest.mark.parametrize("placement", ["memory", "stream"])
-def test_splits_of_different_sizes_are_told(tmp_path, placement):
+def test_splits_of_different_sizes_are_refused(tmp_path, placement):
     make(tmp_path, {"train/a": 30})
     make(tmp_path, {"test/a": 5}, shape=(3, 3, 3))
-    said = refused(tmp_path, placement=placement)
-    assert said.startswith("test/a/")
-    assert "has 3 × 3 pixels and train/a/" in said
-    assert "has 4 × 6" in said
+    message = refused(tmp_path, placement=placement)
+    assert message.startswith("test/a/")
+    assert "has 3 × 3 pixels and train/a/" in message
+    assert "has 4 × 6" in message
 
 
-def test_a_streamed_image_of_another_size_or_kind_is_named_when_it_is_read(tmp_path):
+def test_a_streamed_image_of_another_size_is_named_when_read(tmp_path):
     make(tmp_path, {"a": 30})
     lazy = data.load(f"folder:{tmp_path}", placement="stream", image_size=4, channels=3)
-    lazy.train.examples._form = Form()  # as if the shape had been taken from the first image
+    lazy.train.examples._spec = ImageSpec()  # as if the shape had been taken from the first image
     lazy.train.examples.shape = (21, 4, 6, 3)
     write(tmp_path / lazy.train.examples.name(2), 0, (4, 7, 3))
     with pytest.raises(InputError, match=rf"^{lazy.train.examples.name(2)} has 4 × 7 pixels and .* has 4 × 6"):
         lazy.train.examples.read(2)
 
 
-def test_the_first_examples_of_a_split_are_a_fair_sample(tmp_path):
+def test_the_first_examples_of_a_split_are_of_all_classes(tmp_path):
     make(tmp_path, {f"{split}/{name}": n for split, n in (("train", 80), ("test", 40)) for name in "ab"})
     for split in data.load(f"folder:{tmp_path}")[1:]:
         first = split.labels[: len(split.labels) // 2]
         assert 0.3 < first.mean() < 0.7  # sorted by class it would be 0; at worst 8 fair coins here
 
 
-def test_files_are_known_by_their_suffix_in_any_case_and_hidden_ones_are_not_seen(tmp_path):
+def test_suffixes_in_any_case_are_images_and_hidden_files_are_not(tmp_path):
     where = make(tmp_path, {"a": 10, "b/deep/deeper": 10})
     (tmp_path / "a" / "0001.png").rename(tmp_path / "a" / "0001.PNG")
     for name in ("a/.hidden.png", "a/notes.txt", ".hidden/1.png", "b/.hidden/1.png", "notes.txt"):
@@ -176,7 +177,7 @@ def test_files_are_known_by_their_suffix_in_any_case_and_hidden_ones_are_not_see
     assert sorted(shown) == [(number, folder[0]) for number, folder in where.items()]
 
 
-def test_linked_folders_are_followed_and_circles_are_left(tmp_path):
+def test_symbolic_links_are_followed_and_cycles_end(tmp_path):
     make(tmp_path / "elsewhere", {"b": 20})
     where = make(tmp_path / "images", {"a": 20})
     (tmp_path / "images" / "b").symlink_to(tmp_path / "elsewhere" / "b")
@@ -186,24 +187,24 @@ def test_linked_folders_are_followed_and_circles_are_left(tmp_path):
     assert [np.bincount(split.labels).tolist() for split in dataset[1:]] == [[14, 14], [2, 2], [4, 4]]
 
 
-def test_splits_that_are_one_folder_are_told(tmp_path):
+def test_splits_linked_to_one_folder_are_refused(tmp_path):
     make(tmp_path, {"train/a": 20})
     (tmp_path / "test").symlink_to(tmp_path / "train")
     assert "links to one folder" in refused(tmp_path)
 
 
-def test_the_home_folder_may_be_written_as_a_tilde(tmp_path, monkeypatch):
+def test_a_tilde_is_expanded_to_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     make(tmp_path / "photos", {".": 20})
     assert data.load("folder:~/photos").name == "photos"
 
 
-def test_a_single_class_tells_nothing_apart_and_is_no_label(tmp_path):
+def test_a_single_class_gives_no_labels(tmp_path):
     make(tmp_path, {"images": 20})
     assert [split.labels for split in data.load(f"folder:{tmp_path}")[1:]] == [None] * 3
 
 
-def test_lazy_images_reach_another_process(tmp_path):
+def test_lazy_images_can_be_pickled(tmp_path):
     make(tmp_path, {"a": 30})
     images = data.load(f"folder:{tmp_path}", placement="stream", image_size=4, channels=3).train.examples
     again = pickle.loads(pickle.dumps(images))
@@ -226,24 +227,24 @@ def test_lazy_images_reach_another_process(tmp_path):
         ({"train/a": 20, "test/a": 1}, "too few images"),
     ],
 )
-def test_layouts_that_cannot_be_are_told(tmp_path, layout, words):
+def test_an_inconsistent_layout_is_refused(tmp_path, layout, words):
     make(tmp_path, layout)
     assert words in refused(tmp_path)
 
 
-def test_a_class_with_no_image_is_named(tmp_path):
+def test_an_empty_class_folder_is_refused(tmp_path):
     make(tmp_path, {"train/a": 20, "test/a": 4})
     (tmp_path / "train" / "empty").mkdir()
     assert "empty holds no image; add images or remove the folder" in refused(tmp_path)
 
 
-def test_a_folder_that_is_none_is_told(tmp_path):
+def test_a_missing_folder_or_a_file_is_refused(tmp_path):
     assert "does not exist" in refused(tmp_path / "nowhere")
     (tmp_path / "file").write_text("")
     assert "is a file" in refused(tmp_path / "file")
 
 
-def test_a_folder_of_files_that_only_end_like_images_is_told(tmp_path):
+def test_a_folder_without_any_decodable_image_is_refused(tmp_path):
     (tmp_path / "a").mkdir()
     for i in range(20):
         (tmp_path / "a" / f"{i}.jpg").write_text("not an image")
@@ -251,10 +252,10 @@ def test_a_folder_of_files_that_only_end_like_images_is_told(tmp_path):
 
 
 @pytest.mark.parametrize("source", ["folder:", "tfds:"])
-def test_a_source_that_names_nothing_is_told(source):
+def test_a_missing_argument_is_refused(source):
     with pytest.raises(InputError, match="names nothing"):
         data.check_source(source)
 
 
-def test_a_placement_that_nobody_knows_is_told(tmp_path):
+def test_an_unknown_placement_is_refused(tmp_path):
     assert "expected one of auto, memory, stream" in refused(tmp_path, placement="disk")

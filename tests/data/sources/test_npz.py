@@ -1,4 +1,4 @@
-"""Arrays of one's own: what each may be, how they are cut, and every way in which a file can be wrong."""
+"""The user's own arrays: which are accepted, how they are split, and every error in a file."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def refused(source, **options):
     return str(error.value)
 
 
-def test_given_pairs_stay_together_through_the_cut_and_so_do_labels_and_names(path):
+def test_rows_of_given_pairs_stay_together_with_labels_and_names(path):
     source = save(path, x=VECTORS, y=(ROWS[:, None] + [[100, 200]]).astype(np.float64), labels=np.arange(N) % 2)
     dataset = data.load(source)
     assert dataset.name == "own"
@@ -46,14 +46,14 @@ def test_given_pairs_stay_together_through_the_cut_and_so_do_labels_and_names(pa
     np.testing.assert_array_equal(data.load(source).train.examples[0], dataset.train.examples[0])
 
 
-def test_all_rows_are_listed_in_their_order(path):
+def test_list_all_returns_all_rows_in_order(path):
     split, class_names = data.list_all(save(path, x=VECTORS, y=VECTORS[:, :1], labels=np.arange(N) - 1))
     np.testing.assert_array_equal(split.examples[0], VECTORS)
     assert (split.names[7], split.labels[:3].tolist(), class_names) == ("own.npz[7]", [-1, 0, 1], None)
 
 
 @pytest.mark.parametrize("images", [np.full((N, 5, 4), 9, np.uint8), np.full((N, 5, 4, 1), 0.5, np.float64)])
-def test_images_get_a_channel_and_keep_their_intensities(path, images):
+def test_images_get_a_channel_axis_and_keep_their_intensities(path, images):
     dataset = data.load(save(path, images=images))
     assert dataset.train.examples.shape == (28, 5, 4, 1)
     assert dataset.train.examples.dtype == (np.uint8 if images.dtype == np.uint8 else np.float32)
@@ -61,10 +61,10 @@ def test_images_get_a_channel_and_keep_their_intensities(path, images):
     np.testing.assert_array_equal(dataset.train.examples[0], images.reshape(N, 5, 4, 1)[0])
 
 
-def test_images_may_be_asked_for_as_they_are_and_no_other_way(path):
+def test_images_in_arrays_are_never_resized(path):
     source = save(path, images=np.zeros((N, 8, 8, 3), np.uint8))
     assert data.load(source, image_size=8, channels=3).train.examples.shape == (28, 8, 8, 3)
-    assert "8 × 8 with 3 channel(s), which are taken as they are" in refused(source, image_size=16)
+    assert "8 × 8 with 3 channel(s), which are never resized" in refused(source, image_size=16)
     assert "expected 0 for both" in refused(source, channels=1)
     assert "holds no images to resize" in refused(save(path, x=VECTORS, y=VECTORS), image_size=8)
 
@@ -76,7 +76,7 @@ def test_sequences_have_steps_and_channels(path):
     assert dataset.test.labels.dtype == np.int32
 
 
-def test_examples_with_a_hidden_label_are_trained_on_and_no_result_is_read_from_them(path):
+def test_examples_with_hidden_labels_are_only_in_the_train_split(path):
     labels = np.where(np.arange(N) < 10, -1, np.arange(N) % 2)
     dataset = data.load(save(path, x=VECTORS, y=VECTORS, labels=labels))
     assert [data.num_examples(split) for split in dataset[1:]] == [31, 3, 6]
@@ -112,11 +112,11 @@ PAIRS = {"x": VECTORS, "y": VECTORS}
         (PAIRS | {"labels": np.zeros((N, 2), int)}, "labels is int64[40, 2]; expected whole numbers"),
     ],
 )
-def test_arrays_that_cannot_be_are_told(path, arrays, words):
+def test_inconsistent_arrays_are_refused(path, arrays, words):
     assert words in refused(save(path, **arrays))
 
 
-def test_a_file_that_is_no_npz_is_told(tmp_path):
+def test_a_file_that_is_not_npz_is_refused(tmp_path):
     assert "does not exist" in refused(f"npz:{tmp_path}/nowhere.npz")
     assert "is a folder" in refused(f"npz:{tmp_path}")
     assert "names nothing; expected such as 'npz:/path/to/arrays.npz'" in refused("npz:")
