@@ -1,106 +1,120 @@
-import math
-from functools import partial
+"""How bounds are shown: rows, headline numbers, figures, and the warning of overfitting."""
 
-import jax
-import jax.numpy as jnp
+import math
+
 import numpy as np
 import pytest
+from figures import assert_texts_inside_and_apart, grown, texts
 
-import mi_coding
-from mi_coding.evaluation.bound import HeldoutBound, make_heldout_bound, make_pair_codes
-from mi_coding.evaluation.suite import bound_summary
-from mi_coding.objectives.cpc import CPCOutput
-from mi_coding.pairs import PairKind, sample_pairs
+from mi_coding.evaluation.bound import BOUND, HeldoutBounds, overfitting_warning
+from mi_coding.evaluation.bound_figures import bound_ahead, bound_over_training
 
-RHO = 0.9
-INFORMATION = -math.log(1 - RHO**2)  # of two independent coordinates
+LN_256 = math.log(256)
 
 
-def correlated(key, image):
-    x, noise = jax.random.normal(key, (2, *image.shape))
-    return x, RHO * x + math.sqrt(1 - RHO**2) * noise
+@pytest.fixture
+def summary():
+    """Bounds of two numbers of candidates for 11 steps ahead; every number differs, so that a mix-up shows."""
+    summary = {}
+    for prefix, share, n in (("heldout", 1.0, 256), ("heldout_largest", 1.125, 397)):
+        summary[f"{prefix}/mi_lower_bound_nats"] = share * 4
+        summary[f"{prefix}/num_candidates"] = n
+        summary[f"{prefix}/mi_ceiling_nats"] = math.log(n)
+        for k in range(1, 12):
+            summary[f"{prefix}/mi_lower_bound_nats_ahead_{k}"] = share * (4 - k / 8)
+            summary[f"{prefix}/mi_standard_error_nats_ahead_{k}"] = share * k / 100
+            summary[f"{prefix}/accuracy_ahead_{k}"] = share / (k + 1)
+    return summary
 
 
-def log_ratio(params, x, y):
-    """The best critic for a correlated Gaussian pair, as an inner product."""
-    z_y = jnp.concatenate([RHO * y, -(RHO**2) * y**2 / 2], axis=1) / (1 - RHO**2)
-    return mi_coding.cpc(jnp.concatenate([x, jnp.ones_like(x)], axis=1), z_y)
+def test_each_number_of_steps_ahead_has_a_row_with_both_ceilings(summary):
+    _, ahead = HeldoutBounds().groups(summary)
+    assert ahead.title == "held-out bound for each number of steps ahead"
+    assert ahead.columns == (
+        "steps ahead",
+        "N = 256, at most 5.545",
+        "ranked first",
+        "N = 397, at most 5.984",
+        "ranked first",
+    )
+    assert ahead.rows[0] == ("1", "3.875 ± 0.010", "50.0 %", "4.359 ± 0.011", "56.2 %")
+    assert [row[0] for row in ahead.rows] == [str(k) for k in range(1, 12)]
 
 
-def measure(contrast, batch_size=64, num_pairs=20_000, kind=correlated):
-    pair_codes = make_pair_codes(partial(sample_pairs, kind=PairKind(kind, None)), lambda params, stats, x, y: (x, y))
-    heldout_bound = make_heldout_bound(pair_codes, contrast)
-    return heldout_bound(({}, {}), jax.random.key(0), jnp.zeros((10, 2)), batch_size=batch_size, num_pairs=num_pairs)
+def test_every_key_of_a_bound_is_shown_exactly_once(summary):
+    groups = HeldoutBounds().groups(summary)
+    assert frozenset().union(*(group.keys for group in groups)) >= summary.keys()
+    named = repr([group._replace(keys=()) for group in HeldoutBounds().groups({key: f"<{key}>" for key in summary})])
+    assert {named.count(f"<{key}>") for key in summary if "_ahead_" in key} == {1}
 
 
-def test_bound_stays_below_the_information_and_comes_near_it_with_the_best_critic():
-    bound = measure(log_ratio)
-    assert bound.mi_lower_bound <= INFORMATION + 3 * bound.standard_error
-    assert bound.mi_lower_bound >= INFORMATION - 0.15  # what N = 64 costs at 1.66 nats
-    assert bound.num_candidates == 64
-    assert bound.ceiling == pytest.approx(math.log(64))
-    assert not bound.near_ceiling
-
-
-def test_a_bound_is_the_mean_over_batches_with_its_standard_error():
-    def pair_codes(variables, key, images, rows):
-        return jax.random.normal(key, (len(rows), 2)), rows
-
-    def first_number(params, x, y):
-        return CPCOutput(jnp.zeros(()), mi_lower_bound=x[0, 0], accuracy=x[0, 1], num_candidates=jnp.array(8))
-
-    key = jax.random.key(0)
-    bound = make_heldout_bound(pair_codes, first_number)(({}, {}), key, None, batch_size=8, num_pairs=100)
-    numbers = np.array([jax.random.normal(k, (8, 2))[0] for k in jax.random.split(key, 13)])  # 12 batches are too few
-    assert bound.mi_lower_bound == pytest.approx(numbers[:, 0].mean(), rel=1e-5)
-    assert bound.accuracy == pytest.approx(numbers[:, 1].mean(), rel=1e-5)
-    assert bound.standard_error == pytest.approx(numbers[:, 0].std(ddof=1) / math.sqrt(13), rel=1e-5)
-
-
-def test_bounds_of_several_steps_ahead_are_each_on_their_own_and_their_mean_has_an_error_of_its_own():
-    def each(params, x, y):
-        outs = [log_ratio(params, x, part) for part in (y, -y)]
-        bounds, accuracies = (
-            jnp.stack([getattr(out, name) for out in outs]) for name in ("mi_lower_bound", "accuracy")
-        )
-        return outs[0]._replace(mi_lower_bound=bounds, accuracy=accuracies)
-
-    both, alone = measure(each, num_pairs=1_000), measure(log_ratio, num_pairs=1_000)
-    assert both.ahead[0] == alone
-    assert both.ahead[1].mi_lower_bound < -1
-    assert both.mi_lower_bound == pytest.approx((alone.mi_lower_bound + both.ahead[1].mi_lower_bound) / 2)
-    assert 0 < both.standard_error < both.ahead[1].standard_error
-    assert [len(one.ahead) for one in (both, alone, *both.ahead)] == [2, 0, 0, 0]
-    names = bound_summary(both, "heldout").keys() - bound_summary(alone, "heldout").keys()
-    assert names == {
-        f"heldout/{name}_ahead_{k}"
-        for name in ("mi_lower_bound_nats", "mi_standard_error_nats", "accuracy")
-        for k in (1, 2)
+def test_a_bound_says_whose_moments_its_distractors_are():
+    summary = {
+        f"{prefix}/{key}": 1.0
+        for prefix in ("heldout", "heldout_across", "heldout_within")
+        for key in ("mi_lower_bound_nats", "num_candidates")
     }
+    group, _ = HeldoutBounds().groups(summary)
+    assert [row[0] for row in group.rows] == [
+        "N = 1",
+        "N = 1, distractors of all films",
+        "N = 1, distractors of the same film",
+    ]
 
 
-def test_bound_of_mispaired_codes_is_below_zero():
-    wrong = measure(lambda params, x, y: log_ratio(params, x, jnp.roll(y, 1, axis=0)))
-    assert wrong.mi_lower_bound < -1
+@pytest.mark.parametrize(
+    ("bounds", "warned"),
+    [([1.0, 1.7, 1.5], False), ([1.0, 1.7, 1.4], True), ([0.05, 0.12, 0.01], False), ([2.0], False)],
+    ids=["within noise", "fallen", "small", "one value"],
+)
+def test_a_bound_that_falls_by_more_than_noise_is_overfitting(bounds, warned):
+    curve = np.arange(1, 1 + len(bounds)), np.array(bounds)
+    warning = overfitting_warning({BOUND: curve})
+    assert bool(warning) == warned
+    assert not warned or "memorised (overfitting)" in warning
+    assert overfitting_warning({"train/mi_lower_bound_nats": curve}) is None
 
 
-def test_codes_of_many_pairs_are_those_of_their_rows_and_any_number_of_them_has_one_program():
-    sampler, traced = partial(sample_pairs, kind=PairKind(correlated, None)), []
-
-    def encode_pairs(params, stats, x, y):
-        traced.append(len(x))
-        return 2 * x + params, 3 * y + params
-
-    pair_codes = make_pair_codes(sampler, encode_pairs, at_once=10)
-    key, images = jax.random.key(0), jnp.zeros((10, 2))
-    x, y = sampler(key, images, jnp.arange(27))
-    for rows in (np.arange(27), np.arange(20), np.arange(7, 17), np.arange(3, 7)):
-        z_x, z_y = pair_codes((1.0, {}), key, images, rows)
-        np.testing.assert_allclose(z_x, 2 * x[rows] + 1, rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(z_y, 3 * y[rows] + 1, rtol=1e-5, atol=1e-6)
-    assert traced == [10, 4]
+@pytest.mark.parametrize("num_candidates", [2, 256, 65536])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.999])
+def test_bound_and_ceiling_carry_labels_that_never_touch(num_candidates, share):
+    ceiling, steps = math.log(num_candidates), np.arange(1, 1001)
+    bounds = grown(steps, to=share * ceiling)
+    validation = (steps[::100], bounds[::100])
+    figure = bound_over_training(steps, bounds, ceiling=ceiling, num_candidates=num_candidates, validation=validation)
+    assert_texts_inside_and_apart(figure)
+    shown = texts(figure)
+    assert f"ceiling ln {num_candidates:,} = {ceiling:.2f}" in shown
+    assert f"train {bounds[-1]:.2f}" in shown
+    assert f"held-out {validation[1][-1]:.2f}" in shown
 
 
-def test_a_bound_within_five_percent_of_its_ceiling_is_marked():
-    assert HeldoutBound(5.3, 0.01, 256, math.log(256), 0.9).near_ceiling
-    assert not HeldoutBound(5.2, 0.01, 256, math.log(256), 0.9).near_ceiling
+@pytest.mark.parametrize("bounds", [[], [0.5], [0.5, math.nan], [-40.0, 1.0, 5.0]])
+def test_a_run_of_any_length_has_a_picture_that_holds_its_ceiling(bounds):
+    figure = bound_over_training(np.arange(len(bounds)), np.array(bounds), ceiling=LN_256, num_candidates=256)
+    low, high = figure.axes[0].get_ylim()
+    assert -LN_256 * 1.06 < low <= 0
+    assert high > LN_256
+    assert_texts_inside_and_apart(figure)
+
+
+def test_bounds_against_steps_ahead_show_values_errors_and_the_ceiling():
+    few, many = (np.array([2.5, 1.25, -0.5]), np.array([0.02, 0.03, 0.04])), (np.array([2.75, 1.5, -0.25]), np.zeros(3))
+    figure = bound_ahead({256: few, 397: many})
+    (axes,) = figure.axes
+    drawn = [line for line in axes.lines if len(line.get_xdata()) == 3]
+    for line, (values, _) in zip([line for line in drawn if line.get_marker() == "o"], (few, many), strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), [1, 2, 3])
+        np.testing.assert_array_equal(line.get_ydata(), values)
+    ends = sorted(float(y) for line in drawn if line.get_marker() != "o" for y in line.get_ydata())
+    expected = [
+        v + sign * 2 * e
+        for values, errors in (few, many)
+        for v, e in zip(values, errors, strict=True)
+        for sign in (1, -1)
+    ]
+    np.testing.assert_allclose(ends, sorted(expected))
+    assert f"ceiling ln 256 = {LN_256:.2f}" in texts(figure)
+    assert_texts_inside_and_apart(figure)
+    with pytest.raises(ValueError, match="bounds is empty"):
+        bound_ahead({})

@@ -69,7 +69,7 @@ def test_nearest_agrees_with_a_sort_in_blocks_of_any_size(monkeypatch):
         np.testing.assert_allclose(values, np.take_along_axis(cosines, order, axis=1), atol=1e-6)
 
 
-def test_of_equally_near_codes_the_first_stand_first_and_all_are_given_if_they_are_few():
+def test_ties_keep_their_order_and_few_codes_are_all_returned():
     positions, _ = nearest(np.ones((1, 3)), np.array([[0, 0, 1], [2, 2, 2], [0, 0, 1], [4, 4, 4]]), count=10)
     assert positions.tolist() == [[1, 3, 0, 2]]
 

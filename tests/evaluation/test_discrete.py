@@ -1,103 +1,129 @@
-"""What discrete codes say, against loops, closed forms and populations whose information is known."""
+"""How discrete codes are shown: rows, headline numbers and figures."""
 
-import itertools
-import math
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from sklearn.metrics import mutual_info_score
+from figures import assert_texts_inside_and_apart, grown
 
-from mi_coding.evaluation import discrete
-from mi_coding.objectives import codes
-
-
-def lopsided_codes(seed=0, n=400, shape=3, values=4, first=0.4):
-    rng = np.random.default_rng(seed)
-    z_x = np.minimum(rng.geometric(first, size=(n, shape)) - 1, values - 1)
-    z_y = np.where(rng.random(z_x.shape) < 0.3, rng.integers(0, values, z_x.shape), z_x)
-    return z_x, z_y
+from mi_coding.evaluation.code_statistics import CodeInformation
+from mi_coding.evaluation.discrete import DiscreteCodes, examples_section, plane_section, training_section
+from mi_coding.evaluation.heads import Head
 
 
-def test_information_is_the_difference_of_two_mean_code_lengths_with_its_error():
-    z_x, z_y = lopsided_codes()
-    prior, conditional = codes.markov(3, 4, order=1), codes.independent(3, 4, conditional=True)
-    rng = np.random.default_rng(1)
-    psi, phi = (rng.normal(size=shape) for shape in ((3, 4, 4), (3, 4, 1, 4)))
-    phi = phi.reshape(3, 4, 4)
-    log = lambda t: t - np.log(np.exp(t).sum(-1, keepdims=True))  # noqa: E731
-    own = [-sum(log(psi)[m, z[m - 1] if m else 0, z[m]] for m in range(3)) for z in z_x]
-    told = [-sum(log(phi)[m, t[m], z[m]] for m in range(3)) for z, t in zip(z_x, z_y, strict=True)]
-    found = discrete.information(prior, conditional, jnp.float32(psi), jnp.float32(phi), z_x, z_y)
-    gaps = np.subtract(own, told)
-    assert found.entropy == pytest.approx(np.mean(own), rel=1e-5)
-    assert found.conditional_entropy == pytest.approx(np.mean(told), rel=1e-5)
-    assert found.mi == pytest.approx(gaps.mean(), abs=1e-5)
-    assert found.standard_error == pytest.approx(gaps.std(ddof=1) / 20, rel=1e-4)
+@pytest.fixture
+def code_summary():
+    """Every number differs, so that a mix-up shows."""
+    return {
+        "heldout/entropy_nats": 2.25,
+        "heldout/conditional_entropy_nats": 0.45,
+        "heldout/mi_nats": 1.8,
+        "heldout/mi_nats_standard_error": 0.012,
+        "heldout/bits_per_example": 3.246,
+        "heldout/stored_bits_per_example": 3.251,
+        "heldout/plug_in_entropy_nats": 2.241,
+        "heldout/plug_in_mi_nats": 1.812,
+        "heldout/prior_lag_nats": 0.003,
+        "code/used": 9,
+        "code/possible": 10,
+        "code/perplexity": 8.7,
+        "code/clustering_accuracy": 0.613,
+        "code/head": 2,
+        "code/num_heads": 6,
+        "code/beta": 0.25,
+        "probe/code_accuracy": 0.588,
+    }
 
 
-def test_plug_in_information_is_that_of_the_contingency_table():
-    z_x, z_y = lopsided_codes(2)
-    names = lambda z: z @ [16, 4, 1]  # noqa: E731
-    assert discrete.plug_in_mi(z_x, z_y) == pytest.approx(mutual_info_score(names(z_x), names(z_y)), rel=1e-9)
+def test_figures_of_a_code_stand_together_and_none_is_lost(code_summary):
+    (group,) = DiscreteCodes().groups(code_summary)
+    rows = dict(group.rows)
+    assert len(rows) == len(code_summary)
+    assert rows["information I(z_x; z_y)"] == "1.800 nats"
+    assert rows["memory for one example"] == "3.25 bits"
+    assert rows["clustering accuracy, best matching"] == "61.3 %"
+    assert group.keys == code_summary.keys() | {"code/precision_at_100"}
 
 
-def loop_precision(queries, query_labels, known, known_labels, count):
-    """The mean over draws of an order among equals, exactly: each share of a level is taken as likely."""
-    found = []
-    for z, label in zip(queries, query_labels, strict=True):
-        distances, left, right = (z != known).sum(1), count, 0.0
-        for level in range(known.shape[1] + 1):
-            at = np.flatnonzero(distances == level)
-            take = min(left, len(at))
-            right += take * np.mean(known_labels[at] == label) if len(at) else 0
-            left -= take
-        found.append(right / count)
-    return np.mean(found)
+def test_entropies_without_information_have_no_rows(code_summary):
+    del code_summary["heldout/mi_nats"]
+    assert DiscreteCodes().groups(code_summary) == []
+    assert DiscreteCodes().tiles(code_summary) == []
 
 
-@pytest.mark.parametrize("count", [1, 7, 60])
-def test_precision_by_hamming_distance_is_that_of_a_loop(count, monkeypatch):
-    monkeypatch.setattr(discrete, "_DISTANCES_AT_ONCE", 5 * 90)  # several blocks of queries
-    rng = np.random.default_rng(0)
-    known, labels = rng.integers(0, 2, (90, 6)), rng.integers(0, 3, 90)
-    queries, own = known[:23] ^ (rng.random((23, 6)) < 0.2), labels[:23]
-    ours = discrete.hamming_precision(queries, own, known, labels, count=count)
-    assert ours == pytest.approx(loop_precision(queries, own, known, labels, count), rel=1e-9)
+def shown(tile):
+    return " ".join([tile.label, tile.value, tile.small, tile.context])
 
 
-def test_precision_refuses_more_neighbours_than_there_are():
-    z = np.zeros((3, 2), int)
-    with pytest.raises(ValueError, match="3 known codes are fewer than 100 neighbours"):
-        discrete.hamming_precision(z, z[:, 0], z, z[:, 0])
+def test_headlines_are_information_memory_and_clusters(code_summary):
+    tiles = DiscreteCodes().tiles(code_summary)
+    assert list(map(shown, tiles)) == [
+        "held-out information 1.80 nats of the 2.25 nats that a code costs",
+        "memory 3.25 bits an example, 9 of 10 codes in use",
+        "clustering accuracy 61.3 % labels chose nothing",
+    ]
 
 
-@pytest.mark.parametrize("clusters", [2, 4, 5])
-def test_clustering_accuracy_is_the_best_of_all_matchings(clusters):
-    rng = np.random.default_rng(clusters)
-    z, labels = 3 * rng.integers(0, clusters, 60), rng.integers(0, 4, 60) + 7
-    best = 0.0
-    for names in itertools.permutations(range(max(clusters, 4)), clusters):  # cluster → label, or none
-        best = max(best, np.mean([names[c // 3] == label - 7 for c, label in zip(z, labels, strict=True)]))
-    assert discrete.clustering_accuracy(z, labels) == pytest.approx(best)
+def test_a_collapsed_code_has_no_share_and_no_division_by_zero(code_summary):
+    empty = code_summary | {"heldout/entropy_nats": 0.0, "heldout/mi_nats": 0.0, "heldout/bits_per_example": 0.0}
+    assert shown(DiscreteCodes().tiles(empty)[0]) == "memory 0.00 bits an example, 9 of 10 codes in use"
 
 
-def sure_log_q(z, values):
-    return jnp.where(jax.nn.one_hot(jnp.asarray(z), values) > 0, 0.0, -1e9)
+def heads(entropies, information, betas):
+    figures = zip(entropies, information, betas, strict=True)
+    return [Head(r, beta, CodeInformation(h, h - i, i, 0.01)) for r, (h, i, beta) in enumerate(figures)]
 
 
-@pytest.mark.parametrize(("symbols", "values"), [(1, 4), (9, 2)], ids=["listed", "fitted afresh"])
-def test_a_prior_that_lags_behind_is_seen_and_a_good_one_is_not(symbols, values):
-    z, _ = lopsided_codes(3, n=1000, shape=symbols, values=values, first=0.7)
-    prior = codes.independent(symbols, values)
-    shares = np.stack([(z == k).mean(0) for k in range(values)], axis=-1)[:, None]
-    exact = -np.sum(shares * np.log(shares))
-    log_q = sure_log_q(z, values)
-    good = discrete.prior_lag(prior, jnp.log(jnp.float32(shares)), log_q, jax.random.key(0))
-    assert good.entropy == pytest.approx(exact, rel=1e-3)
-    assert not good.too_far
-    assert abs(good.nats) < 0.01
-    frozen = discrete.prior_lag(prior, prior.init(jax.random.key(0)), log_q, jax.random.key(0))
-    assert frozen.nats == pytest.approx(symbols * math.log(values) - exact, rel=0.03)
-    assert frozen.too_far
+def test_the_plane_has_every_code_under_the_line_and_one_label_a_price():
+    found = heads([2.0, 1.0, 2.2, 0.0], [1.5, 0.9, 1.4, 0.0], [0.0, 0.5, 0.0, 1.2])
+    section = plane_section(found, 0)
+    (axes,) = section.figure.axes
+    others, chosen = (np.asarray(points.get_offsets()) for points in axes.collections)
+    np.testing.assert_allclose(others, [[1.0, 0.9], [2.2, 1.4], [0.0, 0.0]])
+    np.testing.assert_allclose(chosen, [[2.0, 1.5]])
+    line = axes.lines[0].get_xydata()
+    np.testing.assert_allclose(line[:, 0], line[:, 1])
+    assert [text.get_text() for text in axes.texts] == ["0", "0.5", "1.2"]
+    assert "price β" in section.text
+    assert "1.50 of 2.00 (β = 0), 0.90 of 1.00 (β = 0.5), 0.00 of 0.00 (β = 1.2)" in section.text
+
+
+def test_at_one_price_no_point_is_labelled():
+    section = plane_section(heads([1.0, 1.0], [0.5, 0.5], [0.0, 0.0]), 1)
+    assert len(section.figure.axes[0].texts) == 0
+    assert "price" not in section.text
+
+
+def test_examples_stand_in_the_row_of_their_symbol():
+    images = np.random.default_rng(0).random((12, 4, 4, 1)).astype(np.float32)
+    codes = np.array([[7, 7, 7, 2, 2, 2, 2, 2, 2, 2, 2, 2]]).T
+    section = examples_section(images, codes, rows=5, columns=4)
+    axes = section.figure.axes[0]
+    assert [text.get_text() for text in axes.texts] == ["2", "75.0 %", "7", "25.0 %"]
+    assert len(axes.images) == 4 + 3
+    np.testing.assert_allclose(np.asarray(axes.images[4].get_array())[..., 0], images[0, ..., 0], atol=1e-6)
+
+
+def test_of_several_symbols_the_first_few_are_shown():
+    images, codes = np.zeros((6, 4, 4, 1), np.uint8), np.array([[0, 1, 1], [1, 1, 0]] * 3)
+    section = examples_section(images, codes, rows=3, columns=2)
+    names = [text.get_text() for text in section.figure.axes[0].texts][::2]
+    assert names == ["1: 0", "1: 1", "2: 1"]
+
+
+def test_information_over_training_is_drawn_for_training_and_held_out():
+    steps = np.arange(5)
+    curves = {f"train/{key}": (steps, steps * 0.5) for key in ("entropy_nats", "mi_nats")}
+    curves["validation/mi_nats"] = (np.array([1, 4]), np.array([0.4, 1.9]))
+    axes = training_section(curves, 180).figure.axes[0]
+    labels = " ".join(text.get_text() for text in axes.texts)
+    assert "memory H 2.00" in labels
+    assert "information I, held-out 1.90" in labels
+
+
+@pytest.mark.parametrize("most", [1.0, 44.36, 444.4])  # of one bit, of 64, of 640
+def test_information_over_training_carries_labels_that_never_touch(most):
+    steps = np.arange(1, 1001)
+    curves = {}
+    for key, share in (("entropy_nats", 0.83), ("mi_nats", 0.28)):
+        curves[f"train/{key}"] = steps, grown(steps, to=share * most)
+        curves[f"validation/{key}"] = steps[::100], grown(steps[::100], to=share * most)
+    assert_texts_inside_and_apart(training_section(curves, 180).figure)

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from mi_coding.evaluation.health import alignment, effective_rank, uniformity
+from mi_coding.evaluation.health import Health, alignment, effective_rank, health_summary, uniformity
 
 
 def codes(n, dims=6, seed=0):
@@ -42,7 +42,7 @@ def test_uniformity_is_the_mean_over_distinct_pairs_of_a_double_loop(count, monk
     values = [math.exp(-2 * distance(z[i], z[j])) for i in range(count) for j in range(count) if i != j]
     expected = math.log(sum(values) / len(values))
     assert uniformity(z) == pytest.approx(expected, rel=1e-5)
-    monkeypatch.setattr("mi_coding.evaluation.health._ROWS", 8)  # the last block has 5 rows
+    monkeypatch.setattr("mi_coding.evaluation.health._CODES_AT_ONCE", 8)  # the last block has 5 rows
     assert uniformity(z) == pytest.approx(expected, rel=1e-5)
 
 
@@ -80,7 +80,7 @@ def test_effective_rank_counts_orthonormal_columns_and_a_constant_as_one():
     assert effective_rank(np.zeros((30, 8))) == 1
 
 
-def test_effective_rank_of_known_singular_values_is_the_exponential_of_their_entropy():
+def test_effective_rank_is_exp_of_the_entropy_of_singular_values():
     values = np.array([8.0, 4.0, 2.0, 2.0])  # shares 1/2, 1/4, 1/8, 1/8: 1.75 bits
     features = rotation(30)[:, :4] * values @ rotation(4, seed=6)
     assert effective_rank(features) == pytest.approx(2**1.75)
@@ -109,3 +109,17 @@ def test_codes_without_a_partner_are_refused():
         alignment(codes(4), codes(3))
     with pytest.raises(ValueError, match="most 1 must be at least 2"):
         uniformity(codes(4), most=1)
+
+
+def test_codes_of_different_kinds_have_no_alignment():
+    codes = np.random.default_rng(0).normal(size=(50, 4))
+    with_pairs, without = health_summary(codes, codes, codes), health_summary(codes, None, codes)
+    assert with_pairs.keys() - without.keys() == {"health/alignment"}
+    assert with_pairs["health/alignment"] == 0
+    assert without["health/feature_dim"] == 4
+
+
+def test_health_has_a_row_for_each_figure_that_is_there():
+    (group,) = Health().groups({"health/effective_rank": 12.34, "health/feature_dim": 256, "loss": 1.0})
+    assert [row[1] for row in group.rows] == ["12.3", "256"]
+    assert "loss" not in group.keys

@@ -93,7 +93,7 @@ def test_tensorboard_gets_the_same_scalars_and_two_openings_two_files(tmp_path):
     assert [path.read_bytes().count(b"train/loss") for path in events] == [3, 1]
 
 
-def test_summary_is_plain_json_in_the_order_given_and_null_where_not_finite(tmp_path):
+def test_summary_is_json_in_the_order_given_and_null_where_not_finite(tmp_path):
     path = tmp_path / "summary.json"
     values = {"b": np.float32(0.5), "a": np.int64(3), "c": math.nan, "d": -math.inf, "e": "β", "f": True, "g": None}
     write_json(path, values)

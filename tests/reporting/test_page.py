@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mi_coding.reporting import plots
-from mi_coding.reporting.page import Section, write_plots, write_report
-from mi_coding.reporting.sections import neighbours, pair_strip
+from mi_coding.evaluation import EVALUATORS
+from mi_coding.evaluation.probes import probe_bars
+from mi_coding.reporting.page import Report, Section, Table, write_plots, write_report
+from mi_coding.reporting.results import collect_tiles, group_results
+from mi_coding.reporting.strips import pair_strip
 
 EVIL = "<script>alert('1')</script>&\""
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -49,11 +51,11 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def sections():
-    bars = plots.probe_bars({"linear": {"trained encoder": 0.9}}, chance=0.1)
+    bars = probe_bars({"linear": {"trained encoder": 0.9}}, chance=0.1)
     images = np.random.default_rng(0).random((4, 8, 8, 1))
     return [
         Section("Digit from one frame", f"How to read {EVIL}", bars, "probes"),
-        Section("Pairs", "Two frames of one clip.", plots.pair_strip(images, images, title="pairs"), "pairs"),
+        Section("Pairs", "Two frames of one clip.", pair_strip(images, images, title="pairs"), "pairs"),
     ]
 
 
@@ -65,7 +67,9 @@ def write(path, summary, sections, **changes):
         "config": {"seed": 0, "optimizer": {"name": "adamw", "clip": None}},
         "environment": {"jax": "0.10.2", "devices": "1 × cpu"},
     }
-    write_report(path, summary=summary, sections=sections, **given | changes)
+    evaluators = [kind() for kind in EVALUATORS.values()]
+    results = {"tiles": collect_tiles(summary, evaluators), "groups": group_results(summary, evaluators)}
+    write_report(path, Report(sections=sections, **results, **given | changes))
     return path.read_text(encoding="utf-8")
 
 
@@ -140,7 +144,7 @@ def test_headline_numbers_that_were_not_finite_are_dashes(tmp_path, summary, val
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome is installed")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_browser_opens_the_page_without_complaint_and_shows_every_picture(tmp_path, summary, sections, scheme):
+def test_a_browser_shows_every_picture_of_the_page_without_complaint(tmp_path, summary, sections, scheme):
     """A script added to a copy of the page looks at the loaded document; the page itself forbids scripts."""
     text = write(tmp_path / "report.html", summary, sections)
     script = (
@@ -165,19 +169,7 @@ def browse(path, profile, scheme):
     return subprocess.run([CHROMIUM, *flags, path.as_uri()], capture_output=True, text=True, check=True, timeout=60)
 
 
-def test_names_stand_folded_under_the_neighbours_with_their_cosine(tmp_path):
-    images = np.random.default_rng(0).random((2, 8, 8, 1))
-    names = (["test/a.png", EVIL], [["train/b.png", "train/c.png"], ["train/d.png", "train/e.png"]])
-    cosines = np.array([[0.91, 0.8], [0.7, 0.6]])
-    (section,) = neighbours(images, np.stack([images, images], 1), cosines, None, names)
-    written = write(tmp_path / "report.html", {}, [section])
-    text = Page(written).text()
-    assert f"File names query nearest first cosine test/a.png train/b.png 0.91 train/c.png 0.80 {EVIL}" in text
-    assert neighbours(np.zeros((2, 5)), np.zeros((2, 3, 5)), cosines, None, None) == []
-
-
-def test_pairs_that_are_no_images_of_one_size_have_no_strip():
-    images, smaller = np.zeros((3, 8, 8, 1)), np.zeros((3, 4, 4, 1))
-    assert pair_strip(None, np.zeros((3, 5)), np.zeros((3, 5)), "") == []
-    assert pair_strip((images, smaller), images, smaller, "") == []
-    assert len(pair_strip((images, images), images, images, "")) == 1
+def test_a_table_is_folded_under_its_figure(tmp_path, sections):
+    table = Table("File names", ("query", "nearest first"), [("test/a.png", "train/b.png"), ("", EVIL)])
+    written = write(tmp_path / "report.html", {}, [sections[0]._replace(table=table)])
+    assert f"File names query nearest first test/a.png train/b.png {EVIL}" in Page(written).text()

@@ -5,9 +5,9 @@ import pytest
 
 from mi_coding.reporting.metrics import MetricsWriter, read_metrics
 from mi_coding.reporting.phases import Phases
-from mi_coding.reporting.recorder import Recorder
+from mi_coding.reporting.recorder import Recorder, Session, TrainingSpec
 
-CEILING = math.log(16)
+SPEC = TrainingSpec(batch_size=10, ceiling=math.log(16), is_bound=True, warmup_steps=2)
 
 
 class Shown:
@@ -24,32 +24,10 @@ class Shown:
 def record(tmp_path):
     """A function that records losses by step, and returns the recorder with all it said."""
 
-    def go(
-        losses,
-        *,
-        ceiling=CEILING,
-        is_bound=True,
-        warmup_steps=2,
-        resumed_at=0,
-        seconds_before=0.0,
-        more=(),
-        **options,
-    ):
-        shown, warnings = Shown(), []
-        with MetricsWriter(tmp_path, resume_step=resumed_at) as writer:
-            recorder = Recorder(
-                writer,
-                shown,
-                warnings.append,
-                batch_size=10,
-                ceiling=ceiling,
-                is_bound=is_bound,
-                warmup_steps=warmup_steps,
-                resumed_at=resumed_at,
-                seconds_before=seconds_before,
-                command_started=time.perf_counter() - 5,
-                **options,
-            )
+    def go(losses, *, spec=SPEC, session=None, more=(), **options):
+        shown, warnings, session = Shown(), [], session or Session(time.perf_counter() - 5)
+        with MetricsWriter(tmp_path, resume_step=session.resumed_at) as writer:
+            recorder = Recorder(writer, shown, warnings.append, spec, session, **options)
             for step, loss in losses.items():
                 metrics = {"loss": loss, "mi_lower_bound": math.log(16) - loss, "accuracy": 0.5, "gradient_norm": 1.0}
                 recorder.log(step, metrics | dict(more))
@@ -67,7 +45,7 @@ def test_a_line_has_loss_bound_and_ceiling(record):
 
 
 def test_what_is_no_bound_is_neither_written_nor_shown(record):
-    _, shown, _, curves = record({1: 2.5}, is_bound=False)
+    _, shown, _, curves = record({1: 2.5}, spec=SPEC._replace(is_bound=False))
     assert not any("bound" in name or "ceiling" in name for name in curves)
     assert shown[0][2] is None
 
@@ -76,7 +54,7 @@ def test_a_loss_still_at_ln_n_after_the_warm_up_is_warned_of_once(record):
     assert len(record({1: 2.77, 2: 2.77, 3: 2.77})[2]) == 1
     assert "has not left ln N" in record({1: 2.77, 2: 2.77})[2][0]
     assert record({1: 2.77, 2: 2.5})[2] == []
-    assert record({1: 2.77}, warmup_steps=5)[2] == []
+    assert record({1: 2.77}, spec=SPEC._replace(warmup_steps=5))[2] == []
 
 
 def test_speed_leaves_the_first_step_out_which_also_compiled(record):
@@ -86,7 +64,7 @@ def test_speed_leaves_the_first_step_out_which_also_compiled(record):
 
 
 def test_seconds_of_earlier_sessions_count(record):
-    recorder = record({8: 2.0}, resumed_at=7, seconds_before=100.0)[0]
+    recorder = record({8: 2.0}, session=Session(time.perf_counter(), resumed_at=7, seconds_before=100.0))[0]
     assert 100 < recorder.summary()["train/seconds"] < 101
     assert recorder.summary()["train/steps"] == 8
 
@@ -97,7 +75,7 @@ def test_whatever_else_a_step_tells_is_written(record):
     assert "train/input_wait_share" not in curves
 
 
-def test_waiting_for_data_is_a_share_of_the_time_and_warned_of_once_when_it_is_much(record):
+def test_a_large_share_of_time_spent_waiting_for_data_is_warned_of_once(record):
     clock = time.perf_counter
     _, _, warnings, curves = record({1: 2.5, 2: 2.0, 3: 2.0, 4: 2.0}, input_wait=clock)  # all of the time
     assert curves["train/input_wait_share"][1][2:] == pytest.approx([1, 1], abs=0.3)
@@ -107,9 +85,11 @@ def test_waiting_for_data_is_a_share_of_the_time_and_warned_of_once_when_it_is_m
     assert record({1: 2.5, 2: 2.0, 3: 2.0}, input_wait=lambda: 0.0)[2] == []
 
 
-def test_an_objective_without_candidates_shows_its_information_and_no_ceiling(record):
+def test_without_candidates_information_is_shown_and_no_ceiling(record):
     codes = {"best_mi_nats": 1.7, "entropy_nats": 2.1}
-    _, shown, warnings, curves = record({1: -1.2, 9: -1.3}, ceiling=None, is_bound=False, more=codes)
+    _, shown, warnings, curves = record(
+        {1: -1.2, 9: -1.3}, spec=SPEC._replace(ceiling=None, is_bound=False), more=codes
+    )
     assert [update[-1] for update in shown] == [1.7, 1.7]
     assert curves["train/entropy_nats"][1].tolist() == [2.1, 2.1]
     assert warnings == []
@@ -135,12 +115,12 @@ def test_time_goes_to_phases_and_the_rest_to_the_steps(record):
 
 
 def test_use_of_the_devices_is_operations_by_time_of_what_they_could_do(record):
-    recorder, _, _, curves = record({1: 2.5, 2: 2.0, 4: 2.0}, flops=3e9, peak_flops=1e15)
+    recorder, _, _, curves = record({1: 2.5, 2: 2.0, 4: 2.0}, spec=SPEC._replace(flops=3e9, peak_flops=1e15))
     steps_per_second = curves["train/examples_per_second"][1] / 10
     assert curves["train/model_teraflops_per_second"][1] == pytest.approx(3e-3 * steps_per_second)
     assert curves["train/model_flop_utilisation"][1] == pytest.approx(3e-6 * steps_per_second)
     assert recorder.summary()["train/model_flop_utilisation"] > 0
-    _, _, _, curves = record({1: 2.5}, flops=3e9)
+    _, _, _, curves = record({1: 2.5}, spec=SPEC._replace(flops=3e9))
     assert "train/model_flop_utilisation" not in curves
 
 

@@ -1,6 +1,38 @@
 import math
 
-from mi_coding.reporting.results import group_results
+import pytest
+
+from mi_coding.evaluation import EVALUATORS
+from mi_coding.reporting import results
+from mi_coding.reporting.results import Group, Tile, collect_tiles, group_rows
+
+ALL = [kind() for kind in EVALUATORS.values()]
+
+
+def group_results(summary, evaluators=ALL):
+    return results.group_results(summary, evaluators)
+
+
+class OneKey:
+    """Stands where an evaluator would, and knows one key."""
+
+    def __init__(self, key):
+        self.key = key
+
+    def groups(self, summary):
+        return [group_rows(f"of {self.key}", summary, {self.key: ("row", "{:.1f}".format)}, note="how")]
+
+    def tiles(self, summary):
+        return [Tile(self.key, str(summary[self.key]))] if self.key in summary else []
+
+
+def test_groups_of_evaluators_come_first_and_training_before_the_rest():
+    summary = {"x": 1, "train/steps": 7, "b": 2.0, "a": 1.0}
+    groups = group_results(summary, [OneKey("a"), OneKey("b"), OneKey("c")])
+    assert [group.title for group in groups] == ["of a", "of b", "training", "other results"]
+    assert groups[0] == Group("of a", ("", ""), (("row", "1.0"),), "how", frozenset({"a"}))
+    assert groups[-1].rows == (("x", "1"),)
+    assert collect_tiles(summary, [OneKey("b"), OneKey("c"), OneKey("a")]) == [Tile("b", "2.0"), Tile("a", "1.0")]
 
 
 def test_every_key_is_shown_exactly_once(summary):
@@ -33,53 +65,11 @@ def test_a_number_that_was_not_finite_is_a_dash():
     assert [row[1] for row in others.rows] == ["—", "—"]
 
 
-def test_top_five_stands_under_the_trained_encoder_and_health_in_a_group_of_its_own():
-    probe = {"probe/linear_accuracy": 0.5, "probe/linear_top5_accuracy": 0.9, "probe/random_encoder_accuracy": 0.25}
-    probes, health = group_results(probe | {"health/effective_rank": 12.34, "health/feature_dim": 256})
-    assert [row[:2] for row in probes.rows] == [
-        ("trained encoder", "50.0 %"),
-        ("  among its first five", "90.0 %"),
-        ("untrained encoder", "25.0 %"),
-    ]
-    assert "Frozen features before the head" in probes.note
-    assert [row[1] for row in health.rows] == ["12.3", "256"]
+def test_a_number_is_finite_or_none():
+    summary = {"x": 0.5, "y": math.nan, "z": None, "text": "0.5"}
+    assert [results.finite(summary, key) for key in (*summary, "absent")] == [0.5, None, None, None, None]
 
 
-def with_steps_ahead(summary):
-    for prefix, share in (("heldout", 1.0), ("heldout_largest", 1.125)):
-        for k in range(1, 12):
-            summary[f"{prefix}/mi_lower_bound_nats_ahead_{k}"] = share * (4 - k / 8)
-            summary[f"{prefix}/mi_standard_error_nats_ahead_{k}"] = share * k / 100
-            summary[f"{prefix}/accuracy_ahead_{k}"] = share / (k + 1)
-    return summary
-
-
-def test_the_bound_of_each_number_of_steps_ahead_has_a_row_in_order_with_both_ceilings(summary):
-    groups = {group.title: group for group in group_results(with_steps_ahead(summary))}
-    ahead = groups["held-out bound for each number of steps ahead"]
-    assert ahead.columns == (
-        "steps ahead",
-        "N = 256, at most 5.545",
-        "ranked first",
-        "N = 397, at most 5.984",
-        "ranked first",
-    )
-    assert ahead.rows[0] == ("1", "3.875 ± 0.010", "50.0 %", "4.359 ± 0.011", "56.2 %")
-    assert [row[0] for row in ahead.rows] == [str(k) for k in range(1, 12)]
-    assert "other results" not in groups
-    named = repr(group_results({key: f"<{key}>" for key in summary}))
-    assert {named.count(f"<{key}>") for key in summary if "_ahead_" in key} == {1}
-
-
-def test_a_bound_says_whose_moments_its_distractors_are():
-    summary = {
-        f"{prefix}/{key}": 1.0
-        for prefix in ("heldout", "heldout_across", "heldout_within")
-        for key in ("mi_lower_bound_nats", "num_candidates")
-    }
-    (group,) = group_results(summary)
-    assert [row[0] for row in group.rows] == [
-        "N = 1",
-        "N = 1, distractors of all films",
-        "N = 1, distractors of the same film",
-    ]
+@pytest.mark.parametrize(("value", "shown"), [(1000, "1,000"), (0.123456, "0.1235"), (True, "True"), ("x", "x")])
+def test_a_value_of_unknown_meaning_is_shown_in_short(value, shown):
+    assert results.show({"key": value}, "key") == shown

@@ -3,7 +3,9 @@ import math
 
 import pytest
 
+from mi_coding.evaluation import EVALUATORS
 from mi_coding.reporting import terminal
+from mi_coding.reporting.results import group_results
 
 LN_256 = math.log(256)
 
@@ -21,11 +23,9 @@ def clock(monkeypatch):
     return now
 
 
-def train(clock, stream, *, total_steps, first_step=0, last_step=None, interval=5.0, ceiling=LN_256, bound=3.91):
+def train(clock, stream, *, total_steps, first_step=0, last_step=None, ceiling=LN_256, bound=3.91):
     """One step a second."""
-    with terminal.Progress(
-        total_steps, first_step=first_step, ceiling=ceiling, stream=stream, interval=interval
-    ) as progress:
+    with terminal.Progress(total_steps, first_step=first_step, ceiling=ceiling, stream=stream) as progress:
         for step in range(first_step + 1, (last_step or total_steps) + 1):
             clock[0] += 1
             progress.update(step, 1.6351, bound, 5120.4)
@@ -46,7 +46,7 @@ def test_a_plain_line_has_loss_bound_against_ceiling_speed_and_time_left(clock):
 
 def test_plain_lines_come_every_interval_and_for_the_last_step_always(clock):
     stream = io.StringIO()
-    train(clock, stream, total_steps=13, first_step=1, interval=5.0)
+    train(clock, stream, total_steps=13, first_step=1)
     assert [line.split(",")[0] for line in stream.getvalue().splitlines()] == [
         "step 2/13",
         "step 7/13",
@@ -62,7 +62,7 @@ def test_a_run_that_is_cut_short_still_tells_its_last_step_once(clock):
     assert steps_of(stream) == ["step 1/100", "step 3/100"]
 
 
-def test_no_bound_is_shown_where_there_is_none_and_no_ceiling_where_there_is_none(clock):
+def test_neither_bound_nor_ceiling_is_shown_where_there_is_none(clock):
     stream = io.StringIO()
     train(clock, stream, total_steps=1, bound=None)
     train(clock, stream, total_steps=1, ceiling=None)
@@ -98,11 +98,12 @@ def test_a_warning_is_one_line_that_keeps_brackets_and_length():
 
 def rows(summary):
     stream = io.StringIO()
-    terminal.closing_table(summary, stream=stream)
+    groups = group_results(summary, [kind() for kind in EVALUATORS.values()])
+    terminal.closing_table(groups, stream=stream)
     return [" ".join(line.split()) for line in stream.getvalue().splitlines()]
 
 
-def test_the_closing_table_sets_each_number_beside_its_ceiling_or_its_baselines(summary):
+def test_the_closing_table_shows_numbers_beside_ceilings_and_baselines(summary):
     shown = rows(summary)
     for row in (
         "N = 256 4.617 ± 0.021 5.545 81.2 %",
@@ -121,7 +122,7 @@ def test_the_closing_table_sets_each_number_beside_its_ceiling_or_its_baselines(
     assert "regulariser 0.01; kNN: neighbours 20; kNN: temperature 0.07" in " ".join(shown)  # wherever lines break
 
 
-def test_the_closing_table_has_no_probes_without_labels_and_hides_no_unknown_key(summary):
+def test_the_closing_table_has_no_empty_group_and_hides_no_unknown_key(summary):
     unlabelled = {key: value for key, value in summary.items() if not key.startswith("probe/")}
     shown = rows(unlabelled | {"heldout/entropy_nats": 3.25, "note [x]": "text"})
     assert "heldout/entropy_nats 3.25" in shown
