@@ -1,4 +1,4 @@
-"""What discrete codes of held-out examples remember, tell and cost, and how they agree with labels."""
+"""Statistics of discrete codes: entropies, information, use of the codes, lag of the prior, agreement with labels."""
 
 import math
 from functools import partial
@@ -28,7 +28,7 @@ _DISTANCES_AT_ONCE = 2**25
 
 
 class CodeInformation(NamedTuple):
-    """What held-out pairs of codes say, in nats.
+    """Entropies and information of held-out pairs of codes, in nats.
 
     Attributes:
         entropy: Ĥ(z_x) = −E ln P_Ψ(z_x): what storing a code costs.
@@ -81,9 +81,11 @@ def information(
     """
     z_x, z_y = jnp.asarray(z_x), jnp.asarray(z_y)
     own = -np.asarray(_log_prob(prior, psi, z_x), np.float64)
-    told = -np.asarray(_log_prob(conditional, phi, z_x, z_y), np.float64)
-    error = float(np.std(own - told, ddof=1) / math.sqrt(len(own)))
-    return CodeInformation(float(own.mean()), float(told.mean()), float(own.mean() - told.mean()), error)
+    conditional_lengths = -np.asarray(_log_prob(conditional, phi, z_x, z_y), np.float64)
+    error = float(np.std(own - conditional_lengths, ddof=1) / math.sqrt(len(own)))
+    return CodeInformation(
+        float(own.mean()), float(conditional_lengths.mean()), float(own.mean() - conditional_lengths.mean()), error
+    )
 
 
 def plug_in_entropy(z: np.ndarray) -> float:

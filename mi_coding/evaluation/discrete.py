@@ -1,4 +1,4 @@
-"""What do discrete codes remember, tell and cost, and how do they agree with labels that training never saw?"""
+"""How much information and memory have discrete codes, and how do they agree with labels that training never saw?"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -157,7 +157,7 @@ def training_section(curves: Curves, num_validation: int) -> Section:
 
 
 def plane_section(found: Sequence[heads.Head], chosen: int) -> Section:
-    """Every code of a run at what it costs and what it tells."""
+    """Every code of a run as a point: its memory to the right, its information upwards."""
     entropies, information, betas = (
         np.array([pick(head) for head in found])
         for pick in (lambda head: head.found.entropy, lambda head: head.found.mi, lambda head: head.beta)
@@ -169,10 +169,10 @@ def plane_section(found: Sequence[heads.Head], chosen: int) -> Section:
     if len(set(betas.tolist())) > 1:
         worth = information - betas * entropies
         best = [max(np.flatnonzero(betas == beta), key=worth.__getitem__) for beta in np.unique(betas)]
-        told = ", ".join(f"{information[i]:.2f} of {entropies[i]:.2f} (β = {betas[i]:g})" for i in best)
+        pairs = ", ".join(f"{information[i]:.2f} of {entropies[i]:.2f} (β = {betas[i]:g})" for i in best)
         text += (
             " The number beside a point is the price β of a nat of memory at which it was trained. "
-            f"The best at each price tells, in nats: {told}."
+            f"The best at each price tells, in nats: {pairs}."
         )
     figure = information_plane(entropies, information, betas, chosen)
     return Section("Information plane", text, figure, "plane")

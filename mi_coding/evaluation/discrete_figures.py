@@ -1,4 +1,4 @@
-"""Figures of discrete codes: information over training, what each code costs and tells, examples by code."""
+"""Figures of discrete codes: information over training, information against memory, examples by code."""
 
 from collections.abc import Mapping, Sequence
 
@@ -54,7 +54,7 @@ def information_over_training(
 
 
 def information_plane(entropies: np.ndarray, information: np.ndarray, betas: np.ndarray, chosen: int) -> Figure:
-    """Codes as points, what they cost to the right and what they tell upwards, under the line I = H.
+    """Codes as points, their memory H to the right and their information I upwards, under the line I = H.
 
     Args:
         entropies: float[n], H in nats.
@@ -74,9 +74,9 @@ def information_plane(entropies: np.ndarray, information: np.ndarray, betas: np.
     others = np.arange(len(entropies)) != chosen
     axes.scatter(entropies[others], information[others], s=34, color=BLUE, alpha=0.5, linewidths=0)
     axes.scatter(entropies[chosen], information[chosen], s=70, color=ORANGE, linewidths=0, zorder=3)
-    for beta, entropy, told in _one_a_price(entropies, information, betas):
+    for beta, entropy, most_information in _one_a_price(entropies, information, betas):
         place = {"xytext": (7, -4), "textcoords": "offset points"}
-        axes.annotate(f"{beta:g}", (entropy, told), fontsize=SMALL, color=MUTED, va="top", **place)
+        axes.annotate(f"{beta:g}", (entropy, most_information), fontsize=SMALL, color=MUTED, va="top", **place)
     axes.set(xlim=(-0.02 * most, most), ylim=(min(-0.06 * most, float(np.min(information, initial=0))), most))
     axes.set_title("information I(z_x; z_y), nats", loc="left", fontsize=TEXT, color=INK)
     axes.set_xlabel("memory H(z_x), nats", fontsize=TEXT, color=MUTED)
@@ -105,7 +105,7 @@ def examples_by_code(rows: Sequence[tuple[str, np.ndarray, float]], columns: int
 
 
 def _one_a_price(entropies: np.ndarray, information: np.ndarray, betas: np.ndarray) -> list[tuple[float, float, float]]:
-    """(β, H, I) of the most telling code at each price; none where there is but one price."""
+    """(β, H, I) of the most informative code at each price; none where there is one price only."""
     prices = np.unique(betas)
     if len(prices) < 2:
         return []

@@ -20,7 +20,7 @@ _AT_ONCE = 512  # examples, or pairs, shown and encoded at a time
 
 
 class Head(NamedTuple):
-    """One of the R codes of a run: its number, the price β it was trained at, and what held-out pairs say of it."""
+    """One of the R codes of a run: its number, the price β it was trained at, and its figures on held-out pairs."""
 
     number: int
     beta: float
@@ -47,7 +47,7 @@ def all_heads(trained: Trained, variables: Variables, split: str, num_pairs: int
 def head_information(
     trained: Trained, variables: Variables, head: int, z_x: np.ndarray, z_y: np.ndarray
 ) -> CodeInformation:
-    """What pairs of codes int[R, n, M] say of one head."""
+    """Entropies and information of one head on pairs of codes int[R, n, M]."""
     method = trained.method
     return information(method.prior, method.conditional, *method.models_of(variables[1], head), z_x[head], z_y[head])
 

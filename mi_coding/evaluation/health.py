@@ -95,7 +95,7 @@ def uniformity(z: np.ndarray, *, most: int = MOST_CODES) -> float:
 
     Args:
         z: float[n, D].
-        most: of more codes than this, a sample of so many is measured, the same for every call.
+        most: of more codes than this, a sample of this size is measured, the same for every call.
     Raises:
         ValueError: unless z is finite with at least two rows, and most is at least 2.
     Source: arXiv:2005.10242, section 4.1, with t = 2.

@@ -1,4 +1,4 @@
-"""Which codes lie together? A two-dimensional map of the codes of test examples."""
+"""Which codes are similar? A two-dimensional map of the codes of test examples."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

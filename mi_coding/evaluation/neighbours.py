@@ -1,4 +1,4 @@
-"""Which training examples does the code take for alike? Nearest neighbours of some test examples."""
+"""Which training examples have similar codes? Nearest neighbours of some test examples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -30,7 +30,7 @@ FEATURES = {
 """Kind of features → the summary's keys for their linear and their nearest-neighbour accuracy."""
 
 RAW_PLACES = 32 * 32
-"""Larger images, and longer sequences, are shrunk to about so many places before they are a baseline."""
+"""Larger images, and longer sequences, are resized to about this many places before they are a baseline."""
 
 MOST_JUDGED = 2048
 """Validation images for the curve of the online probe."""

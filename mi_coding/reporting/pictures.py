@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-_WIDEST = 8  # a picture that is taller than so many times its width is broken into lines
+_WIDEST = 8  # a picture that is taller than this many times its width is broken into lines
 
 
 def as_pictures(sequences: np.ndarray) -> np.ndarray:
