@@ -121,6 +121,6 @@ def test_a_loss_that_stays_at_ln_n_is_warned_of(tmp_path, capsys):
 
 
 def test_a_bound_within_five_percent_of_its_ceiling_is_warned_of(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("mi_coding.evaluation.bound.TOO_NEAR", 2.0)  # a run of seconds does not get there by itself
+    monkeypatch.setattr("mi_coding.evaluation.heldout.TOO_NEAR", 2.0)  # a run of seconds does not get there by itself
     assert run(tmp_path / "run") == 0
     assert "at least this much; raise batch_size" in capsys.readouterr().err

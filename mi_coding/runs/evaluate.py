@@ -11,13 +11,18 @@ from mi_coding.evaluation.base import Trained
 from mi_coding.methods import Variables
 from mi_coding.reporting import page
 from mi_coding.reporting.environment import describe_environment
-from mi_coding.reporting.metrics import read_metrics
 from mi_coding.reporting.results import collect_tiles, group_results
 from mi_coding.runs.run import Run, initial_state
 
 
-def trained_codes(run: Run, variables: Variables | None) -> Trained:
-    """All that evaluations may know of a run; its variables may follow later, as in validation."""
+def trained_codes(run: Run, variables: Variables | None, curves: Mapping[str, Any] | None = None) -> Trained:
+    """All that evaluations may know of a run.
+
+    Args:
+        run: whose method, pairs and data.
+        variables: (params, stats); None where they follow later, as in validation.
+        curves: of metrics.jsonl, where training went on here.
+    """
 
     def untrained() -> Variables:
         state = initial_state(run)
@@ -34,13 +39,15 @@ def trained_codes(run: Run, variables: Variables | None) -> Trained:
         batch_size=run.plan.run.batch_size,
         num_steps=run.num_steps,
         num_classes=run.num_classes,
-        curves=read_metrics(run.workdir) if (run.workdir / "metrics.jsonl").is_file() and variables else {},
+        curves=curves or {},
     )
 
 
-def evaluate_run(run: Run, variables: Variables) -> tuple[Trained, dict[str, Any]]:
-    """The entries of summary.json that tell what (params, stats) are worth, and what they were measured on."""
-    trained = trained_codes(run, variables)
+def evaluate_run(
+    run: Run, variables: Variables, curves: Mapping[str, Any] | None = None
+) -> tuple[Trained, dict[str, Any]]:
+    """What was evaluated, see `trained_codes`, and the entries of summary.json that tell what it is worth."""
+    trained = trained_codes(run, variables, curves)
     return trained, evaluation.evaluate(run.plan.evaluators, trained)
 
 

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mi_coding.evaluation import overfitting_warning
 from mi_coding.reporting import terminal
 from mi_coding.reporting.metrics import read_metrics, write_json
 from mi_coding.reporting.results import group_results
@@ -62,10 +61,8 @@ def _train_and_evaluate(run: Run, warnings: list[str], command_started: float, p
         )
     if trained.stopped_by or not is_main_process():  # the others have nothing more to do, and wait to leave together
         return 0
-    if message := overfitting_warning(read_metrics(run.workdir)):
-        run.warn(message)
     print("evaluating on examples that training never saw", flush=True)
-    codes, found = evaluate_run(run, trained.state.variables)
+    codes, found = evaluate_run(run, trained.state.variables, read_metrics(run.workdir))
     summary |= found
     write_json(run.workdir / "summary.json", summary)
     terminal.closing_table(group_results(summary, run.plan.evaluators))
