@@ -11,7 +11,6 @@ from mi_coding.methods import METHODS, Parts
 from mi_coding.options import options_of, read, values_of
 from mi_coding.pairs import PairSampler
 from mi_coding.pairs.sequences import Sequences
-from mi_coding.training.optimizers import OptimizerOptions
 
 SMALL = {
     "encoder.code_dim": 3,
@@ -104,54 +103,3 @@ def test_every_option_of_a_method_changes_what_is_trained(name, base):
         if same_shapes and all(np.array_equal(*leaves) for leaves in zip(found, unchanged, strict=True)):
             alike.append(spec.key)
     assert alike == []
-
-
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("name", "sgd"),
-        ("name", "lars"),
-        ("learning_rate", 1e-3),
-        ("scaling", "linear"),
-        ("scaling", "sqrt"),
-        ("warmup_steps", 2),
-        ("weight_decay", 0.0),
-        ("gradient_clip", 1e-9),  # so small that even Adam's ratio feels its epsilon
-    ],
-)
-def test_every_option_of_the_optimizer_changes_its_updates(option, value):
-    def updates(**options):
-        optimizer = OptimizerOptions(**{"warmup_steps": 0} | options).build(batch_size=64, num_steps=10)
-        params = {"w": jnp.full((2, 2), 2.0)}
-        state = optimizer.init(params)
-        taken = []
-        for step in range(3):
-            update, state = optimizer.update({"w": jnp.full((2, 2), 0.5 + step)}, state, params)
-            taken.append(update["w"])
-        return np.stack(taken)
-
-    assert not np.allclose(updates(**{option: value}), updates(), rtol=1e-6, atol=0)
-
-
-def test_momentum_moves_sgd_and_lars():
-    for name in ("sgd", "lars"):
-        moved = []
-        for momentum in (0.0, 0.9):
-            optimizer = OptimizerOptions(name=name, momentum=momentum, warmup_steps=0).build(64, 10)
-            params = {"w": jnp.full((2, 2), 2.0)}
-            state = optimizer.init(params)
-            for _ in range(2):
-                update, state = optimizer.update({"w": jnp.ones((2, 2))}, state, params)
-            moved.append(np.asarray(update["w"]))
-        assert np.abs(moved[1]).max() > 1.5 * np.abs(moved[0]).max()
-
-
-def test_the_learning_rate_ends_at_num_steps():
-    optimizer = OptimizerOptions(name="sgd", momentum=0.0, weight_decay=0.0, warmup_steps=0).build(64, num_steps=4)
-    params, sizes = {"w": jnp.ones((2, 2))}, []
-    state = optimizer.init(params)
-    for _ in range(5):
-        update, state = optimizer.update({"w": jnp.ones((2, 2))}, state, params)
-        sizes.append(float(-update["w"][0, 0]))
-    cosine = [2e-3 * (1 + np.cos(np.pi * step / 4)) / 2 for step in range(5)]
-    np.testing.assert_allclose(sizes, cosine, atol=1e-9)

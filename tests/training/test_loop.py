@@ -14,7 +14,7 @@ from mi_coding.training.checkpoints import Checkpoints
 from mi_coding.training.devices import data_parallel
 from mi_coding.training.feed import from_device_data
 from mi_coding.training.loop import Hook, train
-from mi_coding.training.step import init_state, make_step
+from mi_coding.training.step import TrainState, init_state, make_step
 
 NOTHING = Hook(10**9, lambda step, state, metrics: None)
 
@@ -28,14 +28,25 @@ def go(experiment, key, images, *, num_steps, state=None, hooks=(), save=NOTHING
     )
 
 
-def test_hooks_are_called_when_due_after_the_first_and_the_last_step(key, images):
-    called = []
-    hook = Hook(3, lambda step, state, metrics: called.append((step, int(state.step))))
-    saved = []
-    save = Hook(4, lambda step, state, metrics: saved.append(step))
-    trained = go(make_experiment()[0], key, images, num_steps=7, hooks=[hook], save=save)
-    assert called == [(1, 1), (3, 3), (6, 6), (7, 7)]
-    assert saved == [4, 7]
+@pytest.mark.parametrize("steps_per_call", [1, 5])
+@pytest.mark.parametrize(
+    ("begin", "shown", "saved"), [(0, [1, 3, 6, 9, 10], [4, 8, 10]), (3, [6, 9, 10], [4, 8, 10]), (9, [10], [10])]
+)
+def test_hooks_get_the_number_of_finished_steps_also_when_resumed(begin, shown, saved, steps_per_call):
+    def advance(state, count):
+        assert 1 <= count <= steps_per_call
+        return state._replace(step=state.step + count), {"finished": state.step + count}
+
+    def note(calls):
+        return lambda step, state, metrics: calls.append((step, int(state.step), int(metrics["finished"])))
+
+    state = TrainState(jnp.int32(begin), (), (), (), jnp.int32(0), ())
+    way, of_hook, of_save = data_parallel("shard_map", jax.local_devices()[:1]), [], []
+    options = {"parallel": way, "num_steps": 10, "steps_per_call": steps_per_call}
+    trained = train(advance, state, hooks=[Hook(3, note(of_hook))], save=Hook(4, note(of_save)), **options)
+    assert of_hook == [(step,) * 3 for step in shown]
+    assert of_save == [(step,) * 3 for step in saved]
+    assert trained.state.step == 10
     assert trained.stopped_by is None
 
 

@@ -1,11 +1,11 @@
 """The optimiser that a config describes is the one that moves the parameters."""
 
 import pytest
-from commands import CPC
+from commands import read_config
 from test_optimizers import assert_follows, updates_of
 
-from mi_coding.config import parse_command
-from mi_coding.training.build import build_experiment
+from mi_coding.runs import build
+from mi_coding.runs.run import with_parts
 
 ALL_ON = {
     "learning_rate": 0.3,
@@ -23,7 +23,8 @@ NUM_STEPS = 6
 def test_every_option_of_the_optimizer_reaches_the_updates(name, scaling, factor):
     options = ALL_ON | {"name": name, "learning_rate_scaling": scaling}
     overrides = [f"--config.optimizer.{key}={value}" for key, value in options.items()]
-    config = parse_command(["main", f"--config={CPC}", "--config.batch_size=64", *overrides]).config
-    experiment, _ = build_experiment(config, "cpu", example_shape=(8, 8, 1), num_steps=NUM_STEPS)
+    plan = build.plan(read_config("--config.batch_size=64", *overrides))
+    method = with_parts(plan, [{"shape": (8, 8, 1)}], 0, num_devices=1, num_steps=NUM_STEPS)
+    experiment = build.build_experiment(plan, method, NUM_STEPS, streamed=False)
     found = updates_of(experiment.optimizer, steps=NUM_STEPS)
     assert_follows(found, name, **ALL_ON | {"learning_rate": 0.3 * factor, "num_steps": NUM_STEPS})
