@@ -1,14 +1,14 @@
 """Trains codes and says what they know.
 
-    python -m mi_coding.main --config=configs/cpc.py [--workdir=DIR] [--config.KEY=VALUE …] [--profile]
-        [--print_config] [--coordinator=HOST:PORT --num_processes=P --process_id=I]
+python -m mi_coding.main --config=configs/cpc.py [--workdir=DIR] [--config.KEY=VALUE …] [--profile]
+    [--print_config] [--coordinator=HOST:PORT --num_processes=P --process_id=I]
 
-    --config        a file with get_config(); options that it does not have take their defaults
-    --config.KEY    another value for one option
-    --print_config  prints every option with its value, type, meaning and where the value comes from; nothing is run
-    --workdir       where the run is kept, by default a new folder in runs/; the same one continues a run
-    --profile       writes a trace of some steps, for the profiler of TensorBoard or XProf
-    --coordinator, --num_processes, --process_id: which of several processes this is
+--config        a file with get_config(); options that it does not have take their defaults
+--config.KEY    another value for one option
+--print_config  prints every option with its value, type, meaning and where the value comes from; nothing is run
+--workdir       where the run is kept, by default a new folder in runs/; the same one continues a run
+--profile       writes a trace of some steps, for the profiler of TensorBoard or XProf
+--coordinator, --num_processes, --process_id: which of several processes this is
 """
 
 import time

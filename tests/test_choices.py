@@ -25,6 +25,8 @@ from mi_coding import main
     ids=lambda overrides: overrides[0].rpartition("=")[2],
 )
 def test_every_choice_in_the_config_runs(tmp_path, overrides):
-    assert main.main(["main", f"--config={CPC}", f"--workdir={tmp_path / 'run'}", *fitting(CPC, *SHORT, *overrides)]) == 0
+    assert (
+        main.main(["main", f"--config={CPC}", f"--workdir={tmp_path / 'run'}", *fitting(CPC, *SHORT, *overrides)]) == 0
+    )
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert math.isfinite(summary["heldout/mi_lower_bound_nats"])

@@ -66,13 +66,18 @@ def test_a_key_of_a_kind_that_is_not_chosen_is_refused_if_typed_and_counted_in_a
     config = read_config()
     with pytest.raises(InputError, match=r"config.encoder.stem is an option of encoder.name='resnet18' or .*, which"):
         build.plan(config | {"encoder.stem": "imagenet"}, typed={"encoder.stem"})
-    assert build.plan(config | {"encoder.stem": "imagenet", "pairs.blur": 0.0}).ignored == ("encoder.stem", "pairs.blur")
-    with pytest.raises(InputError, match="config.encoder.stem='cifar10' is unknown; .*did you mean 'cifar'"):
+    assert build.plan(config | {"encoder.stem": "imagenet", "pairs.blur": 0.0}).ignored == (
+        "encoder.stem",
+        "pairs.blur",
+    )
+    with pytest.raises(InputError, match=r"config.encoder.stem='cifar10' is unknown; .*did you mean 'cifar'"):
         build.plan(config | {"encoder.stem": "cifar10"})
 
 
 def test_a_key_that_no_kind_has_is_refused_with_the_nearest():
-    with pytest.raises(InputError, match=r"config.pairs.gapp is not a key of any kind; did you mean config.pairs.gap\?"):
+    with pytest.raises(
+        InputError, match=r"config.pairs.gapp is not a key of any kind; did you mean config.pairs.gap\?"
+    ):
         build.plan(read_config() | {"pairs.gapp": 1.0})
 
 

@@ -12,8 +12,8 @@ import pytest
 from commands import begun
 
 import mi_coding
-from mi_coding.runs import restore
 from mi_coding.errors import InputError
+from mi_coding.runs import restore
 from mi_coding.training.checkpoints import Checkpoints
 from mi_coding.training.devices import data_parallel
 

@@ -12,6 +12,7 @@ from mi_coding.options import OptionSpec
 
 _PLAIN_WIDTH = 400  # in a file or a pipe, which has no width of its own: one line an option
 
+
 def print_options(
     values: dict[str, Any], specs: dict[str, OptionSpec], command: Command, *, stream: TextIO | None = None
 ) -> None:

@@ -8,22 +8,3 @@ from mi_coding.encoders.head import HeadOptions, ProjectionHead
 from mi_coding.encoders.mlp import MLP
 from mi_coding.encoders.resnet import STEMS, ResNet18, ResNet34, ResNet50
 from mi_coding.encoders.sequence import SequenceEncoder, build_sequence
-
-__all__ = [
-    "ACTIVATIONS",
-    "DTYPES",
-    "ENCODERS",
-    "MLP",
-    "STEMS",
-    "Backbone",
-    "ConvNet",
-    "Encoder",
-    "HeadOptions",
-    "ProjectionHead",
-    "ResNet18",
-    "ResNet34",
-    "ResNet50",
-    "SequenceEncoder",
-    "build",
-    "build_sequence",
-]

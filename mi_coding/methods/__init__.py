@@ -6,8 +6,6 @@ from mi_coding.methods.cpc import CPC
 from mi_coding.methods.cpc_ahead import CPCAhead
 from mi_coding.methods.nt_xent import NTXent
 
-__all__ = ["METHODS", "Encoded", "Method", "OutputCodes", "Parts", "Variables"]
-
 METHODS: dict[str, type[Method]] = {
     "cpc": CPC,
     "nt_xent": NTXent,

@@ -88,6 +88,9 @@ class Method:
         halves_are_alike: whether the codes of x and y can be compared with each other.
         num_ahead: of methods of sequences, the largest number of steps ahead that is predicted.
         probe_learning_rate: of an online probe beside the encoder; 0 for none.
+        num_candidates: N of a training step: the true candidate and its distractors; None for a method without any.
+        is_bound: whether ln N − loss of a training batch bounds the information from below.
+        scored_shapes: what a device scores in a step, to tell the memory of the loss; None where nothing is scored.
     """
 
     name: str = ""
@@ -97,6 +100,9 @@ class Method:
     halves_are_alike: ClassVar[bool] = True
     num_ahead: ClassVar[int] = 1
     probe_learning_rate: ClassVar[float] = 0.0
+    num_candidates: ClassVar[int | None] = None
+    is_bound: ClassVar[bool] = False
+    scored_shapes: ClassVar[ScoredShapes | None] = None
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -149,24 +155,9 @@ class Method:
         return OutputCodes(lambda params, stats, x: self.encode(params, stats, x).codes)
 
     @property
-    def num_candidates(self) -> int | None:
-        """N of a training step: the true candidate and its distractors; None for a method that has none."""
-        return None
-
-    @property
-    def is_bound(self) -> bool:
-        """Whether ln N − loss of a training batch bounds the information from below."""
-        return False
-
-    @property
     def uses_labels(self) -> bool:
         """Whether training examples come with labels, for an online probe."""
         return bool(self.parts and self.parts.num_classes)
-
-    @property
-    def scored_shapes(self) -> ScoredShapes | None:
-        """What a device scores in a step, to tell the memory of the loss alone; None where nothing is scored."""
-        return None
 
     def optimizer(self, base: optax.GradientTransformation) -> optax.GradientTransformation:
         """The optimiser of the parameters, from that of the config."""

@@ -19,24 +19,6 @@ from mi_coding.pairs.sampling import (
 )
 from mi_coding.pairs.sequences import Sequences
 
-__all__ = [
-    "PAIRS",
-    "BoundSpec",
-    "Films",
-    "PairFunctions",
-    "PairSampler",
-    "draw_examples",
-    "draw_moments",
-    "labelled",
-    "modified_alike",
-    "pairs_of_batch",
-    "sample_film_pairs",
-    "sample_pairs",
-    "shown_at",
-    "stills",
-    "views",
-]
-
 PAIRS: dict[str, type[PairSampler]] = {
     "frames": Frames,
     "clips": Clips,

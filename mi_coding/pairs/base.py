@@ -32,6 +32,10 @@ class PairSampler:
         takes_given_pairs: whether an example is a pair (x, y) already.
         are_sequences: whether x is a sequence that holds every pair of a step and the steps before it, and y is ().
         evaluations: names of the evaluations in `EVALUATORS` that go with this kind.
+        two_encoders: whether x and y have an encoder each.
+        film_gap: seconds from x to y, by which films are split; 0 for pairs of single examples.
+        group_size: pairs of one film that lie side by side in a training batch; 1 where each is drawn by itself.
+        candidates_within: pairs in a group whose members alone are the candidates; None where the whole batch is.
     """
 
     name: str = ""
@@ -41,6 +45,10 @@ class PairSampler:
     takes_given_pairs: ClassVar[bool] = False
     are_sequences: ClassVar[bool] = False
     evaluations: ClassVar[tuple[str, ...]] = ("pairs",)
+    two_encoders: ClassVar[bool] = False
+    film_gap: ClassVar[float] = 0.0
+    group_size: ClassVar[int] = 1
+    candidates_within: ClassVar[int | None] = None
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -65,26 +73,6 @@ class PairSampler:
     def independent(self) -> bool:
         """Whether the pairs of a training batch are independent draws, as a bound on information demands."""
         return not self.distinct
-
-    @property
-    def group_size(self) -> int:
-        """Pairs of one film that lie side by side in a training batch; 1 where every pair is drawn by itself."""
-        return 1
-
-    @property
-    def candidates_within(self) -> int | None:
-        """Pairs in a group whose members alone are the candidates; None where the whole batch is."""
-        return None
-
-    @property
-    def two_encoders(self) -> bool:
-        """Whether x and y have an encoder each."""
-        return False
-
-    @property
-    def film_gap(self) -> float:
-        """Seconds from x to y, by which films are split; 0 for pairs of single examples."""
-        return 0.0
 
     def check(self, batch_size: int, num_devices: int) -> None:
         """Raises InputError for options that do not fit the batch; called before data is read."""

@@ -31,7 +31,6 @@ class Given(PairSampler):
 
     @property
     def two_encoders(self) -> bool:
-        """Whether x and y have an encoder each."""
         return self.encoders == _SEPARATE
 
     def pair(self, key: jax.Array, example: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:

@@ -129,7 +129,19 @@ def _place(key: str) -> int:
     return _GROUPS.index(group) if group in _GROUPS else len(_GROUPS)
 
 
-_GROUPS = ("", "data", "pairs", "encoder", "code", "critic", "objective", "optimizer", "checkpoint", "log", "evaluation")
+_GROUPS = (
+    "",
+    "data",
+    "pairs",
+    "encoder",
+    "code",
+    "critic",
+    "objective",
+    "optimizer",
+    "checkpoint",
+    "log",
+    "evaluation",
+)
 
 
 def _kinds(config: Mapping[str, Any]) -> list[type]:

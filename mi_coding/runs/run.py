@@ -70,7 +70,7 @@ class Run:
         return None if self.method.num_candidates is None else float(np.log(self.method.num_candidates))
 
     def device_data(self, split: data.Split) -> Any:
-        """What the experiment draws pairs of: examples that are in memory, with labels where a probe learns from them."""
+        """What the experiment draws pairs of: examples in memory, with labels where a probe learns from them."""
         examples = self.plan.pairs.device_data(split)
         return (examples, split.labels) if self.method.uses_labels else examples
 

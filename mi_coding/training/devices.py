@@ -1,8 +1,8 @@
 """Devices, meshes and mapped axes are named here and nowhere else.
 
-`DataParallel` is how one function of (state, data) runs on all devices of all processes. Inside it the code sees one device and
-the axis `AXIS`; outside, state and metrics are single copies, one in each process. Two ways exist, `jax.shard_map` and
-`jax.pmap`, with the same results; processes are joined in processes.py.
+`DataParallel` is how one function of (state, data) runs on all devices of all processes. Inside it the code sees one
+device and the axis `AXIS`; outside, state and metrics are single copies, one in each process. Two ways exist,
+`jax.shard_map` and `jax.pmap`, with the same results; processes.py connects the processes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +30,7 @@ class DataParallel(NamedTuple):
         fetch: what `replicate` or a mapped function returned → the tree on its own.
         shard: tree of arrays with this process's share of the global batch as their first axis → the tree of the global
             batch, each device with its share.
-        any_process: flag → whether it is up in any process: a bool, or an array that is ready after the steps before it.
+        any_process: flag → whether it is set in any process: a bool, or an array, ready after the steps before it.
         parallel: fn(state, *data) → (state, metrics), written for one device under the axis `AXIS` → the compiled
             function on all of them. State and data come in from `replicate`; the state's memory is reused. With
             `sharded=True` it is fn(state, batch), and the batch comes in from `shard`.

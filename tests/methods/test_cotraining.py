@@ -91,7 +91,7 @@ def test_chunks_and_averages_change_no_parameter(key, centres, first_step):
 
 
 def test_a_price_that_is_none_is_refused():
-    with pytest.raises(ValueError, match="objective.betas"):
+    with pytest.raises(ValueError, match=r"objective\.betas"):
         make_experiment(betas=(0.5, -1))
 
 

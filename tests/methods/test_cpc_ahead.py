@@ -70,7 +70,9 @@ def test_a_sequence_is_known_by_its_last_context_or_by_the_mean_of_all(key, imag
         contexts, steps = codes.pair_codes(state.params, state.stats, images, ())
         assert contexts.shape == (30, T, H)
         assert steps.shape == (30, T, D)
-        np.testing.assert_allclose(codes.encode(state.params, state.stats, images).features, expected(contexts), rtol=1e-5)
+        np.testing.assert_allclose(
+            codes.encode(state.params, state.stats, images).features, expected(contexts), rtol=1e-5
+        )
 
 
 def test_the_online_probe_learns_and_leaves_the_encoder_as_it_would_be_without_it(key, images):

@@ -63,5 +63,5 @@ def test_an_example_that_is_too_short_is_refused_with_what_it_takes():
     "wrong", [{"step_size": 0}, {"num_steps": -1}, {"window": -1}, {"scale": 0.0}, {"scale": float("nan")}]
 )
 def test_sizes_that_cannot_be_are_refused(wrong):
-    with pytest.raises(ValueError, match="expected a (finite )?number"):
+    with pytest.raises(ValueError, match=r"expected a (finite )?number"):
         Sequences(**wrong)

@@ -12,21 +12,3 @@ from mi_coding.objectives.codes.encoded import (
 )
 from mi_coding.objectives.codes.markov import independent, markov
 from mi_coding.objectives.codes.model import CodeModel, exact_entropy, log_prob, sample
-
-__all__ = [
-    "MOST_CODES",
-    "CodeModel",
-    "all_codes",
-    "autoregressive",
-    "coupling_flow",
-    "entropy",
-    "exact_entropy",
-    "gaussian_mixture",
-    "independent",
-    "log_prob",
-    "markov",
-    "pair_population",
-    "population",
-    "sample",
-    "sample_codes",
-]

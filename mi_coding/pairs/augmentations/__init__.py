@@ -3,18 +3,3 @@
 from mi_coding.pairs.augmentations.compose import Augmentation, as_float, chain, one_of, sometimes
 from mi_coding.pairs.augmentations.presets import PRESETS, augmented, gray28, simclr_cifar10, simclr_imagenet
 from mi_coding.pairs.augmentations.table import AUGMENTATIONS, composition
-
-__all__ = [
-    "AUGMENTATIONS",
-    "PRESETS",
-    "Augmentation",
-    "as_float",
-    "augmented",
-    "chain",
-    "composition",
-    "gray28",
-    "one_of",
-    "simclr_cifar10",
-    "simclr_imagenet",
-    "sometimes",
-]
