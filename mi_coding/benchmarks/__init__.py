@@ -1,1 +1,1 @@
-"""What this project promises of its speed, measured: each module is a command that prints a table."""
+"""What this project promises of its speed and accuracy, measured: each command prints a table."""

@@ -28,6 +28,7 @@ from rich.table import Table
 
 from mi_coding import data
 from mi_coding.benchmarks.arguments import prepare_in_memory, split_arguments
+from mi_coding.command import run_command
 from mi_coding.config import parse_command
 from mi_coding.errors import InputError
 from mi_coding.runs import Run, as_data, initial_state
@@ -154,30 +155,26 @@ def print_table(of_shapes: Mapping[str, list[dict[str, np.ndarray]]], precision:
 
 def main(argv: list[str] | None = None) -> int:
     """Prints a table for each precision; returns the exit code."""
-    argv = sys.argv if argv is None else argv
+    return run_command(argv, __doc__, _main)
+
+
+def _main(argv: list[str]) -> int:
     own = argparse.ArgumentParser(add_help=False)
     own.add_argument("--steps", type=int, default=STEPS)
     own.add_argument("--precisions", default=",".join(PRECISIONS))
     own.add_argument("--write", type=Path, help=argparse.SUPPRESS)  # a process of one shape: where parameters go
     given, rest = split_arguments(argv, own)
-    if {"-h", "--help"} & set(rest):
-        print(__doc__)
-        return 0
     precisions = given.precisions.split(",")
-    try:
-        if given.steps < 1 or not set(precisions) <= set(PRECISIONS):
-            raise InputError(f"expected --steps of at least 1 and --precisions among {', '.join(PRECISIONS)}")
-        command = parse_command(rest)
-        if given.write:
-            with joined(command.place):
-                _write(train(command.config, given.steps, precisions[0]), given.write)
-            return 0
-        with tempfile.TemporaryDirectory() as folder:
-            for precision in precisions:
-                print_table(measure(rest[1:], given.steps, precision, Path(folder)), precision, Console(width=130))
-    except InputError as error:
-        print(f"mi_coding: error: {error}", file=sys.stderr)
-        return 2
+    if given.steps < 1 or not set(precisions) <= set(PRECISIONS):
+        raise InputError(f"expected --steps of at least 1 and --precisions among {', '.join(PRECISIONS)}")
+    command = parse_command(rest)
+    if given.write:
+        with joined(command.place):
+            _write(train(command.config, given.steps, precisions[0]), given.write)
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        for precision in precisions:
+            print_table(measure(rest[1:], given.steps, precision, Path(folder)), precision, Console(width=130))
     return 0
 
 

@@ -12,7 +12,6 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -28,10 +27,19 @@ from rich.markup import escape
 from rich.table import Table
 
 import mi_coding
+from mi_coding.benchmarks.contrast_programs import (
+    AXIS,
+    CPU_TILE,
+    DEVICES,
+    DIM,
+    codes,
+    compiled,
+    cpu_mesh,
+    dense_program,
+    with_gradients,
+)
 from mi_coding.benchmarks.timing import median_seconds
-
-AXIS, DEVICES, DIM = "devices", 8, 128
-CPU_TILE = 512  # what the methods choose by themselves where the CPU is all there is
+from mi_coding.training.memory import describe_bytes
 
 
 class Row(NamedTuple):
@@ -116,7 +124,9 @@ def memory(repeats: int) -> Iterator[Row]:
     for pairs, bar in ((2**15, 8), (2**20, 8)):
         used = temporary(compiled("ring", pairs, DEVICES, symmetric=True))
         block = pairs // DEVICES * DIM * 4
-        yield Row(f"ring at {pairs:,} pairs: memory in copies of [b, d]", used / block, "×", bar, note=mib(used))
+        yield Row(
+            f"ring at {pairs:,} pairs: memory in copies of [b, d]", used / block, "×", bar, note=describe_bytes(used)
+        )
     yield Row("ring at 1,048,576 pairs: memory a device", used / 1e9, "GB", 0.5)
     for method in ("blockwise", "gather"):
         used = temporary(compiled(method, 2**15, DEVICES, symmetric=True))
@@ -145,7 +155,7 @@ def against_optax(repeats: int) -> Iterator[Row]:
     programs = {name: with_gradients(f, pairs) for name, f in (("optax", peer), ("blockwise", ours))}
     needed = temporary(programs["optax"])
     if needed > free_memory():
-        yield Row("1,024 pairs against optax.ntxent", None, "×", 5, False, f"not run: needs {mib(needed)}")
+        yield Row("1,024 pairs against optax.ntxent", None, "×", 5, False, f"not run: needs {describe_bytes(needed)}")
     else:
         yield from compare("1,024 pairs", programs, codes(pairs), min(repeats, 3), 500, 1 / 5)
 
@@ -193,7 +203,7 @@ def on_gpu(repeats: int) -> Iterator[Row]:
         arrays = codes(pairs, jnp.bfloat16)
         turns = repeats if pairs < 2**20 else 2
         times[pairs] = median_seconds({name: lambda p=program, z=arrays: jax.block_until_ready(p(*z))}, turns)[name]
-        yield Row(f"GPU: {name}", times[pairs], "s", bar, note=mib(temporary(program)))
+        yield Row(f"GPU: {name}", times[pairs], "s", bar, note=describe_bytes(temporary(program)))
     name = "GPU: 65,536 candidates, speed against torch.compile dense"
     if not gpu or find_spec("torch") is None:
         yield Row(name, None, "×", 2, False, "not run: there is no GPU" if not gpu else "not run: no PyTorch")
@@ -239,63 +249,12 @@ def compare(
     if not math.isclose(*values, rel_tol=1e-4):
         raise ValueError(f"{peer} and {ours} compute different losses: {values}")
     used = {key: temporary(run) for key, run in programs.items()}
-    memory_note = f"{mib(used[ours])} against {mib(used[peer])}"
+    memory_note = f"{describe_bytes(used[ours])} against {describe_bytes(used[peer])}"
     yield Row(f"{name}: memory of {peer} over {ours}", used[peer] / used[ours], "×", less_memory, False, memory_note)
     runs = {key: lambda run=run: jax.block_until_ready(run(*arrays)) for key, run in programs.items()}
     times = median_seconds(runs, repeats)
     time_note = f"{times[ours] * 1e3:.4g} ms against {times[peer] * 1e3:.4g} ms"
     yield Row(f"{name}: time of {ours} over {peer}", times[ours] / times[peer], "×", time_bar, note=time_note)
-
-
-@cache
-def compiled(method: str, pairs: int, devices: int, symmetric: bool) -> jax.stages.Compiled:
-    """(x, y) → CPC loss and accuracy, and the gradients of both codes, float32 on the CPU."""
-    axis = None if devices == 1 else AXIS
-
-    def loss(x, y):
-        options = {"symmetric": symmetric, "method": method, "axis_name": axis, "block_size": CPU_TILE}
-        out = mi_coding.cpc(x, y, **options)
-        return out.loss, out.accuracy
-
-    return with_gradients(loss, pairs, devices=devices, has_aux=True)
-
-
-def dense_program(pairs: int, symmetric: bool) -> jax.stages.Compiled:
-    """The same without this package: all scores, as one would write it first, and accuracy as well."""
-
-    def loss(x, y):
-        scores = jnp.matmul(x, y.T, precision="highest")
-        losses = jax.nn.logsumexp(scores, axis=1) - jnp.diagonal(scores)
-        if symmetric:
-            losses = 0.5 * losses + 0.5 * (jax.nn.logsumexp(scores, axis=0) - jnp.diagonal(scores))
-        return jnp.mean(losses), jnp.mean(jnp.argmax(scores, axis=1) == jnp.arange(pairs))
-
-    return with_gradients(loss, pairs, has_aux=True)
-
-
-def with_gradients(
-    loss: Callable, pairs: int, dtype: jnp.dtype = jnp.float32, *, devices: int = 1, has_aux: bool = False
-) -> jax.stages.Compiled:
-    """Compiles value and gradients of loss(x, y): float32 for the CPU, other dtypes for the default device."""
-    run = jax.value_and_grad(loss, (0, 1), has_aux=has_aux)
-    if devices > 1:
-        run = jax.shard_map(run, mesh=cpu_mesh(), in_specs=(P(AXIS), P(AXIS)), out_specs=(P(), P(AXIS)))
-    shape = jax.ShapeDtypeStruct((pairs, DIM), dtype)
-    with jax.default_device(jax.devices("cpu")[0] if dtype == jnp.float32 else None):
-        return jax.jit(run).lower(shape, shape).compile()
-
-
-def codes(pairs: int, dtype: jnp.dtype = jnp.float32) -> tuple[jax.Array, jax.Array]:
-    """Two arrays [pairs, DIM] that share enough to give a loss between zero and its ceiling."""
-    with jax.default_device(jax.devices("cpu")[0] if dtype == jnp.float32 else None):
-        x, noise = (0.3 * jax.random.normal(jax.random.key(seed), (pairs, DIM)) for seed in (0, 1))
-        return x.astype(dtype), (x + noise).astype(dtype)
-
-
-def cpu_mesh() -> jax.sharding.Mesh:
-    """Virtual devices that share the cores of the CPU."""
-    kinds = (jax.sharding.AxisType.Auto,)
-    return jax.make_mesh((DEVICES,), (AXIS,), axis_types=kinds, devices=jax.devices("cpu")[:DEVICES])
 
 
 def temporary(program: jax.stages.Compiled) -> int:
@@ -309,11 +268,6 @@ def free_memory() -> float:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError):
         return math.inf
-
-
-def mib(num_bytes: float) -> str:
-    """Bytes in MiB, for people."""
-    return f"{num_bytes / 2**20:,.1f} MiB"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ whatever truth one believes.
 import argparse
 import hashlib
 import json
-import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -21,125 +20,20 @@ from functools import partial
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 from rich.console import Console
 from rich.table import Table
-from scipy.special import logsumexp
 
-from mi_coding import data
-from mi_coding.critics import separable
+from mi_coding.benchmarks import estimate_images
+from mi_coding.benchmarks.estimate_laws import QUICK, populations
+from mi_coding.benchmarks.estimate_staircase import SCORED_BATCHES, STAIRS, STREAMED_STEPS, stairs
 from mi_coding.errors import InputError
 from mi_coding.estimate import EFFORTS, MIEstimate, estimate_mi
-from mi_coding.estimate.crossfit import pick_loss
-from mi_coding.objectives import bounds
-from mi_coding.pairs.populations import (
-    BENDS,
-    Population,
-    counted,
-    dense_covariance,
-    gaussian,
-    independent,
-    labelled,
-    mapped,
-    mixture,
-    paired_covariance,
-    roll,
-    rotation,
-    spiral,
-    staircase,
-    student,
-    symbols,
-    together,
-    uniform_noise,
-)
+from mi_coding.pairs.populations import Population, independent, staircase
 from mi_coding.reporting.files import write_atomically
 
-STAIRS = (2.0, 4.0, 6.0, 8.0, 10.0)
-"""Nats of the staircase in 20 dimensions."""
-
-IMAGE_NOISE = 0.7
-"""Standard deviation of the noise of a view; pixels are from 0 to 1. Two views then share 1.75 nats."""
-
-Told = Callable[[list[dict]], None]
-"""Is told of all rows so far, the newest last."""
-
-STREAMED_STEPS, STREAMED_BATCH, SCORED_BATCHES = 2000, 128, 400
-
-
-def populations() -> list[Population]:
-    """The laws of the table; none was used to tune anything on its true value."""
-    pair = gaussian("Gaussian 1", dense_covariance(1, 1, 0.75), 1)
-    dense = {d: gaussian(f"dense Gaussian {d}", dense_covariance(d, d, 0.5), d) for d in (2, 3, 5, 25)}
-    sparse = {d: gaussian(f"sparse Gaussian {d}", paired_covariance(d, d, (0.8, 0.8)), d) for d in (2, 3, 5, 25)}
-    cross = mixture("crossed Gaussians", [0.5, 0.5], jnp.zeros((2, 2)), [[[1, 0.9], [0.9, 1]], [[1, -0.9], [-0.9, 1]]])
-    corners = mixture(
-        "four corners",
-        [0.3, 0.3, 0.2, 0.2],
-        [[-1.5, -1.5], [1.5, 1.5], [-1.5, 1.5], [1.5, -1.5]],
-        [[[0.5, 0.2], [0.2, 0.5]]] * 2 + [[[0.3, 0.0], [0.0, 0.3]]] * 2,
-    )
-    table = jnp.eye(6) + 0.1 * jnp.arange(1, 7)[:, None] * jnp.ones((6, 6))
-    return [
-        pair,
-        dense[2],
-        dense[5],
-        dense[25],
-        sparse[3],
-        sparse[25],
-        _bent("wiggly", pair),
-        _bent("asinh", dense[3]),
-        _bent("exp", dense[5]),
-        _bent("half-cube", sparse[5]),
-        _bent("cdf", sparse[25]),
-        _turned(_bent("cdf", sparse[2]), 2),
-        _turned(_bent("half-cube", sparse[3]), 3),
-        _turned(_bent("exp", sparse[3]), 3),
-        _turned(_bent("cdf", sparse[5]), 5),
-        _turned(_bent("half-cube", sparse[25]), 25),
-        _spiralled(sparse[2], 2),
-        _spiralled(sparse[3], 3),
-        _spiralled(sparse[5], 5),
-        _spiralled(sparse[25], 25),
-        _spiralled(dense[5], 5),
-        _spiralled(_bent("cdf", sparse[3]), 3),
-        student("Student-t(1) 1", jnp.eye(2), 1, 1),
-        student("Student-t(1) 2", jnp.eye(4), 2, 1),
-        student("Student-t(2) 3", jnp.eye(6), 3, 2),
-        student("Student-t(2) 5", jnp.eye(10), 5, 2),
-        student("dense Student-t(3) 5", dense_covariance(5, 5, 0.5), 5, 3),
-        student("Student-t(3) 25", jnp.eye(50), 25, 3),
-        _bent("asinh", student("Student-t(2) 3", jnp.eye(6), 3, 2)),
-        uniform_noise(0.1),
-        uniform_noise(0.75),
-        mapped("rolled uniform noise 0.1", uniform_noise(0.1), roll, lambda y: y),
-        cross,
-        corners,
-        _turned(together("two mixtures", cross, corners), 2),
-        symbols("six symbols", table),
-        labelled("three classes", [0.5, 0.3, 0.2], [-1, 1, 3], [1, 0.5, 1]),
-        counted(5),
-        staircase(2.0),
-        staircase(4.0),
-    ]
-
-
-def _bent(name: str, population: Population) -> Population:
-    return mapped(f"{name} of {population.name}", population, BENDS[name], BENDS[name])
-
-
-def _turned(population: Population, dim: int) -> Population:
-    return mapped(f"rotated {population.name}", population, rotation(dim, 1), rotation(dim, 2))
-
-
-def _spiralled(population: Population, dim: int) -> Population:
-    plane = (1, 2) if dim > 2 else (0, 1)
-    return mapped(f"spiral of {population.name}", population, spiral(1 / dim), spiral(1 / dim, plane))
-
-
-QUICK = ("dense Gaussian 2", "six symbols")
-"""What --quick keeps of the table."""
+Report = Callable[[list[dict]], None]
+"""Called with all rows so far, the newest last, after each estimate."""
 
 
 def measure(
@@ -148,7 +42,7 @@ def measure(
     seeds: Sequence[int],
     samples: int,
     effort: str,
-    told: Told = lambda rows: None,
+    report: Report = lambda rows: None,
     known: Sequence[dict] = (),
 ) -> list[dict]:
     """One row for each law and seed: an estimate, its seconds, and beside them the truth, which nothing else sees.
@@ -166,7 +60,7 @@ def measure(
             began = time.perf_counter()
             found = estimate_mi(np.asarray(x), np.asarray(y), seed=seed, effort=effort)
             rows.append(_row(law, seed, found, time.perf_counter() - began))
-            told(rows)
+            report(rows)
     return rows
 
 
@@ -207,81 +101,6 @@ def fingerprint(rows: Sequence[dict]) -> str:
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
-def stairs(*, steps: int, batches: int, told: Told = lambda rows: None) -> list[dict]:
-    """Read-outs of batches of 128 fresh pairs: of the ideal critic, and of a network trained on a stream of pairs."""
-    rows = []
-    for nats in STAIRS:
-        law, dim = staircase(nats), 20
-        network = separable(width=256, depth=2, rank=32)
-        params = _stream(network, law, dim, steps)
-        critics = {"ideal": partial(_ideal, nats, dim), "network": _normalized(partial(network.scores, params), law)}
-        for name, scores in critics.items():
-            values = _readouts(scores, law, batches)
-            rows += [
-                {
-                    "nats": nats,
-                    "critic": name,
-                    "readout": k,
-                    "bias": float(v.mean()) - nats,
-                    "deviation": float(v.std()),
-                }
-                for k, v in values.items()
-            ]
-        told(rows)
-    return rows
-
-
-def _ideal(nats: float, dim: int, x: jax.Array, y: jax.Array) -> jax.Array:
-    """ln p(y|x)/p(y) of the staircase."""
-    square = -math.expm1(-2 * nats / dim)
-    rho = math.sqrt(square)
-    cross = 2 * rho * x @ y.T - square * (jnp.sum(x**2, 1)[:, None] + jnp.sum(y**2, 1))
-    return 0.5 * cross / (1 - square) + nats
-
-
-def _stream(network, law: Population, dim: int, steps: int):
-    """A network that met every pair once. Picking x for y and y for x, it learns ln p(y|x)/p(y) up to one constant."""
-    optimizer = optax.adam(optax.cosine_decay_schedule(1e-3, steps))
-    params = network.init(jax.random.key(0), dim, dim)
-
-    def step(carry, key):
-        params, state = carry
-        loss = lambda p: pick_loss(network.scores(p, *law.sample(key, STREAMED_BATCH)))  # noqa: E731
-        update, state = optimizer.update(jax.grad(loss)(params), state)
-        return (optax.apply_updates(params, update), state), None
-
-    run = jax.jit(lambda carry, keys: jax.lax.scan(step, carry, keys)[0][0])
-    return run((params, optimizer.init(params)), jax.random.split(jax.random.key(1), steps))
-
-
-def _normalized(scores: Callable, law: Population) -> Callable:
-    """The critic less its constant, which picking cannot learn and all read-outs but InfoNCE and DV need: the one that
-    brings the mean of exp(score) over independent pairs to 1, of pairs of the stream that are not read."""
-
-    def log_mean_exp(key):
-        matrix = scores(*law.sample(key, STREAMED_BATCH))
-        return jnp.mean(jnp.diag(matrix)) - bounds.donsker_varadhan(matrix)
-
-    found = jax.jit(partial(jax.lax.map, log_mean_exp))(jax.random.split(jax.random.key(3), SCORED_BATCHES))
-    constant = logsumexp(found) - math.log(SCORED_BATCHES)
-    return lambda x, y: scores(x, y) - constant
-
-
-def _readouts(scores: Callable, law: Population, batches: int) -> dict[str, np.ndarray]:
-    def one(key):
-        matrix = scores(*law.sample(key, STREAMED_BATCH))
-        return {
-            "InfoNCE": bounds.infonce(matrix),
-            "NWJ": bounds.nwj(matrix + 1),
-            "Donsker–Varadhan": bounds.donsker_varadhan(matrix),
-            "SMILE": bounds.smile(matrix),
-            "interpolated 0.01": bounds.interpolated(matrix, jnp.zeros(STREAMED_BATCH), alpha=0.01),
-        }
-
-    found = jax.jit(partial(jax.lax.map, one))(jax.random.split(jax.random.key(2), batches))
-    return {name: np.asarray(values, np.float64) for name, values in found.items()}
-
-
 def main(argv: list[str] | None = None) -> int:
     """Prints the tables and one line of JSON; returns the exit code."""
     try:
@@ -301,92 +120,54 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.output:
             write_atomically(arguments.output, json.dumps(result, indent=1))
 
-    def told(part, rows):
+    def report(part, rows):
         print(*(f"{v:.3f}" if isinstance(v, float) else v for v in rows[-1].values()), file=sys.stderr, flush=True)
         keep(part, {"rows": rows})
 
     for part in arguments.parts:
-        keep(part, PARTS[part](arguments, partial(told, part)))
+        keep(part, PARTS[part](arguments, partial(report, part)))
         _show(console, part, result[part])
     print(json.dumps({part: {k: v for k, v in result[part].items() if k != "rows"} for part in arguments.parts}))
     return 0
 
 
-def _populations(arguments: argparse.Namespace, told: Told) -> dict:
+def _populations(arguments: argparse.Namespace, report: Report) -> dict:
     laws = [p for p in populations() if p.name in QUICK] if arguments.quick else populations()
-    return _measured("populations", laws, range(arguments.seeds), arguments, told)
+    return _measured("populations", laws, range(arguments.seeds), arguments, report)
 
 
-def _independent(arguments: argparse.Namespace, told: Told) -> dict:
+def _independent(arguments: argparse.Namespace, report: Report) -> dict:
     laws = [independent(*dims) for dims in ((1, 1), (3, 3), (10, 10), (50, 50))[: 1 if arguments.quick else 4]]
-    return _measured("independent", laws, range(arguments.seeds), arguments, told)
+    return _measured("independent", laws, range(arguments.seeds), arguments, report)
 
 
-def _coverage(arguments: argparse.Namespace, told: Told) -> dict:
+def _coverage(arguments: argparse.Namespace, report: Report) -> dict:
     """Sixty runs over six laws that have little in common."""
     names = ("dense Gaussian 2", "Student-t(2) 5", "rotated cdf of sparse Gaussian 2", "uniform noise 0.75")
     names += ("exp of dense Gaussian 5", "three classes")
     laws = [p for p in populations() if p.name in (names[:1] if arguments.quick else names)]
-    return _measured("coverage", laws, range(100, 102 if arguments.quick else 110), arguments, told)
+    return _measured("coverage", laws, range(100, 102 if arguments.quick else 110), arguments, report)
 
 
 def _measured(
-    part: str, laws: Sequence[Population], seeds: Sequence[int], arguments: argparse.Namespace, told: Told
+    part: str, laws: Sequence[Population], seeds: Sequence[int], arguments: argparse.Namespace, report: Report
 ) -> dict:
     how = {"samples": arguments.samples, "effort": arguments.effort}
-    rows = measure(laws, seeds=seeds, told=told, known=arguments.known.get(part, {}).get("rows", ()), **how)
+    rows = measure(laws, seeds=seeds, report=report, known=arguments.known.get(part, {}).get("rows", ()), **how)
     return summarize(rows) | {"rows": rows}
 
 
-def _staircase(arguments: argparse.Namespace, told: Told) -> dict:
+def _staircase(arguments: argparse.Namespace, report: Report) -> dict:
     steps, batches = (20, 10) if arguments.quick else (STREAMED_STEPS, SCORED_BATCHES)
-    how = {"seeds": [0], "samples": arguments.samples, "effort": arguments.effort, "told": told}
+    how = {"seeds": [0], "samples": arguments.samples, "effort": arguments.effort, "report": report}
     combined = measure([staircase(nats) for nats in STAIRS], **how)
-    return {"rows": stairs(steps=steps, batches=batches, told=told), "combined": combined}
+    return {"rows": stairs(steps=steps, batches=batches, report=report), "combined": combined}
 
 
-def _images(arguments: argparse.Namespace, told: Told) -> dict:
-    """Three ratios that must come out whatever the truth: arXiv:1910.06222 section 6.2, on noisy views of digits.
-
-    x and y are two views of one image, each with noise of its own, and of y only the first rows are shown; of none, y
-    is noise. As the images are finitely many, what two views share is known.
-    """
-    images = data.load("digits").train.examples
-    images = np.asarray(images, np.float64).reshape(len(images), -1) / images.max()
-
-    def views(seed, rows=8):
-        rng = np.random.default_rng(seed)
-        chosen = images[rng.integers(len(images), size=arguments.samples)]
-        x, y = (IMAGE_NOISE * rng.normal(size=chosen.shape) for _ in range(2))
-        return x + chosen, (y + chosen)[:, : 8 * rows] if rows else y
-
-    (x, y), (other_x, other_y) = views(0), views(1)
+def _images(arguments: argparse.Namespace, report: Report) -> dict:
     shown = (2, 8) if arguments.quick else (0, 2, 4, 6, 8)
-    exact = {rows: _shared_by_views(images, x, y[:, : 8 * rows]) if rows else 0.0 for rows in shown}
-    cases = {f"{rows} of 8 rows": (views(0, rows), exact[rows]) for rows in shown}
-    twice = np.concatenate([x, x], 1), np.concatenate([y, y[:, :32]], 1)
-    both = np.concatenate([x, other_x], 1), np.concatenate([y, other_y], 1)
-    cases |= {"data processing": (twice, exact[8]), "additivity": (both, 2 * exact[8])}
-    rows = []
-    for name, (pair, truth) in cases.items():
-        found = estimate_mi(*pair, effort=arguments.effort)
-        rows.append({"test": name, "nats": found.nats, "truth": truth, "method": found.method})
-        told(rows)
-    (whole,) = (row for row in rows if row["test"] == "8 of 8 rows")
-    ratios = [{"ratio": row["nats"] / whole["nats"], "true ratio": row["truth"] / whole["truth"]} for row in rows]
-    return {"rows": [row | ratio for row, ratio in zip(rows, ratios, strict=True)]}
-
-
-def _shared_by_views(images: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
-    """I(x; y) in nats, the mean of the exact log density ratio over the pairs, where the first pixels are shown."""
-
-    def log_likelihood(views):
-        pixels = images[:, : views.shape[1]]
-        return (views @ pixels.T - 0.5 * np.sum(pixels**2, axis=1)) / IMAGE_NOISE**2
-
-    a, b = log_likelihood(x), log_likelihood(y)
-    ratio = logsumexp(a + b, axis=1) - logsumexp(a, axis=1) - logsumexp(b, axis=1)
-    return float(np.mean(ratio)) + math.log(len(images))
+    how = {"samples": arguments.samples, "effort": arguments.effort, "report": report}
+    return {"rows": estimate_images.measure(shown=shown, **how)}
 
 
 PARTS = {

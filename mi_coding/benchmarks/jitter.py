@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mi_coding.benchmarks.arguments import prepare_in_memory, split_arguments
+from mi_coding.command import run_command
 from mi_coding.config import parse_command
 from mi_coding.errors import InputError
 from mi_coding.reporting.metrics import MetricsWriter
@@ -137,22 +138,18 @@ def print_table(found: dict[str, dict[str, float]], title: str, console: Console
 
 def main(argv: list[str] | None = None) -> int:
     """Prints the table and one line of JSON; returns the exit code."""
-    argv = sys.argv if argv is None else argv
+    return run_command(argv, __doc__, _main)
+
+
+def _main(argv: list[str]) -> int:
     own = argparse.ArgumentParser(add_help=False)
     for name, count in (("every", EVERY), ("steps", STEPS), ("rounds", ROUNDS)):
         own.add_argument(f"--{name}", type=int, default=count)
     sizes, rest = split_arguments(argv, own)
-    if {"-h", "--help"} & set(rest):
-        print(__doc__)
-        return 0
-    try:
-        if sizes.every < 1 or sizes.rounds < 1 or sizes.steps <= sizes.every:
-            raise InputError("expected --every and --rounds of at least 1, and more --steps than --every")
-        command = parse_command(rest)
-        found = measure(command.config, sizes.every, sizes.steps, sizes.rounds)
-    except InputError as error:
-        print(f"mi_coding: error: {error}", file=sys.stderr)
-        return 2
+    if sizes.every < 1 or sizes.rounds < 1 or sizes.steps <= sizes.every:
+        raise InputError("expected --every and --rounds of at least 1, and more --steps than --every")
+    command = parse_command(rest)
+    found = measure(command.config, sizes.every, sizes.steps, sizes.rounds)
     title = f"{command.config_name}, batch {command.config.batch_size}, a checkpoint every {sizes.every} steps"
     print_table(found, title, Console(width=120))
     print(json.dumps(found))

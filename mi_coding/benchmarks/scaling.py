@@ -25,6 +25,7 @@ from rich.table import Table
 
 from mi_coding import data
 from mi_coding.benchmarks.arguments import split_arguments
+from mi_coding.command import run_command
 from mi_coding.config import check_config, parse_command
 from mi_coding.errors import InputError
 from mi_coding.training import build
@@ -210,22 +211,17 @@ def print_tables(costs: list[tuple[str, Cost]], console: Console) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Prints both tables, and writes them where told; returns the exit code."""
-    argv = sys.argv if argv is None else argv
+    return run_command(argv, __doc__, _main)
+
+
+def _main(argv: list[str]) -> int:
     own = argparse.ArgumentParser(add_help=False)
     own.add_argument("--output", type=Path)
     given, rest = split_arguments(argv, own)
-    if {"-h", "--help"} & set(rest):
-        print(__doc__)
-        return 0
     # Read when JAX first looks for devices, which importing it does not.
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={max(DEVICES)}"
     jax.config.update("jax_platforms", "cpu")
-    try:
-        command = parse_command(rest)
-        costs = list(measure(command.config))
-    except InputError as error:
-        print(f"mi_coding: error: {error}", file=sys.stderr)
-        return 2
+    costs = list(measure(parse_command(rest).config))
     print_tables(costs, Console(width=_WIDTH))
     if given.output:
         rows = [{"what": name, "computed, not run": True} | cost._asdict() for name, cost in costs]

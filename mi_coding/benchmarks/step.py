@@ -25,8 +25,8 @@ from rich.table import Table
 from mi_coding import data
 from mi_coding.benchmarks.arguments import split_arguments
 from mi_coding.benchmarks.timing import take_turns
+from mi_coding.command import run_command
 from mi_coding.config import check_config, parse_command
-from mi_coding.errors import InputError
 from mi_coding.reporting.metrics import MetricsWriter
 from mi_coding.training import build
 from mi_coding.training.devices import AXIS, spmd
@@ -101,18 +101,17 @@ def _encoder_alone(experiment, codes, key, way, images, initial, steps: int) -> 
 
 def main(argv: list[str] | None = None) -> int:
     """Prints the table and one line of JSON; returns the exit code."""
-    argv = sys.argv if argv is None else argv
+    return run_command(argv, __doc__, _main)
+
+
+def _main(argv: list[str]) -> int:
     own = argparse.ArgumentParser(add_help=False)
     for name, count in (("rounds", ROUNDS), ("steps", STEPS)):
         own.add_argument(f"--{name}", type=int, default=count)
     sizes, rest = split_arguments(argv, own)
-    try:
-        command = parse_command(rest)
-        check_config(command.config, jax.local_device_count())
-        result = measure(command.config, max(1, sizes.rounds), max(1, sizes.steps))
-    except InputError as error:
-        print(f"mi_coding: error: {error}", file=sys.stderr)
-        return 2
+    command = parse_command(rest)
+    check_config(command.config, jax.local_device_count())
+    result = measure(command.config, max(1, sizes.rounds), max(1, sizes.steps))
     table = Table(box=None, padding=(0, 2))
     for heading in (f"{command.config_name}, batch {command.config.batch_size}", "median"):
         table.add_column(heading, justify="right" if heading == "median" else "left")

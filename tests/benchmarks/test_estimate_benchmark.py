@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from mi_coding.benchmarks import estimate as benchmark
+from mi_coding.benchmarks import estimate_images as images_part
+from mi_coding.benchmarks import estimate_staircase as stairs
 from mi_coding.estimate import EFFORTS, estimator
-from mi_coding.estimate.crossfit import Training
-from mi_coding.pairs.populations import dense_covariance, gaussian, uniform_noise
+from mi_coding.estimate.folds import Training
+from mi_coding.pairs.populations import dense_covariance, gaussian, staircase, uniform_noise
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +49,7 @@ def test_the_table_has_thirty_populations_of_every_family():
 
 
 def test_the_ideal_critic_of_the_staircase_reads_what_is_known():
-    rows = benchmark._readouts(lambda x, y: benchmark._ideal(6.0, 20, x, y), benchmark.staircase(6.0), 400)
+    rows = stairs._readouts(lambda x, y: stairs._ideal(6.0, 20, x, y), staircase(6.0), 400)
     assert rows["InfoNCE"].mean() == pytest.approx(4.21, abs=0.05)
     assert rows["Donsker–Varadhan"].mean() == pytest.approx(6.11, abs=0.15)
 
@@ -97,16 +99,16 @@ def test_what_two_views_share_is_known():
     images = np.array([[0.0] * 64, [20.0] * 64, [0.0] * 8 + [20.0] * 56])
     rng = np.random.default_rng(0)
     chosen = images[rng.integers(3, size=3000)]
-    x, y = (chosen + benchmark.IMAGE_NOISE * rng.normal(size=chosen.shape) for _ in range(2))
-    assert benchmark._shared_by_views(images, x, y) == pytest.approx(np.log(3), abs=0.03)
+    x, y = (chosen + images_part.IMAGE_NOISE * rng.normal(size=chosen.shape) for _ in range(2))
+    assert images_part._shared_by_views(images, x, y) == pytest.approx(np.log(3), abs=0.03)
     two = np.log(3) - 2 / 3 * np.log(2)  # of the first row alone, two of the three images look alike
-    assert benchmark._shared_by_views(images, x, y[:, :8]) == pytest.approx(two, abs=0.03)
+    assert images_part._shared_by_views(images, x, y[:, :8]) == pytest.approx(two, abs=0.03)
 
 
 def test_a_streamed_critic_is_read_with_its_constant():
-    law = benchmark.staircase(2.0)
-    ideal = lambda x, y: benchmark._ideal(2.0, 20, x, y)  # noqa: E731
-    found = benchmark._normalized(lambda x, y: ideal(x, y) - 5, law)
+    law = staircase(2.0)
+    ideal = lambda x, y: stairs._ideal(2.0, 20, x, y)  # noqa: E731
+    found = stairs._normalized(lambda x, y: ideal(x, y) - 5, law)
     x, y = law.sample(jax.random.key(0), 10)
     np.testing.assert_allclose(found(x, y), ideal(x, y), atol=0.05)
 
