@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.special import logsumexp
 
-from mi_coding.data.digits import load as load_digits
+from mi_coding import data
 from mi_coding.estimate import estimate_mi
 
 IMAGE_NOISE = 0.7
@@ -30,7 +30,7 @@ def measure(*, samples: int, shown: Sequence[int], effort: str, report: Callable
         effort: of `estimate_mi`.
         report: called with all rows so far after each estimate.
     """
-    images = load_digits().train.examples
+    images = data.load("digits").train.examples
     images = np.asarray(images, np.float64).reshape(len(images), -1) / images.max()
     rows = []
     for name, (views, truth) in _cases(images, samples, shown).items():

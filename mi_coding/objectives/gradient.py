@@ -11,7 +11,8 @@ def mean_gradient(loss_fn: Callable, axis_name: str) -> Callable:
 
     `loss_fn(params, …) → (loss, aux)` must return the loss of the global batch, the same on every device. Its
     gradient on one device is that device's share times the number of devices, under pmap and under shard_map alike,
-    so the mean over devices is the truth; a sum is too large by their number, and either alone is wrong somewhere.
+    so the mean over devices is correct. A sum is too large by their number, and averaging only the loss or only the
+    gradient is wrong in one of the two.
     """
     gradient = jax.value_and_grad(loss_fn, has_aux=True)
 

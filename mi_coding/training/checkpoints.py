@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, in the background, the newest few kept, by orbax."""
+"""Checkpoints: written atomically and asynchronously by orbax; the newest few are kept."""
 
 import logging
 import time
@@ -21,18 +21,18 @@ _T = TypeVar("_T")
 class Checkpoints:
     """The folder `checkpoints/` of a work directory, opened, saved to, restored from and closed by all processes.
 
-    A checkpoint holds the state, its checksum, the seconds of training that led to it, and what a reader must know of
-    the data. Orbax writes it under a temporary name and renames it, so one that is visible is complete.
+    A checkpoint holds the state, its checksum, the seconds of training so far, and metadata on the data. Orbax writes
+    it under a temporary name and renames it, so a checkpoint that is visible is complete.
     """
 
     def __init__(self, folder: Path, *, keep: int, about: Mapping[str, Any] | None = None):
-        """Opens or makes the folder.
+        """Opens or creates the folder.
 
         Args:
             folder: of the checkpoints.
-            keep: so many newest ones stay.
-            about: plain values that each checkpoint carries along, for `read_newest`. Those under "data" tell what it
-                was trained on; a run is not continued on other data.
+            keep: how many of the newest checkpoints are kept.
+            about: metadata stored in each checkpoint, plain values, for `read_newest`. Those under "data" describe the
+                training data; a run does not continue on other data.
         """
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep, enable_async_checkpointing=True, cleanup_tmp_directories=True
@@ -42,29 +42,29 @@ class Checkpoints:
         self._about = dict(about or {})
 
     def save(self, state: TrainState, seconds: float) -> None:
-        """Begins to write a checkpoint of this state, unless its step has one already; waits for the one before.
+        """Starts writing a checkpoint of this state, unless its step has one; first waits for the previous write.
 
         Raises:
-            SaveError: where this one or the one before cannot be written, as on a full disk.
+            SaveError: if this or the previous checkpoint cannot be written, as on a full disk.
         """
         step = int(state.step)
         if step == self._manager.latest_step():
             return
-        state = jax.device_get(state)  # the same in all processes, of which orbax lets the first write
+        state = jax.device_get(state)  # the same in all processes; orbax writes in process 0 only
         progress = ocp.args.JsonSave(self._about | {"seconds": seconds, "checksum": checksum(state)})
         items = ocp.args.Composite(state=ocp.args.StandardSave(state), progress=progress)
         self._write(lambda: self._manager.save(step, args=items))
 
     def restore(self, like: TrainState, warn: Callable[[str], None]) -> tuple[TrainState, float] | None:
-        """The newest state that can be read, with its seconds of training, bit for bit as saved; None for none at all.
+        """The newest readable state, bitwise as saved, with its seconds of training; None without any checkpoint.
 
-        Newer ones, which cannot be read, are moved to `damaged/` beside the folder, out of the way of new ones.
+        Newer checkpoints, which cannot be read, are moved to `damaged/` beside the folder, out of the way of new ones.
 
         Args:
             like: a state of the same shapes.
-            warn: is told in one line of each checkpoint that cannot be read.
+            warn: called with one line for each checkpoint that cannot be read.
         Raises:
-            InputError: where there are checkpoints and none can be read, or the data is not what the run was begun
+            InputError: if there are checkpoints but none can be read, or the data is not what the run was started
                 with.
         """
 
@@ -86,10 +86,10 @@ class Checkpoints:
         return None
 
     def close(self) -> None:
-        """Waits for what is being written.
+        """Waits for the write in progress.
 
         Raises:
-            SaveError: where it cannot be.
+            SaveError: if it fails.
         """
         self._write(self._manager.wait_until_finished)
         self._manager.close()
@@ -98,7 +98,7 @@ class Checkpoints:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # A process that fails alone would wait here for the others, which wait for it.
+        # A process that fails by itself would deadlock here with the others.
         if kind in (None, NonFiniteLossError) or jax.process_count() == 1:
             self.close()
 
@@ -123,16 +123,16 @@ class Checkpoints:
 def read_newest(
     folder: Path, like: Callable[[dict[str, Any]], TrainState], warn: Callable[[str], None]
 ) -> tuple[TrainState, dict[str, Any]] | None:
-    """The newest checkpoint that can be read, on this machine's devices, with what it carries along; None for none.
+    """The newest readable checkpoint, on this machine's devices, with its metadata; None without one.
 
     Args:
-        folder: of the checkpoints; nothing is written there, and it need not exist.
-        like: from what the checkpoint carries along to a state of its shapes.
-        warn: is told in one line of a checkpoint that is damaged.
+        folder: of the checkpoints; it is only read, and need not exist.
+        like: from the metadata of the checkpoint to a state of its shapes.
+        warn: called with one line for each checkpoint that is damaged.
     """
     if not folder.is_dir():
         return None
-    logging.getLogger("absl").setLevel(logging.ERROR)  # orbax warns of what read_only is there for
+    logging.getLogger("absl").setLevel(logging.ERROR)  # orbax warns of the intended effect of read_only
     options = ocp.CheckpointManagerOptions(read_only=True, create=False)
     with ocp.CheckpointManager(folder.absolute(), options=options) as manager:
         for step in sorted(manager.all_steps(), reverse=True):
@@ -143,7 +143,7 @@ def read_newest(
 
 
 def checksum(tree: Any) -> int:
-    """CRC-32 of the bytes of all arrays in turn.
+    """CRC-32 of the bytes of all leaves, in order.
 
     >>> checksum({"a": np.arange(2, dtype=np.int32)}) == checksum([np.zeros(1, np.int32), np.ones(1, np.int32)])
     True
@@ -155,12 +155,12 @@ def checksum(tree: Any) -> int:
 
 
 def _check_same_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Other examples under the same numbers would silently make another run of it."""
+    """Other examples under the same indices would silently continue as a different run."""
     for name in before.keys() & now.keys():
         if before[name] != now[name]:
             raise InputError(
                 f"the data has changed since the run began: {name} was {before[name]} and is {now[name]}; "
-                "bring back the data, or begin a new --workdir"
+                "restore the data, or start a new --workdir"
             )
 
 
@@ -170,9 +170,9 @@ def _restore(
     like: Callable[[dict[str, Any]], TrainState],
     warn: Callable[[str], None],
 ) -> tuple[TrainState, dict[str, Any]] | None:
-    """One checkpoint: its state and what it carries along; None where it is damaged, in whatever way, in any process.
+    """One checkpoint: its state and metadata; None if it is damaged, in any way, in any process.
 
-    `like` decides whether these are the right ones, so what it raises is not taken for damage.
+    Errors of `like`, which may refuse the metadata, are raised and not taken for damage.
     """
 
     def read_about() -> dict[str, Any]:
@@ -181,7 +181,7 @@ def _restore(
     def read_state() -> TrainState:
         state = manager.restore(step, args=ocp.args.Composite(state=_restore_like(shapes))).state
         if about.get("checksum") not in (None, checksum(state)):
-            raise ValueError("its bytes are not those that were saved")
+            raise ValueError("its checksum does not match")
         return state
 
     about = _read(read_about, step, warn)
@@ -193,7 +193,7 @@ def _restore(
 
 
 def _restore_like(state: TrainState) -> ocp.args.StandardRestore:
-    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])  # wherever it was saved from
+    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])  # wherever it was saved
 
     def describe(leaf: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None) or here)
@@ -202,11 +202,11 @@ def _restore_like(state: TrainState) -> ocp.args.StandardRestore:
 
 
 def _read(read: Callable[[], _T], step: int, warn: Callable[[str], None]) -> _T | None:
-    """What `read` returns, if it returns in all processes."""
+    """The result of `read`, or None unless it succeeds in all processes."""
     try:
         result = read()
     except Exception as error:  # orbax and what it stands on raise all kinds
-        warn(f"checkpoint {step} cannot be read, an older one is looked for: {_reason(error)}")
+        warn(f"checkpoint {step} cannot be read, trying an older one: {_reason(error)}")
         result = None
     return result if all_processes(result is not None) else None
 

@@ -1,7 +1,7 @@
-"""Devices, meshes and mapped axes are named here and nowhere else.
+"""Data parallelism: the only module that names devices, meshes and mapped axes.
 
-`DataParallel` is how one function of (state, data) runs on all devices of all processes. Inside it the code sees one
-device and the axis `AXIS`; outside, state and metrics are single copies, one in each process. Two ways exist,
+`DataParallel` runs one function of (state, data) on all devices of all processes. Inside it the code sees one device
+and the axis `AXIS`; outside, state and metrics are single copies, one in each process. There are two implementations,
 `jax.shard_map` and `jax.pmap`, with the same results; processes.py connects the processes.
 """
 
@@ -20,20 +20,21 @@ AXIS = "devices"
 
 
 class DataParallel(NamedTuple):
-    """One way to run a function on all devices.
+    """One implementation of data parallelism over a set of devices.
 
     Attributes:
-        num_devices: how many, in all processes together.
+        num_devices: the number of devices in all processes.
         steps_in_flight: how many steps may be dispatched before the first of them has ended. Two keep an accelerator
-            busy. Virtual devices of one CPU share few threads: steps that wait for each other's exchanges can stop all.
-        replicate: tree → the same tree with a copy on each device.
-        fetch: what `replicate` or a mapped function returned → the tree on its own.
-        shard: tree of arrays with this process's share of the global batch as their first axis → the tree of the global
-            batch, each device with its share.
+            busy. Virtual devices of one CPU share few threads: steps that wait for each other's collectives can
+            deadlock.
+        replicate: tree → the same tree, replicated on every device.
+        fetch: what `replicate` or a mapped function returned → the tree as a single copy.
+        shard: tree of arrays with this process's share of the global batch on their first axis → the tree of the global
+            batch, sharded over the devices.
         any_process: flag → whether it is set in any process: a bool, or an array, ready after the steps before it.
         parallel: fn(state, *data) → (state, metrics), written for one device under the axis `AXIS` → the compiled
-            function on all of them. State and data come in from `replicate`; the state's memory is reused. With
-            `sharded=True` it is fn(state, batch), and the batch comes in from `shard`.
+            function on all devices. State and data come from `replicate`; the state is donated. With `sharded=True` it
+            is fn(state, batch), and the batch comes from `shard`.
     """
 
     num_devices: int
@@ -46,7 +47,7 @@ class DataParallel(NamedTuple):
 
 
 def data_parallel(name: str, devices: Sequence[jax.Device] | None = None) -> DataParallel:
-    """The way called "shard_map" or "pmap", over the given devices or all of all processes.
+    """Data parallelism by "shard_map" or "pmap", over the given devices or all devices of all processes.
 
     >>> one = data_parallel("shard_map", jax.local_devices()[:1])
     >>> step = one.parallel(lambda state, data: (state + data, {"loss": jax.lax.psum(data, AXIS)}))
@@ -59,10 +60,10 @@ def data_parallel(name: str, devices: Sequence[jax.Device] | None = None) -> Dat
 
 @contextmanager
 def compilation_cache_in(folder: Path) -> Iterator[None]:
-    """Programs compiled meanwhile are kept in a folder, and read from there when they are needed again.
+    """A context in which JAX's persistent compilation cache is in this folder.
 
-    Where JAX has such a folder already, that one stays. Virtual devices of a CPU have none: with jaxlib 0.10.2, 5 of 12
-    programs of many of them that were read back stopped at a rendezvous that one device never came to.
+    A cache that is configured already is kept. Virtual CPU devices use none: with jaxlib 0.10.2, 5 of 12 programs for
+    many of them deadlocked in a collective after they were read back from the cache.
     """
     virtual = jax.default_backend() == "cpu" and jax.device_count() > 1
     if virtual or jax.config.jax_compilation_cache_dir:
@@ -79,25 +80,24 @@ def compilation_cache_in(folder: Path) -> Iterator[None]:
 def _set_cache(folder: str | None, least_seconds: float) -> None:
     jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", least_seconds)
-    compilation_cache.reset_cache()  # it has looked once whether there is one
+    compilation_cache.reset_cache()  # JAX checks only once whether there is a cache
 
 
 def _mesh(devices: Sequence[jax.Device]) -> jax.sharding.Mesh:
     kinds = (jax.sharding.AxisType.Auto,)
     if jax.process_count() == 1:
         return jax.make_mesh((len(devices),), (AXIS,), axis_types=kinds, devices=devices)
-    # Not in the order that suits the wires best: each process has the rows of the batch that come next.
+    # Not in the order of the fastest interconnect: each process holds consecutive rows of the batch.
     in_order = sorted(devices, key=lambda device: (device.process_index, device.id))
     return jax.sharding.Mesh(np.array(in_order), (AXIS,), axis_types=kinds)
 
 
 def copies(tree: Any, sharding: NamedSharding) -> Any:
-    """A tree of single copies, the same in every process → the tree with a copy on every device of a mesh."""
-
+    """A tree of single copies, the same in every process → the tree, replicated on every device of a mesh."""
     own = [device for device in sharding.mesh.devices.flat if device in sharding.addressable_devices]  # in its order
 
     def copy(x: Any) -> jax.Array:
-        # A copy: the step gives the state's memory away, which may be the caller's, or one zero in two places.
+        # A copy: the step donates the state, whose memory may be the caller's, or one zero in two places.
         here = [jax.device_put(jnp.copy(x), device) for device in own]
         return jax.make_array_from_single_device_arrays(jnp.shape(x), sharding, here)
 
@@ -105,7 +105,7 @@ def copies(tree: Any, sharding: NamedSharding) -> Any:
 
 
 def own_copy(tree: Any) -> Any:
-    """The reverse of `copies`: the copy of this process's first device, on which alone whatever follows then runs."""
+    """The reverse of `copies`: the copy on this process's first device, on which all that follows then runs."""
     return jax.tree.map(lambda x: x.addressable_data(0), tree)
 
 
@@ -141,7 +141,7 @@ def _pmap(mesh: jax.sharding.Mesh) -> DataParallel:
         return jax.tree.map(stack, tree)
 
     def fetch(tree: Any) -> Any:
-        # Not x[0] of the whole array: that is a program with an exchange among all devices, one for each leaf.
+        # Not x[0] of the whole array: that is a program with a collective over all devices, for each leaf.
         return jax.tree.map(lambda x: x[0], own_copy(tree))
 
     def shard(tree: Any) -> Any:

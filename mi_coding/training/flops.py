@@ -1,4 +1,4 @@
-"""How much a step computes, counted in its program, and how much a device could: together how well it is used."""
+"""FLOPs of a step, counted in its program, and peak FLOPs of devices: together the utilisation."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -17,11 +17,11 @@ PEAK_FLOPS = {
     "H200": 989e12,
     "B200": 2250e12,
 }
-"""What a kind of device says of itself → bfloat16 operations a second, dense, by its maker's data sheet."""
+"""Part of `device_kind` → peak dense bfloat16 operations per second, by the vendor's data sheet."""
 
 
 def peak_flops(device_kind: str) -> float | None:
-    """The most operations a second of a kind of device; None for one that is not in the table, such as a CPU.
+    """The peak operations per second of a kind of device; None for one that is not in the table, such as a CPU.
 
     >>> peak_flops("NVIDIA H200"), peak_flops("TPU v5 lite"), peak_flops("cpu")
     (989000000000000.0, 197000000000000.0, None)
@@ -32,9 +32,8 @@ def peak_flops(device_kind: str) -> float | None:
 def count_flops(fn: Callable, *arguments: Any) -> int:
     """Multiplications and additions of the matrix products and convolutions in a program, on one device.
 
-    Nothing else is counted, as is usual for model FLOPs (PaLM, arXiv:2204.02311, appendix B); but what a program
-    computes again to save memory is. The body of a loop counts as often as it runs, or once where that is not known
-    before.
+    Nothing else is counted, as is usual for model FLOPs (PaLM, arXiv:2204.02311, appendix B); rematerialised work is
+    counted. The body of a loop counts once for each iteration, or once if their number is not known statically.
 
     >>> count_flops(lambda a, b: a @ b + 1, np.ones((2, 3)), np.ones((3, 5)))
     60
@@ -59,13 +58,13 @@ def _flops(equation: Any) -> int:
     if name == "conv_general_dilated":
         kernel, out_axis = equation.invars[1].aval, params["dimension_numbers"].rhs_spec[0]
         products = equation.outvars[0].aval.size * kernel.size // kernel.shape[out_axis]
-        return 2 * products // math.prod(params["lhs_dilation"])  # the zeros between are no work
+        return 2 * products // math.prod(params["lhs_dilation"])  # products with the inserted zeros are not counted
     counts = [_count(inner) for inner in _inner(params)]
     return max(counts, default=0) if name == "cond" else params.get("length", 1) * sum(counts)
 
 
 def _inner(params: dict[str, Any]) -> Iterator[Any]:
-    """The programs inside an operation: of loops, branches and calls."""
+    """The jaxprs inside an equation: of loops, branches and calls."""
     for value in params.values():
         for one in value if isinstance(value, (tuple, list)) else (value,):
             one = getattr(one, "jaxpr", one)

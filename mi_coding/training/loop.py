@@ -1,4 +1,4 @@
-"""The loop: it steps, calls what is due, and stops when told to. It knows of no objective."""
+"""The training loop: steps, calls hooks when they are due, and stops on a signal; independent of the objective."""
 
 import signal
 from collections import deque
@@ -14,7 +14,7 @@ from mi_coding.training.step import TrainState
 
 
 class Hook(NamedTuple):
-    """Something done every few steps, after the very first and after the last.
+    """A callback after every `every` steps, after the first and after the last.
 
     Attributes:
         every: in steps.
@@ -27,7 +27,7 @@ class Hook(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """How training ended: the state, fetched from the devices, and the signal that stopped it early, if one did."""
+    """The result of training: the state, fetched from the devices, and the signal that stopped it early, if any."""
 
     state: TrainState
     stopped_by: signal.Signals | None
@@ -43,18 +43,18 @@ def train(
     hooks: Sequence[Hook],
     save: Hook,
 ) -> Trained:
-    """Trains from `state` to `num_steps`, or until SIGTERM or SIGINT, which save first; several processes in step.
+    """Trains from `state` to `num_steps`, or until SIGTERM or SIGINT, after which it saves; processes stop in lockstep.
 
     Args:
         advance: (state, count) → (state after count steps, metrics of the last one), on all devices, from feed.py.
         state: a single copy; training continues at its step.
         parallel: how `advance` runs.
-        num_steps: where training ends.
-        steps_per_call: the most steps that one call of `advance` may take; it takes fewer where a hook is due before.
+        num_steps: the step at which training ends.
+        steps_per_call: the most steps of one call of `advance`; fewer if a hook is due before.
         hooks: called in this order when due.
-        save: the hook that writes a checkpoint; called when due, and once more when a signal stops the loop.
+        save: the hook that writes a checkpoint; called when due, and when a signal stops the loop.
     Raises:
-        NonFiniteLossError: naming the first step whose loss was not finite; nothing of it has been saved.
+        NonFiniteLossError: naming the first step whose loss was not finite; that state has not been saved.
     """
     step, in_flight, told_to_stop = int(state.step), deque(), deque()
     state = parallel.replicate(state)
@@ -66,9 +66,9 @@ def train(
             in_flight.append(metrics)
             if len(in_flight) >= parallel.steps_in_flight:
                 jax.block_until_ready(in_flight.popleft())
-            if parallel.steps_in_flight == 1:  # metrics may be there while virtual devices still exchange gradients
+            if parallel.steps_in_flight == 1:  # metrics may be ready while virtual devices still exchange gradients
                 jax.block_until_ready(state)
-            # Read as late as the metrics, for the devices not to wait; so all processes stop after the same step.
+            # Read as late as the metrics, so that devices do not wait; all processes stop after the same step.
             told_to_stop.append(parallel.any_process(bool(received)))
             stopping = len(told_to_stop) >= parallel.steps_in_flight and bool(told_to_stop.popleft())
             due = [hook for hook in hooks if step % hook.every == 0 or step in (1, num_steps)]
@@ -78,12 +78,12 @@ def train(
                 _call(due, step, parallel.fetch(state), parallel.fetch(metrics))
             if stopping:
                 break
-    stopped_by = (received or [signal.SIGTERM])[0] if step < num_steps else None  # perhaps one that another process got
+    stopped_by = (received or [signal.SIGTERM])[0] if step < num_steps else None  # or of another process
     return Trained(parallel.fetch(state), stopped_by)
 
 
 def _next_due(step: int, num_steps: int, hooks: Sequence[Hook]) -> int:
-    """The next step after which something is due; the first step of all is one."""
+    """The next step after which a hook is due; the very first step is one."""
     return min([1] if step == 0 else [num_steps, *((step // hook.every + 1) * hook.every for hook in hooks)])
 
 
@@ -97,7 +97,7 @@ def _call(due: Sequence[Hook], step: int, state: TrainState, metrics: dict[str, 
 
 @contextmanager
 def _stop_signals() -> Iterator[list[signal.Signals]]:
-    """Collects SIGTERM and SIGINT instead of dying of them; a second SIGINT is not caught."""
+    """Records SIGTERM and SIGINT instead of terminating; a second one of the same kind is not caught."""
     received: list[signal.Signals] = []
 
     def note(number: int, frame: Any) -> None:

@@ -1,4 +1,4 @@
-"""How much memory a compiled program needs on one device, read from the compiler before anything runs."""
+"""Memory of a compiled program on one device, from the compiler's analysis, before anything runs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,18 +12,18 @@ from mi_coding.training.devices import AXIS, DataParallel
 
 
 def bytes_needed(compiled: jax.stages.Compiled) -> int | None:
-    """Bytes on one device for arguments, results and everything in between; None where the backend does not tell."""
+    """Bytes on one device for arguments, results and temporaries; None where the backend does not report them."""
     sizes = compiled.memory_analysis()
     if sizes is None:
         return None
-    shared = sizes.alias_size_in_bytes  # results that are written over arguments
+    shared = sizes.alias_size_in_bytes  # results in donated arguments
     return sizes.argument_size_in_bytes + sizes.output_size_in_bytes + sizes.temp_size_in_bytes - shared
 
 
 def loss_bytes(
     objective: Callable[..., CPCOutput], queries: tuple[int, ...], keys: tuple[int, ...], parallel: DataParallel
 ) -> int | None:
-    """Bytes on one device for what is scored, the loss of all pairs and its gradient, apart from any encoder.
+    """Bytes on one device for the codes, the loss of all pairs and its gradient, without the encoder.
 
     Args:
         objective: (queries, keys, key=…, axis_name=…) → `CPCOutput`.
@@ -35,7 +35,7 @@ def loss_bytes(
         def loss(codes: tuple[jax.Array, jax.Array]) -> jax.Array:
             return jnp.mean(objective(*codes, key=key, axis_name=AXIS).loss)
 
-        own = jax.tree.map(lambda z: z + lax.axis_index(AXIS), codes)  # each device has codes of its own
+        own = jax.tree.map(lambda z: z + lax.axis_index(AXIS), codes)  # typed as different on each device
         gradients = jax.grad(loss)(own)
         return codes, {"sum": lax.psum(sum(jnp.sum(g) for g in gradients), AXIS)}
 
@@ -44,7 +44,7 @@ def loss_bytes(
 
 
 def describe_bytes(count: int | None) -> str:
-    """A number of bytes for a person.
+    """A number of bytes in readable form.
 
     >>> describe_bytes(3 * 2**20), describe_bytes(None)
     ('3.0 MiB', 'unknown')

@@ -1,6 +1,6 @@
-"""Processes are joined here, one a host, and agree here on what none may decide alone.
+"""Multi-process runs, one process per host: initialization, and collective decisions.
 
-`jax.distributed` does the work. Where nothing says that there are several processes, nothing here does anything.
+Built on `jax.distributed`. In a run of one process every function here returns its own value without communication.
 """
 
 import importlib.util
@@ -17,18 +17,18 @@ import numpy as np
 from jax.experimental import multihost_utils
 from orbax.checkpoint import multihost
 
-from mi_coding.errors import AgreedError, InputError, NonFiniteLossError, PeersUnavailableError, SaveError
+from mi_coding.errors import AgreedError, PeersUnavailableError, InputError, NonFiniteLossError, SaveError
 
 HEARTBEAT_SECONDS = 30
-"""A process that has not been heard of for so long is dead, and the others end."""
+"""A process that sends no heartbeat for this long counts as dead, and the others exit."""
 
-_WAIT_AT_THE_END = 7 * 24 * 3600  # seconds: while the first process evaluates the others wait to leave
+_WAIT_AT_THE_END = 7 * 24 * 3600  # seconds: the other processes wait while the main one evaluates
 _LONGEST_TEXT = 4096  # bytes
 _T = TypeVar("_T")
 
 
 class ProcessSpec(NamedTuple):
-    """Where one process stands: the address HOST:PORT of process 0, how many there are, and which one this is."""
+    """One process of several: the address HOST:PORT of process 0, the number of processes, this one's index."""
 
     coordinator: str
     num_processes: int
@@ -36,23 +36,23 @@ class ProcessSpec(NamedTuple):
 
 
 def cluster(environ: Mapping[str, str]) -> str | None:
-    """The name of the scheduler that has started several processes like this one, by its environment; None for none.
+    """The name of the scheduler that started several processes like this one, by its environment; None without one.
 
-    A shell on one machine of a cluster is none, nor is a single task.
+    A shell on one machine of a cluster does not count, nor does a single task.
 
     >>> step = {"SLURM_JOB_ID": "7", "SLURM_STEP_NODELIST": "a,b", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
     >>> cluster(step | {"SLURM_NTASKS": "2"}), cluster(step | {"SLURM_NTASKS": "1"}), cluster({"SLURM_NTASKS": "2"})
     ('SLURM', None, None)
 
     Raises:
-        InputError: for several processes of which JAX cannot find the first.
+        InputError: for several processes among which JAX cannot find process 0.
     """
     return next((name for name, is_around in _CLUSTERS.items() if is_around(environ)), None)
 
 
 def _slurm(environ: Mapping[str, str]) -> bool:
     step = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID")
-    # An interactive step of one task tells the tasks of the whole job, too.
+    # In an interactive step of one task, SLURM_NTASKS counts the tasks of the whole job.
     tasks = environ.get("SLURM_STEP_NUM_TASKS", environ.get("SLURM_NTASKS", "1"))
     return all(name in environ for name in step) and int(tasks) > 1
 
@@ -61,14 +61,14 @@ def _open_mpi(environ: Mapping[str, str]) -> bool:
     several = int(environ.get("OMPI_COMM_WORLD_SIZE", "1")) > 1
     if several and "OMPI_MCA_orte_hnp_uri" not in environ:
         raise InputError(
-            "this mpirun does not tell where process 0 is (Open MPI 5 does not); expected --coordinator=HOST:PORT "
-            "--num_processes=$OMPI_COMM_WORLD_SIZE --process_id=$OMPI_COMM_WORLD_RANK"
+            "this mpirun does not provide the address of process 0 (Open MPI 5 does not); expected "
+            "--coordinator=HOST:PORT --num_processes=$OMPI_COMM_WORLD_SIZE --process_id=$OMPI_COMM_WORLD_RANK"
         )
     return several
 
 
 def _tpu_pod(environ: Mapping[str, str]) -> bool:
-    """A machine with TPUs, which may be one of a pod: JAX asks the machine itself, and one alone is a pod of one."""
+    """A machine with TPUs, possibly one of a pod: JAX asks the machine itself; a single machine is a pod of one."""
     others = environ.get("JAX_PLATFORMS") and "tpu" not in environ["JAX_PLATFORMS"].split(",")
     has_chips = any(Path(path).exists() for path in ("/dev/accel0", "/dev/vfio/0"))
     return has_chips and not others and importlib.util.find_spec("libtpu") is not None
@@ -89,22 +89,22 @@ _CLUSTERS: dict[str, Callable[[Mapping[str, str]], bool]] = {
 
 @contextmanager
 def initialize_distributed(place: ProcessSpec | None) -> Iterator[None]:
-    """Everything that several processes do together; without a place and a scheduler there is one.
+    """A context in which the processes of a run are connected; without `place` and scheduler there is only this one.
 
-    A process that fails alone ends at once, without the farewell for which the others would have to come: they hear of
-    it within `HEARTBEAT_SECONDS`, and end too. What all have agreed on is raised in all.
+    A process that fails by itself exits at once, without the shutdown barrier, which the others would never reach: they
+    miss its heartbeat within `HEARTBEAT_SECONDS` and exit as well. Errors that all processes agree on are raised.
 
     Args:
-        place: as the command line tells; None lets JAX find it where a scheduler is around.
+        place: from the command line; None lets JAX detect it where a scheduler runs.
     Raises:
-        PeersUnavailableError: where the processes do not find each other within five minutes.
+        PeersUnavailableError: if the processes do not connect within five minutes.
     """
     if (place.num_processes > 1) if place else cluster(os.environ):
         _initialize(place)
     try:
         yield
         _wait_for_all()
-    except (AgreedError, NonFiniteLossError):  # a loss is the same everywhere
+    except (AgreedError, NonFiniteLossError):  # the loss is the same in all processes
         raise
     except BaseException as error:
         if jax.process_count() == 1:
@@ -113,21 +113,21 @@ def initialize_distributed(place: ProcessSpec | None) -> Iterator[None]:
 
 
 def _initialize(place: ProcessSpec | None) -> None:
-    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM away from the loop
+    jax.config.update("jax_enable_preemption_service", False)  # it would intercept SIGTERM, which the loop handles
     told = {} if place is None else place._asdict() | {"cluster_detection_method": "deactivate"}
     told["coordinator_address"] = told.pop("coordinator", None)
     try:
         jax.distributed.initialize(**told, heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0][:300]
-        raise PeersUnavailableError(f"the processes do not find each other: {reason}") from None
+        raise PeersUnavailableError(f"the processes cannot connect to each other: {reason}") from None
 
 
 def _wait_for_all() -> None:
-    """The first process may evaluate for hours, and JAX's own farewell has no such patience.
+    """A shutdown barrier that outlasts the evaluation of the main process, which may take hours.
 
-    Whatever `shutdown_timeout_seconds` says, jaxlib 0.10.2 ends a process with an error that has waited there for five
-    minutes.
+    JAX's own does not: jaxlib 0.10.2 aborts a process that has waited in it for five minutes, whatever
+    `shutdown_timeout_seconds` says.
     """
     if jax.process_count() > 1:
         multihost.get_barrier_sync_fn()(key="leave", timeout_ms=1000 * _WAIT_AT_THE_END)
@@ -144,15 +144,15 @@ def _leave(error: BaseException) -> None:
 
 
 def is_main_process() -> bool:
-    """Whether this process is the one that writes and speaks."""
+    """Whether this process is process 0, which alone writes files and prints."""
     return jax.process_index() == 0
 
 
 def on_all_processes(act: Callable[[], _T]) -> _T:
-    """What `act` returns in this process, once it has returned in all.
+    """Calls `act` in every process, and returns its value once all have returned.
 
     Raises:
-        AgreedError: in every process where `act` raised InputError in one; the first of those has its words.
+        AgreedError: in every process, if `act` raised InputError in any; the first of those keeps its message.
     """
     result, refusal = None, None
     try:
@@ -172,7 +172,7 @@ def on_all_processes(act: Callable[[], _T]) -> _T:
 
 
 def broadcast_from_main(text: str) -> str:
-    """The text that process 0 was called with, in every process."""
+    """The text that process 0 passed, in every process."""
     if jax.process_count() == 1:
         return text
     padded = np.frombuffer(text.encode().ljust(_LONGEST_TEXT, b"\0"), np.uint8)
@@ -180,5 +180,5 @@ def broadcast_from_main(text: str) -> str:
 
 
 def all_processes(flag: bool) -> bool:
-    """Whether a flag is up in every process."""
+    """Whether a flag is set in every process."""
     return flag if jax.process_count() == 1 else bool(np.all(multihost_utils.process_allgather(np.array(flag))))

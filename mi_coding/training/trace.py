@@ -1,4 +1,4 @@
-"""What the devices do in some steps, written down for the profiler of TensorBoard or XProf."""
+"""Profiler traces of some steps, for TensorBoard or XProf."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +10,12 @@ import jax
 from mi_coding.training.loop import Hook
 
 TRACED_STEPS = 10
-"""A trace ends after so many steps; the first of all, which waits for much, is not among them."""
+"""Steps of a trace; the first step of the run, which compiles, is not among them."""
 
 
 @contextmanager
 def traced(folder: Path) -> Iterator[Hook]:
-    """A hook that begins a trace when it is first due and ends it when it is due again, or else at the end.
+    """A context with a hook that starts a trace when first due and stops it when next due, or when the context exits.
 
     Args:
         folder: of the trace.
