@@ -1,7 +1,7 @@
 """Populations of pairs whose mutual information is known: what estimators and critics are tested against.
 
 Information does not change when x or y alone goes through a map that can be undone. So a few laws with closed forms,
-and maps to hide them behind (`bend`, `rotate`, `spiral`), give populations of any difficulty.
+and the invertible maps of population_maps.py to hide them behind, give populations of any difficulty.
 """
 
 import math
@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import digamma, logsumexp, ndtr
+from jax.scipy.special import digamma, logsumexp
 
-Map = Callable[[jax.Array], jax.Array]
+from mi_coding.pairs.population_maps import Map
 
 
 class Population(NamedTuple):
@@ -208,8 +208,8 @@ def counted(num_values: int) -> Population:
     return Population(f"counts of {num_values}", sample, information)
 
 
-def together(name: str, *parts: Population) -> Population:
-    """Independent populations side by side: x and y are concatenated, and the information adds up."""
+def product(name: str, *parts: Population) -> Population:
+    """The product of independent populations: their x and y are concatenated, and their information adds up."""
 
     def sample(key, n):
         draws = [part.sample(jax.random.fold_in(key, i), n) for i, part in enumerate(parts)]
@@ -229,7 +229,7 @@ def independent(dim_x: int, dim_y: int) -> Population:
 
 
 def mapped(name: str, population: Population, map_x: Map, map_y: Map) -> Population:
-    """The population seen through maps that can be undone, which leave its information as it was.
+    """The population under invertible maps, which leave its information as it was.
 
     Args:
         map_x: float[n, dx] → float[n, ex], one to one on rows.
@@ -241,45 +241,6 @@ def mapped(name: str, population: Population, map_x: Map, map_y: Map) -> Populat
         return map_x(x), map_y(y)
 
     return Population(name, sample, population.mutual_information)
-
-
-BENDS: dict[str, Map] = {
-    "asinh": jnp.arcsinh,
-    "cdf": ndtr,
-    "exp": jnp.exp,
-    "half-cube": lambda x: x * jnp.sqrt(jnp.abs(x)),
-    "wiggly": lambda x: x + 0.4 * jnp.sin(x) + 0.2 * jnp.sin(1.7 * x + 1) + 0.03 * jnp.sin(3.3 * x - 2.5),
-}
-"""Maps of every coordinate alone, all strictly increasing: they change each column's law and no rank."""
-
-
-def rotation(dim: int, seed: int) -> Map:
-    """x ↦ x Q with a fixed random orthogonal Q: mixes the coordinates, so that no column alone tells of its law."""
-    q, r = jnp.linalg.qr(jax.random.normal(jax.random.key(seed), (dim, dim)))
-    return lambda x: x @ (q * jnp.sign(jnp.diag(r)))
-
-
-def spiral(speed: float, plane: tuple[int, int] = (0, 1)) -> Map:
-    """Turns every x in a plane of two coordinates, by speed · |x|² radians: the farther out, the more.
-
-    The length of x does not change, so the map can be undone.
-
-    Source: arXiv:2306.11078, appendix on spiral diffeomorphisms.
-    """
-    i, j = plane
-
-    def turn(x):
-        angle = speed * jnp.sum(x * x, axis=1)
-        cosine, sine = jnp.cos(angle), jnp.sin(angle)
-        return x.at[:, i].set(cosine * x[:, i] - sine * x[:, j]).at[:, j].set(sine * x[:, i] + cosine * x[:, j])
-
-    return turn
-
-
-def roll(x: jax.Array) -> jax.Array:
-    """A number in [0, 1] rolled up in the plane, one turn and three quarters; float[n, 1] → float[n, 2]."""
-    angle = 1.5 * math.pi * (1 + 2 * x[:, 0])
-    return jnp.stack([angle * jnp.cos(angle), angle * jnp.sin(angle)], axis=1) / 21
 
 
 def _cholesky(covariance: jax.Array) -> jax.Array:

@@ -9,6 +9,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import multivariate_normal, multivariate_t, norm
 
+from mi_coding.pairs import population_maps
 from mi_coding.pairs import populations as laws
 
 
@@ -100,30 +101,30 @@ def test_counts_lie_where_they_say():
     assert laws.counted(4).mutual_information == pytest.approx(overlap, abs=1e-9)
 
 
-@pytest.mark.parametrize("name", sorted(laws.BENDS))
+@pytest.mark.parametrize("name", sorted(population_maps.BENDS))
 def test_bends_keep_every_order(name):
     x = jnp.linspace(-4, 4, 2001)[:, None]
-    assert bool((jnp.diff(laws.BENDS[name](x)[:, 0]) > 0).all())
+    assert bool((jnp.diff(population_maps.BENDS[name](x)[:, 0]) > 0).all())
 
 
 def test_rotations_and_spirals_can_be_undone():
     x = jax.random.normal(jax.random.key(0), (50, 3))
-    turn = laws.rotation(3, 1)(jnp.eye(3))
+    turn = population_maps.rotation(3, 1)(jnp.eye(3))
     np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-6)
-    forth = laws.spiral(0.4, (1, 2))(x)
-    np.testing.assert_allclose(laws.spiral(-0.4, (1, 2))(forth), x, atol=1e-5)
+    forth = population_maps.spiral(0.4, (1, 2))(x)
+    np.testing.assert_allclose(population_maps.spiral(-0.4, (1, 2))(forth), x, atol=1e-5)
     assert float(jnp.abs(forth - x).max()) > 0.5
     np.testing.assert_allclose(forth[:, 0], x[:, 0])
 
 
 def test_a_roll_is_one_to_one():
-    points = np.asarray(laws.roll(jnp.linspace(0, 1, 500)[:, None]))
+    points = np.asarray(population_maps.roll(jnp.linspace(0, 1, 500)[:, None]))
     near = np.linalg.norm(points[:, None] - points[None], axis=2) + np.eye(500)
     assert (np.abs(near.argmin(1) - np.arange(500)) == 1).all()
 
 
 def test_information_adds_up_over_independent_parts_and_maps_keep_it():
-    both = laws.together("both", laws.uniform_noise(0.1), laws.uniform_noise(0.75))
+    both = laws.product("both", laws.uniform_noise(0.1), laws.uniform_noise(0.75))
     assert both.mutual_information == pytest.approx(1.709438 + 1 / 3, abs=1e-5)
     x, y = draw(both, 3000)
     assert abs(np.corrcoef(x.T)[0, 1]) < 0.08  # parts have keys of their own
