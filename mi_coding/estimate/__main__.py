@@ -19,11 +19,11 @@ from mi_coding.errors import InputError
 from mi_coding.estimate import EFFORTS, estimate_mi
 
 PLOTS = (".png", ".pdf", ".svg", ".jpg")
-"""What a plot's file may be."""
+"""File types of plots."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """Tells of a mistake as everything else does here."""
+    """Reports mistakes as an `InputError`, as all commands do."""
 
     def error(self, message: str) -> NoReturn:
         raise InputError(message)
@@ -58,7 +58,7 @@ def load(path: Path) -> np.ndarray:
     except MemoryError as error:
         raise InputError(f"{path} does not fit in memory") from error
     except (ValueError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path} is no .npy file of numbers or strings: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path} is not a .npy file of numbers or strings: {str(error).splitlines()[0]}") from error
     if not isinstance(array, np.ndarray):
         raise InputError(f"{path} holds several arrays; save one with numpy.save")
     return array

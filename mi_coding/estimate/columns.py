@@ -1,4 +1,4 @@
-"""What the two arrays are made of: checks at the door, ranks, normal scores, and what a network is shown."""
+"""The columns of the two arrays: validation, ranks, normal scores, and features for a network."""
 
 from typing import NamedTuple
 
@@ -8,16 +8,16 @@ from scipy.special import ndtri
 from mi_coding.errors import InputError
 
 FEWEST, MOST_COLUMNS = 50, 10_000
-"""Rows below which no interval deserves its name; columns beyond which a dense covariance does not fit in memory."""
+"""Rows below which no interval is valid; columns beyond which a dense covariance does not fit in memory."""
 
 MOST_DENSE = 128
-"""Columns beyond which only so many principal components are looked at; and the most indicators of values."""
+"""Columns beyond which this many principal components are used instead; and the most indicators of values."""
 
 LEAST_COMPONENT = 1e-6
-"""Spread of a principal component, as a part of that of the first, below which it is rounding."""
+"""Standard deviation of a principal component, relative to the first, below which it is rounding noise."""
 
 FEW_VALUES = 32
-"""A column of at most so many distinct values is also shown to the network as indicators of them."""
+"""A column of at most this many distinct values is also given to the network as indicators of them."""
 
 
 class Columns(NamedTuple):
@@ -25,8 +25,8 @@ class Columns(NamedTuple):
 
     Attributes:
         scores: float64[n, d], normal scores of every column; ties are broken at random. The noise that breaks ties is
-            independent of everything, and the value can be read off the rank, so this changes no information.
-        features: float32[n, e], what a network is shown: the scores, the values on a bounded scale, and indicators.
+            independent of everything, and the rank determines the value, so this changes no information.
+        features: float32[n, e], inputs of a network: the scores, the values on a bounded scale, and indicators.
         codes: int[n], which of the distinct rows each row is, if the whole array is discrete; else None.
     """
 
@@ -44,7 +44,7 @@ def check(name: str, values: object) -> np.ndarray:
     try:
         array = np.asarray(values)
     except ValueError as error:  # rows of several lengths
-        raise InputError(f"{name} is no array: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{name} is not an array: {str(error).splitlines()[0]}") from error
     if array.dtype == object:
         raise InputError(f"{name} is an array of objects; expected numbers, booleans or strings, all of one type")
     if array.ndim not in (1, 2) or array.size == 0:
@@ -63,12 +63,14 @@ def check(name: str, values: object) -> np.ndarray:
     _check_finite(name, array)
     constant = np.flatnonzero(np.all(array == array[:1], axis=0))
     if len(constant):
-        raise InputError(f"{name} has constant columns, which tell nothing: {_listed(constant)}; leave them out")
+        raise InputError(
+            f"{name} has constant columns, which carry no information: {_listed(constant)}; leave them out"
+        )
     return array.astype(np.float64) if array.dtype.kind == "f" else array.astype(np.int64)
 
 
 def check_pair(x: np.ndarray, y: np.ndarray, name_y: str = "y") -> None:
-    """Refuses arrays whose rows do not belong together, and those whose information is infinite.
+    """Refuses arrays whose rows do not match, and those whose information is infinite.
 
     Raises:
         InputError: in one line.
@@ -87,7 +89,7 @@ def check_pair(x: np.ndarray, y: np.ndarray, name_y: str = "y") -> None:
 
 
 def _check_copies(x: np.ndarray, y: np.ndarray) -> None:
-    """Refuses data that was doubled: copies of a pair on both sides of a split would be learned by heart."""
+    """Refuses duplicated data: copies of a pair on both sides of a split would be memorised."""
     n = len(x)
     both, *sides = (len(np.unique(a, axis=0)) for a in (np.concatenate([x, y], axis=1), x, y))
     if n - both > n // 100 and min(sides) > n // 10 and n - both > 0.9 * (n - max(sides)):
@@ -97,8 +99,8 @@ def _check_copies(x: np.ndarray, y: np.ndarray) -> None:
         )
 
 
-def doubts(x: np.ndarray, y: np.ndarray) -> list[str]:
-    """What about the arrays makes an estimate doubtful, one sentence each."""
+def warnings(x: np.ndarray, y: np.ndarray) -> list[str]:
+    """Properties of the arrays that make an estimate unreliable, one sentence each."""
     found = [f"only {len(x):,} pairs: more would narrow the interval"] if len(x) < 500 else []
     for name, array in (("x", x), ("y", y)):
         if array.shape[1] > MOST_DENSE:
@@ -107,7 +109,7 @@ def doubts(x: np.ndarray, y: np.ndarray) -> list[str]:
 
 
 def prepare(array: np.ndarray, rng: np.random.Generator) -> Columns:
-    """Scores, features and codes of an array that was checked."""
+    """Scores, features and codes of a validated array."""
     array = _principal(bounded(array.astype(np.float64))) if array.shape[1] > MOST_DENSE else _without_copies(array)
     few = [(column, values) for column in array.T if len(values := np.unique(column)) <= FEW_VALUES]
     scores = np.stack([normal_scores(column, rng) for column in array.T], axis=1)
@@ -140,7 +142,7 @@ def ranks(column: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def bounded(array: np.ndarray) -> np.ndarray:
-    """Values around the median, in units of the spread, heavy tails drawn in; float64[n, d]."""
+    """Values centred on the median, in units of the interquartile range, heavy tails compressed; float64[n, d]."""
     array = np.ldexp(array, -np.frexp(np.abs(array).max(0))[1])  # exact, and differences of the largest stay finite
     low, middle, high = np.quantile(array, [0.25, 0.5, 0.75], axis=0)
     spread = np.where(high > low, high - low, 1)
@@ -158,7 +160,7 @@ def _check_finite(name: str, array: np.ndarray) -> None:
 
 
 def _principal(array: np.ndarray) -> np.ndarray:
-    """float64[n, k]: the leading principal components, at most MOST_DENSE, and none that is rounding alone."""
+    """float64[n, k]: the leading principal components, at most MOST_DENSE, without those that are rounding noise."""
     from sklearn.utils.extmath import randomized_svd  # a second to import
 
     array = array - array.mean(0)
@@ -167,8 +169,8 @@ def _principal(array: np.ndarray) -> np.ndarray:
 
 
 def _without_copies(array: np.ndarray) -> np.ndarray:
-    """The columns that order the rows as no earlier one does, upwards or downwards: a copy of a column, or a monotone
-    map of it, tells nothing more, but would count twice in every distance and be one more weight to learn."""
+    """The columns whose order of the rows, or its reverse, is new: a copy of a column, or a monotone map of it, adds no
+    information, but would count twice in every distance and add a weight to learn."""
     kept = {}
     for i, column in enumerate(array.T):
         rank = np.unique(column, return_inverse=True)[1]

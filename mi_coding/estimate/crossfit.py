@@ -1,4 +1,4 @@
-"""Networks that correct a closed form, trained so that every score comes from a critic that never saw the pair."""
+"""Networks that correct a closed form, cross-fitted: every score comes from a critic that never saw the pair."""
 
 import math
 from functools import partial
@@ -12,10 +12,8 @@ from jax.flatten_util import ravel_pytree
 from jax.scipy.special import logsumexp
 
 from mi_coding.critics import EllipticalRatio, PairCritic, elliptical_scores, separable
+from mi_coding.estimate.folds import Folds, Training
 from mi_coding.objectives import bounds
-
-MOST_SCORED = 2000
-"""Rows of a score matrix; its memory and time grow with the square."""
 
 ROUNDS_OF_BALANCE = 5
 """Rounds of scaling rows and columns in turn; the last moves the mean by less than 1e-3."""
@@ -23,55 +21,16 @@ ROUNDS_OF_BALANCE = 5
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Of the first expert in the log density ratio; each fold chooses by its validation pairs."""
 
-FEWEST_ROUNDS = 3
-"""Through the data, however much of it there is."""
-
 PATIENCE = 3
 """Rounds without a better validation loss, after which a fold is done."""
 
 
-class Folds(NamedTuple):
-    """Rows of each of F splits; no row is in two of its three parts.
-
-    Attributes:
-        train: int[F, m], learned from.
-        valid: int[F, v], by which training is stopped and choices are made.
-        test: int[F, t], scored; no row is scored in two folds.
-        seen: int[F, t], a part of `train` that is scored too.
-    """
-
-    train: np.ndarray
-    valid: np.ndarray
-    test: np.ndarray
-    seen: np.ndarray
-
-
-class Training(NamedTuple):
-    """How long and how wide; see `Effort` for what was chosen.
-
-    Attributes:
-        width: of the hidden layers.
-        depth: how many of them.
-        rank: of the critic's inner product.
-        steps: in all, for each fold.
-        batch: pairs of a step.
-        learning_rate: at its peak.
-    """
-
-    width: int
-    depth: int
-    rank: int
-    steps: int
-    batch: int
-    learning_rate: float
-
-
 class Scored(NamedTuple):
-    """What the critics of all folds say, nats.
+    """Scores of the critics of all folds, nats.
 
     Attributes:
         test: float32[F, t], balanced log density ratio of pairs the critic never saw.
-        seen: float32[F, t], of pairs it learned from.
+        seen: float32[F, t], of training pairs.
         bounds: float32[F] for every read-out of `READOUTS`, of the test pairs.
         curve: float32[F, rounds], InfoNCE of the validation pairs over training.
     """
@@ -101,28 +60,6 @@ READOUTS = {
     "balanced": lambda scores: jnp.mean(balanced(scores)),
 }
 """Read-outs of one score matrix, by name."""
-
-
-def make_folds(n: int, num_folds: int, rng: np.random.Generator) -> Folds:
-    """Splits n rows at random into so many folds."""
-    order, size = rng.permutation(n), n // num_folds
-    tests = order[: size * num_folds].reshape(num_folds, size)
-    rest = np.stack([np.setdiff1d(order, test, assume_unique=True) for test in tests])
-    rest = np.stack([row[rng.permutation(len(row))] for row in rest])
-    num_valid = max(len(rest[0]) // 8, 4)
-    train, scored = rest[:, num_valid:], min(size, MOST_SCORED)
-    return Folds(train, rest[:, :num_valid][:, :MOST_SCORED], tests[:, :scored], train[:, :scored])
-
-
-def make_orders(num_train: int, how: Training, rng: np.random.Generator) -> np.ndarray:
-    """int[rounds, steps, batch]: for every round through the data, which of a fold's `train` rows each step sees.
-
-    All folds and experts may share them: their rows are in different orders already.
-    """
-    per_round = max(num_train // how.batch, 1)
-    rounds = max(how.steps // per_round, FEWEST_ROUNDS)
-    orders = np.stack([rng.permutation(num_train)[: per_round * how.batch] for _ in range(rounds)])
-    return orders.reshape(rounds, per_round, -1)
 
 
 def padded(array: np.ndarray, width: int) -> np.ndarray:
@@ -167,7 +104,7 @@ def pick_loss(scores: jax.Array) -> jax.Array:
 
 
 class Expert(NamedTuple):
-    """What one critic of a fold starts from and is shown. Leading axes [F, 2] where there are F folds and two experts.
+    """The closed form and the inputs of one critic of a fold; leading axes [F, 2] for F folds and two experts.
 
     Attributes:
         x: float32[n, e], features.

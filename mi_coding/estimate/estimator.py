@@ -1,4 +1,4 @@
-"""How much information two arrays share: the estimate, its interval, a test of independence, and what to doubt."""
+"""How much information two arrays share: the estimate, its interval, a test of independence, and warnings."""
 
 import math
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -12,17 +12,8 @@ from threadpoolctl import threadpool_limits
 from mi_coding.errors import InputError
 from mi_coding.estimate import columns, neighbours, start, tables
 from mi_coding.estimate.columns import Columns
-from mi_coding.estimate.crossfit import (
-    READOUTS,
-    Expert,
-    Folds,
-    Training,
-    compile_ahead,
-    make_folds,
-    make_orders,
-    padded,
-    train_folds,
-)
+from mi_coding.estimate.crossfit import READOUTS, Expert, compile_ahead, padded, train_folds
+from mi_coding.estimate.folds import Folds, Training, make_folds, make_orders
 from mi_coding.estimate.independence import permutation_p_value
 from mi_coding.estimate.result import Bound, MIEstimate
 
@@ -51,34 +42,34 @@ NEAR_DIMENSIONS = 3
 """Of a side, up to which nearest neighbours are asked."""
 
 LIKELY, UNLIKELY = 1, 3
-"""Standard errors by which nearest neighbours must find more than the networks to be preferred. Both fall short if they
-fail, so the larger is the nearer; but where networks see nothing at all, there mostly is nothing."""
+"""Standard errors by which nearest neighbours must exceed the networks to be preferred. Both underestimate when they
+fail, so the larger is the more accurate; but where the networks find nothing, there mostly is nothing."""
 
 LEAST_DEVIATION = 0.5
-"""Nats that a pair's share is taken to deviate by at least."""
+"""Lower limit of the standard deviation of a pair's contribution, in nats."""
 
 DEVIATIONS = 1.96
 """Standard errors on either side of an estimate that make its 95 % interval."""
 
 HEADROOM = 4.0
-"""Nats below ln(rows of a score matrix) from which on rows and columns cannot be scaled well enough."""
+"""Nats below ln(rows of a score matrix) above which rows and columns cannot be balanced accurately."""
 
 KINDS = {name: "estimate" if name in ("smile", "balanced") else "lower bound" for name in READOUTS}
-"""What is guaranteed of a read-out."""
+"""The guarantee of each read-out."""
 
 
 class Measured(NamedTuple):
-    """An estimate before it is dressed for people.
+    """An estimate before it becomes an `MIEstimate`.
 
     Attributes:
-        local: float64[n], what every pair adds: the estimate is the mean. NaN for pairs that were not scored.
-        optimism: nats by which pairs that were learned from look better than held-out ones; the estimate was moved by
-            half of that.
+        local: float64[n], the contribution of every pair; the estimate is their mean. NaN for pairs not scored.
+        optimism: nats by which training pairs score higher than held-out ones; the estimate was corrected by half of
+            that.
         bounds: read-outs of every fold, by name.
         num_scored: rows of the score matrices behind the read-outs.
         curve: float[rounds].
         method: in words.
-        doubt: nats by which another method, where one was asked, differs.
+        disagreement: nats by which a second method, where there is one, differs.
         error: nats, the standard error of the mean of `local` where pairs are not independent in it.
     """
 
@@ -101,11 +92,11 @@ def estimate_mi(x: object, y: object, *, given: object = None, seed: int = 0, ef
     >>> print(f"{found.nats:.3f} nats, p = {found.p_value}")
     0.368 nats, p = 0.005
 
-    A closed form (a Gaussian or Student-t copula, of the columns or of canonical variables, whichever tells held-out
-    pairs apart best) is corrected by a network. Every score of the held-out mean comes from a fold that never saw the
-    pair. What is reported is halfway between that mean and the one over pairs that were learned from: to first order
-    the one is too low by as much as the other is too high. Of up to three columns a side nearest neighbours are asked,
-    too, and preferred where they find more than that by more than chance.
+    A closed form (a Gaussian or Student-t copula, of the columns or of canonical variables, whichever discriminates
+    held-out pairs best) is corrected by a network. Every score of the held-out mean is of a fold that never saw the
+    pair. The estimate is halfway between that mean and the mean over training pairs: to first order the one is too low
+    by as much as the other is too high. For up to three columns a side nearest neighbours are evaluated as well, and
+    preferred where they exceed that significantly.
 
     Args:
         x: [n] or [n, d]; floats, integers, booleans or strings.
@@ -120,11 +111,11 @@ def estimate_mi(x: object, y: object, *, given: object = None, seed: int = 0, ef
     Source: optimism, Akaike 1974 and Efron 2004; the rest is cited where it is done.
     """
     blas = threadpool_limits(1, "blas")  # faster on small matrices, and the same bits on any machine
-    with blas, ThreadPoolExecutor(1) as beside:  # the second core: what it is given, it does in turn
-        return _checked(x, y, given, seed, effort, beside)
+    with blas, ThreadPoolExecutor(1) as beside:  # the second core; its tasks run one after the other
+        return _estimate(x, y, given, seed, effort, beside)
 
 
-def _checked(x: object, y: object, given: object, seed: int, effort: str, beside: Executor) -> MIEstimate:
+def _estimate(x: object, y: object, given: object, seed: int, effort: str, beside: Executor) -> MIEstimate:
     if effort not in EFFORTS:
         raise InputError(f"effort={effort!r} is unknown; choose from {', '.join(map(repr, EFFORTS))}")
     x, y = columns.check("x", x), columns.check("y", y)
@@ -142,25 +133,25 @@ def _unconditional(x: np.ndarray, y: np.ndarray, seed: int, effort: Effort, besi
     a, b = (columns.prepare(side, rng) for side in (x, y))
     p_value = beside.submit(permutation_p_value, a.features, b.features, permutations=effort.permutations, rng=rng)
     found = _measure(a, b, seed, effort, beside)
-    return _dressed(found, p_value.result(), columns.doubts(x, y))
+    return _to_estimate(found, p_value.result(), columns.warnings(x, y))
 
 
 def _conditional(
     x: np.ndarray, y: np.ndarray, given: np.ndarray, seed: int, effort: Effort, beside: Executor
 ) -> MIEstimate:
-    """The chain rule, pair by pair, so that what both terms have in common cancels in the interval."""
+    """The chain rule, pair by pair, so that errors that both terms share cancel in the interval."""
     rng = np.random.default_rng(seed)
     side, other, both = (columns.prepare(a, rng) for a in (x, given, np.concatenate([y, given], axis=1)))
     whole, part = (_measure(side, by, seed, effort, beside) for by in (both, other))
     found = whole._replace(
         local=whole.local - part.local,
         optimism=whole.optimism - part.optimism,
-        doubt=whole.doubt + part.doubt,
+        disagreement=whole.disagreement + part.disagreement,
         error=math.hypot(whole.error, part.error),
         method=f"{whole.method}; less {part.method}",
     )
     nats, error = _mean_and_error(found)
-    return _dressed(found, float(ndtr(-nats / error)), columns.doubts(x, y))
+    return _to_estimate(found, float(ndtr(-nats / error)), columns.warnings(x, y))
 
 
 def _measure(x: Columns, y: Columns, seed: int, effort: Effort, beside: Executor) -> Measured:
@@ -179,10 +170,10 @@ def _measure(x: Columns, y: Columns, seed: int, effort: Effort, beside: Executor
     if near is None:
         return found
     local, moved = near.result()
-    more = float(np.nanmean(local - found.local))  # of the same pairs, whose luck is no difference
+    more = float(np.nanmean(local - found.local))  # on the same pairs, whose sampling noise cancels
     error, of_difference = neighbours.standard_errors(x.scores, y.scores, found.local, rng)
     needed = (LIKELY if _seen(found) else UNLIKELY) * of_difference
-    found = found._replace(doubt=abs(more))
+    found = found._replace(disagreement=abs(more))
     if more < needed:
         return found
     return found._replace(local=local, optimism=2 * moved, error=error, method="nearest neighbours")
@@ -191,7 +182,7 @@ def _measure(x: Columns, y: Columns, seed: int, effort: Effort, beside: Executor
 def _cross_fitted(
     x: Columns, y: Columns, folds: Folds, orders: np.ndarray, seed: int, how: Training, program: Future
 ) -> Measured:
-    """By networks; their program takes XLA as long to compile as what they start from takes NumPy to find."""
+    """By networks; XLA compiles their program while NumPy fits the closed forms that they start from."""
     starts = start.choose(x, y, folds.train[0], folds.valid[0], seed)
     widths = start.widths(x, y)
     pairs = [_stacked(start.follow(starts, x, y, rows, seed), **widths) for rows in folds.train]
@@ -229,22 +220,25 @@ def _mean_and_error(found: Measured) -> tuple[float, float]:
     """The estimate and its standard error: of the mean over pairs, half of what the optimism was corrected by, and half
     of what two methods differ by.
 
-    Where nothing was found, every pair adds nothing: that is no reason to be sure, so the deviation has a floor.
+    Where nothing was found, every contribution is zero; that does not make the estimate certain, so the deviation has a
+    floor.
     """
     local = found.local[np.isfinite(found.local)]
     of_mean = max(float(local.std()), LEAST_DEVIATION) / math.sqrt(len(local))
-    return float(local.mean()), math.hypot(max(of_mean, found.error), found.optimism / 4, found.doubt / 2)
+    return float(local.mean()), math.hypot(max(of_mean, found.error), found.optimism / 4, found.disagreement / 2)
 
 
-def _dressed(found: Measured, p_value: float, doubts: list[str]) -> MIEstimate:
+def _to_estimate(found: Measured, p_value: float, warnings: list[str]) -> MIEstimate:
     nats, error = _mean_and_error(found)
     ceiling = math.log(found.num_scored)
     if nats > ceiling - 1:
-        doubts.append(
-            f"near ln {found.num_scored:,} = {ceiling:.1f} nats, all that so many pairs can show: at least this much"
+        warnings.append(
+            f"near ln {found.num_scored:,} = {ceiling:.1f} nats, the most that so few pairs show: at least this much"
         )
     if found.optimism > max(0.2, 0.2 * nats):
-        doubts.append(f"pairs that were learned from look better by {found.optimism:.2f} nats: more pairs are needed")
+        warnings.append(
+            f"training pairs score {found.optimism:.2f} nats above held-out ones (overfitting): more pairs are needed"
+        )
     bounds = {
         name: Bound(float(values.mean()), ceiling if name == "infonce" else math.inf, KINDS[name])
         for name in READOUTS
@@ -256,7 +250,7 @@ def _dressed(found: Measured, p_value: float, doubts: list[str]) -> MIEstimate:
         p_value=p_value,
         bounds=bounds,
         curve=found.curve,
-        warnings=tuple(doubts),
+        warnings=tuple(warnings),
         method=found.method,
         num_pairs=len(found.local),
     )

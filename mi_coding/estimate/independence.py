@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 NUM_WAVES = 32
-"""Random cosines for each array that see what straight lines do not."""
+"""Random cosines for each array, which detect nonlinear dependence."""
 
 
 def permutation_p_value(x: np.ndarray, y: np.ndarray, *, permutations: int, rng: np.random.Generator) -> float:
@@ -34,7 +34,7 @@ def permutation_p_value(x: np.ndarray, y: np.ndarray, *, permutations: int, rng:
 
 def _waves(side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """float[n, NUM_WAVES + 1]: cosines whose wavelength suits the typical distance of two rows, and the distance from
-    the centre, which alone tells of common tails."""
+    the centre, which alone detects common tails."""
     directions = rng.normal(size=(side.shape[1], NUM_WAVES)) / math.sqrt(side.shape[1])
     waves = np.cos(side @ directions + rng.uniform(0, 2 * math.pi, NUM_WAVES))
     return np.concatenate([waves, np.log1p(np.sum(side**2, axis=1, keepdims=True))], axis=1)

@@ -6,15 +6,15 @@ import numpy as np
 from scipy.special import digamma
 
 FEW, MORE = 3, 8
-"""Neighbours: few make little bias and much variance. Two numbers of them show what the bias is."""
+"""Neighbours: few give little bias and much variance. Two numbers of them reveal the bias."""
 
 MOST_PARTS, FEWEST_ROWS, DIVISIONS = 10, 100, 5
-"""By how many parts, of at least so many rows, the scatter of an estimate is seen; and how often rows are divided."""
+"""The scatter of an estimate is measured over parts: the most of them, their fewest rows, and random divisions."""
 
 
 def extrapolated(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
-    """float64[n]: `local_information` with few neighbours, moved to none as the bias grows with their number; and by
-    how many nats it was moved.
+    """float64[n]: `local_information`, extrapolated to zero neighbours, as its bias grows with their number; and the
+    correction in nats.
 
     The bias of a smooth density in two dimensions is linear in the number of neighbours; in more, it grows slower, so
     that too little is corrected, not too much.
@@ -27,14 +27,14 @@ def extrapolated(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
 def standard_errors(x: np.ndarray, y: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
     """Of the mean of `extrapolated`, and of what it exceeds the mean of `other` by; nats.
 
-    Rows share neighbours, so what they add is not independent, and the deviation over them tells too little (half to
-    two thirds, in one dimension). Estimates from parts of the rows are independent; their variance falls as rows grow
-    in number.
+    Rows share neighbours, so their contributions are not independent, and the deviation over them is too small (half
+    to two thirds, in one dimension). Estimates from parts of the rows are independent; their variance falls as the
+    number of rows grows.
 
     Args:
         x: float[n, dx], without ties.
         y: float[n, dy], without ties.
-        other: float[n], what another method says that each row adds; NaN where it says nothing.
+        other: float[n], the contribution of each row by another method; NaN where it has none.
         rng: of the parts.
     Source: Holmes and Nemenman, Phys. Rev. E 100, 022404 (2019), arXiv:1903.09280.
     """
@@ -48,13 +48,13 @@ def standard_errors(x: np.ndarray, y: np.ndarray, other: np.ndarray, rng: np.ran
 
 
 def local_information(x: np.ndarray, y: np.ndarray, *, neighbours: Sequence[int]) -> list[np.ndarray]:
-    """float64[n] for each number of neighbours: what each pair adds to the Kraskov–Stögbauer–Grassberger estimate
-    (their first), the mean of all.
+    """float64[n] for each number of neighbours: the contributions of each pair to the first estimator of Kraskov,
+    Stögbauer and Grassberger, which is their mean.
 
     Args:
         x: float[n, dx], without ties.
         y: float[n, dy], without ties.
-        neighbours: several k; few make little bias and much variance.
+        neighbours: several k; few give little bias and much variance.
     Source: arXiv:cond-mat/0305641 equation 8.
     """
     from sklearn.neighbors import KDTree  # a second to import

@@ -1,4 +1,4 @@
-"""What an estimate is: a number, how far to trust it, and how it came about."""
+"""The result of an estimate: a number, its uncertainty, and how it was obtained."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ class Bound(NamedTuple):
 
     Attributes:
         value: the mean over folds.
-        ceiling: what the read-out cannot pass, math.inf where it has none.
+        ceiling: the most the read-out can be, math.inf where it has none.
         kind: "lower bound" (in expectation) or "estimate".
     """
 
@@ -32,8 +32,8 @@ class MIEstimate:
             by the normal law of the estimate.
         bounds: every read-out of the same critics on held-out pairs, by name, with its ceiling.
         curve: float[rounds], InfoNCE of validation pairs over the training of the networks, the mean over folds.
-        warnings: what to doubt, one sentence each.
-        method: what the estimate rests on, chosen by held-out score.
+        warnings: reasons to doubt the estimate, one sentence each.
+        method: how it was estimated, chosen by held-out score.
         num_pairs: n.
     """
 
@@ -63,7 +63,7 @@ class MIEstimate:
         return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
 
     def to_dict(self) -> dict:
-        """Plain numbers, lists and strings, as `--json` prints them; a ceiling that there is not is null."""
+        """Plain numbers, lists and strings, as `--json` prints them; an infinite ceiling is null."""
         bounds = {
             name: bound._asdict() | {"ceiling": None if math.isinf(bound.ceiling) else bound.ceiling}
             for name, bound in self.bounds.items()

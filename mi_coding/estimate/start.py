@@ -14,13 +14,13 @@ from mi_coding.estimate.correlation import canonical_codes
 from mi_coding.estimate.crossfit import Expert, padded, padded_width, pick_loss
 
 FEWEST_CODES, MOST_CODES = 8, 16
-"""Canonical variables that a network is shown: more than the fewest only where a closed form of more is better."""
+"""Canonical variables given to a network: more than the fewest only where a closed form of more is better."""
 
 LEADING = 3
 """Canonical variables whose held-out correlation says how good a wavelength and a ridge are."""
 
 STAGES = 2
-"""Canonical codes, and codes of those: the first may cut many columns to few, where the second sees bends."""
+"""Canonical codes, and codes of those: the first may reduce many columns to few, in which the second finds bends."""
 
 NUMBERS = (1, 2, 3, 4, 6, 8, 12, 16)
 """How many of them a closed form may be of."""

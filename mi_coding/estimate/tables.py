@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mi_coding.estimate.crossfit import READOUTS, Folds
+from mi_coding.estimate.crossfit import READOUTS
+from mi_coding.estimate.folds import Folds
 
 PAIRS_PER_CELL = 20
 """Pairs for every cell of the table, on average, from which on counting is trusted."""

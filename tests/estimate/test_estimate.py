@@ -15,7 +15,8 @@ import mi_coding
 from mi_coding.errors import InputError
 from mi_coding.estimate import EFFORTS, estimator
 from mi_coding.estimate import __main__ as command
-from mi_coding.estimate.crossfit import READOUTS, Training
+from mi_coding.estimate.crossfit import READOUTS
+from mi_coding.estimate.folds import Training
 
 N = 600
 QUICK = {"effort": "quick"}
@@ -147,9 +148,9 @@ def test_a_person_can_read_it(dependent):
     assert figure.axes[0].get_title(loc="left").startswith(f"{dependent.nats:.3f} nats")
 
 
-def test_doubts_are_told():
+def test_an_unreliable_estimate_has_warnings():
     nearly = estimator.Measured(np.full(600, 4.5), 1.0, {}, 200, np.zeros(0), "")
-    told = estimator._dressed(nearly, 0.01, [])
+    told = estimator._to_estimate(nearly, 0.01, [])
     assert "at least this much" in told.warnings[0]
     assert "more pairs are needed" in told.warnings[1]
     assert "at least this much" in repr(told)
@@ -157,7 +158,7 @@ def test_doubts_are_told():
 
 def test_negative_estimates_are_reported_as_zero():
     below = estimator.Measured(np.full(600, -0.01), 0.0, {}, 200, np.zeros(0), "")
-    told = estimator._dressed(below, 0.5, [])
+    told = estimator._to_estimate(below, 0.5, [])
     assert (told.nats, told.interval[0]) == (0.0, 0.0)
     assert 0 < told.interval[1] < 0.05  # to have found nothing is no reason to be sure
 

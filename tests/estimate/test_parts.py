@@ -11,6 +11,7 @@ from scipy.stats import t as student_t
 from mi_coding.critics import elliptical_scores
 from mi_coding.errors import InputError
 from mi_coding.estimate import columns, copula, correlation, crossfit, independence, neighbours, tables
+from mi_coding.estimate.folds import FEWEST_ROUNDS, Training, make_folds, make_orders
 
 
 def pairs(n=400, rho=0.8, seed=0):
@@ -25,7 +26,7 @@ def pairs(n=400, rho=0.8, seed=0):
         ("x", np.array([[1.0, np.nan], [np.inf, np.nan]] * 30), ["90 NaN or infinite", "columns 0, 1"]),
         ("x", np.array([1, "a", None] * 30, object), ["array of objects"]),
         ("y", np.zeros((60, 2, 2)), ["(60, 2, 2)", "[n] or [n, d]"]),
-        ("x", [[1, 2], [3]] * 30, ["x is no array"]),
+        ("x", [[1, 2], [3]] * 30, ["x is not an array"]),
         ("x", np.arange(49), ["49 rows", "at least 50"]),
         ("x", np.arange(60) * 1j, ["complex128"]),
         ("x", np.stack([np.arange(60), np.ones(60)], 1), ["constant columns", ": 1"]),
@@ -84,7 +85,7 @@ def test_a_wide_array_is_cut_to_its_principal_components():
     wide = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 200)) + 0.01 * rng.normal(size=(300, 200))
     prepared = columns.prepare(wide, rng)
     assert prepared.scores.shape == (300, columns.MOST_DENSE)
-    assert "200 columns" in columns.doubts(wide, wide)[1]
+    assert "200 columns" in columns.warnings(wide, wide)[1]
 
 
 def test_what_is_rounding_alone_is_no_component():
@@ -256,7 +257,7 @@ def test_only_well_filled_tables_are_counted():
 
 
 def test_no_row_is_in_two_parts_of_a_fold():
-    folds = crossfit.make_folds(103, 5, np.random.default_rng(0))
+    folds = make_folds(103, 5, np.random.default_rng(0))
     for train, valid, test in zip(folds.train, folds.valid, folds.test, strict=True):
         assert len({*train, *valid, *test}) == len(train) + len(valid) + len(test)
     assert len(set(folds.test.ravel())) == 100  # scored once, three rows of 103 never
@@ -264,13 +265,13 @@ def test_no_row_is_in_two_parts_of_a_fold():
 
 
 def test_no_row_is_learned_from_twice_in_a_round():
-    training = crossfit.Training(width=8, depth=1, rank=2, steps=50, batch=16, learning_rate=1e-3)
-    orders = crossfit.make_orders(100, training, np.random.default_rng(0))
+    training = Training(width=8, depth=1, rank=2, steps=50, batch=16, learning_rate=1e-3)
+    orders = make_orders(100, training, np.random.default_rng(0))
     assert orders.shape == (8, 6, 16)  # 8 rounds of 6 steps: 48 of the 50
     for order in orders.reshape(8, -1):
         assert len({*order} & {*range(100)}) == 96
-    assert crossfit.make_orders(10, training, np.random.default_rng(0)).shape == (50, 1, 10)  # fewer rows than a batch
-    assert len(crossfit.make_orders(1000, training, np.random.default_rng(0))) == crossfit.FEWEST_ROUNDS
+    assert make_orders(10, training, np.random.default_rng(0)).shape == (50, 1, 10)  # fewer rows than a batch
+    assert len(make_orders(1000, training, np.random.default_rng(0))) == FEWEST_ROUNDS
 
 
 def test_balanced_scores_are_those_of_a_float64_loop_and_have_mean_one_both_ways():
