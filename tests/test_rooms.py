@@ -54,7 +54,7 @@ MAY = {
     ),
     "benchmarks": (
         {"errors", "options", "data", "pairs", "encoders", "critics", "contrast", "objectives", "methods", "training"}
-        | {"reporting", "evaluation", "config", "runs", "estimate"},
+        | {"reporting", "evaluation", "config", "command", "runs", "estimate"},
         {"jax", "numpy", "scipy", "optax", "flax", "rich", "av", "torch"},
     ),
     "__init__": ({"objectives"}, set()),

@@ -10,6 +10,7 @@ rounding all but vanishes: a mistake would stay. The pairs of float64 are other 
 """
 
 import argparse
+import dataclasses
 import os
 import socket
 import subprocess
@@ -22,19 +23,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 from rich.console import Console
 from rich.table import Table
 
-from mi_coding import data
 from mi_coding.benchmarks.arguments import prepare_in_memory, split_arguments
 from mi_coding.command import run_command
-from mi_coding.config import parse_command
 from mi_coding.errors import InputError
-from mi_coding.runs import Run, as_data, initial_state
-from mi_coding.training import build
-from mi_coding.training.devices import spmd
-from mi_coding.training.processes import is_first, joined
+from mi_coding.runs import build
+from mi_coding.runs.run import Run, initial_state
+from mi_coding.training.devices import data_parallel
+from mi_coding.training.processes import initialize_distributed, is_main_process
 from mi_coding.training.step import make_step
 
 STEPS = 20
@@ -49,21 +47,24 @@ SHAPES = {"1 × 1": (1, 1), "1 × 8": (1, 8), "2 processes × 4 devices": (2, 4)
 """Name → processes, and devices of each."""
 
 
-def train(config: ConfigDict, num_steps: int, precision: str) -> list[dict[str, np.ndarray]]:
+def train(config: Mapping[str, Any], num_steps: int, precision: str) -> list[dict[str, np.ndarray]]:
     """Parameters by name after each of the first steps of a run, on all devices of all processes.
 
     Args:
-        config: of a run whose data lives in memory.
+        config: flat, of a run whose data lives in memory.
         num_steps: of the whole run's schedule, the first ones.
         precision: "float32", as runs are, or "float64", which wants JAX_ENABLE_X64.
     """
     with tempfile.TemporaryDirectory() as folder:
-        this = prepare_in_memory(config, Path(folder) / "run")
+        run = prepare_in_memory(config, Path(folder) / "run")
     if precision == "float64":
-        this = _in_float64(this)
-    key, way, state = this.key("train"), spmd(config.spmd), _cast(initial_state(this), precision)
-    step = way.parallel(make_step(this.experiment, key, this.num_devices))
-    state, examples = way.replicate(state), way.replicate(jax.tree.map(jnp.asarray, as_data(this, this.dataset.train)))
+        run = _in_float64(run)
+    key, way, state = run.key("train"), data_parallel(run.plan.run.spmd), _cast(initial_state(run), precision)
+    draw = run.experiment.sample_pairs
+    experiment = run.experiment._replace(sample_pairs=lambda *arguments: _cast(draw(*arguments), precision))
+    step = way.parallel(make_step(experiment, key, run.num_devices))
+    examples = way.replicate(jax.tree.map(jnp.asarray, run.device_data(run.dataset.train)))
+    state = way.replicate(state)
     parameters = []
     for _ in range(num_steps):
         state, _ = jax.block_until_ready(step(state, examples))
@@ -72,20 +73,11 @@ def train(config: ConfigDict, num_steps: int, precision: str) -> list[dict[str, 
     return parameters
 
 
-def _in_float64(this: Run) -> Run:
-    config = this.config.copy_and_resolve_references()
-    config.encoder.dtype = "float64"  # no config may ask for it
-    experiment, codes = build.build_experiment(
-        config,
-        jax.default_backend(),
-        example_shape=tuple(data.describe_examples(this.dataset.train)[0]["shape"]),
-        num_steps=this.num_steps,
-        num_classes=build.probe_classes(config, this.num_classes),
-    )
-    draw = experiment.sample_pairs
-    return this._replace(
-        experiment=experiment._replace(sample_pairs=lambda *arguments: _cast(draw(*arguments), "float64")), codes=codes
-    )
+def _in_float64(run: Run) -> Run:
+    """The run with an encoder in float64, which no config may ask for."""
+    parts = run.method.parts
+    in_float64 = parts._replace(encoder=parts.encoder.clone(dtype="float64"))
+    return dataclasses.replace(run, method=run.method.made_of(in_float64))
 
 
 def _cast(tree: Any, dtype: str) -> Any:
@@ -167,9 +159,9 @@ def _main(argv: list[str]) -> int:
     precisions = given.precisions.split(",")
     if given.steps < 1 or not set(precisions) <= set(PRECISIONS):
         raise InputError(f"expected --steps of at least 1 and --precisions among {', '.join(PRECISIONS)}")
-    command = parse_command(rest)
+    command = build.parse(rest)
     if given.write:
-        with joined(command.place):
+        with initialize_distributed(command.process):
             _write(train(command.config, given.steps, precisions[0]), given.write)
         return 0
     with tempfile.TemporaryDirectory() as folder:
@@ -180,7 +172,7 @@ def _main(argv: list[str]) -> int:
 
 def _write(parameters: list[dict[str, np.ndarray]], folder: Path) -> None:
     for step, of_step in enumerate(parameters, start=1):
-        if is_first():
+        if is_main_process():
             np.savez(folder / f"{step}.npz", **of_step)
 
 

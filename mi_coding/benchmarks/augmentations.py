@@ -20,10 +20,13 @@ from rich.console import Console
 from rich.table import Table
 
 from mi_coding.benchmarks.timing import take_turns
-from mi_coding.pairs.augmentations import AUGMENTATIONS, PRESETS, Augmentation
+from mi_coding.pairs.augmentations import AUGMENTATIONS, PRESETS
 
 BAR, BAR_ROW = 25_000, "simclr_cifar10"
 """Images a second to reach on two cores, at 32 × 32 × 3, and the row that has to reach it."""
+
+CHANNELS = {"gray28": 1}
+"""Of the images that a program is timed with, where they are not 3."""
 
 
 def measure(batch_size: int, side: int, repeats: int) -> dict[str, dict[str, float]]:
@@ -35,7 +38,7 @@ def measure(batch_size: int, side: int, repeats: int) -> dict[str, dict[str, flo
     keys = jax.random.split(jax.random.key(0), batch_size)
     runs, made = {}, {}
     for name, augmentation, images_a_call in programs():
-        batch = images[channels_of(name)]
+        batch = images[CHANNELS.get(name, 3)]
         run = jax.jit(jax.vmap(augmentation)).lower(keys, batch).compile()
         runs[name] = lambda run=run, batch=batch: jax.block_until_ready(run(keys, batch))
         made[name] = batch_size * images_a_call
@@ -48,18 +51,8 @@ def measure(batch_size: int, side: int, repeats: int) -> dict[str, dict[str, flo
 
 def programs() -> list[tuple[str, Callable, int]]:
     """Name, (key, image) → image or pair, and how many images it makes of one."""
-    presets = [(name, preset_pair(name), 2) for name in PRESETS]
+    presets = [(name, preset(size=None).pair, 2) for name, preset in PRESETS.items()]
     return presets + [(name, augmentation(), 1) for name, augmentation in AUGMENTATIONS.items()]
-
-
-def preset_pair(name: str) -> Augmentation:
-    """How a preset makes a pair of an image, in the image's own size."""
-    return PRESETS[name](size=None).pair
-
-
-def channels_of(name: str) -> int:
-    """Channels of the images that a program is timed with."""
-    return 1 if name == "gray28" else 3
 
 
 def main(argv: list[str] | None = None) -> None:

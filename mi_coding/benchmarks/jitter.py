@@ -12,28 +12,27 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean, median, quantiles
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from ml_collections import ConfigDict
 from rich.console import Console
 from rich.table import Table
 
 from mi_coding.benchmarks.arguments import prepare_in_memory, split_arguments
 from mi_coding.command import run_command
-from mi_coding.config import parse_command
 from mi_coding.errors import InputError
 from mi_coding.reporting.metrics import MetricsWriter
-from mi_coding.runs import as_data, initial_state
+from mi_coding.runs import build
+from mi_coding.runs.run import initial_state
 from mi_coding.training.checkpoints import Checkpoints
-from mi_coding.training.devices import spmd
-from mi_coding.training.feed import resident
+from mi_coding.training.devices import data_parallel
+from mi_coding.training.feed import from_device_data
 from mi_coding.training.loop import Hook, train
 from mi_coding.training.step import TrainState, make_step
 
@@ -41,7 +40,7 @@ EVERY, STEPS, ROUNDS = 10, 100, 5
 """Steps from checkpoint to checkpoint, in one timing, and how often both are timed."""
 
 
-def measure(config: ConfigDict, every: int, steps: int, rounds: int) -> dict[str, dict[str, float]]:
+def measure(config: Mapping[str, Any], every: int, steps: int, rounds: int) -> dict[str, dict[str, float]]:
     """ "without" and "with" checkpoints → milliseconds of a step, and what a checkpoint takes.
 
     Args:
@@ -51,17 +50,17 @@ def measure(config: ConfigDict, every: int, steps: int, rounds: int) -> dict[str
         rounds: how often both are timed.
     """
     with tempfile.TemporaryDirectory() as folder:
-        this = prepare_in_memory(config, Path(folder) / "run")
-        way, state = spmd(config.spmd), initial_state(this)
-        examples = jax.tree.map(jnp.asarray, as_data(this, this.dataset.train))
-        step = make_step(this.experiment, this.key("train"), this.num_devices)
-        advance = resident(step, state, examples, way).advance
+        run = prepare_in_memory(config, Path(folder) / "run")
+        way, state = data_parallel(run.plan.run.spmd), initial_state(run)
+        examples = jax.tree.map(jnp.asarray, run.device_data(run.dataset.train))
+        step = make_step(run.experiment, run.key("train"), run.num_devices)
+        advance = from_device_data(step, state, examples, way).advance
         timings = {"without": [], "with": []}
         for number in range(rounds + 1):
             for name, save_every in (("without", steps + 1), ("with", every)):
                 where = Path(folder) / f"{number}-{name}"
-                go = partial(train, advance, state, spmd=way, num_steps=steps)
-                timings[name].append(_timing(go, where, save_every, this.config.checkpoint.keep))
+                go = partial(train, advance, state, parallel=way, num_steps=steps)
+                timings[name].append(_timing(go, where, save_every, run.plan.run.keep_checkpoints))
     counted = {name: of_name[1:] for name, of_name in timings.items()}  # the first ones warm up
     found = {name: _spread([s for timing in of_name for s in timing.steps]) for name, of_name in counted.items()}
     blocked = [s for timing in counted["with"] for s in timing.saves]
@@ -148,9 +147,9 @@ def _main(argv: list[str]) -> int:
     sizes, rest = split_arguments(argv, own)
     if sizes.every < 1 or sizes.rounds < 1 or sizes.steps <= sizes.every:
         raise InputError("expected --every and --rounds of at least 1, and more --steps than --every")
-    command = parse_command(rest)
+    command = build.parse(rest)
     found = measure(command.config, sizes.every, sizes.steps, sizes.rounds)
-    title = f"{command.config_name}, batch {command.config.batch_size}, a checkpoint every {sizes.every} steps"
+    title = f"{command.config_name}, batch {command.config['batch_size']}, a checkpoint every {sizes.every} steps"
     print_table(found, title, Console(width=120))
     print(json.dumps(found))
     return 0

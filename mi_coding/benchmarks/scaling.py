@@ -13,23 +13,23 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from ml_collections import ConfigDict
 from rich.console import Console
 from rich.table import Table
 
 from mi_coding import data
 from mi_coding.benchmarks.arguments import split_arguments
 from mi_coding.command import run_command
-from mi_coding.config import check_config, parse_command
-from mi_coding.errors import InputError
-from mi_coding.training import build
-from mi_coding.training.devices import spmd
+from mi_coding.errors import InputError, Setting
+from mi_coding.runs import build
+from mi_coding.runs.build import Plan
+from mi_coding.runs.run import check_devices, load_data, with_parts
+from mi_coding.training.devices import data_parallel
 from mi_coding.training.flops import PEAK_FLOPS, count_flops
 from mi_coding.training.memory import bytes_needed, describe_bytes
 from mi_coding.training.step import init_state, make_step
@@ -67,14 +67,16 @@ class Cost(NamedTuple):
     flops: int
 
 
-def cost(config: ConfigDict, method: str, num_devices: int, batch: int) -> Cost:
+def cost(config: Mapping[str, Any], method: str, num_devices: int, batch: int) -> Cost:
     """Compiles the step of a config with this method for the first of so many devices and counts."""
-    config = config.copy_and_resolve_references()
-    config.batch_size, config.objective.method = batch, method
-    check_config(config, num_devices)
-    shape = _example_shape(config)
-    experiment, _ = build.build_experiment(config, "tpu", example_shape=shape, num_steps=1000, streamed=True)
-    key, way = jax.random.key(config.seed), spmd("shard_map", jax.devices()[:num_devices])
+    plan = build.plan({**config, "batch_size": batch, "objective.method": method})
+    check_devices(plan, num_devices)
+    shape = _example_shape(plan)
+    sizes = {"num_devices": num_devices, "num_steps": 1000}
+    experiment = build.build_experiment(
+        plan, with_parts(plan, [{"shape": shape}], 0, **sizes, platform="tpu"), 1000, streamed=True
+    )
+    key, way = jax.random.key(plan.run.seed), data_parallel("shard_map", jax.devices()[:num_devices])
     images = jax.ShapeDtypeStruct((batch, *shape), jnp.uint8)
     state = jax.eval_shape(lambda few: init_state(experiment, key, few), jax.ShapeDtypeStruct((2, *shape), jnp.uint8))
     step = way.parallel(make_step(experiment, key, num_devices), sharded=True)
@@ -83,16 +85,15 @@ def cost(config: ConfigDict, method: str, num_devices: int, batch: int) -> Cost:
     return Cost(method, num_devices, batch, sent, bytes_needed(compiled), count_flops(step, state, images))
 
 
-def _example_shape(config: ConfigDict) -> tuple[int, ...]:
+def _example_shape(plan: Plan) -> tuple[int, ...]:
     """Of an image, by the config where it tells, or else by the data."""
-    if config.pairs.name in ("given", "film", "sequences"):
-        raise InputError(
-            f"config.pairs.name={config.pairs.name!r}; expected pairs of single images, as in configs/cpc.py"
-        )
-    if config.data.image_size and config.data.channels:
-        return (config.data.image_size, config.data.image_size, config.data.channels)
-    loaded = data.load(config.data.source, image_size=config.data.image_size, channels=config.data.channels)
-    return tuple(data.describe_examples(loaded.train)[0]["shape"])
+    pairs, options = plan.pairs, plan.data
+    if pairs.takes_given_pairs or pairs.takes_films or pairs.are_sequences:
+        hint = "; expected pairs of single images, as in configs/cpc.py"
+        raise InputError(Setting("pairs.name", pairs.name), hint)
+    if options.image_size and options.channels:
+        return (options.image_size, options.image_size, options.channels)
+    return tuple(data.describe_examples(load_data(plan, print).train)[0]["shape"])
 
 
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) .*\{$")
@@ -169,7 +170,7 @@ def _product(axes: str) -> int:
     return count
 
 
-def measure(config: ConfigDict) -> Iterator[tuple[str, Cost]]:
+def measure(config: Mapping[str, Any]) -> Iterator[tuple[str, Cost]]:
     """Costs with as many pairs on each device, and of a million pairs on each machine: (name, cost)."""
     for method in METHODS:
         for devices in DEVICES:
@@ -221,7 +222,7 @@ def _main(argv: list[str]) -> int:
     # Read when JAX first looks for devices, which importing it does not.
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={max(DEVICES)}"
     jax.config.update("jax_platforms", "cpu")
-    costs = list(measure(parse_command(rest).config))
+    costs = list(measure(build.parse(rest).config))
     print_tables(costs, Console(width=_WIDTH))
     if given.output:
         rows = [{"what": name, "computed, not run": True} | cost._asdict() for name, cost in costs]

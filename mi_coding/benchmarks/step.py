@@ -22,14 +22,13 @@ from jax import lax
 from rich.console import Console
 from rich.table import Table
 
-from mi_coding import data
 from mi_coding.benchmarks.arguments import split_arguments
 from mi_coding.benchmarks.timing import take_turns
 from mi_coding.command import run_command
-from mi_coding.config import check_config, parse_command
 from mi_coding.reporting.metrics import MetricsWriter
-from mi_coding.training import build
-from mi_coding.training.devices import AXIS, spmd
+from mi_coding.runs import build
+from mi_coding.runs.run import check_devices, load_data, with_parts
+from mi_coding.training.devices import AXIS, data_parallel
 from mi_coding.training.step import init_state, make_step
 
 ROUNDS, STEPS = 15, 10
@@ -38,16 +37,17 @@ ROUNDS, STEPS = 15, 10
 
 def measure(config, rounds: int, steps: int) -> dict[str, float]:
     """Milliseconds of a whole step and of its encoder alone, and the share of the step that is not the encoder."""
-    way = spmd(config.spmd)
-    loaded = data.load(config.data.source, image_size=config.data.image_size, channels=config.data.channels)
-    images = jnp.asarray(loaded.train.examples)
-    experiment, codes = build.build_experiment(
-        config, jax.default_backend(), example_shape=images.shape[1:], num_steps=(rounds + 1) * steps
-    )
-    key = jax.random.key(config.seed)
+    plan, num_steps = build.plan(config), (rounds + 1) * steps
+    way = data_parallel(plan.run.spmd)
+    check_devices(plan, way.num_devices)
+    images = jnp.asarray(load_data(plan, print).train.examples)
+    sizes = {"num_devices": way.num_devices, "num_steps": num_steps}
+    method = with_parts(plan, [{"shape": images.shape[1:]}], 0, **sizes)
+    experiment = build.build_experiment(plan, method, num_steps, streamed=False)
+    key = jax.random.key(plan.run.seed)
     initial = init_state(experiment, key, images)
     step = way.parallel(make_step(experiment, key, way.num_devices))
-    encode = _encoder_alone(experiment, codes, key, way, images, initial, steps)
+    encode = _encoder_alone(experiment, method, key, way, images, initial, steps)
     with tempfile.TemporaryDirectory() as folder, MetricsWriter(Path(folder), resume_step=0) as writer:
         state, shared = way.replicate(initial), way.replicate(images)
 
@@ -68,10 +68,13 @@ def measure(config, rounds: int, steps: int) -> dict[str, float]:
     }
 
 
-def _encoder_alone(experiment, codes, key, way, images, initial, steps: int) -> Callable[[], None]:
+def _encoder_alone(experiment, method, key, way, images, initial, steps: int) -> Callable[[], None]:
     """A function that encodes and back-propagates so many times, without pairs, critic, loss, optimiser or log."""
     x, y = experiment.sample_pairs(key, images, jnp.arange(experiment.batch_size))
     shard = experiment.batch_size // way.num_devices
+
+    def train_codes(params: Any, x: jax.Array) -> jax.Array:
+        return method.encoder.apply(params["encoder"], initial.stats, x, True)[0][1]
 
     def one(state: tuple[Any, jax.Array], both: jax.Array) -> tuple[Any, dict]:
         params, weights = state
@@ -79,13 +82,13 @@ def _encoder_alone(experiment, codes, key, way, images, initial, steps: int) -> 
         mine = lax.dynamic_slice_in_dim(both, here, shard, axis=1).reshape(-1, *both.shape[2:])
 
         def total(params: Any) -> jax.Array:
-            return lax.pmean(jnp.vdot(codes.train_codes(params, initial.stats, mine), weights), AXIS)
+            return lax.pmean(jnp.vdot(train_codes(params, mine), weights), AXIS)
 
         gradients = lax.pmean(jax.grad(total)(params), AXIS)
         # The gradient stays a result, so that no part of it can be left out, and moves the parameters by nothing.
         return (jax.tree.map(lambda p, g: p + 0 * g, params, gradients), weights), {}
 
-    width = jax.eval_shape(lambda: codes.train_codes(initial.params, initial.stats, x)).shape[1]
+    width = jax.eval_shape(lambda: train_codes(initial.params, x)).shape[1]
     compiled = way.parallel(one)
     both = way.replicate(jnp.stack([x, y]))
     state = way.replicate((initial.params, jax.random.normal(key, (2 * shard, width))))
@@ -109,11 +112,10 @@ def _main(argv: list[str]) -> int:
     for name, count in (("rounds", ROUNDS), ("steps", STEPS)):
         own.add_argument(f"--{name}", type=int, default=count)
     sizes, rest = split_arguments(argv, own)
-    command = parse_command(rest)
-    check_config(command.config, jax.local_device_count())
+    command = build.parse(rest)
     result = measure(command.config, max(1, sizes.rounds), max(1, sizes.steps))
     table = Table(box=None, padding=(0, 2))
-    for heading in (f"{command.config_name}, batch {command.config.batch_size}", "median"):
+    for heading in (f"{command.config_name}, batch {command.config['batch_size']}", "median"):
         table.add_column(heading, justify="right" if heading == "median" else "left")
     table.add_row("whole step", f"{result['step_ms']:.2f} ms")
     table.add_row("encoder alone, forward and backward", f"{result['encoder_ms']:.2f} ms")

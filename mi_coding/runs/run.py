@@ -96,9 +96,7 @@ def prepare(config: Mapping[str, Any], workdir: Path, warn: Callable[[str], None
         InputError: for a config, data or a directory that cannot work.
     """
     plan, num_devices = build.plan(config, typed), jax.device_count()
-    plan.run.check(num_devices, jax.process_count())
-    plan.pairs.check(plan.run.batch_size, num_devices)
-    plan.method.check(plan.pairs, plan.encoder, plan.run.batch_size, num_devices)
+    check_devices(plan, num_devices)
     if is_main_process():
         check_workdir(workdir, plan.config, lambda before: build.plan(before).config)
     dataset = load_data(plan, warn)
@@ -107,6 +105,13 @@ def prepare(config: Mapping[str, Any], workdir: Path, warn: Callable[[str], None
     described = data.describe_examples(dataset.train)
     method = with_parts(plan, described, count_classes(dataset), num_devices=num_devices, num_steps=num_steps)
     return Run(plan, workdir, dataset, method, num_devices, num_steps, not data.in_memory(dataset.train), warn)
+
+
+def check_devices(plan: Plan, num_devices: int) -> None:
+    """Refuses a config that cannot run on these devices as it says; called before data is read."""
+    plan.run.check(num_devices, jax.process_count())
+    plan.pairs.check(plan.run.batch_size, num_devices)
+    plan.method.check(plan.pairs, plan.encoder, plan.run.batch_size, num_devices)
 
 
 def load_data(plan: Plan, warn: Callable[[str], None], source: str = "", **spec: int) -> data.Dataset:
@@ -127,7 +132,13 @@ def video_options(plan: Plan) -> data.VideoOptions:
 
 
 def with_parts(
-    plan: Plan, described: list[dict[str, Any]], num_classes: int, *, num_devices: int, num_steps: int
+    plan: Plan,
+    described: list[dict[str, Any]],
+    num_classes: int,
+    *,
+    num_devices: int,
+    num_steps: int,
+    platform: str = "",
 ) -> Method:
     """The method of a plan with its parts.
 
@@ -136,11 +147,12 @@ def with_parts(
         described: an example of the data, see `data.describe_examples`.
         num_classes: of its labels.
         num_devices, num_steps: see `Parts`.
+        platform: "cpu", "gpu" or "tpu", for which the encoder is made; "" for the one that is here.
     """
     has_probe = plan.method.probe_learning_rate and not plan.pairs.takes_films
     return plan.method.made_of(
         Parts(
-            plan.encoder.on(jax.default_backend()),
+            plan.encoder.on(platform or jax.default_backend()),
             plan.pairs,
             plan.run.batch_size,
             num_devices,

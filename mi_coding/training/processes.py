@@ -17,7 +17,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from orbax.checkpoint import multihost
 
-from mi_coding.errors import AgreedError, PeersUnavailableError, InputError, NonFiniteLossError, SaveError
+from mi_coding.errors import AgreedError, InputError, NonFiniteLossError, PeersUnavailableError, SaveError
 
 HEARTBEAT_SECONDS = 30
 """A process that sends no heartbeat for this long counts as dead, and the others exit."""

@@ -2,15 +2,14 @@
 
 import numpy as np
 import pytest
-from commands import CPC, SHORT
+from commands import SHORT, read_config
 
 from mi_coding.benchmarks import agreement
-from mi_coding.config import parse_command
 
 
 def test_steps_are_those_of_a_run_and_all_devices_take_part():
     small = [*SHORT, "--config.encoder.widths=(4,)", "--config.evaluation.every_steps=1000"]
-    config = parse_command(["main", f"--config={CPC}", *small]).config
+    config = read_config(*small)
     first, second = agreement.train(config, 2, "float32")
     assert any(name.startswith("encoder/") for name in first)
     assert 0 < agreement.largest_difference(first, second)[0] < 0.01  # two steps of warm-up to a rate of 2e-3

@@ -3,12 +3,11 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from commands import CPC, SHORT
+from commands import SHORT, read_config
 from jax import lax
 
 from mi_coding.benchmarks import scaling
-from mi_coding.config import parse_command
-from mi_coding.training.devices import AXIS, spmd
+from mi_coding.training.devices import AXIS, data_parallel
 
 DEVICES = 4
 ALL = [(i, (i + 1) % DEVICES) for i in range(DEVICES)]
@@ -16,7 +15,7 @@ ALL = [(i, (i + 1) % DEVICES) for i in range(DEVICES)]
 
 def sent(fn):
     """Bytes by a function of float32[3, 5] on each of four devices."""
-    way = spmd("shard_map", jax.devices()[:DEVICES])
+    way = data_parallel("shard_map", jax.devices()[:DEVICES])
     step = way.parallel(lambda state, x: (state, {"out": lax.psum(jnp.sum(fn(x)), AXIS)}), sharded=True)
     compiled = step.lower(jnp.zeros(()), jax.ShapeDtypeStruct((DEVICES * 3, 5), "float32")).compile()
     of_the_sum = 2 * 4 * 3 / 4
@@ -46,7 +45,7 @@ def test_an_exchange_in_a_loop_of_unknown_length_is_refused():
 
 
 def test_a_ring_needs_less_memory_than_gathering_and_computes_the_same_scores():
-    config = parse_command(["main", f"--config={CPC}", *SHORT, "--config.encoder.widths=(4,)"]).config
+    config = read_config(*SHORT, "--config.encoder.widths=(4,)")
     gather, ring = (scaling.cost(config, method, 2, 2**15) for method in ("gather", "ring"))
     assert ring.memory < gather.memory / 4
     assert gather.sent > 0 < ring.sent
