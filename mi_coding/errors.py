@@ -75,6 +75,3 @@ class SaveError(RuntimeError):
 
 class PeersUnavailableError(RuntimeError):
     """The other processes are not there, which may pass: the process exits with code 1, and a scheduler tries again."""
-
-
-AloneError = PeersUnavailableError

@@ -14,7 +14,7 @@ from mi_coding.runs.run import Run, checkpoint_metadata, prepare
 from mi_coding.runs.train import log_on_main, train_run
 from mi_coding.runs.workdir import begin
 from mi_coding.training.checkpoints import Checkpoints
-from mi_coding.training.devices import compilation_cache_in
+from mi_coding.training.devices import persistent_compilation_cache
 from mi_coding.training.processes import is_main_process, on_all_processes
 
 
@@ -45,7 +45,7 @@ def execute(
         log_on_main(f"{count} option{'s' * (count > 1)} of kinds that this config does not choose, ignored: {keys}")
     with (
         on_all_processes(lambda: begin(workdir, run.plan.nested_config) if is_main_process() else nullcontext()),
-        compilation_cache_in(workdir / "programs"),
+        persistent_compilation_cache(workdir / "programs"),
     ):
         return _train_and_evaluate(run, warnings, command_started, profile)
 

@@ -59,7 +59,7 @@ def data_parallel(name: str, devices: Sequence[jax.Device] | None = None) -> Dat
 
 
 @contextmanager
-def compilation_cache_in(folder: Path) -> Iterator[None]:
+def persistent_compilation_cache(folder: Path) -> Iterator[None]:
     """A context in which JAX's persistent compilation cache is in this folder.
 
     A cache that is configured already is kept. Virtual CPU devices use none: with jaxlib 0.10.2, 5 of 12 programs for

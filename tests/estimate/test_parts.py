@@ -2,16 +2,17 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.stats import kstest, multivariate_t
 from scipy.stats import t as student_t
 
-from mi_coding.critics import elliptical_scores
+from mi_coding.critics import EllipticalRatio, elliptical_scores, separable
 from mi_coding.errors import InputError
 from mi_coding.estimate import columns, copula, correlation, crossfit, independence, neighbours, tables
-from mi_coding.estimate.folds import FEWEST_ROUNDS, Training, make_folds, make_orders
+from mi_coding.estimate.folds import FEWEST_ROUNDS, Folds, Training, make_folds, make_orders
 
 
 def pairs(n=400, rho=0.8, seed=0):
@@ -294,3 +295,22 @@ def test_balance_does_not_depend_on_what_is_added_to_rows_and_columns():
     scores = jnp.float32(rng.normal(size=(30, 30)))
     moved = scores + jnp.float32(rng.normal(size=30)) + jnp.float32(rng.normal(size=(30, 1)))
     assert float(crossfit.balanced(moved).mean()) == pytest.approx(float(crossfit.balanced(scores).mean()), abs=0.02)
+
+
+def test_a_critic_has_the_parameters_that_were_best_on_validation_pairs():
+    x, y = (jnp.float32(half) for half in pairs(n=240))
+    folds = make_folds(240, 3, np.random.default_rng(0))
+    one = Folds(*(jnp.asarray(part[0]) for part in folds))
+    how = Training(width=64, depth=2, rank=16, steps=120, batch=16, learning_rate=3e-2)  # large: it soon overfits
+    orders = jnp.asarray(make_orders(len(one.train), how, np.random.default_rng(1)))
+    zeros = EllipticalRatio(jnp.zeros((240, 1)), jnp.zeros(240), jnp.zeros(240))
+    expert = crossfit.Expert(x, y, zeros, zeros, jnp.float32(30), jnp.float32(4))
+    critic = separable(width=how.width, depth=how.depth, rank=how.rank)
+    params, curve = crossfit._train(
+        jax.random.key(0), expert, critic=critic, folds=one, orders=orders, learning_rate=how.learning_rate
+    )
+    scores = expert.base(one.valid) + critic.scores(params, x[one.valid], y[one.valid])
+    found = math.log(len(one.valid)) - crossfit.pick_loss(scores)
+    rounds = np.asarray(curve)[np.isfinite(curve)]
+    assert rounds[-1] < rounds.max() - 0.01  # the last are not the best
+    assert float(found) == pytest.approx(rounds.max(), abs=1e-4)

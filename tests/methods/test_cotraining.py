@@ -90,6 +90,29 @@ def test_chunks_and_averages_change_no_parameter(key, centres, first_step):
     chex.assert_trees_all_equal_dtypes(other.average, (other.params, other.stats))
 
 
+class AdamInside(TwoInnerSteps):
+    """Co-training whose inner optimiser remembers."""
+
+    inner_optimizer = optax.adam(0.1)
+
+
+def test_the_inner_optimiser_continues_where_the_step_before_left_it(key, centres, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.TwoInnerSteps", AdamInside)
+    experiment, _ = make_experiment("autoregressive")
+    state, _ = run(experiment, key, centres, how="shard_map", devices=1, steps=3)
+    assert int(state.stats["models"]["optimizer"][0].count) == 3 * 2
+
+
+def test_codes_of_a_run_come_with_the_prior_of_the_chosen_head(first_step):
+    _, method, state, _ = first_step
+    model, psi = method.output_codes(state.variables, {"code/head": 1}).prior
+    assert model is method.prior
+    own = method.models_of(state.variables[1], 1)[0]
+    other = method.models_of(state.variables[1], 0)[0]
+    chex.assert_trees_all_equal(psi, own)
+    assert any(np.any(a != b) for a, b in zip(*map(jax.tree.leaves, (own, other)), strict=True))
+
+
 def test_a_price_that_is_none_is_refused():
     with pytest.raises(ValueError, match=r"objective\.betas"):
         make_experiment(betas=(0.5, -1))
