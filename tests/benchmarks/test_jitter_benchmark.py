@@ -7,7 +7,7 @@ from commands import CPC, SHORT
 from mi_coding.benchmarks import jitter
 
 
-def test_a_save_keeps_the_loop_for_a_part_of_what_it_takes_and_the_step_after_it_waits(capsys):
+def test_a_save_blocks_the_loop_for_a_part_of_its_time(capsys):
     small = [*SHORT, "--config.encoder.widths=(4,)"]
     assert jitter.main(["jitter", f"--config={CPC}", "--every=3", "--steps=7", "--rounds=1", *small]) == 0
     table, found = capsys.readouterr().out.rsplit("\n{", 1)

@@ -41,7 +41,7 @@ def test_memory_grows_with_the_batch_and_not_with_its_square(method, devices):
     assert math.log(large / small) / math.log(sizes[1] / sizes[0]) <= 1.05
 
 
-def test_a_ring_holds_few_copies_of_its_codes_and_a_million_candidates_fit_in_half_a_gigabyte():
+def test_a_ring_of_a_million_candidates_fits_in_half_a_gigabyte():
     found = temporary_bytes("ring", 2**20)
     assert found < 0.5e9
     assert copies(found, 2**20) <= 2  # a design that sends shards whole, not in tiles, needs six

@@ -29,7 +29,7 @@ def test_a_shard_that_needs_several_tiles_is_cut_evenly():
     assert tiling(100, 512)[1:] == (100, 1)
 
 
-def test_a_score_that_comes_back_one_bit_above_its_peak_pulls_with_a_finite_force():
+def test_a_score_one_bit_above_its_peak_has_a_finite_gradient():
     peak = jnp.array([1e37], jnp.float32)
     above = jnp.nextafter(peak, jnp.inf)
     assert above - peak > 1e29

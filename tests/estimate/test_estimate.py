@@ -93,7 +93,7 @@ def test_independent_arrays_share_nothing():
     assert found.p_value > 1 / 40
 
 
-def test_nearest_neighbours_are_preferred_where_they_find_more_but_not_where_there_is_nothing():
+def test_nearest_neighbours_are_preferred_only_where_they_find_more():
     x, noise = np.random.default_rng(0).uniform(size=(2, N))
     assert mi_coding.estimate_mi(x, x + 0.2 * noise, **QUICK).method == "nearest neighbours"
     x, y = np.random.default_rng(4).normal(size=(2, N))  # of which they find more, by two standard errors

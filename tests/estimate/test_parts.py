@@ -275,7 +275,7 @@ def test_no_row_is_learned_from_twice_in_a_round():
     assert len(make_orders(1000, training, np.random.default_rng(0))) == FEWEST_ROUNDS
 
 
-def test_balanced_scores_are_those_of_a_float64_loop_and_have_mean_one_both_ways():
+def test_balanced_scores_are_those_of_a_float64_loop():
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(7, 7)) + np.arange(7) * 0.3
     rows, columns_ = np.zeros(7), np.zeros(7)

@@ -61,7 +61,7 @@ def first_step(key, centres):
     return experiment, method, *run(experiment, key, centres, how="shard_map", devices=1, steps=1)
 
 
-def test_the_first_step_solves_the_models_and_then_takes_the_objective_of_both_codes(key, centres, first_step):
+def test_the_first_step_solves_the_models_and_takes_both_objectives(key, centres, first_step):
     experiment, own, trained, metrics = first_step
     state = init_state(experiment, jax.random.key(0), centres)
     pair_key, _ = jax.random.split(jax.random.fold_in(key, 0))
@@ -129,7 +129,7 @@ def test_a_code_finds_the_class_that_a_pair_shares(reached):
     assert reached[0.0].entropy == pytest.approx(reached[0.0].exact_entropy, rel=0.01)
 
 
-def test_memory_at_a_price_is_worth_what_theory_says_and_none_above_its_worth(reached):
+def test_memory_at_a_price_is_worth_what_theory_says(reached):
     assert reached[0.5].objective == pytest.approx(0.5 * np.log(4), rel=0.03)
     assert reached[1.2].entropy < 0.05
 

@@ -50,7 +50,7 @@ def test_eight_devices_train_the_parameters_of_one(key, images, how, options):
     chex.assert_trees_all_close(together, alone, rtol=2e-4, atol=2e-6)
 
 
-def test_the_first_losses_of_each_distance_are_those_of_the_whole_batch_on_one_device(key, images):
+def test_the_first_losses_are_those_of_the_whole_batch_on_one_device(key, images):
     experiment, codes = make_experiment()
     state = init_state(experiment, jax.random.key(0), images)
     x, y = experiment.sample_pairs(jax.random.split(jax.random.fold_in(key, 0))[0], images, jnp.arange(16))
@@ -75,7 +75,7 @@ def test_a_sequence_is_known_by_its_last_context_or_by_the_mean_of_all(key, imag
         )
 
 
-def test_the_online_probe_learns_and_leaves_the_encoder_as_it_would_be_without_it(key, images):
+def test_the_online_probe_learns_and_does_not_move_the_encoder(key, images):
     labels = jnp.asarray(np.asarray(images)[:, 0, 0, 0] > 0.5, jnp.int32)
     with_probe, codes = make_experiment(num_classes=2)
     state, metrics = run(with_probe, key, (images, labels), how="shard_map", devices=1)
@@ -87,7 +87,7 @@ def test_the_online_probe_learns_and_leaves_the_encoder_as_it_would_be_without_i
         chex.assert_trees_all_close(state.params[part], without.params[part], rtol=1e-4, atol=1e-6)
 
 
-def test_memory_of_the_loss_counts_every_distance_and_every_step_that_is_predicted():
+def test_memory_of_the_loss_counts_every_distance_and_target_step():
     way = data_parallel("shard_map", jax.local_devices()[:1])
     scores = 16 * 16 * 4  # bytes of one distance and one step
     few, all_of_them = (loss_bytes(*make_experiment(num_times=n)[1].scored_shapes, way) for n in (1, 0))

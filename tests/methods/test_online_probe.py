@@ -28,7 +28,7 @@ def test_an_encoder_learns_the_very_same_with_and_without_a_probe(key, images, l
     assert np.abs(beside.params["probe"]["kernel"]).max() > 0.01
 
 
-def test_the_gradient_of_the_probes_loss_is_zero_for_everything_else_and_not_for_itself(key, images, labelled):
+def test_the_loss_of_the_probe_has_a_gradient_for_the_probe_alone(key, images, labelled):
     experiment, _ = make_experiment(num_classes=3)
     state = init_state(experiment, jax.random.key(0), labelled)
     params = state.params | {"probe": jax.tree.map(lambda leaf: leaf + 0.3, state.params["probe"])}

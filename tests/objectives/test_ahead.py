@@ -45,7 +45,7 @@ def by_definition(contexts, codes, weights, **options):
 
 
 @pytest.mark.parametrize("other_times", [False, True])
-def test_loss_bound_and_accuracy_of_every_distance_are_those_of_loops_over_the_definition(other_times):
+def test_every_distance_has_the_values_of_loops_over_the_definition(other_times):
     arrays = lopsided()
     out = by_definition(*arrays, temperature=1.7, other_times=other_times)
     losses, rights = by_loops(*arrays, temperature=1.7, other_times=other_times)
@@ -86,7 +86,7 @@ def test_a_context_is_paired_with_exactly_the_step_that_comes_k_later():
         np.testing.assert_allclose(out.mi_lower_bound / math.log(B), expected, atol=1e-3)
 
 
-def test_every_distance_predicts_the_same_steps_from_contexts_that_are_k_before():
+def test_every_distance_predicts_the_same_steps():
     steps = jnp.broadcast_to(jnp.arange(float(T))[None, :, None], (2, T, 1))
     contexts, targets = pair_ahead(steps, steps, K)
     assert targets[0, :, 0].tolist() == [3.0, 4.0, 5.0]

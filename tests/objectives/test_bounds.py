@@ -135,7 +135,7 @@ def test_one_score_far_above_the_others_is_left_out_without_cancelling():
     assert float(found) == pytest.approx(expected, rel=1e-5)
 
 
-def test_nwj_is_tuba_with_a_constant_baseline_and_both_ends_of_interpolated_are_known():
+def test_nwj_is_tuba_with_a_constant_and_interpolated_has_known_ends():
     scores = jnp.float32(lopsided())
     assert float(bounds.tuba(scores, jnp.ones(8))) == pytest.approx(float(bounds.nwj(scores)), rel=1e-5)
     left_out = [np.delete(np.delete(np.asarray(scores, np.float64), k, 0), k, 1) for k in range(8)]

@@ -131,7 +131,7 @@ def test_a_table_refitted_to_a_batch_has_no_better_one(order, conditional):
         assert value == pytest.approx(float(codes.entropy(codes.population(log_q))), abs=1e-4)
 
 
-def test_a_network_refitted_to_a_batch_has_its_marginals_and_keeps_its_hidden_units():
+def test_a_refitted_network_has_the_marginals_of_the_batch():
     model = codes.autoregressive(M, K, hidden=5)
     begun = lopsided_params(model)
     log_q = jax.nn.log_softmax(jnp.float32(lopsided_logits(6)))
@@ -141,7 +141,7 @@ def test_a_network_refitted_to_a_batch_has_its_marginals_and_keeps_its_hidden_un
 
 
 @pytest.mark.parametrize("hidden", [0, 5])
-def test_a_network_refitted_to_one_batch_again_and_again_comes_to_its_best_weights(hidden):
+def test_repeated_refits_to_one_batch_converge_to_the_best_weights(hidden):
     model = codes.autoregressive(M, K, hidden=hidden)
     log_q = jnp.where(jax.nn.one_hot(jnp.array(_DEPENDENT), K) > 0, 0.0, -1e9)  # certain: nothing is drawn
 

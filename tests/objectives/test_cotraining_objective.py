@@ -39,7 +39,7 @@ def test_a_constant_code_has_no_information_and_costs_nothing(beta):
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.25, 0.75, 1.2])
-def test_a_code_that_is_a_function_of_what_is_shared_has_j_of_its_entropy_less_its_cost(beta):
+def test_a_function_of_what_is_shared_has_j_of_entropy_less_its_cost(beta):
     log_q = certain([0, 0, 0, 1, 1, 3], 4)
     out = cotraining(one_symbol(4), best_tables(log_q, log_q), (log_q, log_q), beta=beta)
     entropy = _entropy([3, 2, 1])

@@ -125,7 +125,7 @@ def test_gradient_of_nt_xent_is_that_of_the_double_loop():
 
 @pytest.mark.parametrize("temperature", [1e-45, 1e-38, 1e-20, 1e-3, 1.0, 1e20, 3e38])
 @pytest.mark.parametrize("normalize", [False, True])
-def test_every_temperature_a_float_can_hold_gives_finite_losses_and_gradients(temperature, normalize):
+def test_every_temperature_of_a_float_gives_finite_losses_and_gradients(temperature, normalize):
     z_x, z_y = map(jnp.float32, lopsided(4))
     value, (*gradient, _) = cpc_gradient(z_x, z_y, temperature, normalize=normalize, symmetric=True)
     chex.assert_tree_all_finite((value, gradient, nt_xent_gradient(z_x, z_y, temperature)))
@@ -237,7 +237,7 @@ def test_known_values_for_symbols_are_those_of_the_design():
 
 
 @pytest.mark.parametrize(("n", "expected"), [(2, 0.185), (4, 0.290), (8, 0.350), (64, 0.404)])
-def test_best_critic_of_a_gaussian_pair_reaches_the_value_known_for_finite_n(n, expected):
+def test_the_best_critic_of_a_gaussian_reaches_the_known_value(n, expected):
     mean, error = mean_bound(gaussian(0.75), n, batches=16_000)
     assert abs(mean - expected) < 4 * error + 5e-4  # the values are known to three digits
 

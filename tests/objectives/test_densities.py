@@ -42,7 +42,7 @@ def test_a_density_integrates_to_one(model):
     assert density.sum() * (side[1] - side[0]) ** 2 == pytest.approx(1, abs=1e-3)
 
 
-def test_noise_is_added_to_both_codes_and_the_gradient_is_that_of_the_expectation():
+def test_both_codes_get_noise_and_the_gradient_is_of_the_expectation():
     model = codes.gaussian_mixture(2, components=1, noise=0.5, conditional=True)
     params = model.init(jax.random.key(0)) | {"slopes": jnp.array([[[0.5, 0.0], [0.0, -1.0]]])}
     x, y = jnp.tile(jnp.array([1.0, -2.0]), (20_000, 1)), jnp.tile(jnp.array([0.3, 0.7]), (20_000, 1))

@@ -13,7 +13,7 @@ CODES = 2 * jax.random.normal(jax.random.key(0), (2, 32, 3)) + jnp.arange(32)[:,
 
 
 @pytest.mark.parametrize(("loss", "size", "candidates"), [(cpc, 4, 4), (nt_xent, 8, 15)])
-def test_loss_bound_and_accuracy_are_means_over_groups_and_n_is_that_of_a_group(loss, size, candidates):
+def test_loss_bound_and_accuracy_are_means_over_groups(loss, size, candidates):
     alone = jax.jit(lambda x, y: loss(x, y)[:2] + loss(x, y)[3:])
     outs = [alone(*CODES[:, i : i + size]) for i in range(0, 32, size)]
     out = within_groups(loss, size)(*CODES)

@@ -35,7 +35,7 @@ def bit(key, image):
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_an_augmentation_keeps_size_and_range_and_takes_bytes_as_it_takes_floats(name, shape):
+def test_an_augmentation_keeps_size_and_range_for_bytes_and_floats(name, shape):
     photo = image(*shape)
     photo[:3] = 255
     photo[3:6] = 0

@@ -132,7 +132,7 @@ def test_jitter_of_no_strength_changes_nothing():
     np.testing.assert_allclose(many(colour.colour_jitter(**none), PHOTO, 5), unit(PHOTO)[None].repeat(5, 0), atol=1e-6)
 
 
-def test_one_channel_has_brightness_and_contrast_and_neither_saturation_nor_hue():
+def test_one_channel_has_neither_saturation_nor_hue():
     pixels = image(9, 7, channels=1)
     x, device = unit(pixels), jnp.asarray(pixels)
     np.testing.assert_allclose(colour.adjust_brightness(device, 1.4), np.clip(1.4 * x, 0, 1), atol=1e-6)

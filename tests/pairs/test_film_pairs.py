@@ -80,7 +80,7 @@ def test_all_pairs_of_a_group_are_of_one_film_at_times_of_their_own(drawn):
     assert abs(np.corrcoef(one, other)[0, 1]) < 4 / np.sqrt(len(one))
 
 
-def test_a_group_has_moments_of_all_stretches_of_its_film_each_by_its_length():
+def test_a_group_has_moments_of_all_segments_of_its_film_by_length():
     films = films_of([0, 0.5, 1.25], [0, 0.2], [0, 1, 3.25], [0, 1, 2.25], gap=0.25, film=[0, 1, 1, 2])
     draw = jax.jit(draw_moments, static_argnames="group_size")
     stretch, _ = jax.device_get(draw(jax.random.key(4), films, jnp.arange(8000), group_size=2))

@@ -33,7 +33,7 @@ def test_drawing_keeps_the_sum_and_at_whole_places_the_pixels(blob):
     assert float(draw(blob, jnp.array([4.3, 5.9]), 16).sum()) == pytest.approx(float(blob.sum()), rel=1e-5)
 
 
-def test_a_path_stays_in_the_room_and_moves_at_constant_speed_between_walls():
+def test_a_path_stays_between_walls_and_moves_at_constant_speed():
     room, times = jnp.array(5.0), jnp.linspace(0, 20, 2001)
     path = np.asarray(bounce(1.0 + 1.7 * times, room))
     assert path.min() >= 0

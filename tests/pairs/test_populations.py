@@ -43,7 +43,7 @@ def test_student_information_is_the_mean_log_ratio_of_its_densities():
 
 
 @pytest.mark.parametrize("noise", [0.1, 0.5, 0.75])
-def test_uniform_noise_is_the_entropy_of_a_trapezoid_less_that_of_the_noise(noise):
+def test_uniform_noise_has_the_information_of_a_trapezoid(noise):
     density = lambda y: max(min(y + noise, 1.0) - max(y - noise, 0.0), 0.0) / (2 * noise)  # noqa: E731
     entropy = quad(lambda y: -density(y) * math.log(density(y) + 1e-300), -noise, 1 + noise, limit=200)[0]
     assert laws.uniform_noise(noise).mutual_information == pytest.approx(entropy - math.log(2 * noise), abs=1e-4)

@@ -88,7 +88,7 @@ def test_views_keep_the_order_of_their_images_and_have_keys_of_their_own():
     assert len(set((tags(seen) % 1).round(4))) > 45
 
 
-def test_all_of_a_batch_is_modified_alike_on_every_device_and_another_batch_otherwise():
+def test_a_batch_is_modified_alike_on_every_device_and_others_otherwise():
     def sample(key, data, rows):
         return data[rows], data[rows] + 1
 

@@ -11,7 +11,7 @@ def views(examples, seed=0, **options):
     return np.asarray(pairs.views(jax.random.key(seed), jnp.asarray(examples), Sequences(**options)))
 
 
-def test_steps_follow_each_other_share_no_sample_and_leave_out_an_incomplete_last_one():
+def test_steps_share_no_sample_and_an_incomplete_last_one_is_left_out():
     signal = np.arange(2 * 11 * 2, dtype=np.float32).reshape(2, 11, 2)
     steps = views(signal, step_size=3)
     assert steps.shape == (2, 3, 3, 2)

@@ -63,7 +63,7 @@ def empty(folder):
 
 
 @pytest.mark.parametrize("damage", [truncate, delete, flip, empty])
-def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before_and_makes_way_for_a_new_one(tmp_path, damage):
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_read(tmp_path, damage):
     folder, warnings = tmp_path / "checkpoints", []
     save(folder, [10, 20])
     damage(folder / "20")

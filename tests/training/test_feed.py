@@ -28,7 +28,7 @@ def resident_state(key, images, how):
 
 
 @pytest.mark.parametrize(("how", "devices"), [("shard_map", 8), ("pmap", 8), ("shard_map", 1)])
-def test_a_stream_of_the_examples_that_would_have_been_drawn_trains_the_same_parameters(key, images, how, devices):
+def test_a_stream_of_the_same_examples_trains_the_same_parameters(key, images, how, devices):
     def batches():
         for step in range(STEPS):
             pair_key, _ = jax.random.split(jax.random.fold_in(key, step))

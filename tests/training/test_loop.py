@@ -51,7 +51,7 @@ def test_hooks_get_the_number_of_finished_steps_also_when_resumed(begin, shown, 
 
 
 @pytest.mark.parametrize("steps_per_call", [1, 2, 3, 50])
-def test_many_steps_in_one_call_stop_for_every_hook_and_end_with_the_same_state(key, images, steps_per_call):
+def test_many_steps_in_one_call_stop_for_every_hook(key, images, steps_per_call):
     experiment, _ = make_experiment()
     counts, seen = [], []
     way = data_parallel("shard_map", jax.local_devices()[:1])
@@ -102,7 +102,7 @@ def test_a_signal_saves_the_step_it_met_and_stops(key, images, number):
     assert signal.getsignal(number) is before
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_names_the_step_and_is_never_saved(key, images):
+def test_a_non_finite_loss_stops_the_run_at_its_step_and_is_not_saved(key, images):
     def breaks(z_x, z_y, *, key, axis_name):
         out = mi_coding.cpc(z_x, z_y, axis_name=axis_name)
         return out._replace(loss=out.loss * jnp.nan)

@@ -16,7 +16,7 @@ from mi_coding.training.step import init_state, make_step
 
 
 @pytest.mark.parametrize("distinct", [False, True])
-def test_eight_devices_and_both_ways_of_running_train_the_parameters_of_one(key, images, distinct):
+def test_eight_devices_train_the_parameters_of_one_both_ways(key, images, distinct):
     experiment, _ = make_experiment(distinct=distinct)
     alone = run(experiment, key, images, how="shard_map", devices=1)
     for how, devices in (("shard_map", 8), ("pmap", 8), ("pmap", 1), ("shard_map", 4)):
