@@ -79,7 +79,7 @@ class Measured(NamedTuple):
     num_scored: int
     curve: np.ndarray
     method: str
-    doubt: float = 0.0
+    disagreement: float = 0.0
     error: float = 0.0
 
 

@@ -60,8 +60,8 @@ def test_pairs_that_all_add_the_same_leave_half_a_nat_of_deviation():
 
 
 def test_conditional_information_is_the_difference_pair_by_pair(monkeypatch):
-    whole = measured(plus_minus(2.0, 3.0, N), optimism=0.5, doubt=0.1, error=0.15)
-    part = measured(plus_minus(0.5, 2.2, N), optimism=0.1, doubt=0.3, error=0.2)
+    whole = measured(plus_minus(2.0, 3.0, N), optimism=0.5, disagreement=0.1, error=0.15)
+    part = measured(plus_minus(0.5, 2.2, N), optimism=0.1, disagreement=0.3, error=0.2)
     by_width = {2: whole, 1: part}  # columns of y and given, and of given alone
     monkeypatch.setattr(estimator, "_measure", lambda x, y, *rest: by_width[y.scores.shape[1]])
     x, y, z = np.random.default_rng(0).normal(size=(3, N))
@@ -112,7 +112,7 @@ def test_nearest_neighbours_are_preferred_from_one_error_on(networks, monkeypatc
     monkeypatch.setattr(neighbours, "extrapolated", lambda x, y: (near, 0.07))
     monkeypatch.setattr(neighbours, "standard_errors", lambda *rest: (0.2, more / errors_apart))
     found = measure(num_columns=1)
-    assert found.doubt == pytest.approx(more)
+    assert found.disagreement == pytest.approx(more)
     assert (found.method == "nearest neighbours") == preferred
     if preferred:
         np.testing.assert_array_equal(found.local, near)
