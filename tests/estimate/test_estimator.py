@@ -37,26 +37,26 @@ def half_width(found):
         ({"error": 0.05}, 0.05),  # the larger of both
         ({"error": 0.01}, 0.03),
         ({"optimism": 0.16}, 0.05),  # and a quarter of it: 3, 4, 5
-        ({"doubt": 0.08}, 0.05),  # and half of it
-        ({"optimism": 0.16, "doubt": 0.24}, 0.13),  # 3, 4, 12, 13
+        ({"disagreement": 0.08}, 0.05),  # and half of it
+        ({"optimism": 0.16, "disagreement": 0.24}, 0.13),  # 3, 4, 12, 13
     ],
 )
 def test_an_interval_is_196_standard_errors_on_either_side(options, error):
-    found = estimator._dressed(measured(plus_minus(2.0, 0.6), **options), 0.01, [])
+    found = estimator._to_estimate(measured(plus_minus(2.0, 0.6), **options), 0.01, [])
     assert found.nats == pytest.approx(2.0)
     assert half_width(found) == pytest.approx(1.96 * error)
 
 
 def test_pairs_that_were_not_scored_count_nowhere():
     local = np.concatenate([plus_minus(2.0, 0.6), np.full(50, np.nan)])
-    found = estimator._dressed(measured(local), 0.01, [])
+    found = estimator._to_estimate(measured(local), 0.01, [])
     assert found.nats == pytest.approx(2.0)
     assert half_width(found) == pytest.approx(1.96 * 0.6 / math.sqrt(400))
     assert found.num_pairs == 450
 
 
 def test_pairs_that_all_add_the_same_leave_half_a_nat_of_deviation():
-    assert half_width(estimator._dressed(measured(np.full(400, 2.0)), 0.01, [])) == pytest.approx(1.96 * 0.025)
+    assert half_width(estimator._to_estimate(measured(np.full(400, 2.0)), 0.01, [])) == pytest.approx(1.96 * 0.025)
 
 
 def test_conditional_information_is_the_difference_pair_by_pair(monkeypatch):
