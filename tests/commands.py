@@ -2,21 +2,28 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import orbax.checkpoint as ocp
 from PIL import Image
 from virtual_devices import xla_flags
 
-from mi_coding import main
+from mi_coding.evaluation import evaluate
+from mi_coding.evaluation.bound import HeldoutBounds
+from mi_coding.reporting.metrics import read_metrics
 from mi_coding.runs import build
-from mi_coding.runs.run import checkpoint_metadata, initial_state, prepare
+from mi_coding.runs.evaluate import trained_codes
+from mi_coding.runs.run import Run, checkpoint_metadata, initial_state, prepare
+from mi_coding.runs.train import train_run
 from mi_coding.runs.workdir import begin
 from mi_coding.training.checkpoints import Checkpoints
+from mi_coding.training.step import TrainState
 
 ROOT = Path(__file__).parents[1]
 CPC = str(ROOT / "configs" / "cpc.py")
@@ -125,30 +132,59 @@ def assert_same_losses(workdir, other):
     assert ours == theirs
 
 
-def assert_killed_ends_as_straight(folder, capsys, *arguments, config):
-    """A run killed after its checkpoint of step 2 and called again has the parameters of one left alone.
+def cut_back(workdir, step):
+    """Makes a run what it was after its checkpoint of a step, as one that was killed later leaves it."""
+    for checkpoint in (workdir / "checkpoints").iterdir():
+        if int(checkpoint.name) > step:
+            shutil.rmtree(checkpoint)
+    (workdir / "summary.json").unlink(missing_ok=True)
 
-    Only what is killed needs a process of its own: the others share this one and what it has compiled.
+
+class TrainedRun(NamedTuple):
+    """A run that was trained and not evaluated.
+
+    Attributes:
+        run: how it was built.
+        state: the last.
+        summary: entries of summary.json that tell how training went.
+        warnings: lines that a person must see.
+    """
+
+    run: Run
+    state: TrainState
+    summary: dict
+    warnings: list
+
+
+def train(workdir, *overrides, config=CPC):
+    """Trains a run to its end, from its newest checkpoint, without the evaluation and the report of the command."""
+    warnings = []
+    run = prepare(read_config(*overrides, config=config), workdir, warnings.append)
+    held = begin(workdir, run.plan.nested_config)
+    keep, metadata = run.plan.run.keep_checkpoints, checkpoint_metadata(run)
+    with held, Checkpoints(workdir / "checkpoints", keep=keep, about=metadata) as checkpoints:
+        trained, summary = train_run(run, checkpoints, command_started=time.perf_counter())
+    return TrainedRun(run, trained.state, summary, warnings)
+
+
+def heldout_bounds(trained):
+    """The entries of summary.json that bound the information of a run, without the other evaluations."""
+    codes = trained_codes(trained.run, trained.state.variables, read_metrics(trained.run.workdir))
+    return evaluate((one for one in trained.run.plan.evaluators if isinstance(one, HeldoutBounds)), codes)
+
+
+def assert_continues_bit_for_bit(folder, *overrides, config, step=2):
+    """A run that is continued from its checkpoint of a step ends with the parameters and losses of one left alone.
+
+    The overrides write a checkpoint at that step.
 
     Returns:
-        The work directory of that one, and what it said on stderr.
+        The one left alone.
     """
-    straight, half = folder / "straight", folder / "half"
-
-    def run(workdir):
-        code = main.main(["main", f"--config={config}", f"--workdir={workdir}", *arguments])
-        said = capsys.readouterr()
-        assert code == 0, said
-        return said
-
-    errors = run(straight).err
-    killed = start(*arguments, f"--workdir={half}", devices=8, config=config, short=False)
-    while not (half / "checkpoints" / "2").exists():
-        assert killed.poll() is None, killed.communicate()
-        time.sleep(0.02)
-    killed.kill()
-    killed.communicate()
-    assert not (half / "summary.json").exists()
-    assert "continuing" in run(half).out
-    assert_same_parameters(half, straight)
-    return straight, errors
+    straight = train(folder / "straight", *overrides, config=config)
+    shutil.copytree(folder / "straight", folder / "continued")
+    cut_back(folder / "continued", step)
+    train(folder / "continued", *overrides, config=config)
+    assert_same_parameters(folder / "continued", folder / "straight")
+    assert_same_losses(folder / "continued", folder / "straight")
+    return straight

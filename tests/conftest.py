@@ -1,7 +1,6 @@
-"""Eight virtual devices on one CPU, set before anything imports JAX."""
+"""Eight virtual devices on one CPU, set before anything imports JAX, and finished runs that all workers share."""
 
 import os
-from collections import Counter
 
 from virtual_devices import xla_flags
 
@@ -11,8 +10,4 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # from the compilation cache; of those that were compiled, none.
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
-
-def pytest_collection_modifyitems(items):
-    """Files of few tests come first: they run whole commands, for minutes, and last they would leave one core idle."""
-    tests = Counter(item.path for item in items)
-    items.sort(key=lambda item: tests[item.path])
+from finished_runs import finished_runs  # noqa: F401, a fixture

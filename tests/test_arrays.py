@@ -2,28 +2,14 @@
 
 import json
 import math
-import shutil
 
 import numpy as np
 import pytest
-from commands import CPC, ROOT, SHORT, assert_same_parameters, begun, parameters
+from commands import CPC, SHORT, assert_same_losses, assert_same_parameters, begun, heldout_bounds, parameters, train
+from finished_runs import ARRAYS, save_pairs
 
 import mi_coding
 from mi_coding import embed, evaluate, main
-
-ARRAYS = str(ROOT / "configs" / "cpc_arrays.py")
-SAVED_HALF_WAY = "--config.checkpoint.every_steps=3"
-
-
-def save(path, *, seed=0, count=200, width=2):
-    """Vectors x of 3 numbers and y of 2 that share two of them, with labels that the first decides, some hidden."""
-    rng = np.random.default_rng(seed)
-    shared, own = rng.normal(size=(count, 2)), rng.normal(size=(count, 3))
-    x = np.concatenate([shared, own[:, :1]], 1)
-    y = (shared + 0.2 * own[:, 1:])[:, :width]
-    labels = np.where(np.arange(count) % 10 == 0, -1, shared[:, 0] > 0)
-    np.savez(path, x=x.astype(np.float32), y=y.astype(np.float32), labels=labels)
-    return path
 
 
 def run(workdir, path, *more, config=ARRAYS):
@@ -33,15 +19,18 @@ def run(workdir, path, *more, config=ARRAYS):
 
 
 @pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
-    return save(tmp_path_factory.mktemp("arrays") / "pairs.npz")
+def arrays(finished_runs):
+    return finished_runs("arrays")
 
 
 @pytest.fixture(scope="module")
-def finished(pairs, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("arrays") / "run"
-    assert run(workdir, pairs, SAVED_HALF_WAY) == 0
-    return workdir
+def pairs(arrays):
+    return arrays.data / "pairs.npz"
+
+
+@pytest.fixture(scope="module")
+def finished(arrays):
+    return arrays.workdir
 
 
 def summary_of(workdir, name="summary.json"):
@@ -57,13 +46,14 @@ def test_vectors_give_every_number_and_a_report_without_pictures_of_them(finishe
     assert "Nearest neighbours" not in (finished / "report.html").read_text()
 
 
-def test_pairs_learnt_by_heart_are_warned_of(tmp_path, capsys):
-    few = save(tmp_path / "few.npz", count=60)
+def test_memorised_pairs_are_warned_of(tmp_path):
+    few = save_pairs(tmp_path / "few.npz", count=60)
     greedy = ["--config.num_steps=120", "--config.optimizer.learning_rate=0.03", "--config.optimizer.weight_decay=0.0"]
-    assert run(tmp_path / "run", few, *greedy, "--config.evaluation.every_steps=10") == 0
-    warned = capsys.readouterr().err
-    assert "the training pairs are memorised (overfitting)" in warned
-    assert "the training pairs are memorised (overfitting)" in (tmp_path / "run" / "report.html").read_text()
+    source = f"--config.data.source=npz:{few}"
+    overrides = [*SHORT, *greedy, source, "--config.evaluation.every_steps=10"]
+    trained = train(tmp_path / "run", *overrides, config=ARRAYS)
+    heldout_bounds(trained)
+    assert any("the training pairs are memorised (overfitting)" in warning for warning in trained.warnings)
 
 
 def test_x_and_y_have_an_encoder_each(finished):
@@ -72,19 +62,11 @@ def test_x_and_y_have_an_encoder_each(finished):
     assert first["params/encoder/y/backbone/Dense_0/kernel"].shape == (2, 4)
 
 
-def cut_back(finished, tmp_path):
-    """The run as it was after its checkpoint half way."""
-    workdir = tmp_path / "half"
-    shutil.copytree(finished, workdir)
-    shutil.rmtree(workdir / "checkpoints" / "6")
-    (workdir / "summary.json").unlink()
-    return workdir
-
-
-def test_a_run_that_was_cut_short_continues_bit_for_bit(finished, pairs, tmp_path):
-    workdir = cut_back(finished, tmp_path)
-    assert run(workdir, pairs, SAVED_HALF_WAY) == 0
-    assert_same_parameters(workdir, finished)
+def test_a_run_on_arrays_in_memory_continues_bit_for_bit(arrays, tmp_path):
+    workdir = arrays.copy(tmp_path / "run", cut_back_to=3)
+    train(workdir, *arrays.overrides, config=ARRAYS)
+    assert_same_parameters(workdir, arrays.workdir)
+    assert_same_losses(workdir, arrays.workdir)
 
 
 def one_line(capsys):
@@ -97,14 +79,11 @@ def one_line(capsys):
     ("change", "words"),
     [({"count": 190}, "training examples was 146 and is 139"), ({"width": 1}, "examples was [{")],
 )
-def test_a_run_is_not_continued_on_other_data(finished, pairs, tmp_path, capsys, change, words):
-    workdir = cut_back(finished, tmp_path)
-    original = pairs.read_bytes()
-    try:
-        save(pairs, **change)
-        assert run(workdir, pairs, SAVED_HALF_WAY) == 2
-    finally:
-        pairs.write_bytes(original)
+def test_a_run_is_not_continued_on_other_data(tmp_path, capsys, change, words):
+    path = save_pairs(tmp_path / "pairs.npz")
+    begun(tmp_path / "run", f"--config.data.source=npz:{path}", config=ARRAYS)
+    save_pairs(path, **change)
+    assert run(tmp_path / "run", path) == 2
     told = one_line(capsys)
     assert "the data has changed since the run began: " in told
     assert words in told
@@ -138,13 +117,13 @@ def test_judged_on_its_own_data_a_run_is_worth_what_its_summary_says(finished, p
     assert "held-out bound on mutual information" in capsys.readouterr().out
 
 
-def test_other_data_have_numbers_of_their_own_beside_the_summary(finished, tmp_path):
-    other = save(tmp_path / "other.npz", seed=1, count=150)
-    assert judge(finished, f"npz:{other}") == 0
-    (written,) = finished.glob("evaluation-npz-*-other.npz.json")
-    judged = summary_of(finished, written.name)
+def test_other_data_have_numbers_of_their_own_beside_the_summary(arrays, tmp_path):
+    other, workdir = save_pairs(tmp_path / "other.npz", seed=1, count=150), arrays.copy(tmp_path / "run")
+    assert judge(workdir, f"npz:{other}") == 0
+    (written,) = workdir.glob("evaluation-npz-*-other.npz.json")
+    judged = summary_of(workdir, written.name)
     assert judged["heldout_largest/num_candidates"] == 27  # a fifth of the examples whose label is known
-    assert judged["heldout/mi_lower_bound_nats"] != summary_of(finished)["heldout/mi_lower_bound_nats"]
+    assert judged["heldout/mi_lower_bound_nats"] != arrays.summary["heldout/mi_lower_bound_nats"]
 
 
 @pytest.mark.parametrize(

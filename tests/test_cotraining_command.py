@@ -6,35 +6,33 @@ import shutil
 
 import numpy as np
 import pytest
-from commands import ROOT, SHORT, lines
+from commands import ROOT, lines
+from finished_runs import COTRAINING, SHORT_COTRAINING
 
 import mi_coding
 from mi_coding import data, embed, main, stored_codes
 from mi_coding.errors import InputError
 
-SWEEP, BITS = (ROOT / "configs" / f"cotraining_{name}.py" for name in ("sweep", "bits"))
-TINY = [override for override in SHORT if "code_dim" not in override]
+BITS = ROOT / "configs" / "cotraining_bits.py"
 
 
-def run(workdir, *overrides, config=SWEEP):
-    return main.main(["main", f"--config={config}", f"--workdir={workdir}", *TINY, *overrides])
-
-
-def summary_of(workdir):
-    return json.loads((workdir / "summary.json").read_text())
+def run(workdir, *overrides, config=COTRAINING):
+    return main.main(["main", f"--config={config}", f"--workdir={workdir}", *SHORT_COTRAINING, *overrides])
 
 
 @pytest.fixture(scope="module")
-def symbol(tmp_path_factory):
+def cotraining(finished_runs):
     """A short run with one symbol, whose heads have two prices."""
-    workdir = tmp_path_factory.mktemp("symbol") / "run"
-    prices = ["--config.objective.betas=(0.0,0.5)", "--config.code.num_heads=3", "--config.code.num_values=5"]
-    assert run(workdir, *prices, "--config.evaluation.num_pairs=4096") == 0
-    return workdir
+    return finished_runs("cotraining")
 
 
-def test_summary_says_what_a_code_tells_costs_and_is_worth_to_a_label(symbol):
-    summary = summary_of(symbol)
+@pytest.fixture(scope="module")
+def symbol(cotraining):
+    return cotraining.workdir
+
+
+def test_summary_says_what_a_code_tells_costs_and_is_worth_to_a_label(cotraining):
+    summary = cotraining.summary
     entropy, told = summary["heldout/entropy_nats"], summary["heldout/conditional_entropy_nats"]
     assert summary["heldout/mi_nats"] == pytest.approx(entropy - told)
     assert summary["heldout/bits_per_example"] == pytest.approx(entropy / math.log(2))
@@ -46,12 +44,12 @@ def test_summary_says_what_a_code_tells_costs_and_is_worth_to_a_label(symbol):
     assert "heldout/num_candidates" not in summary
 
 
-def test_the_entropy_coder_takes_what_the_prior_says(symbol):
-    summary = summary_of(symbol)
+def test_the_entropy_coder_takes_what_the_prior_says(cotraining):
+    summary = cotraining.summary
     assert summary["heldout/stored_bits_per_example"] == pytest.approx(summary["heldout/bits_per_example"], rel=0.02)
 
 
-def test_embed_writes_packed_bits_of_the_chosen_code_which_the_prior_stores_without_loss(symbol, tmp_path, capsys):
+def test_embed_writes_packed_codes_that_the_prior_compresses_losslessly(symbol, tmp_path, capsys):
     output = tmp_path / "codes.npz"
     assert embed.main(["embed", f"--workdir={symbol}", "--source=digits", f"--output={output}"]) == 0
     assert "1 symbol with 5 values, in packed bits" in capsys.readouterr().out
@@ -68,7 +66,7 @@ def test_embed_writes_packed_bits_of_the_chosen_code_which_the_prior_stores_with
     np.testing.assert_array_equal(stored_codes.decompress(*encode.output.prior, words, len(z)), z)
 
 
-def test_codes_of_a_run_that_is_not_finished_are_not_chosen_yet_but_its_features_are_there(symbol, tmp_path):
+def test_a_run_that_is_not_finished_gives_features_but_no_codes(symbol, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(symbol, workdir, ignore=shutil.ignore_patterns("summary.json"))
     with pytest.raises(InputError, match="none of its 3 codes is chosen yet"):
@@ -76,7 +74,7 @@ def test_codes_of_a_run_that_is_not_finished_are_not_chosen_yet_but_its_features
     assert mi_coding.load_encoder(workdir, layer="features").dim == 16
 
 
-def test_training_and_validation_figures_are_logged_without_a_bound_or_its_ceiling(symbol):
+def test_training_and_validation_figures_are_logged_without_any_bound(symbol):
     written = lines(symbol)
     training = [line for line in written if "train/loss" in line]
     assert [line["step"] for line in training] == [1, 2, 4, 6]
@@ -98,7 +96,7 @@ def test_bits_report_precision_and_a_frozen_prior_of_them_is_warned_of(tmp_path,
     few = ["--config.data.source=digits", "--config.code.num_symbols=20", "--config.optimizer.learning_rate=0.05"]
     frozen = ["--config.optimizer.refit=False", "--config.optimizer.prior_steps=0"]
     assert run(tmp_path / "run", *few, *frozen, config=BITS) == 0
-    summary = summary_of(tmp_path / "run")
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert 0.05 <= summary["code/precision_at_100"] <= 1
     assert "code/used" not in summary
     assert summary["heldout/prior_lag_nats"] > 0.05 * summary["heldout/entropy_nats"]

@@ -3,11 +3,12 @@
 import json
 import math
 import re
-import shutil
+from contextlib import redirect_stderr
+from io import StringIO
 
 import numpy as np
 import pytest
-from commands import CPC, SHORT, lines, parameters
+from commands import CPC, SHORT, lines, parameters, train
 
 from mi_coding import main
 
@@ -28,16 +29,18 @@ SUMMARY_KEYS = {
 }
 
 
-def run(workdir, *overrides, config=CPC):
-    return main.main(["main", f"--config={config}", f"--workdir={workdir}", *SHORT, *overrides])
+def run(workdir, *overrides):
+    return main.main(["main", f"--config={CPC}", f"--workdir={workdir}", *overrides])
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A short run that was never disturbed, with a checkpoint half way kept aside."""
-    workdir = tmp_path_factory.mktemp("finished") / "run"
-    assert run(workdir, "--config.checkpoint.every_steps=3") == 0
-    return workdir
+def cpc(finished_runs):
+    return finished_runs("cpc")
+
+
+@pytest.fixture(scope="module")
+def finished(cpc):
+    return cpc.workdir
 
 
 def test_a_run_leaves_everything_a_person_and_a_program_want(finished):
@@ -67,44 +70,36 @@ def test_metrics_have_every_logged_step_once_with_bound_and_ceiling(finished):
     assert [line["step"] for line in lines(finished) if "validation/mi_lower_bound_nats" in line] == [1, 3, 6]
 
 
-def test_the_same_command_again_trains_no_more_and_reports_the_same(finished, tmp_path):
-    again = tmp_path / "again"
-    shutil.copytree(finished, again)
-    assert run(again, "--config.checkpoint.every_steps=3") == 0
+def test_the_same_command_again_trains_no_more_and_reports_the_same(cpc, finished, tmp_path):
+    again = cpc.copy(tmp_path / "again")
+    assert run(again, *cpc.overrides) == 0
     before, after = (json.loads((w / "summary.json").read_text()) for w in (finished, again))
     assert {k: v for k, v in after.items() if k[:5] != "train"} == {k: v for k, v in before.items() if k[:5] != "train"}
     assert after["train/steps"] == 6
     assert lines(again) == lines(finished)
 
 
-def test_twins_kept_out_of_training_are_no_bound_and_are_not_reported_as_one(tmp_path):
-    assert run(tmp_path / "run", "--config.pairs.distinct=True") == 0
-    assert not any("train/mi_lower_bound_nats" in line for line in lines(tmp_path / "run"))
-    assert "heldout/mi_lower_bound_nats" in json.loads((tmp_path / "run" / "summary.json").read_text())
-
-
-def test_memory_candidates_and_ceiling_are_told_before_the_first_step(tmp_path, capsys):
-    assert run(tmp_path / "run") == 0
-    first, *rest = capsys.readouterr().out.splitlines()
+def test_memory_candidates_and_ceiling_are_told_before_the_first_step(cpc):
+    first, *rest = cpc.output.splitlines()
     assert re.search(r"N = 16 candidates, ceiling ln N = 2\.77 nats; .* loss [\d.]+ \w+, whole step [\d.]+ \w+", first)
     assert rest[0].startswith("step 1/")
 
 
-def test_shard_map_and_pmap_on_eight_devices_leave_the_same_parameters(finished, tmp_path):
-    assert run(tmp_path / "run", "--config.checkpoint.every_steps=3", "--config.spmd=pmap") == 0
-    ours, theirs = parameters(tmp_path / "run"), parameters(finished)
+def test_shard_map_and_pmap_on_eight_devices_leave_the_same_parameters(cpc, tmp_path):
+    train(tmp_path / "run", *cpc.overrides, "--config.spmd=pmap")
+    ours, theirs = parameters(tmp_path / "run"), parameters(cpc.workdir)
     for name, leaf in ours.items():
         np.testing.assert_allclose(leaf, theirs[name], rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-def test_a_loss_that_is_not_finite_ends_with_one_line_code_1_and_the_last_good_checkpoint(tmp_path, capsys):
+def test_a_non_finite_loss_ends_a_run_with_one_line_code_1_and_its_checkpoint(tmp_path, capsys):
     explode = [
         "--config.optimizer.name=sgd",
         "--config.optimizer.learning_rate=1e30",
         "--config.critic.normalize=False",
     ]
     late = ["--config.num_steps=40", "--config.optimizer.warmup_steps=30", "--config.checkpoint.every_steps=1"]
-    assert run(tmp_path / "run", *explode, *late) == 1
+    assert run(tmp_path / "run", *SHORT, *explode, *late) == 1
     errors = capsys.readouterr().err.strip().splitlines()
     assert len(errors) == 1
     assert "is not finite" in errors[0]
@@ -113,14 +108,29 @@ def test_a_loss_that_is_not_finite_ends_with_one_line_code_1_and_the_last_good_c
     assert not (tmp_path / "run" / "summary.json").exists()
 
 
-def test_a_loss_that_stays_at_ln_n_is_warned_of(tmp_path, capsys):
-    stuck = ["--config.optimizer.learning_rate=1e-9", "--config.optimizer.warmup_steps=2"]
-    assert run(tmp_path / "stuck", *stuck, "--config.critic.temperature=100.0") == 0
-    assert "has not left ln N" in capsys.readouterr().err
-    assert "has not left ln N" in (tmp_path / "stuck" / "report.html").read_text()
+@pytest.fixture(scope="module")
+def doubtful(tmp_path_factory):
+    """A run that learns nothing, on pairs without duplicates, judged by a hair's breadth, and its warnings."""
+    workdir = tmp_path_factory.mktemp("doubtful") / "run"
+    stuck = ["--config.optimizer.learning_rate=1e-9", "--config.critic.temperature=100.0"]
+    errors = StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stderr(errors):
+        patch.setattr("mi_coding.evaluation.heldout.TOO_NEAR", 2.0)  # a run of seconds does not get there by itself
+        assert run(workdir, *SHORT, *stuck, "--config.pairs.distinct=True") == 0
+    return workdir, errors.getvalue()
 
 
-def test_a_bound_within_five_percent_of_its_ceiling_is_warned_of(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("mi_coding.evaluation.heldout.TOO_NEAR", 2.0)  # a run of seconds does not get there by itself
-    assert run(tmp_path / "run") == 0
-    assert "at least this much; raise batch_size" in capsys.readouterr().err
+def test_training_on_distinct_pairs_reports_no_bound_but_the_heldout_one(doubtful):
+    workdir, _ = doubtful
+    assert not any("train/mi_lower_bound_nats" in line for line in lines(workdir))
+    assert "heldout/mi_lower_bound_nats" in json.loads((workdir / "summary.json").read_text())
+
+
+def test_a_loss_that_stays_at_ln_n_is_warned_of(doubtful):
+    workdir, warnings = doubtful
+    assert "has not left ln N" in warnings
+    assert "has not left ln N" in (workdir / "report.html").read_text()
+
+
+def test_a_bound_within_five_percent_of_its_ceiling_is_warned_of(doubtful):
+    assert "at least this much; raise batch_size" in doubtful[1]

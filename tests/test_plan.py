@@ -70,7 +70,7 @@ def test_a_key_of_a_kind_that_is_not_chosen_is_refused_if_typed_and_counted_in_a
         "encoder.stem",
         "pairs.blur",
     )
-    with pytest.raises(InputError, match=r"config.encoder.stem='cifar10' is unknown; .*did you mean 'cifar'"):
+    with pytest.raises(InputError, match="config.encoder.stem='cifar10' is unknown; .*did you mean 'cifar'"):
         build.plan(config | {"encoder.stem": "cifar10"})
 
 

@@ -1,11 +1,11 @@
 """CPC of sequences by the whole command: rows of digits, clips, and what each mistake is told."""
 
-import json
 import math
 
 import numpy as np
 import pytest
-from commands import ROOT, fitting, lines, read_config
+from commands import fitting, heldout_bounds, lines, read_config, train
+from finished_runs import SEQUENCE, SHORT_SEQUENCES
 
 from mi_coding import main
 from mi_coding.data import Dataset, Split
@@ -13,35 +13,18 @@ from mi_coding.errors import InputError
 from mi_coding.runs import build
 from mi_coding.runs.run import check_data
 
-CONFIG = ROOT / "configs" / "cpc_sequence.py"
-SHORT = [
-    "--config.batch_size=16",
-    "--config.num_steps=4",
-    "--config.optimizer.warmup_steps=2",
-    "--config.log.every_steps=2",
-    "--config.evaluation.every_steps=4",
-    "--config.evaluation.num_pairs=64",
-    "--config.encoder.widths=(4,)",
-    "--config.encoder.feature_dim=8",
-    "--config.encoder.code_dim=3",
-    "--config.encoder.context_dim=6",
-    "--config.objective.num_ahead=3",
-]
 
-
-def run(workdir, *overrides):
-    return main.main(["main", f"--config={CONFIG}", f"--workdir={workdir}", *fitting(CONFIG, *SHORT, *overrides)])
+def short(*overrides):
+    return fitting(SEQUENCE, *SHORT_SEQUENCES, *overrides)
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("sequences") / "run"
-    assert run(workdir) == 0
-    return workdir
+def sequences(finished_runs):
+    return finished_runs("sequences")
 
 
-def test_the_bound_of_every_distance_stands_beside_their_mean_and_their_ceiling(finished):
-    summary = json.loads((finished / "summary.json").read_text())
+def test_the_bound_of_every_distance_is_reported_with_mean_and_ceiling(sequences):
+    summary = sequences.summary
     for prefix, num_candidates in (("heldout", 16), ("heldout_largest", 397)):
         ahead = [summary[f"{prefix}/mi_lower_bound_nats_ahead_{k}"] for k in (1, 2, 3)]
         assert f"{prefix}/mi_lower_bound_nats_ahead_4" not in summary
@@ -53,32 +36,33 @@ def test_the_bound_of_every_distance_stands_beside_their_mean_and_their_ceiling(
     assert {"probe/linear_accuracy", "probe/random_encoder_accuracy", "probe/raw_pixels_accuracy"} <= summary.keys()
 
 
-def test_losses_of_every_distance_are_logged_and_their_mean_is_the_loss(finished):
-    training = [line for line in lines(finished) if "train/loss" in line]
+def test_losses_of_every_distance_are_logged_and_their_mean_is_the_loss(sequences):
+    written = lines(sequences.workdir)
+    training = [line for line in written if "train/loss" in line]
     assert [line["step"] for line in training] == [1, 2, 4]
     for line in training:
         ahead = [line[f"train/loss_ahead_{k}"] for k in (1, 2, 3)]
         assert line["train/loss"] == pytest.approx(np.mean(ahead), rel=1e-5)
         assert line["train/mi_lower_bound_nats"] == pytest.approx(math.log(16) - line["train/loss"], abs=1e-5)
         assert 0 <= line["train/online_probe_accuracy"] <= 1
-    assert "validation/mi_lower_bound_nats_ahead_3" in lines(finished)[-1] | lines(finished)[-2]
+    assert "validation/mi_lower_bound_nats_ahead_3" in written[-1] | written[-2]
 
 
-def test_the_report_has_the_bound_against_steps_ahead_and_the_sequences(finished):
-    page = (finished / "report.html").read_text()
+def test_the_report_has_the_bound_against_steps_ahead_and_the_sequences(sequences):
+    page = sequences.report
     assert "Bound against steps ahead" in page
     assert "held-out bound for each number of steps ahead" in page
     assert "Sequences as the encoder sees them" in page
-    assert (finished / "plots" / "bound_ahead.png").stat().st_size > 10_000
+    assert (sequences.workdir / "plots" / "bound_ahead.png").stat().st_size > 10_000
 
 
 def test_clips_run_and_distractors_of_other_times_are_no_bound_in_training(tmp_path, capsys):
     clips = ["--config.pairs.name=clips", "--config.encoder.name=convnet"]
     times = ["--config.objective.other_times=True", "--config.objective.num_times=2"]
-    assert run(tmp_path / "run", *clips, *times, "--config.spmd=pmap") == 0
+    trained = train(tmp_path / "run", *short(*clips, *times, "--config.spmd=pmap"), config=SEQUENCE)
     assert "N = 32 candidates" in capsys.readouterr().out  # 16 clips, two frames of each
     assert not any("train/mi_lower_bound_nats" in line for line in lines(tmp_path / "run"))
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    summary = heldout_bounds(trained)
     assert summary["heldout/num_candidates"] == 16  # independent draws: one frame of each clip
     assert math.isfinite(summary["heldout/mi_lower_bound_nats"])
 
@@ -114,7 +98,7 @@ def test_clips_run_and_distractors_of_other_times_are_no_bound_in_training(tmp_p
     ],
 )
 def test_a_mistake_is_told_in_one_line_and_nothing_is_written(capsys, tmp_path, overrides, words):
-    assert run(tmp_path / "run", *overrides) == 2
+    assert main.main(["main", f"--config={SEQUENCE}", f"--workdir={tmp_path / 'run'}", *short(*overrides)]) == 2
     errors = capsys.readouterr().err.strip().splitlines()
     assert len(errors) == 1
     assert [word for word in words if word not in errors[0]] == [], errors[0]
@@ -133,7 +117,7 @@ def signals(values):
     [([np.nan], "not all finite"), ([np.inf], "not all finite"), ([1e6, -1e6], "standard deviation of 4.47e+04")],
 )
 def test_a_signal_that_cannot_be_learnt_from_is_told_before_it_is(values, words):
-    config = read_config("--config.pairs.step_size=5", config=CONFIG)
+    config = read_config("--config.pairs.step_size=5", config=SEQUENCE)
     with pytest.raises(
         InputError, match=r"window=10 is for images; given examples of shape \(50,\): use --config.pairs.window=0"
     ):
