@@ -1,40 +1,59 @@
-"""Every config by the whole command, as it stands but for its size."""
+"""Every config as it stands but for its size: two steps of all, and the whole command for those of no other file."""
 
 import json
 
 import numpy as np
 import pytest
 from clips import write_clip
-from commands import ROOT, TINY, fitting, make_folder
+from commands import ROOT, TINY, fitting, make_folder, train
 
 from mi_coding import main
 
-ELSEWHERE = {"cotraining_sweep", "cotraining_bits"}  # in tests/test_cotraining_command.py
-CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.py") if path.stem not in ELSEWHERE)
+CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
+WHOLE = ["cotraining_fashion_mnist", "simclr_imagenet"]  # of images in memory, and of a stream
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.stem)
-def test_every_config_runs_two_steps(tmp_path, config):
-    two_steps = fitting(config, *TINY)
-    two_steps += ["--config.num_steps=2", "--config.evaluation.views=1"]
-    if config.stem.startswith("simclr_"):  # recipes for data that is not here, and for machines that are larger
-        classes = ("",) if config.stem == "simclr_cifar10" else ("ant", "bee")  # with and without labels
-        folder = make_folder(tmp_path / "images", count=60, side=32, classes=classes)
-        two_steps += [f"--config.data.source=folder:{folder}", "--config.data.channels=0"]
-    if config.stem == "cotraining_fashion_mnist":
-        folder = make_folder(tmp_path / "images", count=60, side=32, channels=1)
-        two_steps += [f"--config.data.source=folder:{folder}"]
-    if config.stem == "cpc_video":
-        for name in "ab":
-            write_clip(tmp_path / f"{name}.mp4", range(0, 2400, 40))
-        films = [f"--config.data.source=video:{tmp_path}/*.mp4", f"--config.data.cache_dir={tmp_path}/cache"]
-        two_steps += films
-    if config.stem == "simclr_imagenet":
-        two_steps += ["--config.data.image_size=32", "--config.pairs.size=24", "--config.data.channels=3"]
-    if config.stem == "cpc_arrays":
+def make_images(folder, **options):
+    return f"--config.data.source=folder:{make_folder(folder / 'images', **options)}"
+
+
+def data_for(name, folder):
+    """The overrides of a config whose data is not here, or too large, with data written into a folder."""
+    if name == "simclr_cifar10":
+        return [make_images(folder, count=60, side=32, classes=("",)), "--config.data.channels=0"]
+    if name == "simclr_imagenet":
+        size = ["--config.data.image_size=32", "--config.pairs.size=24", "--config.data.channels=3"]
+        return [make_images(folder, count=60, side=32), *size]
+    if name in ("simclr_fashion_mnist", "cotraining_fashion_mnist", "cotraining_bits"):
+        return [make_images(folder, count=60, side=28, channels=1)]
+    if name == "cpc_video":
+        for film in "ab":
+            write_clip(folder / f"{film}.mp4", range(0, 2400, 40))
+        return [f"--config.data.source=video:{folder}/*.mp4", f"--config.data.cache_dir={folder}/cache"]
+    if name == "cpc_arrays":
         rng = np.random.default_rng(0)
-        np.savez(tmp_path / "pairs.npz", x=rng.normal(size=(60, 3)), y=rng.normal(size=(60, 2)))
-        two_steps += [f"--config.data.source=npz:{tmp_path / 'pairs.npz'}"]
+        np.savez(folder / "pairs.npz", x=rng.normal(size=(60, 3)), y=rng.normal(size=(60, 2)))
+        return [f"--config.data.source=npz:{folder / 'pairs.npz'}"]
+    return []
+
+
+def two_steps(name, folder):
+    """The config file, and the overrides that make it small."""
+    config = str(ROOT / "configs" / f"{name}.py")
+    small = [*fitting(config, *TINY), "--config.num_steps=2", "--config.evaluation.views=1"]
+    return config, [*small, *data_for(name, folder)]
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name not in WHOLE])
+def test_every_config_trains_two_steps(tmp_path, name):
+    config, overrides = two_steps(name, tmp_path)
+    assert train(tmp_path / "run", *overrides, config=config).summary["train/steps"] == 2
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_config_is_trained_evaluated_and_reported(tmp_path, name):
+    config, overrides = two_steps(name, tmp_path)
     workdir = tmp_path / "run"
-    assert main.main(["main", f"--config={config}", f"--workdir={workdir}", *two_steps]) == 0
+    assert main.main(["main", f"--config={config}", f"--workdir={workdir}", *overrides]) == 0
     assert json.loads((workdir / "summary.json").read_text())["train/steps"] == 2
+    assert (workdir / "report.html").exists()

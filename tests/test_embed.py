@@ -48,7 +48,7 @@ def expected(workdir, folder, names):
     return encode(np.stack(images))
 
 
-def test_one_unreadable_file_among_hundreds_is_skipped_and_every_code_has_its_own_path(
+def test_an_unreadable_image_is_skipped_and_every_code_has_its_own_path(
     workdir, folder, names, expected, tmp_path, capsys
 ):
     output = tmp_path / "codes.npz"

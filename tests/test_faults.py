@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from commands import CPC, SHORT, assert_same_losses, assert_same_parameters
 from virtual_devices import xla_flags
 
@@ -12,7 +13,8 @@ KILLS = 20
 LONG = ["--config.num_steps=1200", "--config.log.every_steps=20", "--config.evaluation.every_steps=600"]
 
 
-def test_runs_killed_at_twenty_random_moments_end_bit_for_bit_as_one_that_was_left_alone(tmp_path):
+@pytest.mark.soak
+def test_runs_killed_at_random_moments_end_bit_for_bit_as_one_left_alone(tmp_path):
     command = [sys.executable, str(Path(__file__).with_name("killed_often.py")), str(tmp_path), str(KILLS)]
     done = subprocess.run(
         [*command, f"--config={CPC}", *SHORT, *LONG],

@@ -92,7 +92,7 @@ def test_shard_map_and_pmap_on_eight_devices_leave_the_same_parameters(cpc, tmp_
         np.testing.assert_allclose(leaf, theirs[name], rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-def test_a_non_finite_loss_ends_a_run_with_one_line_code_1_and_its_checkpoint(tmp_path, capsys):
+def test_a_non_finite_loss_ends_a_run_in_one_line_with_its_checkpoint(tmp_path, capsys):
     explode = [
         "--config.optimizer.name=sgd",
         "--config.optimizer.learning_rate=1e30",

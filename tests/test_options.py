@@ -79,13 +79,13 @@ def test_a_value_out_of_its_range_names_the_option_and_what_is_expected(value, w
 
 
 def test_a_missing_option_without_a_default_is_named_with_its_meaning():
-    with pytest.raises(InputError, match=r"config.size is missing in the config; it is how large, int ≥ 0"):
+    with pytest.raises(InputError, match=r"config\.size is missing in the config; it is how large, int ≥ 0"):
         read(Kind, {})
 
 
 def test_objects_made_without_a_config_are_checked_alike():
     check_options(Kind(1))
-    with pytest.raises(InputError, match=r"config.scale=-1.0"):
+    with pytest.raises(InputError, match=r"config\.scale=-1\.0"):
         check_options(Kind(1, scale=-1.0))
 
 

@@ -62,7 +62,7 @@ def test_a_config_file_names_only_what_makes_the_experiment(path):
     assert len([line for line in body.splitlines() if line.strip()]) <= 35
 
 
-def test_a_key_of_a_kind_that_is_not_chosen_is_refused_if_typed_and_counted_in_a_file():
+def test_an_option_of_another_kind_is_refused_if_typed_else_ignored():
     config = read_config()
     with pytest.raises(InputError, match=r"config.encoder.stem is an option of encoder.name='resnet18' or .*, which"):
         build.plan(config | {"encoder.stem": "imagenet"}, typed={"encoder.stem"})
@@ -70,7 +70,7 @@ def test_a_key_of_a_kind_that_is_not_chosen_is_refused_if_typed_and_counted_in_a
         "encoder.stem",
         "pairs.blur",
     )
-    with pytest.raises(InputError, match="config.encoder.stem='cifar10' is unknown; .*did you mean 'cifar'"):
+    with pytest.raises(InputError, match=r"config\.encoder\.stem='cifar10' is unknown; .*did you mean 'cifar'"):
         build.plan(config | {"encoder.stem": "cifar10"})
 
 

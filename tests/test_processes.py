@@ -127,7 +127,7 @@ def test_a_killed_process_ends_the_other_within_a_minute(runs):
 
 
 @pytest.mark.parametrize("step", [ON_EIGHT, ON_FOUR, ON_EIGHT_AGAIN])
-def test_two_processes_have_the_parameters_of_one_also_after_going_on_with_other_devices(runs, step):
+def test_two_processes_train_the_parameters_of_one_on_changing_devices(runs, step):
     root = runs[0]
     ours, theirs = parameters(root / "two", step), parameters(root / "one", step)
     assert ours.keys() == theirs.keys()

@@ -3,7 +3,7 @@
 import signal
 import time
 
-from commands import assert_same_losses, assert_same_parameters, lines, start
+from commands import SHORT, assert_same_losses, assert_same_parameters, lines, start, train
 
 
 def wait_for_step(workdir, step, process):
@@ -17,38 +17,35 @@ def wait_for_step(workdir, step, process):
 
 
 LONG = [
-    "--config.num_steps=300",
+    *SHORT,
+    "--config.num_steps=200",
     "--config.checkpoint.every_steps=40",
     "--config.log.every_steps=20",
     "--config.evaluation.every_steps=10",  # so that there is time to kill it
 ]
 
 
-def test_a_run_stopped_and_then_killed_continues_and_ends_bit_for_bit_as_one_that_never_stopped(tmp_path):
+def test_a_stopped_and_then_killed_run_ends_bit_for_bit_as_one_left_alone(tmp_path):
+    """What is stopped and what is killed has a process of its own; the others share this one."""
     workdir, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
-    alone = start(f"--workdir={undisturbed}", *LONG)
-    _, errors = alone.communicate(timeout=240)
-    assert alone.returncode == 0, errors
+    train(undisturbed, *LONG)
 
-    stopped = start(f"--workdir={workdir}", *LONG)
-    wait_for_step(workdir, 60, stopped)
+    stopped = start(f"--workdir={workdir}", *LONG, devices=8, short=False)
+    wait_for_step(workdir, 20, stopped)
     stopped.send_signal(signal.SIGTERM)
     output, errors = stopped.communicate(timeout=60)
     assert stopped.returncode == 0, errors
     assert "SIGTERM: saved step" in output
     assert not (workdir / "summary.json").exists()
 
-    killed = start(f"--workdir={workdir}", *LONG)
-    wait_for_step(workdir, 160, killed)
+    killed = start(f"--workdir={workdir}", *LONG, devices=8, short=False)
+    wait_for_step(workdir, 100, killed)
     killed.kill()
     output, _ = killed.communicate(timeout=60)
     assert killed.returncode == -signal.SIGKILL
     assert "continuing" in output
     assert not (workdir / "summary.json").exists()
 
-    resumed = start(f"--workdir={workdir}", *LONG)
-    output, errors = resumed.communicate(timeout=240)
-    assert resumed.returncode == 0, errors
-    assert "continuing" in output
+    train(workdir, *LONG)
     assert_same_parameters(workdir, undisturbed)
     assert_same_losses(workdir, undisturbed)

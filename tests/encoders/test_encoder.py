@@ -37,7 +37,7 @@ def test_features_change_little_when_an_object_moves():
     np.testing.assert_allclose(features, same, rtol=1e-4, atol=1e-5)
 
 
-def test_a_spread_code_has_mean_zero_and_that_deviation_over_the_batch_and_values_that_differ():
+def test_a_spread_code_has_mean_zero_and_the_given_deviation():
     x = 10 * jax.random.normal(jax.random.key(0), (50, 12, 12, 1))  # large beside the epsilon of batch norm
     encoder = build(SMALL, ProjectionHead(width=8, code_dim=6, spread=2.5, group=3))
     params, stats = encoder.init(jax.random.key(1), x)

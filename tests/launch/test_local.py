@@ -61,8 +61,10 @@ def test_tests_install_their_extras_once_and_pass_arguments_to_pytest(recorder):
     environment = active(recorder)
     _, calls = launch("test.sh", environment, "-k", "ring")
     assert calls == [f"-m pip install --quiet --disable-pip-version-check -e {ROOT}[test]", "-m pytest -k ring"]
+    _, calls = launch("test.sh", environment, "--soak", "-x")
+    assert calls[2:] == ["-m pytest -m soak -x"]
     _, calls = launch("local.sh", environment)  # what the tests installed serves the job as well
-    assert len(calls) == 3
+    assert len(calls) == 4
 
 
 def test_without_an_environment_one_is_made_in_the_repository(recorder, tmp_path):

@@ -55,7 +55,7 @@ def test_every_process_gets_its_place_its_devices_and_the_same_directory(launch)
     assert sorted(flags) == [f"[{i}] flags --xla_force_host_platform_device_count=2" for i in range(3)]
 
 
-def test_a_single_process_needs_no_coordinator_and_a_directory_of_ones_own_stays(launch):
+def test_a_single_process_needs_no_coordinator_and_keeps_its_directory(launch):
     launch.python(MAIN)
     done = launch.run("local_processes.sh", 1, 8, "--config=mine.py", "--workdir=here")
     assert done.stdout.splitlines()[-1] == "[0] words -m mi_coding.main --config=mine.py --workdir=here"

@@ -103,7 +103,7 @@ def begun(job):
     return process
 
 
-def test_near_its_end_a_job_has_its_processes_save_and_goes_back_into_the_queue(job):
+def test_near_its_end_a_job_lets_its_processes_save_and_is_requeued(job):
     process = begun(job)
     process.send_signal(signal.SIGUSR1)
     output, errors = process.communicate(timeout=60)
@@ -115,7 +115,7 @@ def test_near_its_end_a_job_has_its_processes_save_and_goes_back_into_the_queue(
 
 
 @pytest.mark.parametrize("code", [0, 143])
-def test_a_job_that_is_cancelled_sees_its_processes_end_and_waits_to_be_taken_away(job, code):
+def test_a_cancelled_job_waits_for_the_end_of_its_processes(job, code):
     (job.bin / "code").write_text(str(code))
     process = begun(job)
     process.terminate()  # as SLURM does, which tells the processes too
@@ -150,7 +150,7 @@ def test_a_crash_goes_back_into_the_queue_three_times(job):
     assert job.run(job.script, "--workdir=run", SLURM_JOB_ID="78").returncode == 0
 
 
-def test_a_mistake_in_the_arguments_and_a_crash_before_the_run_began_leave_the_queue(job):
+def test_wrong_arguments_and_a_crash_before_the_run_are_not_requeued(job):
     job.answer("srun", 2)
     assert job.run(job.script, "--workdir=run").returncode == 2
     job.answer("srun", 1)
