@@ -11,6 +11,7 @@ import pytest
 from commands import CPC, read_config, start
 
 from mi_coding import main
+from mi_coding.errors import InputError
 from mi_coding.runs import build
 
 
@@ -24,40 +25,76 @@ def refused(capsys, *arguments, config=CPC):
     return lines[0].removeprefix("mi_coding: error: ")
 
 
+def plan(*arguments):
+    """The objects that a command line describes, as the command makes them before it reads data or writes."""
+    command = build.parse(["main", *arguments])
+    return build.plan(command.config, command.typed)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("--config.pairs=3", ["group of keys", "config.pairs.gap"]),
+        ("--batch_size=64", ["batch_size"]),
+        ("--wrokdir=/tmp/x", ["wrokdir", "workdir"]),
+        ("--config.batch_size=many", ["config.batch_size='many'", "a whole number", "256"]),
+        ("--config.batch_size=100", ["must divide by 8 devices", "96 and 104"]),
+        ("--config.batch_size=1", ["at least 2"]),
+        ("--config.batch_size=4", ["must divide by 8 devices", "nearest are 8"]),
+        ("--config.microbatch_size=5", ["must divide the 32 pairs of each of 8 device(s)", "4 and 8"]),
+        ("--config.objective.num_distractors=256", ["of the 255", "at most 255"]),
+        ("--config.encoder.widths=(8,0)", ["config.encoder.widths=(8, 0)"]),
+        ("--config.pairs.window=6", ["smaller than the images of 8 × 8"]),
+        ("--config.pairs.gap=4.0", ["longer than a clip of 4.0 s", "at most 3.9"]),
+        ("--config.objective.method=dense", ["1 device, here are 8"]),
+        ("--config.critic.name=biliner", ["did you mean 'bilinear'?"]),
+        ("--config.microbatch_size=1000000007", ["config.microbatch_size=1000000007", "nearest are 32"]),
+        ("--config.encoder.widths=__import__('os').system('touch pwned')", ["whole numbers > 0"]),
+        ("--config.objective.name=\n", [r"config.objective.name='\n'"]),
+        ("--config.data.source=☃\u202e", ["config.data.source", "is unknown"]),
+        ("--config.data.source=\0", [r"'\x00'"]),
+        ("--config.data.source=folder:/dev/null", ["is a file"]),
+        ("--config.data.source=folder:../../../../../../proc/self/fd", ["holds no image"]),
+        ("--config.data.source=npz:/dev/zero", [".npz"]),
+        ("--config.data.source=npz:/proc/self/mem", [".npz"]),
+        ("--config.data.source=tfds:../../etc/passwd", ["no data set"]),
+        ("--config.data.source=tfds:;touch pwned", ["no data set"]),
+        ("--num_processes=many", ["num_processes"]),
+        ("stray", ["unexpected argument 'stray'"]),
+        ("--config.batch_size=٣٣", ["batch_size 33 must divide by 8 devices"]),
+        ("--config.batch_size=0x21", ["batch_size 33 must divide by 8 devices"]),
+        ("--config.data.source=npz:\n/etc/passwd", [r"\n"]),
+        ("--config.data.source=video:[", ["["]),
+    ],
+)
+def test_a_wrong_override_is_told_with_what_would_work(capsys, tmp_path, override, words):
+    message = refused(capsys, override, f"--workdir={tmp_path / 'run'}")
+    assert [word for word in words if word not in message] == [], message
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [
         ("--config.batch_siz=64", ["config.batch_siz", "did you mean config.batch_size?"]),
         ("--config.gap=1.0", ["config.gap", "config.pairs.gap"]),
         ("--config.pairs.gapp=1.0", ["did you mean config.pairs.gap?"]),
-        ("--config.pairs=3", ["group of keys", "config.pairs.gap"]),
         ("--config.zzzzzz=1", ["keys are", "config.zzzzzz"]),
-        ("--batch_size=64", ["batch_size"]),
-        ("--wrokdir=/tmp/x", ["wrokdir", "workdir"]),
-        ("--config.batch_size=many", ["config.batch_size='many'", "a whole number", "256"]),
         ("--config.batch_size=64.5", ["config.batch_size='64.5'", "a whole number"]),
         ("--config.pairs.gap=soon", ["config.pairs.gap='soon'", "a number"]),
         ("--config.pairs.distinct=perhaps", ["config.pairs.distinct='perhaps'", "True or False"]),
-        ("--config.batch_size=100", ["must divide by 8 devices", "96 and 104"]),
         ("--config.batch_size=0", ["config.batch_size=0", "> 0"]),
         ("--config.batch_size=-8", ["config.batch_size=-8", "> 0"]),
-        ("--config.batch_size=1", ["at least 2"]),
-        ("--config.batch_size=4", ["must divide by 8 devices", "nearest are 8"]),
-        ("--config.microbatch_size=5", ["must divide the 32 pairs of each of 8 device(s)", "4 and 8"]),
         ("--config.microbatch_size=-2", ["config.microbatch_size=-2", "≥ 0"]),
-        ("--config.objective.num_distractors=256", ["of the 255", "at most 255"]),
         ("--config.num_steps=0", ["config.num_steps=0", "> 0"]),
         ("--config.encoder.code_dim=-1", ["config.encoder.code_dim=-1"]),
-        ("--config.encoder.widths=(8,0)", ["config.encoder.widths=(8, 0)"]),
         ("--config.pairs.window=0", ["config.pairs.window=0"]),
-        ("--config.pairs.window=6", ["smaller than the images of 8 × 8"]),
         ("--config.seed=-1", ["config.seed=-1", "≥ 0"]),
-        ("--config.seed=99999999999999999999", ["config.seed", "4294967295"]),
+        ("--config.seed=99999999999999999999", ["config.seed", "at most 4,294,967,295"]),
         ("--config.critic.temperature=0", ["config.critic.temperature=0.0", "> 0"]),
         ("--config.critic.temperature=-0.5", ["config.critic.temperature=-0.5", "> 0"]),
         ("--config.critic.temperature=nan", ["config.critic.temperature=nan", "finite"]),
         ("--config.optimizer.learning_rate=inf", ["finite"]),
-        ("--config.pairs.gap=4.0", ["longer than a clip of 4.0 s", "at most 3.9"]),
         ("--config.pairs.gap=100", ["longer than a clip"]),
         ("--config.pairs.gap=0.01", ["less than half a frame", "at least 0.1"]),
         ("--config.pairs.clip_seconds=0.05", ["longer than a clip"]),
@@ -66,8 +103,6 @@ def refused(capsys, *arguments, config=CPC):
         ("--config.spmd=threads", ["config.spmd='threads'", "shard_map, pmap"]),
         ("--config.objective.name=simclr", ["config.objective.name='simclr'", "cpc, nt_xent"]),
         ("--config.objective.method=magic", ["config.objective.method='magic'", "gather"]),
-        ("--config.objective.method=dense", ["1 device, here are 8"]),
-        ("--config.critic.name=biliner", ["did you mean 'bilinear'?"]),
         ("--config.optimizer.name=adam", ["config.optimizer.name='adam'", "adamw"]),
         ("--config.encoder.name=resnet", ["config.encoder.name='resnet'", "convnet"]),
         ("--config.encoder.stem=cifar10", ["config.encoder.stem='cifar10'", "did you mean 'cifar'?"]),
@@ -78,7 +113,6 @@ def refused(capsys, *arguments, config=CPC):
         ("--config.batch_size=2147483648", ["config.batch_size=2147483648", "at most 2,147,483,647"]),
         ("--config.num_steps=99999999999999999999999", ["config.num_steps", "at most 2,147,483,647"]),
         ("--config.encoder.head_width=10000000000", ["config.encoder.head_width", "at most"]),
-        ("--config.microbatch_size=1000000007", ["config.microbatch_size=1000000007", "nearest are 32"]),
         ("--config.pairs.window=1000000000", ["config.pairs.window=1000000000", "at most 8,192"]),
         ("--config.pairs.clip_seconds=1e300", ["config.pairs.clip_seconds=1e+300", "at most 1,000,000 frames"]),
         ("--config.data.image_size=1000000000", ["config.data.image_size=1000000000", "at most 8,192"]),
@@ -87,46 +121,32 @@ def refused(capsys, *arguments, config=CPC):
         ("--config.batch_size=1e3", ["a whole number"]),
         ("--config.encoder.widths=()", ["whole numbers > 0"]),
         ("--config.encoder.widths=[[1]]", ["whole numbers > 0"]),
-        ("--config.encoder.widths=__import__('os').system('touch pwned')", ["whole numbers > 0"]),
-        ("--config.objective.name=\n", [r"config.objective.name='\n'"]),
         ("--config.encoder.name='\"$(touch pwned)", ["is unknown"]),
-        ("--config.data.source=☃\u202e", ["config.data.source", "is unknown"]),
-        ("--config.data.source=\0", [r"'\x00'"]),
         ("--config.data.source=folder:", ["names nothing"]),
-        ("--config.data.source=folder:/dev/null", ["is a file"]),
-        ("--config.data.source=folder:../../../../../../proc/self/fd", ["holds no image"]),
-        ("--config.data.source=npz:/dev/zero", [".npz"]),
-        ("--config.data.source=npz:/proc/self/mem", [".npz"]),
-        ("--config.data.source=tfds:../../etc/passwd", ["no data set"]),
-        ("--config.data.source=tfds:;touch pwned", ["no data set"]),
         ("--config.data.source=video:", ["names nothing"]),
         ("--config.☃=1", ["config.☃"]),
         ("--profile=perhaps", ["profile"]),
-        ("--num_processes=many", ["num_processes"]),
         ("-", ["unexpected argument '-'"]),
-        ("stray", ["unexpected argument 'stray'"]),
         ("--config.batch_size", ["config.batch_size"]),
         ("--config.batch_size=", ["config.batch_size=''", "a whole number"]),
-        ("--config.batch_size=٣٣", ["batch_size 33 must divide by 8 devices"]),
-        ("--config.batch_size=0x21", ["batch_size 33 must divide by 8 devices"]),
         ("--config.pairs.gap=1,5", ["config.pairs.gap='1,5'", "a number"]),
         ("--config.critic.temperature=-nan", ["finite"]),
         ("--config.encoder.widths=(1e9,)", ["whole numbers > 0"]),
         ("--config.encoder.widths=(8,", ["a tuple"]),
         ("--config.encoder.name=", ["config.encoder.name=''"]),
         ("--config.data.source=", ["config.data.source=''"]),
-        ("--config.data.source=npz:\n/etc/passwd", [r"\n"]),
-        ("--config.data.source=video:[", ["["]),
         ("--config..seed=1", ["config."]),
         ("--config.__class__=1", ["config.__class__"]),
         ("--config.seed=True", ["config.seed"]),
         ("--coordinator=", ["--coordinator"]),
     ],
 )
-def test_a_wrong_override_is_told_with_what_would_work(capsys, tmp_path, override, words):
-    message = refused(capsys, override, f"--workdir={tmp_path / 'run'}")
+def test_a_value_that_an_option_cannot_have_is_told_before_data_is_read(override, words):
+    with pytest.raises(InputError) as error:
+        plan("--config=" + CPC, override)
+    message = str(error.value)
+    assert "\n" not in message
     assert [word for word in words if word not in message] == [], message
-    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -175,10 +195,10 @@ def test_a_config_file_that_is_none_is_told(capsys, tmp_path, source, words):
     assert words in refused(capsys, config=path)
 
 
-def test_a_config_that_lacks_a_key_is_told(capsys, tmp_path):
+def test_a_config_that_chooses_no_kind_is_told_which_there_are(capsys, tmp_path):
     path = tmp_path / "short.py"
     path.write_text("from ml_collections import ConfigDict\n\ndef get_config():\n    return ConfigDict({'seed': 0})\n")
-    assert "config.batch_size is missing" in refused(capsys, config=path)
+    assert "config.pairs.name is missing in the config; expected one of frames" in refused(capsys, config=path)
 
 
 def test_a_work_directory_that_is_a_file_or_lies_in_one_is_told(capsys, tmp_path):
