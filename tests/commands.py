@@ -167,10 +167,10 @@ def train(workdir, *overrides, config=CPC):
     return TrainedRun(run, trained.state, summary, warnings)
 
 
-def heldout_bounds(trained):
-    """The entries of summary.json that bound the information of a run, without the other evaluations."""
+def evaluated(trained, kind=HeldoutBounds):
+    """The entries of summary.json of one kind of evaluation, by default the bounds, without the others."""
     codes = trained_codes(trained.run, trained.state.variables, read_metrics(trained.run.workdir))
-    return evaluate((one for one in trained.run.plan.evaluators if isinstance(one, HeldoutBounds)), codes)
+    return evaluate((one for one in trained.run.plan.evaluators if isinstance(one, kind)), codes)
 
 
 def assert_continues_bit_for_bit(folder, *overrides, config, step=2):

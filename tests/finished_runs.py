@@ -201,9 +201,9 @@ def _make(folder, recipe):
 
 
 def _listing(folder):
-    """Every file with when it was written. The lock of a run is written to by those who only look."""
+    """Every file with when it was written, without locks and the cache of films, where other films may come to lie."""
     paths = (path for path in folder.rglob("*") if path.is_file() and path.name not in ("lock", ".lock"))
-    return {(path, path.stat().st_mtime_ns) for path in paths}
+    return {(path, path.stat().st_mtime_ns) for path in paths if "cache" not in path.relative_to(folder).parts}
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from commands import CPC, SHORT, assert_same_losses, assert_same_parameters, begun, heldout_bounds, parameters, train
+from commands import CPC, SHORT, assert_same_losses, assert_same_parameters, begun, evaluated, parameters, train
 from finished_runs import ARRAYS, save_pairs
 
 import mi_coding
@@ -52,7 +52,7 @@ def test_memorised_pairs_are_warned_of(tmp_path):
     source = f"--config.data.source=npz:{few}"
     overrides = [*SHORT, *greedy, source, "--config.evaluation.every_steps=10"]
     trained = train(tmp_path / "run", *overrides, config=ARRAYS)
-    heldout_bounds(trained)
+    evaluated(trained)
     assert any("the training pairs are memorised (overfitting)" in warning for warning in trained.warnings)
 
 

@@ -3,7 +3,8 @@
 import math
 
 import pytest
-from commands import CPC, SHORT, fitting, heldout_bounds, train
+from commands import CPC, SHORT, evaluated, fitting, train
+from shallow import one_block_a_stage
 
 
 @pytest.mark.parametrize(
@@ -22,5 +23,6 @@ from commands import CPC, SHORT, fitting, heldout_bounds, train
     ids=lambda overrides: overrides[0].rpartition("=")[2],
 )
 def test_every_choice_in_the_config_runs(tmp_path, overrides):
-    trained = train(tmp_path / "run", *fitting(CPC, *SHORT, *overrides))
-    assert math.isfinite(heldout_bounds(trained)["heldout/mi_lower_bound_nats"])
+    with one_block_a_stage():
+        trained = train(tmp_path / "run", *fitting(CPC, *SHORT, *overrides))
+        assert math.isfinite(evaluated(trained)["heldout/mi_lower_bound_nats"])

@@ -1,23 +1,19 @@
 """Deep co-training by the whole command: what it reports, and when it warns."""
 
-import json
 import math
 import shutil
 
 import numpy as np
 import pytest
-from commands import ROOT, lines
+from commands import ROOT, evaluated, lines, train
 from finished_runs import COTRAINING, SHORT_COTRAINING
 
 import mi_coding
 from mi_coding import data, embed, main, stored_codes
 from mi_coding.errors import InputError
+from mi_coding.evaluation.discrete import DiscreteCodes
 
 BITS = ROOT / "configs" / "cotraining_bits.py"
-
-
-def run(workdir, *overrides, config=COTRAINING):
-    return main.main(["main", f"--config={config}", f"--workdir={workdir}", *SHORT_COTRAINING, *overrides])
 
 
 @pytest.fixture(scope="module")
@@ -92,15 +88,15 @@ def test_report_has_the_plane_the_pictures_and_the_figures(symbol):
     assert {"plane.png", "by_code.png", "information.png"} <= {path.name for path in (symbol / "plots").iterdir()}
 
 
-def test_bits_report_precision_and_a_frozen_prior_of_them_is_warned_of(tmp_path, capsys):
+def test_bits_have_a_precision_and_their_frozen_prior_is_warned_of(tmp_path):
     few = ["--config.data.source=digits", "--config.code.num_symbols=20", "--config.optimizer.learning_rate=0.05"]
     frozen = ["--config.optimizer.refit=False", "--config.optimizer.prior_steps=0"]
-    assert run(tmp_path / "run", *few, *frozen, config=BITS) == 0
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    trained = train(tmp_path / "run", *SHORT_COTRAINING, *few, *frozen, config=BITS)
+    summary = evaluated(trained, DiscreteCodes)
     assert 0.05 <= summary["code/precision_at_100"] <= 1
     assert "code/used" not in summary
     assert summary["heldout/prior_lag_nats"] > 0.05 * summary["heldout/entropy_nats"]
-    assert "the prior lags by" in capsys.readouterr().err
+    assert any("the prior lags by" in warning for warning in trained.warnings)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +112,8 @@ def test_bits_report_precision_and_a_frozen_prior_of_them_is_warned_of(tmp_path,
     ],
 )
 def test_codes_and_prices_that_cannot_be_are_told(capsys, tmp_path, override, words):
-    assert run(tmp_path / "run", f"--config.{override}") == 2
+    command = ["main", f"--config={COTRAINING}", f"--workdir={tmp_path / 'run'}", *SHORT_COTRAINING]
+    assert main.main([*command, f"--config.{override}"]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert words in line
     assert not (tmp_path / "run").exists()

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 from clips import STEP, write_clip
-from commands import assert_continues_bit_for_bit, heldout_bounds, lines, read_config, train
+from commands import assert_continues_bit_for_bit, evaluated, lines, read_config, train
 from finished_runs import GAP, SHORT_FILMS, VIDEO, film_times
 
 from mi_coding import embed, load_encoder, main
@@ -77,7 +77,7 @@ def test_every_frame_of_other_films_has_a_code_in_the_order_shown(across, tmp_pa
 def test_distractors_within_a_film_have_the_n_of_a_group(source, tmp_path):
     within = "--config.pairs.distractors=within"
     trained = train(tmp_path / "run", *SHORT_FILMS, *source, within, config=VIDEO)
-    summary = heldout_bounds(trained)
+    summary = evaluated(trained)
     assert summary["heldout/num_candidates"] == 2
     assert summary["heldout_across/num_candidates"] == 16
     ceilings = {line["train/mi_ceiling_nats"] for line in lines(tmp_path / "run") if "train/loss" in line}
@@ -100,7 +100,7 @@ def test_a_run_on_a_stream_of_films_continues_bit_for_bit(mixed):
 def test_training_with_mixed_distractors_logs_no_bound(mixed):
     training = [line for line in lines(mixed.run.workdir) if "train/loss" in line]
     assert not any("train/mi_lower_bound_nats" in line for line in training)
-    assert {"heldout/mi_lower_bound_nats", "heldout_within/mi_lower_bound_nats"} <= heldout_bounds(mixed).keys()
+    assert {"heldout/mi_lower_bound_nats", "heldout_within/mi_lower_bound_nats"} <= evaluated(mixed).keys()
 
 
 @pytest.mark.parametrize("distractors", ["within", "mixed"])

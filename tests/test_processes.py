@@ -1,8 +1,8 @@
 """Two processes train what one trains, save and stop together, and none waits for a dead one.
 
 Told of the scheduler's variables alone, two processes of four devices each are stopped by a signal to one of them. Told
-their places, they go on with two devices each, until one is killed. Then one process of eight devices goes on, and one
-of a single device runs undisturbed.
+their places, they go on with two devices each, until one is killed. Then this process, which has eight devices, goes on
+in their place, and trains the same run undisturbed.
 """
 
 import os
@@ -13,11 +13,12 @@ import time
 
 import numpy as np
 import pytest
-from commands import SHORT, command, lines, parameters
+from commands import SHORT, command, lines, parameters, train
 from test_resume import wait_for_step
 from virtual_devices import xla_flags
 
 from mi_coding.errors import AgreedError
+from mi_coding.reporting.metrics import MetricsWriter
 from mi_coding.training import processes
 
 ENDLESS = [
@@ -80,12 +81,26 @@ def end(processes, within):
             process.communicate()
 
 
+def train_until(workdir, last):
+    """Trains here until the metrics of a step are written, when a signal arrives."""
+    write = MetricsWriter.write
+
+    def write_and_stop(writer, step, scalars):
+        write(writer, step, scalars)
+        if step == last:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MetricsWriter, "write", write_and_stop)
+        train(workdir, *ENDLESS)
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """The two work directories, and what the stopped and the killed processes said and ended with."""
     root = tmp_path_factory.mktemp("processes")
     (root / "two").mkdir()
-    alone, stopped = [], by_slurm(root / "two")
+    stopped = by_slurm(root / "two")
     try:
         wait_for_step(root / "two", ON_EIGHT + 5, stopped[0])
         stopped[1].send_signal(signal.SIGTERM)
@@ -96,13 +111,10 @@ def runs(tmp_path_factory):
         began = time.monotonic()
         said_killed = end(killed, within=120)
         took = time.monotonic() - began
-        for name, devices in (("two", 8), ("one", 1)):  # one by one: they would train until the others are done
-            alone = start(root / name, [([], {})], devices)
-            wait_for_step(root / name, ON_EIGHT_AGAIN + 5, alone[0])
-            alone[0].send_signal(signal.SIGTERM)
-            end(alone, within=120)
     finally:
-        end([*alone, *stopped], within=0.1)
+        end(stopped, within=0.1)
+    for name in ("two", "one"):
+        train_until(root / name, ON_EIGHT_AGAIN + 5)
     return root, (stopped, said_stopped), (killed, said_killed, took)
 
 

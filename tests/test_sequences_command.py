@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from commands import fitting, heldout_bounds, lines, read_config, train
+from commands import evaluated, fitting, lines, read_config, train
 from finished_runs import SEQUENCE, SHORT_SEQUENCES
 
 from mi_coding import main
@@ -62,7 +62,7 @@ def test_clips_run_and_distractors_of_other_times_are_no_bound_in_training(tmp_p
     trained = train(tmp_path / "run", *short(*clips, *times, "--config.spmd=pmap"), config=SEQUENCE)
     assert "N = 32 candidates" in capsys.readouterr().out  # 16 clips, two frames of each
     assert not any("train/mi_lower_bound_nats" in line for line in lines(tmp_path / "run"))
-    summary = heldout_bounds(trained)
+    summary = evaluated(trained)
     assert summary["heldout/num_candidates"] == 16  # independent draws: one frame of each clip
     assert math.isfinite(summary["heldout/mi_lower_bound_nats"])
 
@@ -89,7 +89,7 @@ def test_clips_run_and_distractors_of_other_times_are_no_bound_in_training(tmp_p
         (["--config.pairs.scale=0.0"], ["config.pairs.scale=0.0", "> 0"]),
         (["--config.pairs.scale=1000.0"], ["standard deviation of 0.00037", "--config.pairs.scale=0.37"]),
         (["--config.pairs.window=7"], ["smaller than the images of 8 × 8"]),
-        (["--config.pairs.name=frames"], ["'cpc_ahead' is for pairs sequences and clips", "'frames'"]),
+        (["--config.pairs.name=frames"], ["'cpc_ahead' is for pairs clips and sequences", "'frames'"]),
         (["--config.encoder.name=resnet18"], ["'resnet18'", "convnet, mlp"]),
         (["--config.encoder.name=convnet"], ["images (height, width, 1 or 3)", "(10, 1)", "expected 'mlp'"]),
         (["--config.encoder.feature=first"], ["'first'", "last, mean"]),

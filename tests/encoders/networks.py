@@ -1,15 +1,13 @@
 """Small networks, their inputs, and functions of eight devices, for the tests of encoders."""
 
-from contextlib import contextmanager
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from jax.sharding import AxisType, PartitionSpec
 
-from mi_coding.encoders import ProjectionHead, ResNet18, resnet
+from mi_coding.encoders import ProjectionHead, ResNet18
 from mi_coding.training.devices import AXIS
 
 KEY = jax.random.key(0, impl="rbg")  # whose draws compile ten times faster than threefry's on CPU
@@ -69,14 +67,6 @@ def the_same_everywhere(tree):
     """The tree of one device, once it is certain that all devices hold the very same bits."""
     jax.tree.map(lambda leaf: np.testing.assert_array_equal(leaf, np.broadcast_to(leaf[:1], leaf.shape)), tree)
     return jax.tree.map(lambda leaf: leaf[0], tree)
-
-
-@contextmanager
-def one_block_a_stage():
-    """The 18 layers are ten, with each kind of block and of norm: what is compiled for eight devices is half."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(resnet._STAGES, 18, (resnet._STAGES[18][0], (1, 1, 1, 1)))
-        yield
 
 
 def outputs(net, x, *, train=False, variables=None):

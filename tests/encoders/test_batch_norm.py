@@ -15,10 +15,10 @@ from networks import (
     filled,
     lopsided_images,
     on_eight_devices,
-    one_block_a_stage,
     shapes_of,
     the_same_everywhere,
 )
+from shallow import one_block_a_stage
 
 from mi_coding.encoders import build
 from mi_coding.encoders.batch_norm import batch_norm

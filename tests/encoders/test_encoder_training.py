@@ -4,7 +4,8 @@ import chex
 import jax
 import numpy as np
 import pytest
-from networks import HEAD, TINY, filled, lopsided_images, one_block_a_stage, shapes_of
+from networks import HEAD, TINY, filled, lopsided_images, shapes_of
+from shallow import one_block_a_stage
 
 from mi_coding.encoders import ConvNet, HeadOptions, build
 from mi_coding.methods import Parts
