@@ -28,7 +28,8 @@ LARGEST_COUNT = 2**31 - 1
 
 _T = TypeVar("_T")
 _OPTION, _GROUP = "mi_coding option", "mi_coding options"
-_TYPES = {int: "a whole number", float: "a number", bool: "True or False", str: "text", tuple: "a tuple"}
+TYPES = {int: "a whole number", float: "a number", bool: "True or False", str: "text", tuple: "a tuple"}
+"""Types of options in words."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ class OptionSpec(NamedTuple):
         """
         value = tuple(value) if self.type is tuple and isinstance(value, list) else value
         if not self._is_of_type(value):
-            raise InputError(Setting(self.key, value), f"; expected {_TYPES[self.type]}")
+            raise InputError(Setting(self.key, value), f"; expected {TYPES[self.type]}")
         complaint = self.rule.complaint(value) if self.rule else ""
         if complaint:
             raise InputError(Setting(self.key, value), complaint)

@@ -13,11 +13,10 @@ from ml_collections import ConfigDict
 from ml_collections.config_flags import tuple_parser
 
 from mi_coding.errors import InputError, Setting
-from mi_coding.options import OptionSpec
+from mi_coding.options import TYPES, OptionSpec
 from mi_coding.training.processes import ProcessSpec
 
 _MOST_PROCESSES = 10**6
-_TYPES = {int: "a whole number", float: "a number", bool: "True or False", str: "text", tuple: "a tuple"}
 _MISSING = object()
 
 
@@ -131,18 +130,40 @@ def _define_flags() -> flags.FlagValues:
     return values
 
 
+class _WrongTypeError(Exception):
+    """Text that is no value of an option's type; not a ValueError, which absl would put into words of its own."""
+
+
+class _TypedParser(flags.ArgumentParser):
+    """The parser of a flag, which tells the option and the text that it cannot parse."""
+
+    def __init__(self, parser: flags.ArgumentParser, key: str):
+        super().__init__()
+        self._parser, self._key = parser, key
+
+    def parse(self, argument: Any) -> Any:
+        """Raises _WrongTypeError with the option's key and the text."""
+        try:
+            return self._parser.parse(argument)
+        except (TypeError, ValueError, OverflowError):
+            raise _WrongTypeError(self._key, argument) from None
+
+
 def _define_override(spec: OptionSpec, values: flags.FlagValues) -> None:
     name = f"config.{spec.key}"
     if spec.type is tuple:
         flags.DEFINE(tuple_parser.TupleParser(), name, None, spec.meaning, flag_values=values)
-        return
-    define = {
-        int: flags.DEFINE_integer,
-        float: flags.DEFINE_float,
-        bool: flags.DEFINE_boolean,
-        str: flags.DEFINE_string,
-    }[spec.type]
-    define(name, None, spec.meaning, flag_values=values)
+    else:
+        _DEFINE[spec.type](name, None, spec.meaning, flag_values=values)
+    values[name].parser = _TypedParser(values[name].parser, spec.key)
+
+
+_DEFINE = {
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    bool: flags.DEFINE_boolean,
+    str: flags.DEFINE_string,
+}
 
 
 def _parse(
@@ -150,8 +171,12 @@ def _parse(
 ) -> None:
     try:
         positional = values(argv)[1:]
-    except flags.IllegalFlagValueError as error:
-        raise _wrong_type(str(error), known, config) from None
+    except _WrongTypeError as error:
+        key, text = error.args
+        spec, example = known[key], config.get(key, known[key].default)
+        such = f", such as {example!r}" if isinstance(example, spec.type) else ""
+        expected = f" has the wrong type; expected {TYPES[spec.type]}{such}"
+        raise InputError(Setting(key, text), expected) from None
     except (flags.Error, AttributeError, TypeError, ValueError) as error:
         raise InputError(_one_line(error)) from None
     if positional:
@@ -240,16 +265,6 @@ def unknown_key(name: str, known: Mapping[str, OptionSpec], own: Mapping[str, Op
     near += [key for key in (*own, *known) if key.rpartition(".")[2] == name.rpartition(".")[2]]
     hint = ["did you mean ", Setting(near[0]), "?"] if near else [f"keys are {', '.join(own)}"]
     return InputError(Setting(name), f" is not a key {whose}; ", *hint)
-
-
-def _wrong_type(message: str, known: Mapping[str, OptionSpec], config: Mapping[str, Any]) -> InputError:
-    match = re.match(r"flag --config\.([^=]*)=(.*?): ", message, re.DOTALL)
-    if not match or match[1] not in known:
-        return InputError(_one_line(message))
-    spec = known[match[1]]
-    example = config.get(spec.key, spec.default)
-    such = f", such as {example!r}" if isinstance(example, spec.type) else ""
-    return InputError(Setting(spec.key, match[2]), f" has the wrong type; expected {_TYPES[spec.type]}{such}")
 
 
 def _one_line(error: Exception | str) -> str:
