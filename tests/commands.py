@@ -100,7 +100,7 @@ def begun(workdir, *overrides, config=CPC, change=lambda state: state):
     run = prepare(read_config(*fitting(config, *SHORT, *overrides), config=config), workdir, print)
     state = change(initial_state(run))
     held, folder = begin(workdir, run.plan.nested_config), workdir / "checkpoints"
-    with held, Checkpoints(folder, keep=9, about=checkpoint_metadata(run)) as checkpoints:
+    with held, Checkpoints(folder, keep=9, metadata=checkpoint_metadata(run)) as checkpoints:
         checkpoints.save(state, 0.0)
     return run, state
 
@@ -162,7 +162,7 @@ def train(workdir, *overrides, config=CPC):
     run = prepare(read_config(*overrides, config=config), workdir, warnings.append)
     held = begin(workdir, run.plan.nested_config)
     keep, metadata = run.plan.run.keep_checkpoints, checkpoint_metadata(run)
-    with held, Checkpoints(workdir / "checkpoints", keep=keep, about=metadata) as checkpoints:
+    with held, Checkpoints(workdir / "checkpoints", keep=keep, metadata=metadata) as checkpoints:
         trained, summary = train_run(run, checkpoints, command_started=time.perf_counter())
     return TrainedRun(run, trained.state, summary, warnings)
 

@@ -106,7 +106,7 @@ def test_a_run_of_eight_devices_is_read_on_one(run, tmp_path):
     eight.mkdir()
     (eight / "config.json").write_text((workdir / "config.json").read_text())
     known = json.loads((workdir / "checkpoints" / "0" / "progress" / "metadata").read_text())
-    checkpoints = Checkpoints(eight / "checkpoints", keep=1, about={k: known[k] for k in ("data", "num_candidates")})
+    checkpoints = Checkpoints(eight / "checkpoints", keep=1, metadata={k: known[k] for k in ("data", "num_candidates")})
     checkpoints.save(data_parallel("shard_map").replicate(state), 0.0)
     checkpoints.close()
     np.save(tmp_path / "images.npy", IMAGES)
@@ -180,7 +180,7 @@ def test_a_run_of_an_older_version_is_told(run, tmp_path):
 def test_a_damaged_checkpoint_is_told_and_an_older_one_is_read(tmp_path):
     _, state = begun(tmp_path / "run")
     checkpoints = tmp_path / "run" / "checkpoints"
-    newer = Checkpoints(checkpoints, keep=9, about=json.loads((checkpoints / "0/progress/metadata").read_text()))
+    newer = Checkpoints(checkpoints, keep=9, metadata=json.loads((checkpoints / "0/progress/metadata").read_text()))
     newer.save(state._replace(step=state.step + 7), 1.0)
     newer.close()
     for path in (checkpoints / "7" / "state").rglob("*"):

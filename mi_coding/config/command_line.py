@@ -47,7 +47,7 @@ def parse_command(
 ) -> Command:
     """Reads `--config=FILE [--workdir=DIR] [--profile] [--print_config] [--config.KEY=VALUE …]`.
 
-    One of several processes is told its place too: `--coordinator=HOST:PORT --num_processes=P --process_id=I`.
+    A process among several gets its rank, too: `--coordinator=HOST:PORT --num_processes=P --process_id=I`.
 
     Args:
         argv: the command line, the program's name first.
@@ -131,7 +131,7 @@ def _define_flags() -> flags.FlagValues:
 
 
 class _WrongTypeError(Exception):
-    """Text that is no value of an option's type; not a ValueError, which absl would put into words of its own."""
+    """Text that is no value of an option's type; not a ValueError, which absl would turn into a message of its own."""
 
 
 class _TypedParser(flags.ArgumentParser):

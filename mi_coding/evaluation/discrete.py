@@ -164,7 +164,7 @@ def plane_section(found: Sequence[heads.Head], chosen: int) -> Section:
     )
     text = (
         "Each point is one code: to the right what it costs to remember, upwards what it tells about the other half, "
-        "both on pairs of test images. No code lies above the line, where every nat remembered is a nat told."
+        "both on pairs of test images. No code lies above the line, where every nat that is stored tells a nat."
     )
     if len(set(betas.tolist())) > 1:
         worth = information - betas * entropies

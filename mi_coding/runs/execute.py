@@ -52,7 +52,7 @@ def execute(
 
 def _train_and_evaluate(run: Run, warnings: list[str], command_started: float, profile: bool) -> int:
     keep, metadata = run.plan.run.keep_checkpoints, checkpoint_metadata(run)
-    with Checkpoints(run.workdir / "checkpoints", keep=keep, about=metadata) as checkpoints:
+    with Checkpoints(run.workdir / "checkpoints", keep=keep, metadata=metadata) as checkpoints:
         trained, summary = train_run(run, checkpoints, command_started=command_started, profile=profile)
     if trained.stopped_by:
         log_on_main(

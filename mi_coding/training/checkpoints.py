@@ -25,13 +25,13 @@ class Checkpoints:
     it under a temporary name and renames it, so a checkpoint that is visible is complete.
     """
 
-    def __init__(self, folder: Path, *, keep: int, about: Mapping[str, Any] | None = None):
+    def __init__(self, folder: Path, *, keep: int, metadata: Mapping[str, Any] | None = None):
         """Opens or creates the folder.
 
         Args:
             folder: of the checkpoints.
             keep: how many of the newest checkpoints are kept.
-            about: metadata stored in each checkpoint, plain values, for `read_newest`. Those under "data" describe the
+            metadata: metadata stored in each checkpoint, plain values, for `read_newest`. Those under "data" describe the
                 training data; a run does not continue on other data.
         """
         options = ocp.CheckpointManagerOptions(
@@ -39,7 +39,7 @@ class Checkpoints:
         )
         self._folder = folder.absolute()
         self._manager = ocp.CheckpointManager(self._folder, options=options)
-        self._about = dict(about or {})
+        self._metadata = dict(metadata or {})
 
     def save(self, state: TrainState, seconds: float) -> None:
         """Starts writing a checkpoint of this state, unless its step has one; first waits for the previous write.
@@ -51,7 +51,7 @@ class Checkpoints:
         if step == self._manager.latest_step():
             return
         state = jax.device_get(state)  # the same in all processes; orbax writes in process 0 only
-        progress = ocp.args.JsonSave(self._about | {"seconds": seconds, "checksum": checksum(state)})
+        progress = ocp.args.JsonSave(self._metadata | {"seconds": seconds, "checksum": checksum(state)})
         items = ocp.args.Composite(state=ocp.args.StandardSave(state), progress=progress)
         self._write(lambda: self._manager.save(step, args=items))
 
@@ -68,8 +68,8 @@ class Checkpoints:
                 with.
         """
 
-        def like_of_same_data(about: dict[str, Any]) -> TrainState:
-            on_all_processes(lambda: _check_same_data(about.get("data", {}), self._about.get("data", {})))
+        def like_of_same_data(metadata: dict[str, Any]) -> TrainState:
+            on_all_processes(lambda: _check_same_data(metadata.get("data", {}), self._metadata.get("data", {})))
             return like
 
         steps = sorted(self._manager.all_steps(), reverse=True)
@@ -77,8 +77,8 @@ class Checkpoints:
             restored = _restore(self._manager, step, like_of_same_data, warn)
             if restored:
                 self._set_aside([newer for newer in steps if newer > step])
-                state, about = restored
-                return state, about["seconds"]
+                state, metadata = restored
+                return state, metadata["seconds"]
         if steps:
             raise InputError(
                 f"none of the checkpoints in {self._folder} can be read; remove them to train from the beginning"
@@ -175,21 +175,21 @@ def _restore(
     Errors of `like`, which may refuse the metadata, are raised and not taken for damage.
     """
 
-    def read_about() -> dict[str, Any]:
+    def read_metadata() -> dict[str, Any]:
         return manager.restore(step, args=ocp.args.Composite(progress=ocp.args.JsonRestore())).progress
 
     def read_state() -> TrainState:
         state = manager.restore(step, args=ocp.args.Composite(state=_restore_like(shapes))).state
-        if about.get("checksum") not in (None, checksum(state)):
+        if metadata.get("checksum") not in (None, checksum(state)):
             raise ValueError("its checksum does not match")
         return state
 
-    about = _read(read_about, step, warn)
-    if about is None:
+    metadata = _read(read_metadata, step, warn)
+    if metadata is None:
         return None
-    shapes = like(about)
+    shapes = like(metadata)
     state = _read(read_state, step, warn)
-    return None if state is None else (state, about)
+    return None if state is None else (state, metadata)
 
 
 def _restore_like(state: TrainState) -> ocp.args.StandardRestore:
