@@ -31,7 +31,7 @@ class Checkpoints:
         Args:
             folder: of the checkpoints.
             keep: how many of the newest checkpoints are kept.
-            metadata: metadata stored in each checkpoint, plain values, for `read_newest`. Those under "data" describe the
+            metadata: plain values that each checkpoint carries, for `read_newest`. Those under "data" describe the
                 training data; a run does not continue on other data.
         """
         options = ocp.CheckpointManagerOptions(

@@ -87,7 +87,7 @@ def test_bytes_that_only_the_checksum_knows_to_be_wrong_are_found(tmp_path):
     progress.write_text(progress.read_text().replace('"checksum": ', '"checksum": 1'))
     with Checkpoints(folder, keep=9) as checkpoints:
         assert int(checkpoints.restore(state_of(0), warnings.append)[0].step) == 10
-    assert "not those that were saved" in warnings[0]
+    assert "its checksum does not match" in warnings[0]
 
 
 def test_where_no_checkpoint_can_be_read_nothing_is_begun_anew_or_moved(tmp_path):
