@@ -189,6 +189,6 @@ def test_a_damaged_checkpoint_is_told_and_an_older_one_is_read(tmp_path):
     said = []
     assert restore.restore(tmp_path / "run", said.append).step == 0
     assert len(said) == 1
-    assert said[0].startswith("checkpoint 7 cannot be read, an older one is looked for: ")
+    assert said[0].startswith("checkpoint 7 cannot be read, trying an older one: ")
     with pytest.warns(UserWarning, match="checkpoint 7 cannot be read"):
         mi_coding.load_encoder(tmp_path / "run")
