@@ -115,7 +115,7 @@ class Spread(Evaluator):
 
     def evaluate(self, trained):
         split = subsample(trained.dataset.test, self.most)
-        codes = trained.codes(*trained.variables, jnp.asarray(split.examples))
+        codes = trained.encoder("codes")(jnp.asarray(split.examples))
         return {"toy/spread": float(jnp.std(codes)), "toy/examples": len(split.examples)}
 
     def groups(self, summary):

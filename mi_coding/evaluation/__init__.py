@@ -1,33 +1,21 @@
 """What are trained codes worth? One question a file; a new one is an `Evaluator` and a line in `EVALUATORS`."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from mi_coding.evaluation.base import Evaluator, Trained
-from mi_coding.evaluation.bound import HeldoutBounds, overfitting_warning
+from mi_coding.evaluation.bound import HeldoutBounds
 from mi_coding.evaluation.discrete import DiscreteCodes
 from mi_coding.evaluation.films import FilmPairs
 from mi_coding.evaluation.health import Health
 from mi_coding.evaluation.map import CodeMap
 from mi_coding.evaluation.neighbours import NearestNeighbours
-from mi_coding.evaluation.pairs import ShownPairs
+from mi_coding.evaluation.pairs import ShownPairs, ShownSequences
 from mi_coding.evaluation.probes import LabelProbes
-from mi_coding.evaluation.sequences import ShownSequences
 from mi_coding.methods import Method, Variables
 from mi_coding.pairs import PairSampler
 from mi_coding.reporting.page import Section
-
-__all__ = [
-    "EVALUATORS",
-    "LEAD",
-    "Evaluator",
-    "Trained",
-    "chosen",
-    "evaluate",
-    "overfitting_warning",
-    "report_sections",
-    "validation",
-]
+from mi_coding.reporting.results import Summary
 
 EVALUATORS: dict[str, type[Evaluator]] = {
     "bound": HeldoutBounds,
@@ -42,11 +30,10 @@ EVALUATORS: dict[str, type[Evaluator]] = {
 }
 """Names of evaluations, in the order of results and of the report; see `Method.evaluations`."""
 
-LEAD = (
+LEAD = (  # of a report
     "What a code of one half of a pair knows about the other half. Every figure of information is in nats, on pairs "
     "that training never saw; a bound stands beside the ceiling that it could not have passed."
 )
-"""What a reader of a report is told first."""
 
 
 def chosen(method: Method, pairs: PairSampler) -> list[type[Evaluator]]:
@@ -82,6 +69,6 @@ def validation(evaluators: Iterable[Evaluator], trained: Trained) -> Callable[[i
     return validate
 
 
-def report_sections(evaluators: Iterable[Evaluator], trained: Trained, summary: Mapping[str, Any]) -> list[Section]:
+def report_sections(evaluators: Iterable[Evaluator], trained: Trained, summary: Summary) -> list[Section]:
     """The figures of a report."""
     return [section for evaluator in evaluators for section in evaluator.sections(trained, summary)]

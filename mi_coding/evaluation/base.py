@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -15,61 +15,37 @@ from mi_coding.evaluation.heldout import ENCODE_AT_ONCE, HeldoutBound, make_held
 from mi_coding.methods import Method, Variables
 from mi_coding.pairs import BoundSpec, PairSampler
 from mi_coding.reporting.page import Section
-from mi_coding.reporting.results import Group, Tile
+from mi_coding.reporting.results import Group, Summary, Tile
 
-MOST_HELDOUT = 10_000
-"""Images, or frames, in memory for bounds and pictures."""
+MOST_HELDOUT = 10_000  # images, or frames, in memory for bounds and pictures
+NUM_SHOWN = 1000  # test examples that the pictures of a report are made of
 
-NUM_SHOWN = 1000
-"""Test examples that the pictures of a report are made of."""
+Curve = tuple[np.ndarray, np.ndarray]
+"""Steps int[n] and values float[n] of one name in metrics.jsonl."""
 
-
-class ReportKeys(NamedTuple):
-    """Random keys of a report: of pairs, of views of test examples, and of views of training examples."""
-
-    pairs: jax.Array
-    test: jax.Array
-    train: jax.Array
+Curves = Mapping[str, Curve]
+NO_CURVE: Curve = (np.zeros(0, int), np.zeros(0))
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What training left, on the data that it is judged by.
+    """What training left, on the data that it is judged by."""
 
-    Attributes:
-        method, pairs: how the codes were learnt, and from which pairs.
-        dataset: its splits; results are read on the test split.
-        variables: (params, stats) that are judged; during training those of the current step.
-        untrained: () → (params, stats) before the first step, for the baseline.
-        key: purpose → the random key of one purpose, from the seed: "validation", "test", "probe" or "report".
-        warn: takes one line that a person must see.
-        batch_size: B of training.
-        num_steps: of the whole run.
-        num_classes: of the labels; 0 where there are none.
-        curves: of metrics.jsonl, name → (steps, values); empty where nothing was trained here.
-    """
+    method: Method  # how the codes were learnt
+    pairs: PairSampler  # from which pairs
+    dataset: Dataset  # its splits; results are read on the test split
+    variables: Variables  # (params, stats) that are judged; during training those of the current step
+    untrained: Callable[[], Variables]  # (params, stats) before the first step, for the baseline
+    key: Callable[[str], jax.Array]  # random key of a purpose, from the seed: "validation", "test", "probe" or "report"
+    warn: Callable[[str], None]  # takes one line that a person must see
+    batch_size: int  # B of training
+    num_steps: int  # of the whole run
+    num_classes: int  # of the labels; 0 where there are none
+    curves: Curves  # of metrics.jsonl, name → (steps, values); empty where nothing was trained here
 
-    method: Method
-    pairs: PairSampler
-    dataset: Dataset
-    variables: Variables
-    untrained: Callable[[], Variables]
-    key: Callable[[str], jax.Array]
-    warn: Callable[[str], None]
-    batch_size: int
-    num_steps: int
-    num_classes: int
-    curves: Mapping[str, tuple[np.ndarray, np.ndarray]]
-
-    @property
-    def features(self) -> Callable[[Any, Any, jax.Array], jax.Array]:
-        """(params, stats, x) → float32[b, F], compiled once for trained and untrained variables."""
-        return _compiled_encoder(self.method, "features")
-
-    @property
-    def codes(self) -> Callable[[Any, Any, jax.Array], jax.Array]:
-        """(params, stats, x) → float32[b, D], compiled once."""
-        return _compiled_encoder(self.method, "codes")
+    def encoder(self, output: str, variables: Variables | None = None) -> Callable[[jax.Array], jax.Array]:
+        """x → "features" float32[b, F] or "codes" float32[b, D]; compiled once for trained and untrained variables."""
+        return partial(_compiled_encoder(self.method, output), *(variables or self.variables))
 
     def heldout_split(self, name: str) -> Split:
         """At most `MOST_HELDOUT` "train", "validation" or "test" examples in memory; of films, frames."""
@@ -85,10 +61,7 @@ class Trained:
         return jax.tree.map(jnp.asarray, self.pairs.device_data(self.heldout_split(name)))
 
     def pair_codes(self, group_size: int = 1) -> Callable[..., tuple[jax.Array, jax.Array]]:
-        """(variables, key, population, rows) → z_x, z_y of independent pairs, also where training keeps twins out.
-
-        One function serves all evaluations; see `make_pair_codes`.
-        """
+        """(variables, key, population, rows) → z_x, z_y of independent pairs, also where training keeps twins out."""
         return _pair_codes(self.method, self.pairs, group_size, min(ENCODE_AT_ONCE, self.batch_size))
 
     def heldout_bound(self, spec: BoundSpec) -> Callable[..., HeldoutBound]:
@@ -100,10 +73,9 @@ class Trained:
         """float32[n, …]: one view of each example in memory."""
         return _views(key, jax.tree.map(jnp.asarray, examples), self.pairs)
 
-    @cached_property
-    def report_keys(self) -> ReportKeys:
-        """Random keys of the report."""
-        return ReportKeys(*jax.random.split(self.key("report"), 3))
+    def report_key(self, purpose: str) -> jax.Array:
+        """A random key of the report: of "pairs", or of views of "test" or "train" examples."""
+        return jax.random.split(self.key("report"), 3)[("pairs", "test", "train").index(purpose)]
 
     @cached_property
     def shown(self) -> Split:
@@ -113,12 +85,12 @@ class Trained:
     @cached_property
     def shown_views(self) -> jax.Array:
         """float32[n, …]: one view of each of the shown examples."""
-        return self.views(self.report_keys.test, self.shown.examples)
+        return self.views(self.report_key("test"), self.shown.examples)
 
     @cached_property
     def shown_codes(self) -> np.ndarray:
         """float32[n, D]: the codes of the shown views."""
-        return encode(partial(self.codes, *self.variables), self.shown_views)
+        return encode(self.encoder("codes"), self.shown_views)
 
     @cached_property
     def _heldout_splits(self) -> dict[str, Split]:
@@ -129,36 +101,28 @@ class Evaluator:
     """One question about trained codes. A new one is a frozen dataclass, and adds itself to `EVALUATORS`.
 
     A field made by `options.option` is an option of configs.
-
-    Attributes:
-        for_every_method: whether it is asked of every run; else of those whose method or pairs name it.
     """
 
-    for_every_method: ClassVar[bool] = True
+    for_every_method: ClassVar[bool] = True  # asked of every run; else of those whose method or pairs name it
 
     def evaluate(self, trained: Trained) -> dict[str, Any]:
         """Entries of summary.json; none where the question has no answer, as a probe without labels."""
-        del trained
         return {}
 
     def validation(self, trained: Trained) -> Callable[[int, Variables], dict[str, float]] | None:
         """A function of (step, variables) that gives entries of metrics.jsonl during training; None for none."""
-        del trained
         return None
 
-    def groups(self, summary: Mapping[str, Any]) -> list[Group]:
+    def groups(self, summary: Summary) -> list[Group]:
         """Rows of the closing table and of the report, with the keys that they show; from the summary alone."""
-        del summary
         return []
 
-    def tiles(self, summary: Mapping[str, Any]) -> list[Tile]:
+    def tiles(self, summary: Summary) -> list[Tile]:
         """Headline numbers of the report."""
-        del summary
         return []
 
-    def sections(self, trained: Trained, summary: Mapping[str, Any]) -> list[Section]:
+    def sections(self, trained: Trained, summary: Summary) -> list[Section]:
         """Figures of the report."""
-        del trained, summary
         return []
 
 

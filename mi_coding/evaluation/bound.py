@@ -9,22 +9,20 @@ import jax
 import numpy as np
 
 from mi_coding.data import num_examples
-from mi_coding.evaluation.base import Evaluator, Trained
-from mi_coding.evaluation.bound_figures import bound_ahead, bound_over_training
-from mi_coding.evaluation.heldout import HeldoutBound, bound_summary
+from mi_coding.evaluation.base import NO_CURVE, Curve, Curves, Evaluator, Trained
+from mi_coding.evaluation.heldout import AHEAD_KEYS, SUMMARY_KEYS, HeldoutBound, bound_summary
 from mi_coding.methods import Variables
 from mi_coding.options import PositiveInt, option
+from mi_coding.reporting.figure import BLUE, ORANGE, Chart, Figure
 from mi_coding.reporting.page import Section
-from mi_coding.reporting.results import Format, Group, Tile, finite, nats, percent, show
+from mi_coding.reporting.results import Format, Group, Summary, Tile, finite, nats, percent, show
 
-BOUND = "validation/mi_lower_bound_nats"
-"""In metrics.jsonl, the bound on pairs that are not trained on."""
+BOUND = "validation/mi_lower_bound_nats"  # in metrics.jsonl, the bound on pairs that are not trained on
 
 FALL, LEAST_FALL = 0.1, 0.1
 """Share of the best validation bound, and nats: a fall by both together is more than the noise of so few batches."""
 
-VALIDATION_BATCHES = 4
-"""Batches of a held-out bound during training: enough to draw a curve with."""
+VALIDATION_BATCHES = 4  # batches of a held-out bound during training: enough to draw a curve with
 
 _DISTRACTORS = {
     "heldout": "",
@@ -34,12 +32,7 @@ _DISTRACTORS = {
 }
 """Prefix of a bound in a summary → what its row says beside N."""
 
-_KEYS = ("num_candidates", "mi_lower_bound_nats", "mi_standard_error_nats", "mi_ceiling_nats", "accuracy")
-_AHEAD_KEYS = ("mi_lower_bound_nats", "mi_standard_error_nats", "accuracy")
-_NO_CURVE = (np.zeros(0, int), np.zeros(0))
-
-Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
-Summary = Mapping[str, Any]
+_ON_MI = "on mutual information, nats"
 
 
 @dataclass(frozen=True)
@@ -47,7 +40,6 @@ class HeldoutBounds(Evaluator):
     """Lower bounds on I(z_x; z_y) on pairs that training never saw, of a method that has `bound_specs`."""
 
     num_pairs: PositiveInt = option("evaluation.num_pairs", 10_240, "independent pairs for each held-out bound")
-
     for_every_method = False
 
     def evaluate(self, trained: Trained) -> dict[str, Any]:
@@ -66,7 +58,6 @@ class HeldoutBounds(Evaluator):
         measure, population = trained.heldout_bound(trained.method.training_spec), trained.population("validation")
 
         def validate(step: int, variables: Variables) -> dict[str, float]:
-            del step
             num_pairs = VALIDATION_BATCHES * trained.batch_size
             bound = measure(variables, trained.key("validation"), population, num_pairs=num_pairs)
             return bound_summary(bound, "validation")
@@ -75,20 +66,17 @@ class HeldoutBounds(Evaluator):
 
     def groups(self, summary: Summary) -> list[Group]:
         prefixes = [prefix for prefix in _DISTRACTORS if f"{prefix}/mi_lower_bound_nats" in summary]
-        return [
-            _bound_group(summary, prefixes),
-            _ahead_group(summary, [prefix for prefix in prefixes if steps_ahead(summary, prefix)]),
-        ]
+        ahead = [prefix for prefix in prefixes if steps_ahead(summary, prefix)]
+        return [_bound_group(summary, prefixes), _ahead_group(summary, ahead)]
 
     def tiles(self, summary: Summary) -> list[Tile]:
-        return [tile for tile in (_bound_tile(summary), _candidates_tile(summary)) if tile]
+        tiles = {"mi_lower_bound_nats": _bound_tile, "num_candidates": _candidates_tile}
+        return [tile(summary) for key, tile in tiles.items() if f"heldout/{key}" in summary]
 
     def sections(self, trained: Trained, summary: Summary) -> list[Section]:
         num_validation = num_examples(trained.dataset.validation)
-        return [
-            _bound_section(trained.curves, trained.method.num_candidates, num_validation),
-            *_ahead_sections(summary),
-        ]
+        over_training = _bound_section(trained.curves, trained.method.num_candidates, num_validation)
+        return [over_training, *_ahead_sections(summary)]
 
 
 def overfitting_warning(curves: Curves) -> str | None:
@@ -96,9 +84,6 @@ def overfitting_warning(curves: Curves) -> str | None:
 
     >>> overfitting_warning({BOUND: (np.array([100, 200, 300]), np.array([1.6, 1.7, 1.1]))})[:72]
     'the bound on validation pairs was 1.70 nats at step 200 and ends at 1.10'
-
-    Args:
-        curves: of metrics.jsonl, see `read_metrics`.
     """
     if BOUND not in curves:
         return None
@@ -141,7 +126,7 @@ def _bound_group(summary: Summary, prefixes: Iterable[str]) -> Group:
     columns = ("candidates", "bound", "ceiling", "true y ranked first")
     note = "Nats ± one standard error, on pairs that training never saw. No bound can pass its ceiling, ln N."
     rows = tuple(_bound_row(summary, prefix) for prefix in prefixes)
-    keys = frozenset(f"{prefix}/{key}" for prefix in prefixes for key in _KEYS)
+    keys = frozenset(f"{prefix}/{key}" for prefix in prefixes for key in SUMMARY_KEYS)
     return Group("held-out bound on mutual information", columns, rows, note, keys)
 
 
@@ -161,22 +146,20 @@ def _ahead_group(summary: Summary, prefixes: Sequence[str]) -> Group:
         ceiling = show(summary, f"{prefix}/mi_ceiling_nats", nats)
         columns += [f"N = {show(summary, f'{prefix}/num_candidates')}, at most {ceiling}", "ranked first"]
     for k in steps_ahead(summary, prefixes[0]) if prefixes else ():
-        cells = [
-            (bound_with_error(summary, p, suffix=f"_ahead_{k}"), show(summary, f"{p}/accuracy_ahead_{k}", percent))
-            for p in prefixes
-        ]
-        rows.append((str(k), *(cell for pair in cells for cell in pair)))
+        row = [str(k)]
+        for p in prefixes:
+            row.append(bound_with_error(summary, p, suffix=f"_ahead_{k}"))
+            row.append(show(summary, f"{p}/accuracy_ahead_{k}", percent))
+        rows.append(tuple(row))
     note = (
         "Nats between the steps so far and one step later on; a mean over steps, the same ones for every distance. The "
         "bound above is the mean over distances."
     )
-    keys = frozenset(f"{p}/{key}_ahead_{k}" for p in prefixes for key in _AHEAD_KEYS for k in steps_ahead(summary, p))
+    keys = frozenset(f"{p}/{key}_ahead_{k}" for p in prefixes for key in AHEAD_KEYS for k in steps_ahead(summary, p))
     return Group("held-out bound for each number of steps ahead", tuple(columns), tuple(rows), note, keys)
 
 
-def _bound_tile(summary: Summary) -> Tile | None:
-    if "heldout/mi_lower_bound_nats" not in summary:
-        return None
+def _bound_tile(summary: Summary) -> Tile:
     bound, ceiling = finite(summary, "heldout/mi_lower_bound_nats"), finite(summary, "heldout/mi_ceiling_nats")
     value, *error = bound_with_error(summary, "heldout", "{:.2f}".format).split(" ", 1)
     context = f"of at most {ceiling:.2f} nats, the ceiling ln N" if ceiling else ""
@@ -184,9 +167,7 @@ def _bound_tile(summary: Summary) -> Tile | None:
     return Tile("held-out bound", value, " ".join([*error, "nats"]), context, share)
 
 
-def _candidates_tile(summary: Summary) -> Tile | None:
-    if "heldout/num_candidates" not in summary:
-        return None
+def _candidates_tile(summary: Summary) -> Tile:
     accuracy = show(summary, "heldout/accuracy", percent)
     context = f"the true y ranked first for {accuracy} of x" if accuracy else ""
     value = show(summary, "heldout/num_candidates")
@@ -194,21 +175,31 @@ def _candidates_tile(summary: Summary) -> Tile | None:
 
 
 def _bound_section(curves: Curves, num_candidates: int, num_validation: int) -> Section:
-    """The bound over training; held out are `num_validation` examples."""
-    key, ceiling = "mi_lower_bound_nats", math.log(num_candidates)
-    figure = bound_over_training(
-        *curves.get(f"train/{key}", _NO_CURVE),
-        ceiling=ceiling,
-        num_candidates=num_candidates,
-        validation=curves.get(f"validation/{key}"),
-    )
+    key = "mi_lower_bound_nats"
+    train, validation = curves.get(f"train/{key}", NO_CURVE), curves.get(f"validation/{key}")
     text = (
         f"The lower bound on the information that codes of a pair share, on training batches and on pairs of the "
         f"{num_validation:,} validation images. With N = {num_candidates:,} candidates no bound passes ln N = "
-        f"{ceiling:.2f} nats, however much the codes know; and which of {num_validation:,} images a "
+        f"{math.log(num_candidates):.2f} nats, however much the codes know; and which of {num_validation:,} images a "
         f"pair shows is worth ln {num_validation:,} = {math.log(num_validation):.2f} nats at most."
     )
-    return Section("Bound over training", text, figure, "bound")
+    return Section("Bound over training", text, bound_over_training(train, validation, num_candidates), "bound")
+
+
+def bound_over_training(train: Curve, validation: Curve | None, num_candidates: int) -> Figure:
+    """The bound of the training batches step by step, under its ceiling, and the one on validation pairs beside it.
+
+    The faint line is every value, the strong one a running mean over a fiftieth of the run.
+    """
+    chart, ceiling = Chart(3.7, (0.05, 0.14, 0.745, 0.765), f"bound {_ON_MI}", "step"), math.log(num_candidates)
+    chart.ceiling(ceiling, f"ln {num_candidates:,} =")
+    chart.axes.plot(*train, color=BLUE, alpha=0.22, linewidth=0.8)
+    smooth = chart.smooth(*train, BLUE)
+    chart.label(smooth, "train", BLUE)
+    if validation is not None:
+        chart.dots(*validation, "held-out", ORANGE)
+    chart.limit(smooth, ceiling)
+    return chart.finished()
 
 
 def _ahead_sections(summary: Summary) -> list[Section]:
@@ -227,3 +218,24 @@ def _ahead_sections(summary: Summary) -> list[Section]:
         "looks: true information never grows along this line."
     )
     return [Section("Bound against steps ahead", text, bound_ahead(bounds), "bound_ahead")] if bounds else []
+
+
+def bound_ahead(bounds: Mapping[int, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """Held-out bounds against the number of steps ahead, with two standard errors, one line for each N.
+
+    Args:
+        bounds: N → (bounds float[K], their standard errors float[K]) in nats; the ceiling of the first is drawn.
+    Raises:
+        ValueError: where there is no bound at all.
+    """
+    if not bounds:
+        raise ValueError("bounds is empty: expected the bounds of at least one N")
+    first = next(iter(bounds))
+    chart = Chart(3.4, (0.05, 0.15, 0.745, 0.745), f"held-out bound {_ON_MI}", "steps ahead")
+    chart.ceiling(math.log(first), f"ln {first:,} =")
+    for (num_candidates, (values, errors)), colour in zip(bounds.items(), (BLUE, ORANGE), strict=False):
+        steps = np.arange(1, len(values) + 1)
+        chart.axes.errorbar(steps, values, 2 * errors, color=colour, marker="o", markersize=4, capsize=3)
+        chart.label(values, f"N = {num_candidates:,}:", colour)
+    chart.limit(np.concatenate([values for values, _ in bounds.values()]), math.log(first))
+    return chart.finished()

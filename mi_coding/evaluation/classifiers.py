@@ -21,9 +21,7 @@ TOLERANCE = 1e-5
 On the pixels of Fashion-MNIST, test accuracies were then within 0.0011 of scikit-learn's converged ones.
 """
 
-MOST_STEPS = 500
-"""Steps after which a fit ends in any case; it is judged on validation examples like every other."""
-
+MOST_STEPS = 500  # steps after which a fit ends in any case; it is judged on validation examples like every other
 _RIDGE = 1e-3  # of a feature's variance, added to the preconditioner only: float32 finds a singular Cholesky otherwise
 _VOTES_AT_ONCE = 2**22  # queries × classes
 
@@ -35,19 +33,12 @@ class Examples(NamedTuple):
     labels: np.ndarray
 
 
-class LinearProbe(NamedTuple):
+class Probe(NamedTuple):
     """Share of test examples whose class is ranked first, and among the first five; the C that validation chose."""
 
     accuracy: float
     top5_accuracy: float
-    regulariser: float
-
-
-class KnnProbe(NamedTuple):
-    """Share of test examples whose class is ranked first, and among the first five."""
-
-    accuracy: float
-    top5_accuracy: float
+    regulariser: float | None = None
 
 
 class Classifier(NamedTuple):
@@ -57,7 +48,7 @@ class Classifier(NamedTuple):
     bias: jax.Array
 
 
-def linear_probe(train: Examples, validation: Examples, test: Examples) -> LinearProbe:
+def linear_probe(train: Examples, validation: Examples, test: Examples) -> Probe:
     """Multinomial logistic regression on frozen features; its one regulariser is chosen on validation examples.
 
     Features are first brought to mean 0 and variance 1 over the training examples. The classifier that scored best on
@@ -93,7 +84,7 @@ def linear_probe(train: Examples, validation: Examples, test: Examples) -> Linea
         if score > best:
             best, chosen = score, (classifier, regulariser)
     classifier, regulariser = chosen
-    return LinearProbe(*accuracies(classifier, test), regulariser)
+    return Probe(*accuracies(classifier, test), regulariser)
 
 
 def logistic_path(
@@ -103,7 +94,6 @@ def logistic_path(
     num_classes: int,
     regularisers: Sequence[float] = REGULARISERS,
     tolerance: float = TOLERANCE,
-    most_steps: int = MOST_STEPS,
 ) -> Iterator[Classifier]:
     """Multinomial logistic regressions, one for each regulariser C, each started from the last.
 
@@ -119,20 +109,17 @@ def logistic_path(
     Args:
         features: float32[n, F] of about mean 0 and variance 1.
         labels: int[n] in 0 .. num_classes − 1.
-        num_classes: K.
-        regularisers: values of C, best in rising order.
-        tolerance: see `TOLERANCE`.
-        most_steps: see `MOST_STEPS`.
+        regularisers, tolerance: values of C, best in rising order; see `TOLERANCE`.
     """
     x, y = jnp.asarray(features, jnp.float32), jnp.asarray(labels)
     moments = _second_moments(x)
     classifier = Classifier(jnp.zeros((num_classes, x.shape[1])), jnp.zeros(num_classes))
     for regulariser in regularisers:
-        classifier = _fit(classifier, regulariser, x, y, moments, tolerance, most_steps)
+        classifier = _fit(classifier, regulariser, x, y, moments, tolerance)
         yield classifier
 
 
-def knn_probe(train: Examples, test: Examples, *, neighbours: int, temperature: float) -> KnnProbe:
+def knn_probe(train: Examples, test: Examples, *, neighbours: int, temperature: float) -> Probe:
     """A vote of the nearest training examples by cosine, each with weight exp(cosine / temperature) for its class.
 
     Of equally near examples the first are taken; of classes with equal votes the one with the smaller label is ranked
@@ -144,8 +131,7 @@ def knn_probe(train: Examples, test: Examples, *, neighbours: int, temperature: 
     1.0
 
     Args:
-        train: the voters.
-        test: the queries.
+        train, test: the voters and the queries.
         neighbours: voters for each query; all, if there are fewer.
         temperature: above 0; a small one leaves the vote to the nearest.
     Raises:
@@ -163,7 +149,7 @@ def knn_probe(train: Examples, test: Examples, *, neighbours: int, temperature: 
         _ranks(_votes(voters[positions[rows]], cosines[rows], temperature, len(classes)), truth[rows])
         for rows in (slice(i, i + at_once) for i in range(0, len(truth), at_once))
     ]
-    return KnnProbe(*_shares(np.concatenate(ranks)))
+    return Probe(*_shares(np.concatenate(ranks)))
 
 
 def _votes(classes: np.ndarray, cosines: np.ndarray, temperature: float, num_classes: int) -> np.ndarray:
@@ -185,7 +171,7 @@ def _logits(classifier: Classifier, x: jax.Array) -> jax.Array:
 
 @jax.jit
 def _fit(
-    start: Classifier, regulariser: float, x: jax.Array, y: jax.Array, moments: jax.Array, tolerance: float, most: int
+    start: Classifier, regulariser: float, x: jax.Array, y: jax.Array, moments: jax.Array, tolerance: float
 ) -> Classifier:
     """The classifier that minimises mean cross-entropy + ‖weights‖² / 2Cn, which is scikit-learn's objective / Cn.
 
@@ -212,7 +198,7 @@ def _fit(
         _, state, step = carry
         value, gradient = optax.tree.get(state, "value"), optax.tree.get(state, "grad")
         newton_decrease = optax.tree.norm(gradient, squared=True) / 2
-        return (step == 0) | ((step < most) & (newton_decrease > tolerance * value))
+        return (step == 0) | ((step < MOST_STEPS) & (newton_decrease > tolerance * value))
 
     def improve(carry):
         v, state, step = carry

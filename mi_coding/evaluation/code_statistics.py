@@ -8,39 +8,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from scipy.optimize import linear_sum_assignment
 
 from mi_coding.objectives import codes
 from mi_coding.objectives.codes import CodeModel
 from mi_coding.objectives.cotraining import prior_loss
 
-TOO_FAR = 0.05
-"""Share of Ĥ(z) by which a prior may lag behind before the entropy is called inflated."""
-
-LISTED = 256
-"""Codes up to which the entropy of a batch is computed exactly; of more, a prior is fitted afresh."""
-
-NUM_NEAREST = 100
-"""Neighbours of `hamming_precision`."""
-
+TOO_FAR = 0.05  # share of Ĥ(z) by which a prior may lag behind before the entropy is called inflated
+LISTED = 256  # codes up to which the entropy of a batch is computed exactly; of more, a prior is fitted afresh
+NEAREST = 100  # neighbours of `hamming_precision`
 _REFITS, _REFIT_RATE = 200, 0.03  # Adam steps from the prior as it is, and their rate
 _DISTANCES_AT_ONCE = 2**25
 
 
 class CodeInformation(NamedTuple):
-    """Entropies and information of held-out pairs of codes, in nats.
+    """Entropies and information of held-out pairs of codes, in nats."""
 
-    Attributes:
-        entropy: Ĥ(z_x) = −E ln P_Ψ(z_x): what storing a code costs.
-        conditional_entropy: Ĥ(z_x|z_y) = −E ln P_Φ(z_x|z_y).
-        mi: their difference, an estimate of I(z_x; z_y); neither bound, for both are too large.
-        standard_error: of `mi`, over pairs. The images are taken as given.
-    """
-
-    entropy: float
-    conditional_entropy: float
-    mi: float
-    standard_error: float
+    entropy: float  # Ĥ(z_x) = −E ln P_Ψ(z_x): what storing a code costs
+    conditional_entropy: float  # Ĥ(z_x|z_y) = −E ln P_Φ(z_x|z_y)
+    mi: float  # their difference, an estimate of I(z_x; z_y); neither bound, for both are too large
+    standard_error: float  # of `mi`, over pairs; the images are taken as given
 
 
 class Usage(NamedTuple):
@@ -73,19 +59,13 @@ def information(
     >>> print(f"{information(prior, conditional, psi, phi, z, z).entropy:.4f}")  # a uniform prior on two codes
     0.6931
 
-    Args:
-        prior, conditional: the models.
-        psi, phi: their parameters.
-        z_x: int[n, M].
-        z_y: int[n, M]; row i belongs to row i of z_x.
+    psi and phi are the parameters of both models; rows i of z_x and z_y, int[n, M] each, belong together.
     """
     z_x, z_y = jnp.asarray(z_x), jnp.asarray(z_y)
     own = -np.asarray(_log_prob(prior, psi, z_x), np.float64)
-    conditional_lengths = -np.asarray(_log_prob(conditional, phi, z_x, z_y), np.float64)
-    error = float(np.std(own - conditional_lengths, ddof=1) / math.sqrt(len(own)))
-    return CodeInformation(
-        float(own.mean()), float(conditional_lengths.mean()), float(own.mean() - conditional_lengths.mean()), error
-    )
+    given = -np.asarray(_log_prob(conditional, phi, z_x, z_y), np.float64)
+    error = np.std(own - given, ddof=1) / math.sqrt(len(own))
+    return CodeInformation(*map(float, (own.mean(), given.mean(), own.mean() - given.mean(), error)))
 
 
 def plug_in_entropy(z: np.ndarray) -> float:
@@ -132,24 +112,20 @@ def code_summary(found: CodeInformation, z_x: np.ndarray, z_y: np.ndarray, num_v
         "heldout/bits_per_example": found.entropy / math.log(2),
     }
     if num_codes <= codes.MOST_CODES:
-        used = usage(z_x)
+        used, perplexity = usage(z_x)
         summary |= {"heldout/plug_in_entropy_nats": plug_in_entropy(z_x)}
-        summary |= {"code/used": used.used, "code/possible": num_codes, "code/perplexity": used.perplexity}
+        summary |= {"code/used": used, "code/possible": num_codes, "code/perplexity": perplexity}
     if num_codes**2 <= codes.MOST_CODES:
         summary["heldout/plug_in_mi_nats"] = plug_in_mi(z_x, z_y)
     return summary
 
 
 def prior_lag(prior: CodeModel, psi: Any, log_q: jax.Array, key: jax.Array) -> Lag:
-    """How far a prior is from the best one for what an encoder says of many examples.
+    """How far a prior is from the best one for what an encoder says of many examples, log_q float[n, M, K].
 
     The best is known where codes can be listed, at most `LISTED`; elsewhere the prior is fitted afresh to these
-    examples, from where it stands. Many examples, for a fit to few is better than any law.
-
-    Args:
-        prior, psi: the model and its parameters.
-        log_q: float[n, M, K].
-        key: of what an autoregressive prior draws.
+    examples, from where it stands. Many examples, for a fit to few is better than any law. The key is of what an
+    autoregressive prior draws.
     """
     entropy = float(_code_length(prior, psi, log_q, key))
     if prior.num_values**prior.num_symbols <= LISTED:
@@ -186,10 +162,10 @@ def clustering_accuracy(clusters: np.ndarray, labels: np.ndarray) -> float:
     >>> clustering_accuracy(np.array([2, 2, 0, 1]), np.array([0, 0, 1, 1]))
     0.75
 
-    Args:
-        clusters: int[n].
-        labels: int[n].
+    Both are int[n].
     """
+    from scipy.optimize import linear_sum_assignment  # half a second to import
+
     _, clusters = np.unique(clusters, return_inverse=True)
     _, labels = np.unique(labels, return_inverse=True)
     together = np.zeros((clusters.max() + 1, labels.max() + 1), int)
@@ -199,12 +175,7 @@ def clustering_accuracy(clusters: np.ndarray, labels: np.ndarray) -> float:
 
 
 def hamming_precision(
-    queries: np.ndarray,
-    query_labels: np.ndarray,
-    known: np.ndarray,
-    known_labels: np.ndarray,
-    *,
-    count: int = NUM_NEAREST,
+    queries: np.ndarray, query_labels: np.ndarray, known: np.ndarray, known_labels: np.ndarray, *, count: int = NEAREST
 ) -> float:
     """Precision at `count`: the share of a query's nearest codes that have its label, by Hamming distance.
 
@@ -215,10 +186,8 @@ def hamming_precision(
     0.75
 
     Args:
-        queries: int[q, M].
-        query_labels: int[q].
-        known: int[n, M], n ≥ `count`.
-        known_labels: int[n].
+        queries, query_labels: int[q, M] and int[q].
+        known, known_labels: int[n, M] and int[n], n ≥ `count`.
         count: neighbours of each query.
     Raises:
         ValueError: for fewer known codes than neighbours.

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-COSINES_AT_ONCE = 2**26
-"""Cosines of `nearest` in memory at a time: 256 MiB."""
+COSINES_AT_ONCE = 2**26  # cosines of `nearest` in memory at a time: 256 MiB
 
 
 def encode(encoder: Callable[[jax.Array], jax.Array], examples: np.ndarray | jax.Array, *, batch_size: int = 512):
@@ -19,10 +18,8 @@ def encode(encoder: Callable[[jax.Array], jax.Array], examples: np.ndarray | jax
     [[0.0], [2.0], [4.0]]
 
     Args:
-        encoder: a function of a batch, one row for each example; jitted, and its parameters best an argument of what
-            is jitted, so that one program serves them all.
-        examples: n of them, at least one, in anything that has a length and slices; those of NumPy never leave the
-            host together.
+        encoder: see `encode_each`; its parameters are best an argument of what is jitted: one program serves them all.
+        examples: n ≥ 1 in anything that has a length and slices; those of NumPy never leave the host together.
         batch_size: examples at a time; the last batch is filled with zeros.
     """
     parts = (examples[start : start + batch_size] for start in range(0, len(examples), batch_size))
@@ -34,15 +31,11 @@ def encode_each(
 ) -> Iterator[np.ndarray]:
     """The codes of each part of the examples, in batches of one shape.
 
-    The device holds at most two batches: one is read and sent while the one before is encoded.
+    The device holds at most two batches: one is read and sent while the one before is encoded. `encoder` is a jitted
+    function of a batch, one row for each example; a part of fewer than `batch_size` examples is filled with zeros.
 
     >>> [z.tolist() for z in encode_each(lambda x: 2 * x, [np.ones(2), np.ones(1)], batch_size=2)]
     [[2.0, 2.0], [2.0]]
-
-    Args:
-        encoder: a jitted function of a batch, one row for each example.
-        parts: at most `batch_size` examples each; those with fewer are filled with zeros.
-        batch_size: of the batches that the encoder gets.
     """
     running, count = None, 0
     for part in parts:
@@ -65,10 +58,8 @@ def nearest(queries: np.ndarray, codes: np.ndarray, *, count: int) -> tuple[np.n
     """
     at_once = min(len(queries), max(1, COSINES_AT_ONCE // len(codes)))
     directions, known = unit(queries), jnp.asarray(unit(codes))
-    parts = [
-        jax.device_get(_nearest(_filled(directions[i : i + at_once], at_once), known, min(count, len(codes))))
-        for i in range(0, len(queries), at_once)
-    ]
+    blocks = (_filled(directions[i : i + at_once], at_once) for i in range(0, len(queries), at_once))
+    parts = [jax.device_get(_nearest(block, known, min(count, len(codes)))) for block in blocks]
     return tuple(np.concatenate(part)[: len(queries)] for part in zip(*parts, strict=True))
 
 

@@ -1,6 +1,6 @@
 """How much information and memory have discrete codes, and how do they agree with labels that training never saw?"""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,24 +11,22 @@ import numpy as np
 from mi_coding import stored_codes
 from mi_coding.data import num_examples
 from mi_coding.evaluation import code_statistics, heads
-from mi_coding.evaluation.base import Evaluator, Trained, subsample
+from mi_coding.evaluation.base import NO_CURVE, Curves, Evaluator, Trained, subsample
 from mi_coding.evaluation.classifiers import linear_probe
-from mi_coding.evaluation.discrete_figures import examples_by_code, information_over_training, information_plane
 from mi_coding.evaluation.labelled_views import LabelledViews
 from mi_coding.methods import Variables
 from mi_coding.options import PositiveInt, group, option
+from mi_coding.reporting.figure import BLUE, INK, MUTED, ORANGE, SMALL, TITLE, Chart, Figure
 from mi_coding.reporting.page import Section
-from mi_coding.reporting.results import Group, Rows, Tile, finite, group_rows
+from mi_coding.reporting.results import Group, Rows, Summary, Tile, finite, group_rows
+from mi_coding.reporting.strips import as_images, aspect, draw_tile, tile_canvas
 
 NUM_VALIDATED, NUM_LAG = 2048, 2048
 """Pairs of a held-out figure during training, at most `config.evaluation.num_pairs`; training examples that the lag of
 the prior is taken from."""
 
-MOST_QUERIES = 10_000
-"""Test examples that codes are compared with labels on."""
-
-GRID_ROWS, GRID_COLUMNS = 16, 12
-"""Of the pictures by code."""
+MOST_QUERIES = 10_000  # test examples that codes are compared with labels on
+GRID_ROWS, GRID_COLUMNS = 16, 12  # of the pictures by code
 
 _ROWS: Rows = {
     "heldout/mi_nats": ("information I(z_x; z_y)", lambda v: f"{v:.3f} nats"),
@@ -55,10 +53,6 @@ _NOTE = (
     "codes. Both entropies are cross-entropies, so too large; their difference estimates I and bounds it from neither "
     "side. Labels chose nothing."
 )
-_NO_CURVE = (np.zeros(0, int), np.zeros(0))
-
-Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
-Summary = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -67,7 +61,6 @@ class DiscreteCodes(Evaluator):
 
     num_pairs: PositiveInt = option("evaluation.num_pairs", 10_240, "independent pairs for each held-out bound")
     labelled: LabelledViews = group(LabelledViews)
-
     for_every_method = False
 
     def evaluate(self, trained: Trained) -> dict[str, Any]:
@@ -107,9 +100,8 @@ class DiscreteCodes(Evaluator):
         return validate
 
     def groups(self, summary: Summary) -> list[Group]:
-        if "heldout/mi_nats" not in summary:
-            return []
-        return [group_rows("discrete code of held-out pairs", summary, _ROWS, _NOTE)]
+        found = group_rows("discrete code of held-out pairs", summary, _ROWS, _NOTE)
+        return [found] if "heldout/mi_nats" in summary else []
 
     def tiles(self, summary: Summary) -> list[Tile]:
         mi, entropy = finite(summary, "heldout/mi_nats"), finite(summary, "heldout/entropy_nats")
@@ -145,52 +137,90 @@ class DiscreteCodes(Evaluator):
 
 
 def training_section(curves: Curves, num_validation: int) -> Section:
-    """Entropy and information of a discrete code over training, from the curves of `metrics.read_metrics`."""
-    shown = {}
-    for name, key in (("memory H", "entropy_nats"), ("information I", "mi_nats")):
-        shown[name] = (curves.get(f"train/{key}", _NO_CURVE), curves.get(f"validation/{key}"))
+    """Entropy and information over training: a line for training batches, dots for held-out pairs."""
+    chart = Chart(3.7, (0.05, 0.14, 0.71, 0.765), "nats", "step")  # its labels are the longest
+    for name, key, colour in (("memory H", "entropy_nats", MUTED), ("information I", "mi_nats", BLUE)):
+        smooth = chart.smooth(*curves.get(f"train/{key}", NO_CURVE), colour)
+        if heldout := curves.get(f"validation/{key}"):
+            chart.dots(*heldout, f"{name}, held-out", colour, linewidth=0.8)
+        else:
+            chart.label(smooth, name, colour)
+    chart.axes.set_ylim(bottom=min(0, chart.axes.get_ylim()[0]))
     text = (
         "What the code remembers of x, H(z_x), and what it tells of y, I(z_x; z_y): the mean of all codes on training "
         f"batches as they are drawn, and the best code on pairs of the {num_validation:,} validation images."
     )
-    return Section("Information over training", text, information_over_training(shown), "information")
+    return Section("Information over training", text, chart.finished(), "information")
 
 
 def plane_section(found: Sequence[heads.Head], chosen: int) -> Section:
-    """Every code of a run as a point: its memory to the right, its information upwards."""
-    entropies, information, betas = (
-        np.array([pick(head) for head in found])
-        for pick in (lambda head: head.found.entropy, lambda head: head.found.mi, lambda head: head.beta)
-    )
+    """Every code of a run as a point: its memory to the right, its information upwards; the chosen one stands out."""
+    entropies, information, betas = np.array([(head.found.entropy, head.found.mi, head.beta) for head in found]).T
     text = (
         "Each point is one code: to the right what it costs to remember, upwards what it tells about the other half, "
         "both on pairs of test images. No code lies above the line, where every nat that is stored tells a nat."
     )
     if len(set(betas.tolist())) > 1:
-        worth = information - betas * entropies
-        best = [max(np.flatnonzero(betas == beta), key=worth.__getitem__) for beta in np.unique(betas)]
+        best = _best_at_each_price(betas, information - betas * entropies)
         pairs = ", ".join(f"{information[i]:.2f} of {entropies[i]:.2f} (β = {betas[i]:g})" for i in best)
         text += (
             " The number beside a point is the price β of a nat of memory at which it was trained. "
             f"The best at each price tells, in nats: {pairs}."
         )
-    figure = information_plane(entropies, information, betas, chosen)
+    figure = _information_plane(entropies, information, betas, chosen)
     return Section("Information plane", text, figure, "plane")
 
 
 def examples_section(images: np.ndarray, codes: np.ndarray, *, rows: int, columns: int) -> Section:
     """Test examples, one row for each value of the symbol; of several symbols, of the first few."""
-    num_symbols = codes.shape[1]
-    shown = []
+    num_symbols, shown = codes.shape[1], []
     for symbol in range(num_symbols):
         for value in np.unique(codes[:, symbol]).tolist():
             name = f"{value}" if num_symbols == 1 else f"{symbol + 1}: {value}"
             own = codes[:, symbol] == value
-            shown.append((name, images[own][:columns], float(np.mean(own))))
+            shown.append((name, as_images(images[own][:columns]), float(np.mean(own))))
     text = "Test images by the value of the code's symbol, and the share of all images that has it."
     if num_symbols > 1:
         text = "Test images by the value of one symbol of the code, the first few symbols; and the share that has it."
-    return Section("Examples by code", text, examples_by_code(shown[:rows], columns), "by_code")
+    return Section("Examples by code", text, _picture_rows(shown[:rows], columns), "by_code")
+
+
+def _information_plane(entropies: np.ndarray, information: np.ndarray, betas: np.ndarray, chosen: int) -> Figure:
+    """Points under the line I = H; the price of memory is written beside the most informative where prices differ."""
+    from matplotlib.ticker import MaxNLocator
+
+    chart = Chart(4.4, (0.05, 0.12, 0.745, 0.8), "information I(z_x; z_y), nats", "memory H(z_x), nats")
+    axes = chart.axes
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
+    axes.xaxis.set_major_formatter("{x:g}")
+    most = 1.08 * max(float(np.max(entropies, initial=0)), float(np.max(information, initial=0)), 1e-3)
+    axes.plot([0, most], [0, most], color=MUTED, linewidth=1, dashes=(5, 4))
+    others = np.arange(len(entropies)) != chosen
+    axes.scatter(entropies[others], information[others], s=34, color=BLUE, alpha=0.5, linewidths=0)
+    axes.scatter(entropies[chosen], information[chosen], s=70, color=ORANGE, linewidths=0, zorder=3)
+    for i in _best_at_each_price(betas, information) if len(set(betas.tolist())) > 1 else ():
+        place = {"xytext": (7, -4), "textcoords": "offset points"}
+        axes.annotate(f"{betas[i]:g}", (entropies[i], information[i]), fontsize=SMALL, color=MUTED, va="top", **place)
+    axes.set(xlim=(-0.02 * most, most), ylim=(min(-0.06 * most, float(np.min(information, initial=0))), most))
+    return chart.finished()
+
+
+def _best_at_each_price(betas: np.ndarray, values: np.ndarray) -> list[int]:
+    """The code with the largest value at each price β, prices ascending."""
+    return [max(np.flatnonzero(betas == beta), key=values.__getitem__) for beta in np.unique(betas)]
+
+
+def _picture_rows(rows: Sequence[tuple[str, np.ndarray, float]], columns: int) -> Figure:
+    """(name, images, share): images of one code a row, with the code at its left and how common it is at its right."""
+    height = max(aspect(images) for _, images, _ in rows) + 0.06
+    figure, axes = tile_canvas(columns=columns + 2.1, rows=len(rows) * height, header=0.1)
+    for row, (name, images, share) in enumerate(rows):
+        middle = (row + 0.5) * height
+        axes.text(0.85, middle, name, fontsize=TITLE, color=INK, ha="right", va="center")
+        axes.text(columns + 1.1, middle, f"{100 * share:.1f} %", fontsize=SMALL, color=MUTED, va="center")
+        for column, image in enumerate(images):
+            draw_tile(axes, image, 1 + column, row * height)
+    return figure
 
 
 def _stored_bits(trained: Trained, head: int, z: np.ndarray) -> float:
@@ -228,6 +258,6 @@ def _agreement(trained: Trained, head: int) -> dict[str, float]:
         return {}
     train = trained.dataset.train
     known = heads.most_likely_codes(trained, trained.variables, train, train_key, head)
-    count = min(code_statistics.NUM_NEAREST, len(known))
+    count = min(code_statistics.NEAREST, len(known))
     precision = code_statistics.hamming_precision(z, test.labels, known, np.asarray(train.labels), count=count)
     return {f"code/precision_at_{count}": precision}

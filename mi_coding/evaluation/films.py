@@ -4,40 +4,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
 
 from mi_coding.evaluation.base import Evaluator, Trained
 from mi_coding.evaluation.heldout import HeldoutBound
 from mi_coding.pairs import BoundSpec, Films, draw_moments, shown_at
-from mi_coding.reporting.figure import (
-    BLUE,
-    FAINT,
-    INK,
-    MUTED,
-    ORANGE,
-    TEXT,
-    WIDTH,
-    end_label,
-    label_ends,
-    limit_bound,
-    plain_axes,
-)
+from mi_coding.reporting.figure import BLUE, FAINT, ORANGE, Chart, Figure
 from mi_coding.reporting.page import Section
+from mi_coding.reporting.results import Summary
 from mi_coding.reporting.strips import pair_strip
 
-NUM_PAIRS = 10
-"""Pairs that a report shows."""
-
-NUM_GAPS = 8
-"""Gaps at which the bound is measured, from one frame to the longest."""
-
-GAP_BATCHES = 4
-"""Batches of a bound at one gap: enough to draw a curve with."""
-
+NUM_PAIRS = 10  # pairs that a report shows
+NUM_GAPS = 8  # gaps at which the bound is measured, from one frame to the longest
+GAP_BATCHES = 4  # batches of a bound at one gap: enough to draw a curve with
 _LONGEST_NAME = 12  # letters under an image
 
 
@@ -47,11 +28,10 @@ class FilmPairs(Evaluator):
 
     for_every_method = False
 
-    def sections(self, trained: Trained, summary: Mapping[str, Any]) -> list[Section]:
-        del summary
+    def sections(self, trained: Trained, summary: Summary) -> list[Section]:
         films = trained.population("test")
-        trained_at = trained.pairs.film_gap
-        return [_strip(trained, films), gap_section(gaps(films), _bounds_by_gap(trained, films), trained_at)]
+        bounds = _measure_by_gap(trained, films)
+        return [_strip(trained, films), gap_section(gaps(films), bounds, trained.pairs.film_gap)]
 
 
 def film_strip(x: np.ndarray, y: np.ndarray, names: Sequence[str], times: np.ndarray, description: str) -> Section:
@@ -70,15 +50,32 @@ def film_strip(x: np.ndarray, y: np.ndarray, names: Sequence[str], times: np.nda
 
 def gap_section(gaps: Sequence[float], bounds: Mapping[str, Sequence[HeldoutBound]], trained_at: float) -> Section:
     """The held-out bound at several gaps in seconds: name of distractors → bounds, one a gap."""
-    values = {name: [bound.mi_lower_bound for bound in some] for name, some in bounds.items()}
-    ceilings = {name: some[0].ceiling for name, some in bounds.items()}
-    figure = bounds_by_gap(gaps, values, ceilings=ceilings, trained_at=trained_at)
     text = (
         f"The same encoder, trained at a gap of {trained_at:g} s, on held-out pairs at other gaps, from one frame to "
         "the longest. Across: distractors are moments of all films. Within: moments of the same film, so that only "
         "what changes in it counts. The longer the gap, the fewer moments have a frame so much later."
     )
-    return Section("Bound by gap", text, figure, "gaps")
+    return Section("Bound by gap", text, _bounds_by_gap(gaps, bounds, trained_at), "gaps")
+
+
+def _bounds_by_gap(gaps: Sequence[float], bounds: Mapping[str, Sequence[HeldoutBound]], trained_at: float) -> Figure:
+    """Curves under their ceilings, over the gap on a logarithmic axis; the gap of training is marked."""
+    title = "held-out bound on mutual information, nats"
+    x_title = "gap from x to y, seconds; the upright line is the gap of training"
+    chart, drawn = Chart(3.2, (0.05, 0.15, 0.745, 0.74), title, x_title), []
+    axes = chart.axes
+    for (name, some), colour in zip(bounds.items(), (BLUE, ORANGE), strict=False):
+        values, ceiling = [bound.mi_lower_bound for bound in some], some[0].ceiling
+        chart.ceiling(ceiling, name, colour, linewidth=0.8, alpha=0.6)
+        chart.dots(gaps, values, name, colour)
+        drawn += values
+    axes.axvline(trained_at, color=FAINT, linewidth=1)
+    axes.set_xscale("log")
+    axes.set_xticks(gaps, [f"{gap:.2g}" for gap in gaps])
+    axes.minorticks_off()
+    axes.set_xlim(gaps[0] / 1.3, gaps[-1] * 1.1)
+    chart.limit(np.array(drawn), max(some[0].ceiling for some in bounds.values()))
+    return chart.finished()
 
 
 def gaps(films: Films) -> list[float]:
@@ -89,7 +86,7 @@ def gaps(films: Films) -> list[float]:
 
 def _strip(trained: Trained, films: Films) -> Section:
     split, gap = trained.heldout_split("test"), trained.pairs.film_gap
-    stretch, time = draw_moments(trained.report_keys.pairs, films, jnp.arange(NUM_PAIRS))
+    stretch, time = draw_moments(trained.report_key("pairs"), films, jnp.arange(NUM_PAIRS))
     numbers = np.asarray(shown_at(films, stretch, jnp.stack([time, time + gap], axis=-1)))
     return film_strip(
         split.examples[numbers[:, 0]],
@@ -100,7 +97,7 @@ def _strip(trained: Trained, films: Films) -> Section:
     )
 
 
-def _bounds_by_gap(trained: Trained, films: Films) -> dict[str, list[HeldoutBound]]:
+def _measure_by_gap(trained: Trained, films: Films) -> dict[str, list[HeldoutBound]]:
     """Name of distractors → held-out bounds at each of `gaps(films)`."""
     size, num_pairs = trained.pairs.pairs_of_one_film, GAP_BATCHES * trained.batch_size
     curves = {}
@@ -113,41 +110,3 @@ def _bounds_by_gap(trained: Trained, films: Films) -> dict[str, list[HeldoutBoun
 def _shortened(name: str) -> str:
     """A name that fits under an image: its beginning and its end."""
     return name if len(name) <= _LONGEST_NAME else f"{name[:5]}…{name[6 - _LONGEST_NAME :]}"
-
-
-def bounds_by_gap(
-    gaps: Sequence[float],
-    bounds: Mapping[str, Sequence[float]],
-    *,
-    ceilings: Mapping[str, float],
-    trained_at: float,
-) -> Figure:
-    """Held-out bounds over the gap between x and y, on a logarithmic axis.
-
-    Args:
-        gaps: seconds, ascending.
-        bounds: up to two names → nats at each gap.
-        ceilings: name → nats that its bounds cannot pass.
-        trained_at: the gap of training, in seconds.
-    Returns:
-        The figure.
-    """
-    figure = Figure(figsize=(WIDTH, 3.2), facecolor="white")
-    axes = figure.add_axes((0.05, 0.15, 0.745, 0.74))
-    plain_axes(axes)
-    ends = []
-    for (name, values), colour in zip(bounds.items(), (BLUE, ORANGE), strict=False):
-        axes.axhline(ceilings[name], color=colour, linewidth=0.8, dashes=(5, 4), alpha=0.6)
-        axes.plot(gaps, values, color=colour, linewidth=1.8, marker="o", markersize=4, markeredgecolor="white")
-        ends += end_label(np.asarray(values, float), name, colour)
-        ends.append((ceilings[name], f"ceiling {name} {ceilings[name]:.2f}", MUTED))
-    axes.axvline(trained_at, color=FAINT, linewidth=1)
-    axes.set_xscale("log")
-    axes.set_xticks(gaps, [f"{gap:.2g}" for gap in gaps])
-    axes.minorticks_off()
-    axes.set_xlim(gaps[0] / 1.3, gaps[-1] * 1.1)
-    limit_bound(axes, np.array(list(bounds.values())).ravel(), max(ceilings.values()))
-    label_ends(axes, ends)
-    axes.set_title("held-out bound on mutual information, nats", loc="left", fontsize=TEXT, color=INK)
-    axes.set_xlabel("gap from x to y, seconds; the upright line is the gap of training", fontsize=TEXT, color=MUTED)
-    return figure

@@ -13,9 +13,7 @@ from mi_coding.evaluation.code_statistics import CodeInformation, information
 from mi_coding.methods import Variables
 from mi_coding.objectives.codes import sample_codes
 
-BLOCK = 4096
-"""Examples read at a time."""
-
+BLOCK = 4096  # examples read at a time
 _AT_ONCE = 512  # examples, or pairs, shown and encoded at a time
 
 
@@ -26,15 +24,11 @@ class Head(NamedTuple):
     beta: float
     found: CodeInformation
 
-    def objective(self, beta: float) -> float:
-        """Held-out J at a price of memory."""
-        return (1 - beta) * self.found.entropy - self.found.conditional_entropy
-
 
 def best_head(trained: Trained, variables: Variables, num_pairs: int) -> Head:
     """The head with the largest J on validation pairs, at the price `config.objective.beta`; labels have no say."""
-    heads = all_heads(trained, variables, "validation", num_pairs)
-    return max(heads, key=lambda head: head.objective(trained.method.beta))
+    kept, heads = 1 - trained.method.beta, all_heads(trained, variables, "validation", num_pairs)
+    return max(heads, key=lambda head: kept * head.found.entropy - head.found.conditional_entropy)
 
 
 def all_heads(trained: Trained, variables: Variables, split: str, num_pairs: int) -> list[Head]:

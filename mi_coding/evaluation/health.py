@@ -1,8 +1,6 @@
 """Have the codes collapsed? Figures that need no label."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -13,14 +11,10 @@ from threadpoolctl import threadpool_limits
 from mi_coding.evaluation.base import Evaluator, Trained
 from mi_coding.evaluation.codes import encode, unit
 from mi_coding.options import PositiveInt, option
-from mi_coding.reporting.results import Group, Rows, group_rows
+from mi_coding.reporting.results import Group, Rows, Summary, group_rows
 
-NUM_PAIRS = 4096
-"""Pairs that health figures are taken from, where `config.evaluation.num_pairs` does not allow fewer."""
-
-MOST_CODES = 10_000
-"""Codes whose pairs `uniformity` takes the mean over; of more, a sample."""
-
+NUM_PAIRS = 4096  # pairs that health figures are taken from, where `config.evaluation.num_pairs` does not allow fewer
+MOST_CODES = 10_000  # codes whose pairs `uniformity` takes the mean over; of more, a sample
 _CODES_AT_ONCE = 1024  # compared with all others
 _ROWS: Rows = {
     "health/alignment": ("alignment of x and y: mean squared distance, 0 is best, 2 unrelated", lambda v: f"{v:.3f}"),
@@ -40,13 +34,13 @@ class Health(Evaluator):
         count, population, key = min(NUM_PAIRS, self.num_pairs), trained.population("test"), trained.key("test")
         examples = jax.tree.map(lambda half: half[:count], trained.pairs.examples_of(population))
         shown = trained.views(key, examples)
-        features = encode(partial(trained.features, *trained.variables), shown)
+        features = encode(trained.encoder("features"), shown)
         if trained.method.halves_are_alike:
             z_x, z_y = trained.pair_codes()(trained.variables, key, population, jnp.arange(count))
             return health_summary(np.asarray(z_x), np.asarray(z_y), features)
-        return health_summary(encode(partial(trained.codes, *trained.variables), shown), None, features)
+        return health_summary(encode(trained.encoder("codes"), shown), None, features)
 
-    def groups(self, summary: Mapping[str, Any]) -> list[Group]:
+    def groups(self, summary: Summary) -> list[Group]:
         return [group_rows("health of the codes", summary, _ROWS)]
 
 
@@ -72,8 +66,7 @@ def alignment(z_x: np.ndarray, z_y: np.ndarray) -> float:
     1.0
 
     Args:
-        z_x: float[n, D].
-        z_y: float[n, D]; row i is paired with row i of z_x.
+        z_x, z_y: float[n, D] each; row i of one is paired with row i of the other.
     Raises:
         ValueError: unless both are finite, of one shape, with at least two rows.
     Source: arXiv:2005.10242, section 4.1.
@@ -126,10 +119,8 @@ def effective_rank(features: np.ndarray) -> float:
     >>> round(effective_rank(np.eye(8)[:, :3]), 3)
     3.0
 
-    Args:
-        features: float[n, F].
     Raises:
-        ValueError: unless features are finite with at least two rows.
+        ValueError: unless features are finite, float[n, F], with at least two rows.
     Source: Roy & Vetterli, EUSIPCO 2007; RankMe, arXiv:2210.02885.
     """
     features = _checked("features", features).astype(np.float64)

@@ -13,28 +13,30 @@ from mi_coding.objectives.cpc import CPCOutput
 TOO_NEAR = 0.05
 """Share of the ceiling: a bound that is nearer only says "at least this much"."""
 
-ENCODE_AT_ONCE = 512
-"""Pairs that are drawn and encoded at a time, so that memory does not grow with N."""
+ENCODE_AT_ONCE = 512  # pairs that are drawn and encoded at a time, so that memory does not grow with N
+
+SUMMARY_KEYS = {
+    "mi_lower_bound_nats": "mi_lower_bound",
+    "mi_standard_error_nats": "standard_error",
+    "mi_ceiling_nats": "ceiling",
+    "num_candidates": "num_candidates",
+    "accuracy": "accuracy",
+}
+"""What follows the prefix of a bound in a summary → the field of `HeldoutBound`."""
+
+AHEAD_KEYS = ("mi_lower_bound_nats", "mi_standard_error_nats", "accuracy")
+"""Those that each number of steps ahead has too."""
 
 
 class HeldoutBound(NamedTuple):
-    """A lower bound on I(z_x; z_y) from held-out pairs.
+    """A lower bound on I(z_x; z_y) from held-out pairs, in nats."""
 
-    Attributes:
-        mi_lower_bound: nats, the mean over batches of N independent pairs.
-        standard_error: nats, over the batches. The images are taken as given: it says nothing of other images.
-        num_candidates: N.
-        ceiling: ln N in nats.
-        accuracy: fraction of true candidates ranked first.
-        ahead: of sequences, the bound for each number of steps ahead, of which this one is the mean; else empty.
-    """
-
-    mi_lower_bound: float
-    standard_error: float
-    num_candidates: int
-    ceiling: float
-    accuracy: float
-    ahead: tuple["HeldoutBound", ...] = ()
+    mi_lower_bound: float  # the mean over batches of N independent pairs
+    standard_error: float  # over the batches; the images are taken as given: it says nothing of other images
+    num_candidates: int  # N
+    ceiling: float  # ln N
+    accuracy: float  # fraction of true candidates ranked first
+    ahead: tuple["HeldoutBound", ...] = ()  # of sequences, for each number of steps ahead; this one is their mean
 
     @property
     def near_ceiling(self) -> bool:
@@ -52,7 +54,6 @@ def make_pair_codes(
     Args:
         sample_pairs: (key, images, rows) → x, y, independent draws: a distractor may be a twin of the true y.
         encode_pairs: (params, stats, x, y) → z_x, z_y, float32[b, …] each; see `Method.pair_codes`.
-        at_once: pairs at a time.
     """
 
     @jax.jit
@@ -62,17 +63,14 @@ def make_pair_codes(
     def all_codes(variables, key: jax.Array, images: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
         count, size = len(rows), min(len(rows), at_once)
         padded = np.pad(np.asarray(rows), (0, -count % size), mode="edge").reshape(-1, size)
-        parts = [pair_codes(variables, key, images, some) for some in padded]
-        return (
-            parts[0] if len(parts) == 1 else tuple(jnp.concatenate(half)[:count] for half in zip(*parts, strict=True))
-        )
+        halves = zip(*(pair_codes(variables, key, images, some) for some in padded), strict=True)
+        return tuple(jnp.concatenate(half)[:count] for half in halves)
 
     return all_codes
 
 
 def make_heldout_bound(
-    pair_codes: Callable[..., tuple[jax.Array, jax.Array]],
-    contrast: Callable[..., CPCOutput],
+    pair_codes: Callable[..., tuple[jax.Array, jax.Array]], contrast: Callable[..., CPCOutput]
 ) -> Callable[..., HeldoutBound]:
     """A function that measures the held-out bound, compiled once for each size of batch.
 
@@ -80,8 +78,7 @@ def make_heldout_bound(
         pair_codes: from `make_pair_codes`.
         contrast: (params, z_x, z_y) → `CPCOutput` of the codes of a batch of pairs; of sequences, of float[K].
     Returns:
-        ((params, stats), key, images, *, batch_size, num_pairs) → `HeldoutBound` over num_pairs / batch_size batches,
-        at least two.
+        ((params, stats), key, images, *, batch_size, num_pairs) → bound over ≥ 2 batches, num_pairs / batch_size.
     """
     score = jax.jit(contrast)
 
@@ -90,7 +87,7 @@ def make_heldout_bound(
         rows = jnp.arange(batch_size)
         batches = jax.device_get([score(variables[0], *pair_codes(variables, k, images, rows)) for k in keys])
         bounds, accuracies = (
-            np.array(part, np.float64) for part in zip(*((b.mi_lower_bound, b.accuracy) for b in batches), strict=True)
+            np.array([getattr(batch, name) for batch in batches], np.float64) for name in ("mi_lower_bound", "accuracy")
         )
         return _heldout_bound(bounds, accuracies, int(batches[0].num_candidates))
 
@@ -102,17 +99,9 @@ def bound_summary(bound: HeldoutBound, prefix: str) -> dict[str, float]:
 
     Of sequences that is the mean over steps ahead, and `heldout/mi_lower_bound_nats_ahead_1` is that of one step.
     """
-    summary = {
-        f"{prefix}/mi_lower_bound_nats": bound.mi_lower_bound,
-        f"{prefix}/mi_standard_error_nats": bound.standard_error,
-        f"{prefix}/mi_ceiling_nats": bound.ceiling,
-        f"{prefix}/num_candidates": bound.num_candidates,
-        f"{prefix}/accuracy": bound.accuracy,
-    }
+    summary = {f"{prefix}/{key}": getattr(bound, field) for key, field in SUMMARY_KEYS.items()}
     for k, ahead in enumerate(bound.ahead, start=1):
-        summary[f"{prefix}/mi_lower_bound_nats_ahead_{k}"] = ahead.mi_lower_bound
-        summary[f"{prefix}/mi_standard_error_nats_ahead_{k}"] = ahead.standard_error
-        summary[f"{prefix}/accuracy_ahead_{k}"] = ahead.accuracy
+        summary |= {f"{prefix}/{key}_ahead_{k}": getattr(ahead, SUMMARY_KEYS[key]) for key in AHEAD_KEYS}
     return summary
 
 

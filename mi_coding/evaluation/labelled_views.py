@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -20,14 +19,6 @@ Encoders = Mapping[str, Callable[[jax.Array], jax.Array]]
 """Name → jitted function from views float32[n, …] to features float32[n, F]."""
 
 
-class LabelledSplits(NamedTuple):
-    """Features with their labels: probes learn from one part, choose a regulariser on another, and are tested."""
-
-    train: Examples
-    validation: Examples
-    test: Examples
-
-
 @dataclass(frozen=True)
 class LabelledViews:
     """How many views of how many examples a probe reads; every encoder sees the same views."""
@@ -37,25 +28,19 @@ class LabelledViews:
         "evaluation.most_images", 0, "training examples that the probes learn from; 0 for all"
     )
 
-    def encoded(self, encoders: Encoders, trained: Trained) -> dict[str, LabelledSplits]:
-        """Name of an encoder → its features of the three splits; the random key is that of "probe"."""
+    def encoded(self, encoders: Encoders, trained: Trained) -> dict[str, tuple[Examples, Examples, Examples]]:
+        """Name of an encoder → its features of the training, validation and test split; the key is that of "probe"."""
         train, *others = trained.dataset[1:]
         splits = (subsample(train, self.most_images) if self.most_images else train, *others)
         keys = jax.random.split(trained.key("probe"), 3)
-        parts = [
-            encode_views(encoders, split, trained.pairs, key, self.views)
-            for split, key in zip(splits, keys, strict=True)
-        ]
-        return {name: LabelledSplits(*(part[name] for part in parts)) for name in encoders}
+        parts = [encode_views(encoders, *own, trained.pairs, self.views) for own in zip(splits, keys, strict=True)]
+        return {name: tuple(part[name] for part in parts) for name in encoders}
 
 
 def encode_views(
-    encoders: Encoders, split: Split, pairs: PairSampler, key: jax.Array, views_each: int
+    encoders: Encoders, split: Split, key: jax.Array, pairs: PairSampler, views_each: int
 ) -> dict[str, Examples]:
-    """Name of an encoder → features and labels of several views of each example; hidden labels (−1) are left out.
-
-    Examples are read a block at a time.
-    """
+    """Name of an encoder → features and labels of several views of each example; hidden labels (−1) are left out."""
     show = jax.jit(jax.vmap(pairs.view))
     keys = jax.random.split(key, num_examples(split) * views_each)
     parts, labels, done = {name: [] for name in encoders}, [], 0

@@ -1,31 +1,19 @@
 """Which codes are similar? A two-dimensional map of the codes of test examples."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 
 from mi_coding.evaluation.base import Evaluator, Trained
 from mi_coding.evaluation.codes import map_codes
-from mi_coding.reporting.figure import BLUE, INK, TEXT, WIDTH, heading
+from mi_coding.reporting.figure import BLUE, INK, TEXT, Axes, Figure, blank, heading
 from mi_coding.reporting.page import Section
+from mi_coding.reporting.results import Summary
 
 # Ten colours of moderate chroma, chosen to be far apart in OKLab for normal, protanopic and deuteranopic eyes alike.
 CODE_COLOURS = (
-    "#00b4ff",
-    "#78000f",
-    "#ffb42d",
-    "#5a0f78",
-    "#69e1b4",
-    "#a53c87",
-    "#969600",
-    "#5a69d2",
-    "#c387a5",
-    "#875a1e",
+    *("#00b4ff", "#78000f", "#ffb42d", "#5a0f78", "#69e1b4"),
+    *("#a53c87", "#969600", "#5a69d2", "#c387a5", "#875a1e"),
 )
 _MARKERS = "o^sD"  # a second, third and fourth round of the colours
 
@@ -34,33 +22,27 @@ _MARKERS = "o^sD"  # a second, third and fourth round of the colours
 class CodeMap(Evaluator):
     """Codes of test examples by t-SNE; labels only colour the points."""
 
-    def sections(self, trained: Trained, summary: Mapping[str, Any]) -> list[Section]:
-        del summary
+    def sections(self, trained: Trained, summary: Summary) -> list[Section]:
         labels = trained.shown.labels
-        text = (
-            "Codes of one view of each test image, laid out by t-SNE so that codes with a large cosine lie together. "
-            + ("Labels only colour the points: the encoder never learnt from them." if labels is not None else "")
-        )
+        text = "Codes of one view of each test image, laid out by t-SNE so that codes with a large cosine lie together."
+        if labels is not None:
+            text += " Labels only colour the points: the encoder never learnt from them."
         figure = code_map(map_codes(trained.shown_codes), labels, title="Codes of test images")
-        return [Section("Map of codes", text.strip(), figure, "codes")]
+        return [Section("Map of codes", text, figure, "codes")]
 
 
 def code_map(points: np.ndarray, labels: np.ndarray | None, *, title: str) -> Figure:
     """Codes in two dimensions, coloured by label; a label also stands amid its codes where they keep together.
 
-    Args:
-        points: float[n, 2].
-        labels: int[n], or None for codes without labels. Forty labels can be told apart.
-        title: what the codes are.
-    Returns:
-        The figure.
+    Forty labels int[n] can be told apart; None is for codes without labels.
+
     Raises:
         ValueError: unless points is [n, 2] with one label a point.
     """
     points = np.asarray(points)
     if points.ndim != 2 or points.shape[1] != 2 or (labels is not None and len(labels) != len(points)):
         raise ValueError(f"points of shape {points.shape}: expected [n, 2], with one label a point")
-    figure = Figure(figsize=(WIDTH, 5.6), facecolor="white")
+    figure = blank(5.6)
     legend_columns = 0 if labels is None else -(-len(np.unique(labels)) // 20)
     axes = figure.add_axes((0.01, 0.01, 0.97 - 0.09 * min(legend_columns, 4), 0.925))
     axes.set(xticks=[], yticks=[])
@@ -85,27 +67,19 @@ def _scatter_by_label(axes: Axes, points: np.ndarray, labels: np.ndarray) -> Non
         own = points[labels == value]
         colour = CODE_COLOURS[index % len(CODE_COLOURS)]
         marker = _MARKERS[index // len(CODE_COLOURS) % len(_MARKERS)]
-        axes.scatter(
-            *own.T, s=_dot_size(points), color=colour, marker=marker, linewidths=0, alpha=0.85, label=str(value)
-        )
-    axes.legend(
-        loc="upper left",
-        bbox_to_anchor=(1.0, 1.0),
-        frameon=False,
-        fontsize=TEXT,
-        labelcolor=INK,
-        handletextpad=0.1,
-        borderaxespad=0,
-        ncols=-(-len(values) // 20),
-        columnspacing=0.8,
-        markerscale=36**0.5 / _dot_size(points) ** 0.5,
-    )
+        style = {"color": colour, "marker": marker, "linewidths": 0, "alpha": 0.85}
+        axes.scatter(*own.T, s=_dot_size(points), label=str(value), **style)
+    place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0, "ncols": -(-len(values) // 20)}
+    spacing = {"handletextpad": 0.1, "columnspacing": 0.8, "markerscale": 36**0.5 / _dot_size(points) ** 0.5}
+    axes.legend(frameon=False, fontsize=TEXT, labelcolor=INK, **place, **spacing)
     if len(values) <= len(CODE_COLOURS):
         _label_middles(axes, points, labels, values)
 
 
 def _label_middles(axes: Axes, points: np.ndarray, labels: np.ndarray, values: np.ndarray) -> None:
     """Each label at the median of its codes, where most of the codes around are its own."""
+    from matplotlib.patheffects import withStroke
+
     halo = [withStroke(linewidth=3.5, foreground="white")]
     for value in values:
         own = points[labels == value]

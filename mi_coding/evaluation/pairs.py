@@ -1,6 +1,5 @@
-"""What do pairs look like to the encoder? Pairs of single examples."""
+"""What do pairs look like to the encoder? Pairs of single examples, and sequences with what is predicted of them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +10,10 @@ import numpy as np
 from mi_coding.evaluation.base import Evaluator, Trained
 from mi_coding.pairs import pairs_of_batch
 from mi_coding.reporting.page import Section
-from mi_coding.reporting.strips import are_images, pair_strip
+from mi_coding.reporting.results import Summary
+from mi_coding.reporting.strips import are_images, as_pictures, pair_strip
 
-NUM_PAIRS = 10
-"""Pairs that a report shows."""
+NUM_PAIRS = 10  # pairs that a report shows
 
 
 @dataclass(frozen=True)
@@ -23,33 +22,50 @@ class ShownPairs(Evaluator):
 
     for_every_method = False
 
-    def sections(self, trained: Trained, summary: Mapping[str, Any]) -> list[Section]:
-        del summary
-        examples, x, y = draw_shown_pairs(trained)
+    def sections(self, trained: Trained, summary: Summary) -> list[Section]:
+        examples, x, y = _draw_shown_pairs(trained)
         originals = None if trained.pairs.takes_given_pairs else examples
         return strip_section(originals, np.asarray(x), np.asarray(y), trained.pairs.describe())
 
 
-def draw_shown_pairs(trained: Trained) -> tuple[Any, Any, Any]:
+@dataclass(frozen=True)
+class ShownSequences(Evaluator):
+    """Some sequences whole, and as the steps before one time and those from it on."""
+
+    for_every_method = False
+
+    def sections(self, trained: Trained, summary: Summary) -> list[Section]:
+        _, x, _ = _draw_shown_pairs(trained)
+        return [sequence_section(np.asarray(x), trained.method.num_ahead, trained.pairs.describe())]
+
+
+def _draw_shown_pairs(trained: Trained) -> tuple[Any, Any, Any]:
     """The first test examples of a report, and a pair x, y of each."""
     examples = jax.tree.map(lambda half: jnp.asarray(half[:NUM_PAIRS]), trained.shown.examples)
     rows = jnp.arange(len(jax.tree.leaves(examples)[0]))
-    return examples, *_draw(trained.report_keys.pairs, examples, rows, trained.pairs)
+    return examples, *_draw(trained.report_key("pairs"), examples, rows, trained.pairs)
 
 
 def strip_section(originals: Any, x: np.ndarray, y: np.ndarray, description: str) -> list[Section]:
     """Pairs under the images they are made of; empty where they are no images of one size.
 
-    Args:
-        originals: images that pairs are made of; None for given pairs, which need not be shown twice.
-        x, y: as the encoder sees them.
-        description: what makes x and y a pair.
+    Given pairs have no `originals`, and need not be shown twice.
     """
     if not are_images(x) or x.shape != y.shape:
         return []
     title = "x and its y" if originals is None else "A test image, x and its y"
     figure = pair_strip(x, y, originals=originals, title=title)
     return [Section("Pairs as the encoder sees them", f"Each column is one pair: {description}.", figure, "pairs")]
+
+
+def sequence_section(sequences: np.ndarray, first: int, description: str) -> Section:
+    """Sequences float[n, T, …] whole, their steps before number `first`, and their steps from it on."""
+    x, y = np.array(sequences), np.array(sequences)
+    x[:, first:], y[:, :first] = sequences.min(), sequences.min()
+    whole, x, y = np.split(as_pictures(np.concatenate([sequences, x, y])), 3)
+    figure = pair_strip(x, y, originals=whole, title=f"A test sequence, x and y around step {first + 1}")
+    text = f"Each column is one sequence. A pair is {description}; here for one such time."
+    return Section("Sequences as the encoder sees them", text, figure, "pairs")
 
 
 _draw = jax.jit(lambda key, examples, rows, pairs: pairs_of_batch(key, examples, rows, pairs=pairs), static_argnums=3)

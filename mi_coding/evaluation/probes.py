@@ -2,24 +2,21 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from mi_coding.data import Split, num_examples
 from mi_coding.evaluation.base import Evaluator, Trained, subsample
-from mi_coding.evaluation.classifiers import KnnProbe, LinearProbe, knn_probe, linear_probe
+from mi_coding.evaluation.classifiers import knn_probe, linear_probe
 from mi_coding.evaluation.labelled_views import LabelledViews
 from mi_coding.methods import Variables
 from mi_coding.options import Positive, PositiveInt, group, option
 from mi_coding.pairs import PairSampler
-from mi_coding.reporting.figure import INK, MUTED, SMALL, TEXT, TITLE, WIDTH
+from mi_coding.reporting.figure import INK, MUTED, SMALL, TEXT, TITLE, Axes, Figure, blank
 from mi_coding.reporting.page import Section
-from mi_coding.reporting.results import Group, Tile, finite, percent, show
+from mi_coding.reporting.results import Group, Summary, Tile, finite, percent, show
 
 TRAINED, UNTRAINED, RAW = "trained encoder", "untrained encoder", "raw pixels"
 FEATURES = {
@@ -32,9 +29,7 @@ FEATURES = {
 RAW_PLACES = 32 * 32
 """Larger images, and longer sequences, are resized to about this many places before they are a baseline."""
 
-MOST_JUDGED = 2048
-"""Validation images for the curve of the online probe."""
-
+MOST_JUDGED = 2048  # validation images for the curve of the online probe
 _JUDGED_AT_ONCE = 256
 _SETTINGS = {
     "probe/regulariser": "linear probe: regulariser",
@@ -47,15 +42,6 @@ _PROTOCOL = (
     "on validation images; vote of cosine neighbours."
 )
 _BAR_COLOURS = ("#2456a6", "#8d99ae", "#c3cad5")
-
-Summary = Mapping[str, Any]
-
-
-class Accuracies(NamedTuple):
-    """Both probes on one kind of features."""
-
-    linear: LinearProbe
-    knn: KnnProbe
 
 
 @dataclass(frozen=True)
@@ -72,15 +58,19 @@ class LabelProbes(Evaluator):
         if not trained.num_classes:
             return {}
         encoders = {
-            TRAINED: partial(trained.features, *trained.variables),
-            UNTRAINED: partial(trained.features, *trained.untrained()),
+            TRAINED: trained.encoder("features"),
+            UNTRAINED: trained.encoder("features", trained.untrained()),
             RAW: jax.jit(raw_pixels),
         }
         vote = {"neighbours": self.knn_neighbours, "temperature": self.knn_temperature}
-        found = {}
+        summary = {}
         for name, splits in self.labelled.encoded(encoders, trained).items():
-            found[name] = Accuracies(linear_probe(*splits), knn_probe(splits.train, splits.test, **vote))
-        return self._summary(found)
+            linear, knn = linear_probe(*splits), knn_probe(splits[0], splits[2], **vote)
+            summary |= zip(FEATURES[name], (linear.accuracy, knn.accuracy), strict=True)
+            if name == TRAINED:
+                summary |= zip(_TOP_FIVE, (linear.top5_accuracy, knn.top5_accuracy), strict=True)
+                summary["probe/regulariser"] = linear.regulariser
+        return summary | {f"probe/knn_{name}": value for name, value in vote.items()}
 
     def validation(self, trained: Trained) -> Callable[[int, Variables], dict[str, float]] | None:
         if not trained.method.uses_labels:
@@ -119,22 +109,6 @@ class LabelProbes(Evaluator):
         figure = probe_bars(accuracies, chance=1 / trained.num_classes)
         return [Section("What the features say about the label", text, figure, "probes")]
 
-    def _summary(self, found: dict[str, Accuracies]) -> dict[str, float]:
-        trained, untrained, raw = (found[name] for name in (TRAINED, UNTRAINED, RAW))
-        return {
-            "probe/linear_accuracy": trained.linear.accuracy,
-            "probe/linear_top5_accuracy": trained.linear.top5_accuracy,
-            "probe/knn_accuracy": trained.knn.accuracy,
-            "probe/knn_top5_accuracy": trained.knn.top5_accuracy,
-            "probe/random_encoder_accuracy": untrained.linear.accuracy,
-            "probe/random_encoder_knn_accuracy": untrained.knn.accuracy,
-            "probe/raw_pixels_accuracy": raw.linear.accuracy,
-            "probe/raw_pixels_knn_accuracy": raw.knn.accuracy,
-            "probe/regulariser": trained.linear.regulariser,
-            "probe/knn_neighbours": self.knn_neighbours,
-            "probe/knn_temperature": self.knn_temperature,
-        }
-
 
 def raw_pixels(x: jax.Array) -> jax.Array:
     """The baseline without an encoder: numbers in a row, of at most about 32 × 32 places for each channel.
@@ -159,11 +133,7 @@ def make_accuracy(
 ) -> Callable[[Variables], float]:
     """A function (params, stats) → fraction of images of a split whose label has the largest logit, on one view each.
 
-    Args:
-        logits: (params, stats, x) → float32[b, K].
-        pairs: draws a view.
-        split: with labels; a sample of at most `MOST_JUDGED` images is judged.
-        key: of the views.
+    `logits` takes (params, stats, x); a sample of at most `MOST_JUDGED` images is judged; `key` is of the views.
     """
     sample = subsample(split, MOST_JUDGED)
     size = min(num_examples(sample), _JUDGED_AT_ONCE)
@@ -191,18 +161,15 @@ def probe_bars(accuracies: Mapping[str, Mapping[str, float]], *, chance: float |
     """Accuracy of each probe on each kind of features, as bars with their values: one panel a probe.
 
     Args:
-        accuracies: probe → features → fraction right; the first features are the ones in question, the others are
-            what to compare them with.
+        accuracies: probe → features → fraction right; the first features are in question, the others for comparison.
         chance: fraction that a guess gets right, drawn as a line; None for none.
-    Returns:
-        The figure.
     Raises:
         ValueError: where there is no accuracy at all.
     """
     names = list(dict.fromkeys(name for probe in accuracies.values() for name in probe))
     if not names:
         raise ValueError("accuracies is empty: expected at least one probe with one kind of features")
-    figure = Figure(figsize=(WIDTH, 0.85 + 0.34 * len(names)), facecolor="white")
+    figure = blank(0.85 + 0.34 * len(names))
     panels = figure.subplots(1, max(2, len(accuracies)), sharey=True)  # one panel alone keeps the same bar lengths
     height = figure.get_figheight()
     figure.subplots_adjust(left=0.155, right=0.91, top=1 - 0.42 / height, bottom=0.36 / height, wspace=0.27)
@@ -210,7 +177,8 @@ def probe_bars(accuracies: Mapping[str, Mapping[str, float]], *, chance: float |
         axes.remove()
     for axes, (probe, values) in zip(panels, accuracies.items(), strict=False):
         _bars(axes, names, values)
-        _mark_chance(axes, chance)
+        if chance is not None:
+            _mark_chance(axes, chance)
         axes.set_title(probe, loc="left", fontsize=TITLE, color=INK, fontweight="bold", pad=9)
     return figure
 
@@ -226,35 +194,13 @@ def _bars(axes: Axes, names: Sequence[str], values: Mapping[str, float]) -> None
         if name in values:
             axes.barh(row, 1, height=0.62, color="#f3f4f7")
             axes.barh(row, values[name], height=0.62, color=_BAR_COLOURS[min(row, len(_BAR_COLOURS) - 1)])
-            _bar_value(axes, row, values[name], emphasis=row == 0)
+            place = {"xytext": (5, 0), "textcoords": "offset points", "va": "center", "annotation_clip": False}
+            weight = "bold" if row == 0 else "normal"
+            axes.annotate(percent(values[name]), (1, row), fontsize=TEXT, color=INK, fontweight=weight, **place)
 
 
-def _bar_value(axes: Axes, row: int, value: float, *, emphasis: bool) -> None:
-    axes.annotate(
-        f"{100 * value:.1f} %",
-        (1, row),
-        xytext=(5, 0),
-        textcoords="offset points",
-        fontsize=TEXT,
-        color=INK,
-        fontweight="bold" if emphasis else "normal",
-        va="center",
-        annotation_clip=False,
-    )
-
-
-def _mark_chance(axes: Axes, chance: float | None) -> None:
-    if chance is None:
-        return
+def _mark_chance(axes: Axes, chance: float) -> None:
     axes.axvline(chance, color=INK, linewidth=1, dashes=(2, 2))
-    axes.annotate(
-        f"chance {100 * chance:.3g} %",
-        (chance, 0),
-        xycoords=("data", "axes fraction"),
-        xytext=(0, -4),
-        textcoords="offset points",
-        fontsize=SMALL,
-        color=MUTED,
-        ha="center",
-        va="top",
-    )
+    place = {"xycoords": ("data", "axes fraction"), "xytext": (0, -4), "textcoords": "offset points"}
+    text = f"chance {100 * chance:.3g} %"
+    axes.annotate(text, (chance, 0), fontsize=SMALL, color=MUTED, ha="center", va="top", **place)

@@ -18,21 +18,13 @@ _COPIED_BYTES = 2**24  # at a time
 
 
 class Columns(NamedTuple):
-    """What a file of codes holds.
+    """What a file of codes holds."""
 
-    Attributes:
-        dim: D, numbers in a code.
-        dtype: of the codes, such as "float32".
-        with_labels: whether there are labels.
-        class_names: what label 0, 1, … stands for; None for no names.
-        longest_name: characters of the longest name of an example.
-    """
-
-    dim: int
-    dtype: str
+    dim: int  # D, numbers in a code
+    dtype: str  # of the codes, such as "float32"
     with_labels: bool
-    class_names: Sequence[str] | None
-    longest_name: int
+    class_names: Sequence[str] | None  # what label 0, 1, … stands for
+    longest_name: int  # characters of the longest name of an example
 
 
 class CodesFile(ABC):
@@ -42,18 +34,19 @@ class CodesFile(ABC):
     """
 
     def __init__(self, path: Path, columns: Columns):
-        """Opens a temporary file in the folder of `path`.
-
-        Raises:
-            OSError: where that folder is missing or cannot be written.
-        """
+        """Opens a temporary file in the folder of `path`; an OSError where that is missing or cannot be written."""
         self.path, self.columns, self.num_rows = path, columns, 0
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # a rename cannot cross disks
         self._temporary.touch()
 
     def write(self, codes: np.ndarray, names: Sequence[str], labels: np.ndarray | None) -> None:
         """Appends rows: codes [m, D] with a name and a label each."""
-        self._append(np.ascontiguousarray(codes, self.columns.dtype), names, labels)
+        columns = {"path": names, "codes": np.ascontiguousarray(codes, self.columns.dtype)}
+        if self.columns.with_labels:
+            columns["label"] = labels
+        if (class_names := self.columns.class_names) is not None:
+            columns["class"] = [class_names[label] if label >= 0 else "" for label in labels.tolist()]
+        self._append(columns)
         self.num_rows += len(codes)
 
     def __enter__(self) -> Self:
@@ -68,13 +61,10 @@ class CodesFile(ABC):
             self._temporary.unlink(missing_ok=True)
 
     @abstractmethod
-    def _append(self, codes: np.ndarray, names: Sequence[str], labels: np.ndarray | None) -> None: ...
+    def _append(self, columns: dict[str, Any]) -> None: ...
 
     @abstractmethod
     def _close(self, *, complete: bool) -> None: ...
-
-    def _class_name(self, label: int) -> str:
-        return self.columns.class_names[label] if label >= 0 else ""
 
 
 class _Npz(CodesFile):
@@ -91,10 +81,10 @@ class _Npz(CodesFile):
             self._types["labels"] = np.dtype(np.int32)
         self._rows = {name: tempfile.TemporaryFile(dir=path.parent) for name in self._types}  # noqa: SIM115 (see _close)
 
-    def _append(self, codes: np.ndarray, names: Sequence[str], labels: np.ndarray | None) -> None:
-        values = {"codes": codes, "paths": names, "labels": labels}
+    def _append(self, columns: dict[str, Any]) -> None:
         for name, dtype in self._types.items():
-            self._rows[name].write(np.asarray(values[name], dtype).tobytes())
+            column = {"codes": "codes", "paths": "path", "labels": "label"}[name]
+            self._rows[name].write(np.asarray(columns[column], dtype).tobytes())
 
     def _close(self, *, complete: bool) -> None:
         if complete:
@@ -108,7 +98,7 @@ class _Npz(CodesFile):
             rows.close()
 
     def _write_array(self, archive: zipfile.ZipFile, name: str, rows: Any) -> None:
-        shape = (self.num_rows, self.columns.dim) if name == "codes" else (self.num_rows,)
+        shape = (self.num_rows, *{"codes": (self.columns.dim,)}.get(name, ()))
         descr = np.lib.format.dtype_to_descr(self._types[name])
         with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
             np.lib.format.write_array_header_2_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
@@ -133,25 +123,19 @@ class _Parquet(CodesFile):
         self._writer = parquet.ParquetWriter(self._temporary, self._schema)
         self._waiting: list[Any] = []
 
-    def _append(self, codes: np.ndarray, names: Sequence[str], labels: np.ndarray | None) -> None:
-        arrow = self._arrow
-        values = [
-            arrow.array(map(_as_text, names), arrow.string()),
-            arrow.FixedSizeListArray.from_arrays(codes.ravel(), codes.shape[1]),
-        ]
-        if self.columns.with_labels:
-            values.append(arrow.array(labels, arrow.int32()))
-        if self.columns.class_names is not None:
-            values.append(arrow.array([self._class_name(label) for label in labels.tolist()], arrow.string()))
-        self._waiting.append(arrow.record_batch(values, schema=self._schema))
+    def _append(self, columns: dict[str, Any]) -> None:
+        codes, schema = columns.pop("codes"), self._schema
+        columns["path"] = map(_as_text, columns["path"])
+        arrays = {name: self._arrow.array(column, schema.field(name).type) for name, column in columns.items()}
+        arrays["codes"] = self._arrow.FixedSizeListArray.from_arrays(codes.ravel(), codes.shape[1])
+        self._waiting.append(self._arrow.record_batch([arrays[name] for name in schema.names], schema=schema))
         if sum(map(len, self._waiting)) >= _ROW_GROUP:
             self._flush()
 
     def _flush(self) -> None:
-        if not self._waiting:
-            return
-        self._writer.write_table(self._arrow.Table.from_batches(self._waiting, self._schema))
-        self._waiting.clear()
+        if self._waiting:
+            self._writer.write_table(self._arrow.Table.from_batches(self._waiting, self._schema))
+            self._waiting.clear()
 
     def _close(self, *, complete: bool) -> None:
         if complete:
@@ -170,15 +154,12 @@ class _Csv(CodesFile):
         self._lines.writerow(["path", *labels, *(f"z{i}" for i in range(columns.dim))])
         self._form = "%.9g" if np.issubdtype(columns.dtype, np.floating) else "%d"
 
-    def _append(self, codes: np.ndarray, names: Sequence[str], labels: np.ndarray | None) -> None:
-        form = self._form
-        for row, name in enumerate(names):
-            of_label = [] if labels is None else [int(labels[row])]
-            of_class = [] if self.columns.class_names is None else [self._class_name(of_label[0])]
-            self._lines.writerow([name, *of_label, *of_class, *[form % value for value in codes[row].tolist()]])
+    def _append(self, columns: dict[str, Any]) -> None:
+        codes = columns.pop("codes").tolist()
+        for *first, code in zip(*columns.values(), codes, strict=True):
+            self._lines.writerow([*first, *(self._form % value for value in code)])
 
     def _close(self, *, complete: bool) -> None:
-        del complete
         self._file.close()
 
 

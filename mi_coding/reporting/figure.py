@@ -1,16 +1,21 @@
 """The style that all figures share: arrays in, a matplotlib Figure out, no pyplot and so no state.
 
 One look: dark ink on white, grey for what is only context, blue for the trained encoder, orange for what to compare
-it with; lines and bars carry their own labels. Widths are those of a page, texts are readable there.
+it with; lines and bars carry their own labels. Widths are those of a page, texts are readable there. matplotlib is
+imported when something is drawn: it is slow to import, and whoever loads an encoder draws nothing.
 """
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+else:
+    Axes = Figure = Any
 
 WIDTH = 8.4  # inches; at the page's width a point is about a pixel and a third
 MARGIN = 0.08  # inches of white around tiles and headings
@@ -19,8 +24,70 @@ BLUE, ORANGE = "#2456a6", "#d9601a"
 SMALL, TEXT, TITLE = 8.5, 9.5, 10.5
 
 
+def blank(height: float) -> Figure:
+    """A white figure as wide as the page, `height` inches high."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(WIDTH, height), facecolor="white")
+
+
+class Chart:
+    """One diagram of lines that carry their labels at their right ends; `figure` and `axes` are those of matplotlib."""
+
+    def __init__(self, height: float, box: tuple[float, float, float, float], title: str, x_title: str):
+        """An empty diagram in a figure `height` inches high; the box is (left, bottom, width, height) as fractions."""
+        self.figure = blank(height)
+        self.axes = self.figure.add_axes(box)
+        plain_axes(self.axes)
+        self.axes.set_title(title, loc="left", fontsize=TEXT, color=INK)
+        self.axes.set_xlabel(x_title, fontsize=TEXT, color=MUTED)
+        self._ends: list[tuple[float, str, str]] = []
+
+    def smooth(self, steps: np.ndarray, values: np.ndarray, colour: str) -> np.ndarray:
+        """Draws a running mean over a fiftieth of the run; returns it."""
+        mean = running_mean(np.asarray(values, float), max(1, len(values) // 50))
+        self.axes.plot(steps, mean, color=colour, linewidth=1.8)
+        return mean
+
+    def dots(self, x: np.ndarray, values: np.ndarray, name: str, colour: str, linewidth: float = 1.8) -> None:
+        """Draws a labelled line with a dot at each of its few values."""
+        style = {"marker": "o", "markersize": 4, "markeredgecolor": "white"}
+        self.axes.plot(x, values, color=colour, linewidth=linewidth, **style)
+        self.label(values, name, colour)
+
+    def ceiling(self, nats: float, name: str, colour: str = MUTED, linewidth: float = 1, **style: Any) -> None:
+        """Draws what no bound passes, with its label."""
+        self.axes.axhline(nats, color=colour, linewidth=linewidth, dashes=(5, 4), **style)
+        self._ends.append((nats, f"ceiling {name} {nats:.2f}", MUTED))
+
+    def label(self, values: np.ndarray, name: str, colour: str) -> None:
+        """Labels a line at its last finite value; not without one."""
+        values = np.asarray(values, float)
+        finite = values[np.isfinite(values)]
+        if len(finite):
+            self._ends.append((float(finite[-1]), f"{name} {finite[-1]:.2f}", colour))
+
+    def limit(self, bounds: np.ndarray, ceiling: float) -> None:
+        """From 0 to a little over the ceiling; deeper only where the bounds themselves, which are smooth, go below."""
+        lowest = min(0.0, np.nanmin(bounds, initial=0.0))
+        self.axes.set_ylim(max(lowest, -ceiling) * 1.05, ceiling * 1.07)
+
+    def finished(self) -> Figure:
+        """The figure with its labels, moved apart where they would touch."""
+        low, high = self.axes.get_ylim()
+        heights = _spread(
+            [value for value, _, _ in self._ends], gap=0.068 * (high - low), lowest=low + 0.02 * (high - low)
+        )
+        for height, (_, text, colour) in zip(heights, self._ends, strict=True):
+            place, within = (1.012, height), ("axes fraction", "data")
+            self.axes.annotate(text, place, xycoords=within, fontsize=SMALL, color=colour, va="center")
+        return self.figure
+
+
 def plain_axes(axes: Axes) -> None:
     """Only what is needed to read a value: two thin spines less, faint horizontal lines, small grey numbers."""
+    from matplotlib.ticker import MaxNLocator
+
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(FAINT)
     axes.grid(axis="y", color=FAINT, linewidth=0.6)
@@ -39,27 +106,6 @@ def running_mean(values: np.ndarray, width: int) -> np.ndarray:
     return np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
 
 
-def end_label(values: np.ndarray, name: str, colour: str) -> list[tuple[float, str, str]]:
-    """The label of a line at its last finite value, for `label_ends`: (value, text, colour); none without a value."""
-    finite = values[np.isfinite(values)]
-    return [(float(finite[-1]), f"{name} {finite[-1]:.2f}", colour)] if len(finite) else []
-
-
-def limit_bound(axes: Axes, smooth: np.ndarray, ceiling: float) -> None:
-    """From 0 to a little over the ceiling; deeper only where the smooth bound itself goes below."""
-    lowest = min(0.0, np.nanmin(smooth, initial=0.0))
-    axes.set_ylim(max(lowest, -ceiling) * 1.05, ceiling * 1.07)
-
-
-def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
-    """Labels at the right of their lines, moved apart where they would touch."""
-    low, high = axes.get_ylim()
-    heights = _spread([value for value, _, _ in ends], gap=0.068 * (high - low), lowest=low + 0.02 * (high - low))
-    for height, (_, text, colour) in zip(heights, ends, strict=True):
-        place, within = (1.012, height), ("axes fraction", "data")
-        axes.annotate(text, place, xycoords=within, fontsize=SMALL, color=colour, va="center")
-
-
 def heading(figure: Figure, title: str) -> None:
     """A title at the upper left corner."""
     y = 1 - MARGIN / figure.get_figheight()
@@ -68,8 +114,9 @@ def heading(figure: Figure, title: str) -> None:
 
 def _spread(heights: Sequence[float], *, gap: float, lowest: float) -> list[float]:
     """The same heights in the same order, at least `gap` apart: moved down, and up again where the floor is near."""
-    order = np.argsort(heights)[::-1]
-    spread = np.asarray(heights, float)
+    order, spread = np.argsort(heights)[::-1], np.asarray(heights, float)
+    if not len(spread):
+        return []
     for above, below in pairwise(order):
         spread[below] = min(spread[below], spread[above] - gap)
     spread[order[-1]] = max(spread[order[-1]], lowest)

@@ -7,9 +7,8 @@ from pathlib import Path
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Writes a file so that a reader, or a kill, sees either the old content or all of the new.
 
-    Args:
-        path: the file; its folder must exist. Another file of that name is replaced.
-        content: text, written as UTF-8, or bytes.
+    Its folder must exist; another file of that name is replaced. Text is written as UTF-8.
+
     Raises:
         OSError: where the folder is missing or cannot be written; nothing is left behind.
     """

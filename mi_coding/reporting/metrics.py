@@ -35,7 +35,7 @@ class MetricsWriter:
         """Opens the files; `with` closes them.
 
         Args:
-            workdir: folder of metrics.jsonl and the event files; made where it is missing.
+            workdir: made where it is missing.
             resume_step: steps finished at the checkpoint that the run goes on from; 0 starts afresh, with no line kept.
         Raises:
             ValueError: for a negative `resume_step`, or a metrics.jsonl with a broken line that is not its last.
@@ -58,15 +58,15 @@ class MetricsWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._lines.close()
+        self._events.close()
 
     def write(self, step: int, scalars: Mapping[str, Any]) -> None:
         """Appends the scalars of one step as one line; other scalars of the same step may follow in another.
 
-        Args:
-            step: finished training steps.
-            scalars: name → number, or anything `float` takes, such as an array of one element. NaN and infinity
-                stand as null, which `read_metrics` reads as NaN.
+        A scalar is anything `float` takes, such as an array of one element. NaN and infinity stand as null, which
+        `read_metrics` reads as NaN.
+
         Raises:
             ValueError: for a scalar named "step".
             TypeError: for a value that is no number.
@@ -79,17 +79,10 @@ class MetricsWriter:
         for name, number in numbers.items():
             self._events.add_scalar(name, number, int(step))
 
-    def close(self) -> None:
-        """Closes both files; nothing can be written afterwards."""
-        self._lines.close()
-        self._events.close()
-
 
 def read_metrics(workdir: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Reads metrics.jsonl back as one curve a name.
+    """Reads the metrics.jsonl of a folder back, but for a half-written last line, as one curve a name.
 
-    Args:
-        workdir: folder of metrics.jsonl. A half-written last line is left out.
     Returns:
         name → (steps int64[n], values float64[n]), steps ascending; the last value counts where a step has several.
     Raises:
@@ -101,16 +94,16 @@ def read_metrics(workdir: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         step = line.pop("step")
         for name, value in line.items():
             curves.setdefault(name, {})[step] = math.nan if value is None else value
-    return {name: _as_arrays(curve) for name, curve in curves.items()}
+    ordered = {name: dict(sorted(curve.items())) for name, curve in curves.items()}
+    return {name: (np.array([*curve], np.int64), np.array([*curve.values()], float)) for name, curve in ordered.items()}
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Writes a flat dictionary as JSON, one key a line in the order given, atomically.
 
-    Args:
-        path: the file.
-        values: name → number (Python's, NumPy's, or an array of one element), string, bool or None. JSON has no NaN
-            and no infinity: both stand as null.
+    Values are numbers (Python's, NumPy's, or an array of one element), strings, bools or None. JSON has no NaN and no
+    infinity: both stand as null.
+
     Raises:
         TypeError: for any other value.
         OSError: where the file cannot be written.
@@ -159,8 +152,3 @@ def _parse_line(line: str) -> dict[str, Any] | None:
     except json.JSONDecodeError:
         return None
     return parsed if isinstance(parsed, dict) and isinstance(parsed.get("step"), int) else None
-
-
-def _as_arrays(curve: dict[int, float]) -> tuple[np.ndarray, np.ndarray]:
-    steps = sorted(curve)
-    return np.array(steps, dtype=np.int64), np.array([curve[step] for step in steps], dtype=np.float64)

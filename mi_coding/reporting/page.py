@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from matplotlib.figure import Figure
-
+from mi_coding.reporting.figure import Figure
 from mi_coding.reporting.files import write_atomically
 from mi_coding.reporting.results import Group, Tile
 from mi_coding.reporting.style import STYLE
@@ -18,77 +17,50 @@ _DPI = 200
 
 
 class Table(NamedTuple):
-    """A table under a figure, folded until it is clicked.
-
-    Attributes:
-        title: of the table.
-        columns: one heading a column.
-        rows: cells as text; the first one names the row.
-    """
+    """A table under a figure, folded until it is clicked."""
 
     title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    columns: Sequence[str]  # one heading a column
+    rows: Sequence[Sequence[str]]  # cells as text; the first one names the row
 
 
 class Section(NamedTuple):
-    """One figure of a report with what it shows.
+    """One figure of a report with what it shows."""
 
-    Attributes:
-        heading: a few words.
-        text: one sentence that tells how to read the figure.
-        figure: a matplotlib figure.
-        name: of its PNG file, without the ending.
-        table: more about what the figure shows; None for none.
-    """
-
-    heading: str
-    text: str
+    heading: str  # a few words
+    text: str  # one sentence that tells how to read the figure
     figure: Figure
-    name: str
-    table: Table | None = None
+    name: str  # of its PNG file, without the ending
+    table: Table | None = None  # more about what the figure shows
 
 
 class Report(NamedTuple):
-    """What a report shows.
-
-    Attributes:
-        title: of the page.
-        lead: one or two sentences under the title.
-        warnings: what a reader must know before believing the numbers.
-        tiles: headline numbers, the few to read first.
-        sections: the figures, in order.
-        groups: all results, in order.
-        config: nested, of plain values.
-        environment: name → value, such as versions, devices and the command.
-    """
+    """What a report shows, in the order of the page."""
 
     title: str
-    lead: str
-    warnings: Sequence[str]
-    tiles: Sequence[Tile]
-    sections: Sequence[Section]
-    groups: Sequence[Group]
-    config: Mapping[str, Any]
-    environment: Mapping[str, Any]
+    lead: str  # one or two sentences under the title
+    warnings: Sequence[str]  # what a reader must know before believing the numbers
+    tiles: Sequence[Tile]  # headline numbers, the few to read first
+    sections: Sequence[Section]  # the figures
+    groups: Sequence[Group]  # all results
+    config: Mapping[str, Any]  # nested, of plain values
+    environment: Mapping[str, Any]  # such as versions, devices and the command
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Writes a report as one HTML file: no script, no request, light or dark as the reader prefers.
+    """Writes a report as one HTML file, atomically: no script, no request, light or dark as the reader prefers.
 
-    Args:
-        path: of the file; written atomically.
-        report: what it shows.
     Raises:
         OSError: where the file cannot be written.
     """
     environment = _table(("", ""), report.environment.items())
+    results = "".join(map(_result_group, report.groups))
     blocks = [
         f"<header><h1>{escape(report.title)}</h1><p class=lead>{escape(report.lead)}</p></header>",
         f"<div class=tiles>{''.join(map(_tile, report.tiles))}</div>",
         "".join(f"<p class=warning role=note><b>Warning</b> {escape(message)}</p>" for message in report.warnings),
         "".join(map(_section, report.sections)),
-        _results(report.groups),
+        f"<section><h2>Results</h2><div class=results>{results}</div></section>" if results else "",
         f"<section><h2>Config</h2><details><summary>Every value</summary>{_tree(report.config)}</details></section>",
         f"<section class=environment><h2>Environment</h2>{environment}</section>",
     ]
@@ -99,11 +71,8 @@ def write_report(path: Path, report: Report) -> None:
 
 
 def write_plots(folder: Path, sections: Iterable[Section]) -> None:
-    """Saves the figure of each section as `<name>.png`.
+    """Saves the figure of each section as `<name>.png` in a folder, which is made where it is missing.
 
-    Args:
-        folder: made where it is missing.
-        sections: as in the report.
     Raises:
         OSError: where the folder cannot be written.
     """
@@ -122,23 +91,18 @@ def _png(figure: Figure) -> bytes:
     return _DRAWN[figure]
 
 
-_DRAWN: WeakKeyDictionary[Figure, bytes] = WeakKeyDictionary()
-"""Figure → its PNG, for as long as the figure is used."""
+_DRAWN: WeakKeyDictionary[Figure, bytes] = WeakKeyDictionary()  # figure → its PNG, for as long as the figure is used
 
 
 def _section(section: Section) -> str:
     picture = base64.b64encode(_png(section.figure)).decode()
-    alt = escape(f"{section.heading}. {section.text}", quote=True)
+    alt, folded = escape(f"{section.heading}. {section.text}", quote=True), ""
+    if table := section.table:
+        folded = f"<details><summary>{escape(table.title)}</summary>{_table(table.columns, table.rows)}</details>"
     return (
         f"<section><h2>{escape(section.heading)}</h2><p>{escape(section.text)}</p>"
-        f'<figure><img alt="{alt}" src="data:image/png;base64,{picture}"></figure>{_folded(section.table)}</section>'
+        f'<figure><img alt="{alt}" src="data:image/png;base64,{picture}"></figure>{folded}</section>'
     )
-
-
-def _folded(table: Table | None) -> str:
-    if table is None:
-        return ""
-    return f"<details><summary>{escape(table.title)}</summary>{_table(table.columns, table.rows)}</details>"
 
 
 def _tile(tile: Tile) -> str:
@@ -150,11 +114,6 @@ def _tile(tile: Tile) -> str:
         f"<div class=tile><h3>{escape(tile.label)}</h3><p class=value>{escape(tile.value)}{small}</p>"
         f"{meter}<p class=context>{escape(tile.context)}</p></div>"
     )
-
-
-def _results(groups: Sequence[Group]) -> str:
-    blocks = "".join(map(_result_group, groups))
-    return f"<section><h2>Results</h2><div class=results>{blocks}</div></section>" if groups else ""
 
 
 def _result_group(group: Group) -> str:
@@ -174,7 +133,7 @@ def _row(cells: Sequence[Any]) -> str:
 
 
 def _tree(values: Mapping[str, Any]) -> str:
-    """A nested list; every mapping inside can be folded."""
+    """A nested list whose mappings can be folded."""
     return f"<ul class=tree>{''.join(_leaf(str(name), value) for name, value in values.items())}</ul>"
 
 

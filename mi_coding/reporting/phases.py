@@ -1,15 +1,12 @@
 """Where the time of a run goes, by the clock of its host."""
 
 import time
-from collections.abc import Callable, Mapping
-from typing import ParamSpec, TypeVar
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
+from collections.abc import Callable
+from typing import Any
 
 
 class Phases:
-    """Seconds that each named phase has taken.
+    """Seconds that each named phase has taken so far.
 
     >>> phases = Phases()
     >>> phases.timed("log", print)("step 1")
@@ -19,22 +16,17 @@ class Phases:
     """
 
     def __init__(self):
-        self._seconds: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}
 
-    def timed(self, name: str, call: Callable[_P, _T]) -> Callable[_P, _T]:
+    def timed(self, name: str, call: Callable) -> Callable:
         """The same function, whose time counts as this phase."""
-        self._seconds.setdefault(name, 0.0)
+        self.seconds.setdefault(name, 0.0)
 
-        def timed_call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        def timed_call(*args: Any, **kwargs: Any) -> Any:
             began = time.perf_counter()
             try:
                 return call(*args, **kwargs)
             finally:
-                self._seconds[name] += time.perf_counter() - began
+                self.seconds[name] += time.perf_counter() - began
 
         return timed_call
-
-    @property
-    def seconds(self) -> Mapping[str, float]:
-        """Phase → seconds so far."""
-        return dict(self._seconds)

@@ -3,23 +3,17 @@
 from collections.abc import Mapping
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from mi_coding.reporting.figure import BLUE, FAINT, INK, SMALL, TITLE, WIDTH, plain_axes
+from mi_coding.reporting.figure import BLUE, FAINT, INK, SMALL, TITLE, Figure, blank, plain_axes
 
 
 def information(nats: float, interval: tuple[float, float], bounds: Mapping[str, float], curve: np.ndarray) -> Figure:
     """An estimate of mutual information with its interval, beside read-outs by name and validation over training.
 
-    Args:
-        nats: the estimate.
-        interval: its lower and upper end.
-        bounds: nats of every read-out.
-        curve: float[n], nats on validation pairs after every round of training; n may be 0.
-    Returns:
-        The figure.
+    All in nats; `curve` float[n] is on validation pairs after every round of training, and n may be 0.
     """
-    figure = Figure(figsize=(WIDTH, 0.35 * len(bounds) + 1.4), layout="constrained")
+    figure = blank(0.35 * len(bounds) + 1.4)
+    figure.set_layout_engine("constrained")
     left, right = figure.subplots(1, 2)
     for axes in (left, right):
         plain_axes(axes)

@@ -10,46 +10,27 @@ from mi_coding.reporting.metrics import MetricsWriter
 from mi_coding.reporting.phases import Phases
 from mi_coding.reporting.terminal import Progress
 
-_NOT_LEFT = 0.01
-"""Share of ln N: a loss that is nearer to ln N is still at chance level."""
-
-MOST_WAITING = 0.1
-"""Share of the time that may be spent waiting for data before a warning."""
+_NOT_LEFT = 0.01  # share of ln N: a loss that is nearer to ln N is still at chance level
+MOST_WAITING = 0.1  # share of the time that may be spent waiting for data before a warning
 
 
 class TrainingSpec(NamedTuple):
-    """What is known of training before its first step.
+    """What is known of training before its first step."""
 
-    Attributes:
-        batch_size: B, pairs in a step.
-        ceiling: ln N in nats, of the bound; None for an objective that has no candidates.
-        is_bound: False where ln N − loss is no bound: where training keeps twins out of a batch, and where there are
-            no candidates.
-        warmup_steps: after them a loss still at ln N is warned of.
-        flops: of one step on one device; 0 for unknown.
-        peak_flops: what one device could do in a second; None for unknown.
-    """
-
-    batch_size: int
-    ceiling: float | None
-    is_bound: bool
-    warmup_steps: int
-    flops: float = 0.0
-    peak_flops: float | None = None
+    batch_size: int  # B, pairs in a step
+    ceiling: float | None  # ln N in nats, of the bound; None for an objective that has no candidates
+    is_bound: bool  # not where training keeps twins out of a batch, nor where there are no candidates
+    warmup_steps: int  # after them a loss still at ln N is warned of
+    flops: float = 0.0  # of one step on one device; 0 for unknown
+    peak_flops: float | None = None  # what one device could do in a second; None for unknown
 
 
 class Session(NamedTuple):
-    """Where this command begins in a run that others may have begun.
+    """Where this command begins in a run that others may have begun."""
 
-    Attributes:
-        command_started: `time.perf_counter()` when the command began.
-        resumed_at: steps finished before this session.
-        seconds_before: of training, before this session.
-    """
-
-    command_started: float
-    resumed_at: int = 0
-    seconds_before: float = 0.0
+    command_started: float  # `time.perf_counter()` when the command began
+    resumed_at: int = 0  # steps finished before this session
+    seconds_before: float = 0.0  # of training, before this session
 
 
 class Recorder:
@@ -69,10 +50,8 @@ class Recorder:
         """Starts the clock.
 
         Args:
-            writer, progress: where the numbers go.
-            warn: takes one line a person must see.
-            spec: what is known of training before its first step.
-            session: where this command begins.
+            writer, progress, warn: where the numbers go, and what takes one line that a person must see.
+            spec, session: what is known of training before its first step, and where this command begins.
             input_wait: seconds that training has waited for data so far; None where the data is always there.
             phases: what else takes time between the steps, on this host; None for nothing.
         """

@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
+
+Summary = Mapping[str, Any]
+"""What stands in summary.json: name → number, text or None."""
 
 Format = Callable[[Any], str]
 Rows = Mapping[str, tuple[str, Format]]
@@ -10,21 +13,13 @@ Rows = Mapping[str, tuple[str, Format]]
 
 
 class Group(NamedTuple):
-    """Results that are read together.
-
-    Attributes:
-        title: what they answer.
-        columns: one heading a column; all empty where the rows need none.
-        rows: cells as text; the first one names the row.
-        note: how the numbers came about, or "".
-        keys: of the summary that the rows and the note show.
-    """
+    """Results that are read together."""
 
     title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
-    keys: frozenset[str] = frozenset()
+    columns: tuple[str, ...]  # one heading a column; all empty where the rows need none
+    rows: tuple[tuple[str, ...], ...]  # cells as text; the first one names the row
+    note: str = ""  # how the numbers came about
+    keys: frozenset[str] = frozenset()  # of the summary that the rows and the note show
 
 
 class Tile(NamedTuple):
@@ -35,16 +30,6 @@ class Tile(NamedTuple):
     small: str = ""
     context: str = ""
     share: float | None = None
-
-
-class HasResults(Protocol):
-    """Whoever knows how some results are read, such as an evaluator."""
-
-    def groups(self, summary: Mapping[str, Any]) -> list[Group]:
-        """Groups of rows."""
-
-    def tiles(self, summary: Mapping[str, Any]) -> list[Tile]:
-        """Headline numbers."""
 
 
 _TRAINING: Rows = {
@@ -64,17 +49,13 @@ _TRAINING: Rows = {
 """What `recorder.Recorder.summary` tells."""
 
 
-def group_results(summary: Mapping[str, Any], evaluators: Iterable[HasResults]) -> list[Group]:
-    """Groups a flat summary by meaning: what each evaluator has found, training, and everything else.
+def group_results(summary: Summary, evaluators: Iterable[Any]) -> list[Group]:
+    """Groups a flat summary by meaning: what each evaluator has found, by its `groups`, training, and everything else.
+
+    Any key may be absent; every key that is there is in exactly one of the groups, and every group has rows.
 
     >>> [group.title for group in group_results({"train/steps": 10, "heldout/entropy_nats": 2.0}, evaluators=())]
     ['training', 'other results']
-
-    Args:
-        summary: the flat summary.json: name → number, string or None. Any key may be absent.
-        evaluators: their groups come first, in this order.
-    Returns:
-        The groups that have rows. Every key of `summary` is in exactly one of them.
     """
     groups = [group for evaluator in evaluators for group in evaluator.groups(summary)]
     groups.append(group_rows("training", summary, _TRAINING))
@@ -84,12 +65,12 @@ def group_results(summary: Mapping[str, Any], evaluators: Iterable[HasResults]) 
     return [group for group in groups if group.rows]
 
 
-def collect_tiles(summary: Mapping[str, Any], evaluators: Iterable[HasResults]) -> list[Tile]:
-    """The headline numbers of all evaluators, in their order."""
+def collect_tiles(summary: Summary, evaluators: Iterable[Any]) -> list[Tile]:
+    """The headline numbers of evaluators, objects with `tiles(summary)`, in their order."""
     return [tile for evaluator in evaluators for tile in evaluator.tiles(summary)]
 
 
-def group_rows(title: str, summary: Mapping[str, Any], rows: Rows, note: str = "") -> Group:
+def group_rows(title: str, summary: Summary, rows: Rows, note: str = "") -> Group:
     """A group of single numbers, one a row; keys that the summary lacks have no row.
 
     >>> group_rows("training", {"loss": 0.5}, {"loss": ("last loss", nats), "steps": ("steps", number)}).rows
@@ -99,7 +80,7 @@ def group_rows(title: str, summary: Mapping[str, Any], rows: Rows, note: str = "
     return Group(title, ("", ""), tuple(row for row in cells if row[1] != ""), note, frozenset(rows))
 
 
-def show(summary: Mapping[str, Any], key: str, form: Format | None = None) -> str:
+def show(summary: Summary, key: str, form: Format | None = None) -> str:
     """One value of a summary as text: "" where it is absent, "—" where it was not finite (null), else by `form`."""
     if key not in summary:
         return ""
@@ -109,7 +90,7 @@ def show(summary: Mapping[str, Any], key: str, form: Format | None = None) -> st
     return str(value) if isinstance(value, (str, bool)) else (form or number)(value)
 
 
-def finite(summary: Mapping[str, Any], key: str) -> float | None:
+def finite(summary: Summary, key: str) -> float | None:
     """One value of a summary where it is a finite number; else None.
 
     >>> finite({"x": 0.5, "y": math.nan}, "x"), finite({"y": math.nan}, "y"), finite({}, "z")

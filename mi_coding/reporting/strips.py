@@ -1,14 +1,13 @@
-"""Images as tiles of a figure, in rows and columns."""
+"""Images, and sequences as images, as tiles of a figure in rows and columns."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from mi_coding.reporting.figure import FAINT, MARGIN, MUTED, ORANGE, SMALL, TITLE, WIDTH, heading
+from mi_coding.reporting.figure import FAINT, MARGIN, MUTED, ORANGE, SMALL, TITLE, WIDTH, Axes, Figure, blank, heading
 
+_WIDEST = 8  # a picture that is taller than this many times its width is broken into lines
 TILE = 0.93  # of its place is an image wide, so that neighbours do not touch
 
 
@@ -23,21 +22,16 @@ def pair_strip(
     """Pairs as the encoder sees them: x above, its y below, and above both the image they were made of.
 
     Args:
-        x: uint8, or float[n, H, W, C] in 0..1, C = 1 or 3; values outside are clipped.
-        y: as x, y[i] belongs to x[i].
+        x, y: uint8, or float[n, H, W, C] in 0..1, C = 1 or 3; values outside are clipped; y[i] belongs to x[i].
         title: what the pairs are.
-        originals: [n, h, w, C], of any size; None leaves them out.
-        captions: up to three short lines under each pair; None leaves them out.
-    Returns:
-        The figure.
+        originals, captions: images [n, h, w, C] of any size, and up to three short lines under each pair, or None.
     Raises:
         ValueError: for arrays that are not images of one shape, or originals of another number.
     """
     x, y = as_images(x), as_images(y)
     if x.shape != y.shape or (originals is not None and len(originals) != len(x)):
-        raise ValueError(
-            f"x of shape {x.shape} and y of shape {y.shape}: expected one shape [n, H, W, C], and n images"
-        )
+        shapes = f"x of shape {x.shape} and y of shape {y.shape}"
+        raise ValueError(f"{shapes}: expected one shape [n, H, W, C], and n images")
     rows = {"x": x, "y": y} if originals is None else {"image": as_images(originals), "x": x, "y": y}
     heights = [aspect(images) for images in rows.values()]
     left = 0.35 if originals is None else 0.6
@@ -74,6 +68,32 @@ def as_images(images: np.ndarray) -> np.ndarray:
     return np.repeat(np.clip(images, 0, 1), 3 // images.shape[-1], axis=-1)
 
 
+def as_pictures(sequences: np.ndarray) -> np.ndarray:
+    """float32[n, H, W, C] in 0 … 1: a signal as one row a step, a clip as its frames from left to right.
+
+    >>> as_pictures(np.zeros((2, 8, 8, 1))).shape, as_pictures(np.zeros((2, 50, 160))).shape
+    ((2, 8, 8, 1), (2, 50, 160, 1))
+    >>> as_pictures(np.zeros((2, 100))).shape, as_pictures(np.zeros((2, 5, 16, 16, 1))).shape
+    ((2, 10, 10, 1), (2, 16, 80, 1))
+
+    Args:
+        sequences: float[n, T, …]. The least of all values becomes black and the greatest white. Steps of few numbers
+            are written one behind the other, in lines.
+    """
+    sequences = np.asarray(sequences, np.float32)
+    least, most = sequences.min(), sequences.max()
+    sequences = (sequences - least) / max(most - least, 1e-12)
+    count, steps = sequences.shape[:2]
+    if sequences.ndim == 5 and sequences.shape[-1] in (1, 3):
+        return np.concatenate(np.moveaxis(sequences, 1, 0), axis=2)
+    rows = sequences.reshape(count, steps, -1)
+    if steps > _WIDEST * rows.shape[2]:
+        numbers = rows.reshape(count, -1)
+        width = math.ceil(math.sqrt(numbers.shape[1]))
+        rows = np.pad(numbers, ((0, 0), (0, -numbers.shape[1] % width))).reshape(count, -1, width)
+    return rows[..., None]
+
+
 def aspect(images: np.ndarray) -> float:
     """Height over width."""
     return images.shape[1] / images.shape[2]
@@ -83,7 +103,7 @@ def tile_canvas(*, columns: float, rows: float, header: float) -> tuple[Figure, 
     """Axes whose unit is the width of a tile, y downwards; the header, in inches, is left free above."""
     inches = min((WIDTH - 2 * MARGIN) / columns, 1.6)
     height = rows * inches + header + MARGIN
-    figure = Figure(figsize=(WIDTH, height), facecolor="white")
+    figure = blank(height)
     box = (MARGIN / WIDTH, MARGIN / height, columns * inches / WIDTH, rows * inches / height)
     axes = figure.add_axes(box)
     axes.set_axis_off()
@@ -93,6 +113,8 @@ def tile_canvas(*, columns: float, rows: float, header: float) -> tuple[Figure, 
 
 def draw_tile(axes: Axes, image: np.ndarray, left: float, top: float, *, frame: str | None = None) -> None:
     """One image with a thin outline, or a strong frame of the given colour."""
+    from matplotlib.patches import Rectangle
+
     width, height = TILE, TILE * image.shape[0] / image.shape[1]
     box = (left, left + width, top + height, top)
     axes.imshow(image, extent=box, aspect="auto", interpolation="nearest")

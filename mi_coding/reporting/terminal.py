@@ -4,7 +4,7 @@ import math
 import sys
 import time
 from collections.abc import Iterable
-from typing import NamedTuple, Self, TextIO
+from typing import Self, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -18,15 +18,32 @@ _PLAIN_WIDTH = 100  # of a table in a file or a pipe, which has no width of its 
 _REDRAW = 0.25  # seconds between two drawings on a terminal
 
 
-class _State(NamedTuple):
-    """What the last update said, as text."""
+class _Display:
+    """Text that changes in place on a terminal that can, elsewhere a plain line every few seconds."""
 
-    step: int
-    figures: str
-    time_left: str
+    def __init__(self, stream: TextIO | None, interval: float):
+        self._stream = sys.stdout if stream is None else stream
+        self._live = _live_display(self._stream)
+        self._interval = _REDRAW if self._live else interval
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def _write(self, line: str, drawn: RenderableType) -> None:
+        """`drawn` on a terminal, elsewhere the line."""
+        if self._live:
+            self._live.update(drawn, refresh=True)
+        else:
+            print(line, file=self._stream, flush=True)
 
 
-class Progress:
+class Progress(_Display):
     """Progress of training: a bar on a terminal, elsewhere a plain line every few seconds and one for the last step.
 
     Loss and bound are those of a training batch, and are called so; they are no result.
@@ -48,61 +65,43 @@ class Progress:
         """Shows nothing before the first update.
 
         Args:
-            total_steps: steps of the whole run.
-            first_step: steps that were finished before this session; 0 unless it was resumed.
+            total_steps, first_step: of the whole run, and finished before this session.
             ceiling: ln N in nats, what the bound can never pass; None for an objective that has none.
             stream: where to write; None is sys.stdout.
             interval: seconds between plain lines; a terminal is redrawn four times a second at most.
         """
-        self._stream = sys.stdout if stream is None else stream
-        self._live = _live_display(self._stream)
+        super().__init__(stream, interval)
         self._total_steps, self._first_step, self._ceiling = total_steps, first_step, ceiling
-        self._interval = _REDRAW if self._live else interval
         self._counted_from: tuple[int, float] | None = None
         self._shown_at = -math.inf
-        self._waiting: _State | None = None
-
-    def __enter__(self) -> Self:
-        if self._live:
-            self._live.start()
-        return self
+        self._waiting: tuple[int, str, str] | None = None
 
     def __exit__(self, *_: object) -> None:
         self._show()
-        if self._live:
-            self._live.stop()
+        super().__exit__()
 
     def update(
-        self,
-        step: int,
-        loss: float,
-        bound: float | None,
-        examples_per_second: float,
-        *,
-        information: float | None = None,
+        self, step: int, loss: float, bound: float | None, speed: float, *, information: float | None = None
     ) -> None:
         """Says how far training is; cheap enough for every step.
 
         Args:
             step: finished steps, those before this session included.
-            loss: of the training batch, in nats.
-            bound: of the training batch, in nats; None where it is no bound, as with twins kept out.
-            examples_per_second: pairs that training takes in a second, on all devices together.
+            loss, bound: of the training batch, in nats; None where it is no bound, as with twins kept out.
+            speed: pairs that training takes in a second, on all devices together.
             information: I(z_x; z_y) of a discrete code on the training batch, in nats; None where there is none.
         """
         now = time.monotonic()
-        self._waiting = _State(
-            step, self._figures(loss, bound, information, examples_per_second), self._time_left(step, now)
-        )
+        self._waiting = step, self._figures(loss, bound, information, speed), self._time_left(step, now)
         if step >= self._total_steps or now - self._shown_at >= self._interval:
             self._show()
             self._shown_at = now
 
-    def _figures(self, loss: float, bound: float | None, information: float | None, examples_per_second: float) -> str:
+    def _figures(self, loss: float, bound: float | None, information: float | None, speed: float) -> str:
         ceiling = "" if self._ceiling is None else f" of at most {self._ceiling:.2f}"
         bound_text = "" if bound is None else f"train bound {bound:.2f}{ceiling} nats, "
         shared = "" if information is None else f"train information {information:.2f} nats, "
-        return f"train loss {loss:.3f}, {bound_text}{shared}{examples_per_second:,.0f} examples/s"
+        return f"train loss {loss:.3f}, {bound_text}{shared}{speed:,.0f} examples/s"
 
     def _time_left(self, step: int, now: float) -> str:
         """From the speed since the first update: the steps before it also compiled."""
@@ -118,25 +117,23 @@ class Progress:
     def _show(self) -> None:
         if self._waiting is None:
             return
-        if self._live:
-            self._live.update(self._two_lines(self._waiting), refresh=True)
-        else:
-            step, figures, time_left = self._waiting
-            print(f"step {step:,}/{self._total_steps:,}, {figures}, {time_left}", file=self._stream, flush=True)
+        step, figures, time_left = self._waiting
+        count = f"step {step:,}/{self._total_steps:,}"
+        self._write(f"{count}, {figures}, {time_left}", self._two_lines(step, f"{count}, {time_left}", figures))
         self._waiting = None
 
-    def _two_lines(self, state: _State) -> RenderableType:
+    def _two_lines(self, step: int, count: str, figures: str) -> RenderableType:
         """A bar with step and time, and the figures under it: together they fit 80 columns."""
         line = Table.grid(padding=(0, 1), expand=True)
         line.add_column(no_wrap=True)
         line.add_column(ratio=1)
         line.add_column(no_wrap=True)
-        bar = ProgressBar(self._total_steps - self._first_step, state.step - self._first_step, complete_style="cyan")
-        line.add_row("training", bar, f"step {state.step:,}/{self._total_steps:,}, {state.time_left}")
-        return Group(line, Text(state.figures, style="dim"))
+        bar = ProgressBar(self._total_steps - self._first_step, step - self._first_step, complete_style="cyan")
+        line.add_row("training", bar, count)
+        return Group(line, Text(figures, style="dim"))
 
 
-class Counting:
+class Counting(_Display):
     """How many things of a number are done: a line that changes on a terminal, elsewhere one every few seconds.
 
     >>> with Counting("encoded", 200, unit="images") as counting:
@@ -145,29 +142,10 @@ class Counting:
     """
 
     def __init__(self, what: str, total: int, *, unit: str, stream: TextIO | None = None, interval: float = 5.0):
-        """Starts the clock.
-
-        Args:
-            what: is done, such as "encoded".
-            total: how many things.
-            unit: what they are.
-            stream: where to write; None is sys.stdout.
-            interval: seconds between plain lines.
-        """
-        self._stream = sys.stdout if stream is None else stream
-        self._live = _live_display(self._stream)
+        """Starts the clock of what is done, such as "encoded", to `total` units; see `Progress` for the rest."""
+        super().__init__(stream, interval)
         self._what, self._total, self._unit = what, total, unit
-        self._interval = _REDRAW if self._live else interval
         self._began = self._shown_at = time.monotonic()
-
-    def __enter__(self) -> Self:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live:
-            self._live.stop()
 
     def update(self, done: int) -> None:
         """Says how many are done; cheap enough for every batch."""
@@ -178,30 +156,17 @@ class Counting:
         speed = done / max(now - self._began, 1e-9)
         left = _clock((self._total - done) / max(speed, 1e-9)) if done else "-:--"
         line = f"{self._what} {done:,}/{self._total:,} {self._unit}, {speed:,.0f} {self._unit}/s, {left} left"
-        if self._live:
-            self._live.update(Text(line), refresh=True)
-        else:
-            print(line, file=self._stream, flush=True)
+        self._write(line, Text(line))
 
 
 def warning(message: str, *, stream: TextIO | None = None) -> None:
-    """Writes one line that a person will not miss.
-
-    Args:
-        message: what is wrong and what to do about it; line breaks become blanks.
-        stream: where to write; None is sys.stderr.
-    """
+    """Writes what is wrong and what to do about it in one line; to sys.stderr, if to no other stream."""
     line = Text.assemble(("warning: ", "bold yellow"), " ".join(message.split()))
     Console(file=sys.stderr if stream is None else stream).print(line, soft_wrap=True)
 
 
 def closing_table(groups: Iterable[results.Group], *, stream: TextIO | None = None) -> None:
-    """Writes the results of a run, group by group.
-
-    Args:
-        groups: from `results.group_results`.
-        stream: where to write; None is sys.stdout.
-    """
+    """Writes the results of a run, grouped by `results.group_results`; to sys.stdout, if to no other stream."""
     stream = sys.stdout if stream is None else stream
     console = Console(file=stream, width=None if stream.isatty() else _PLAIN_WIDTH, highlight=False)
     for group in groups:
@@ -214,8 +179,7 @@ def closing_table(groups: Iterable[results.Group], *, stream: TextIO | None = No
 
 def _table(group: results.Group) -> Table:
     """Columns, and a rule under their headings, without a frame."""
-    has_headings = any(group.columns)
-    table = Table(box=None, show_header=has_headings, header_style="dim", padding=(0, 2))
+    table = Table(box=None, show_header=any(group.columns), header_style="dim", padding=(0, 2))
     for index, heading in enumerate(group.columns):
         table.add_column(heading, justify="left" if index == 0 else "right")
     for row in group.rows:

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from figures import assert_texts_inside_and_apart, grown, texts
 
-from mi_coding.evaluation.bound import BOUND, HeldoutBounds, overfitting_warning
-from mi_coding.evaluation.bound_figures import bound_ahead, bound_over_training
+from mi_coding.evaluation.bound import BOUND, HeldoutBounds, bound_ahead, bound_over_training, overfitting_warning
 
 LN_256 = math.log(256)
 
@@ -81,7 +80,7 @@ def test_bound_and_ceiling_carry_labels_that_never_touch(num_candidates, share):
     ceiling, steps = math.log(num_candidates), np.arange(1, 1001)
     bounds = grown(steps, to=share * ceiling)
     validation = (steps[::100], bounds[::100])
-    figure = bound_over_training(steps, bounds, ceiling=ceiling, num_candidates=num_candidates, validation=validation)
+    figure = bound_over_training((steps, bounds), validation, num_candidates)
     assert_texts_inside_and_apart(figure)
     shown = texts(figure)
     assert f"ceiling ln {num_candidates:,} = {ceiling:.2f}" in shown
@@ -91,7 +90,7 @@ def test_bound_and_ceiling_carry_labels_that_never_touch(num_candidates, share):
 
 @pytest.mark.parametrize("bounds", [[], [0.5], [0.5, math.nan], [-40.0, 1.0, 5.0]])
 def test_a_run_of_any_length_has_a_picture_that_holds_its_ceiling(bounds):
-    figure = bound_over_training(np.arange(len(bounds)), np.array(bounds), ceiling=LN_256, num_candidates=256)
+    figure = bound_over_training((np.arange(len(bounds)), np.array(bounds)), None, 256)
     low, high = figure.axes[0].get_ylim()
     assert -LN_256 * 1.06 < low <= 0
     assert high > LN_256

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from figures import assert_texts_inside_and_apart, texts
 
-from mi_coding.evaluation.films import bounds_by_gap, film_strip, gap_section
+from mi_coding.evaluation.films import film_strip, gap_section
 from mi_coding.evaluation.heldout import HeldoutBound
 
 LN_256 = math.log(256)
@@ -15,7 +15,11 @@ def test_bounds_over_the_gap_carry_labels_that_never_touch_and_every_gap(values)
     gaps = np.geomspace(1 / 30, 1.7, 8)
     bounds = {name: value * np.linspace(1, 0.3, 8) for name, value in zip(("across", "within"), values, strict=True)}
     ceilings = {"across": LN_256, "within": math.log(32)}
-    figure = bounds_by_gap(gaps, bounds, ceilings=ceilings, trained_at=0.25)
+    measured = {
+        name: [HeldoutBound(value, 0.01, 256, ceilings[name], 0.5) for value in curve.tolist()]
+        for name, curve in bounds.items()
+    }
+    figure = gap_section(gaps.tolist(), measured, trained_at=0.25).figure
     assert_texts_inside_and_apart(figure)
     shown = texts(figure)
     for name in bounds:

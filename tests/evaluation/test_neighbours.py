@@ -9,13 +9,8 @@ def test_exactly_the_neighbours_with_another_label_are_framed_and_named():
     rng = np.random.default_rng(0)
     query_labels, neighbour_labels = np.array([1, 2]), np.array([[1, 4, 1], [2, 2, 5]])
     near = rng.random((2, 3, 8, 8, 1))
-    figure = nearest_neighbours(
-        rng.random((2, 8, 8, 1)),
-        near,
-        query_labels=query_labels,
-        neighbour_labels=neighbour_labels,
-        similarities=np.array([[0.9, 0.8, 0.7], [0.6, 0.5, 0.4]]),
-    )
+    cosines = np.array([[0.9, 0.8, 0.7], [0.6, 0.5, 0.4]])
+    figure = nearest_neighbours(rng.random((2, 8, 8, 1)), near, cosines, (query_labels, neighbour_labels))
     shown = texts(figure)
     assert {"is 4 · 0.80", "is 5 · 0.40", "0.90", "0.70", "0.60", "0.50"} <= set(shown)
     assert any(text.startswith("4 of 6 neighbours") for text in shown)
@@ -26,14 +21,14 @@ def test_exactly_the_neighbours_with_another_label_are_framed_and_named():
 
 
 def test_neighbours_without_labels_have_no_frames():
-    figure = nearest_neighbours(np.zeros((10, 8, 8, 3)), np.zeros((10, 5, 8, 8, 3)))
+    figure = nearest_neighbours(np.zeros((10, 8, 8, 3)), np.zeros((10, 5, 8, 8, 3)), np.zeros((10, 5)))
     assert len(figure.axes[0].images) == 60
     assert not [patch for patch in figure.axes[0].patches if patch.get_linewidth() > 1]
 
 
 def test_neighbours_of_another_number_of_queries_are_refused():
     with pytest.raises(ValueError, match="q = 2"):
-        nearest_neighbours(np.zeros((2, 8, 8, 1)), np.zeros((3, 4, 8, 8, 1)))
+        nearest_neighbours(np.zeros((2, 8, 8, 1)), np.zeros((3, 4, 8, 8, 1)), np.zeros((3, 4)))
 
 
 def test_names_stand_beside_their_cosine_and_a_query_only_once():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
-from mi_coding.reporting.codes_file import CODES_FILES, Columns, why_not
+from mi_coding.reporting.codes_file import CODES_FILES, Columns, check_output_path
 
 NAMES = ['a/ä, "1".png', "a/2.png", "b/longest of all.png", "b/4.png", "c/5.png"]
 LABELS = np.array([0, 0, 1, -1, 2], np.int32)
@@ -95,14 +95,14 @@ def test_a_parquet_file_of_many_rows_is_written_in_groups(tmp_path, monkeypatch)
 
 
 def test_where_codes_cannot_be_written_is_told_beforehand(tmp_path, monkeypatch):
-    assert why_not(tmp_path / "codes.npz") is None
-    assert "has no ending; expected .npz, .parquet, .csv" in why_not(tmp_path / "codes")
-    assert "ends in .npy" in why_not(tmp_path / "codes.npy")
+    assert check_output_path(tmp_path / "codes.npz") is None
+    assert "has no ending; expected .npz, .parquet, .csv" in check_output_path(tmp_path / "codes")
+    assert "ends in .npy" in check_output_path(tmp_path / "codes.npy")
     (tmp_path / "folder.csv").mkdir()
-    assert "is a folder" in why_not(tmp_path / "folder.csv")
-    assert "no folder; make it first" in why_not(tmp_path / "nowhere" / "codes.csv")
+    assert "is a folder" in check_output_path(tmp_path / "folder.csv")
+    assert "no folder; make it first" in check_output_path(tmp_path / "nowhere" / "codes.csv")
     monkeypatch.setattr("os.access", lambda path, mode: False)  # a test may run as root, who may write anywhere
-    assert "cannot be written to" in why_not(tmp_path / "codes.csv")
+    assert "cannot be written to" in check_output_path(tmp_path / "codes.csv")
     monkeypatch.undo()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert "pip install 'mi_coding[parquet]'" in why_not(tmp_path / "codes.parquet")
+    assert "pip install 'mi_coding[parquet]'" in check_output_path(tmp_path / "codes.parquet")

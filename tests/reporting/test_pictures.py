@@ -1,6 +1,6 @@
 import numpy as np
 
-from mi_coding.reporting.pictures import as_pictures
+from mi_coding.reporting.strips import as_pictures
 
 
 def test_a_clip_is_its_frames_from_left_to_right():
