@@ -8,6 +8,7 @@ import pytest
 
 import mi_coding
 from mi_coding.evaluation.heldout import HeldoutBound, bound_summary, make_heldout_bound, make_pair_codes
+from mi_coding.objectives.cpc import CPCOutput
 from mi_coding.pairs import PairFunctions, sample_pairs
 from mi_coding.pairs.given import Given
 
@@ -41,6 +42,21 @@ def test_bound_is_below_the_information_and_near_it_with_the_best_critic():
     assert bound.num_candidates == 64
     assert bound.ceiling == pytest.approx(math.log(64))
     assert not bound.near_ceiling
+
+
+def test_a_bound_is_the_mean_over_batches_with_its_standard_error():
+    def pair_codes(variables, key, images, rows):
+        return jax.random.normal(key, (len(rows), 2)), rows
+
+    def first_number(params, x, y):
+        return CPCOutput(jnp.zeros(()), mi_lower_bound=x[0, 0], accuracy=x[0, 1], num_candidates=jnp.array(8))
+
+    key = jax.random.key(0)
+    bound = make_heldout_bound(pair_codes, first_number)(({}, {}), key, None, batch_size=8, num_pairs=100)
+    numbers = np.array([jax.random.normal(k, (8, 2))[0] for k in jax.random.split(key, 13)])  # 12 batches are too few
+    assert bound.mi_lower_bound == pytest.approx(numbers[:, 0].mean(), rel=1e-5)
+    assert bound.accuracy == pytest.approx(numbers[:, 1].mean(), rel=1e-5)
+    assert bound.standard_error == pytest.approx(numbers[:, 0].std(ddof=1) / math.sqrt(13), rel=1e-5)
 
 
 def test_standard_error_shrinks_with_the_number_of_pairs():

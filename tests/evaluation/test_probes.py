@@ -4,11 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from as_it_is import AsItIs
 from figures import assert_texts_inside_and_apart, texts
 from matplotlib.patches import Rectangle
 
 from mi_coding.data import Split
-from mi_coding.evaluation.probes import LabelProbes, make_accuracy, probe_bars
+from mi_coding.evaluation.base import subsample
+from mi_coding.evaluation.probes import MOST_JUDGED, LabelProbes, make_accuracy, probe_bars
 from mi_coding.pairs.given import Given
 
 
@@ -48,6 +50,15 @@ def test_online_accuracy_is_the_share_of_labels_with_the_largest_logit(count):
     judged = count if count < 256 else 256  # whole blocks only
     expected = np.mean((x * np.asarray(weights)).argmax(1)[:judged] == labels[:judged])
     assert accuracy((weights, {})) == pytest.approx(expected)
+
+
+def test_the_online_probe_is_judged_by_the_label_of_its_own_image():
+    labels = np.random.default_rng(0).integers(0, 4, 3000)
+    said = np.where(labels < 3, labels, 0)  # wrong about one class of four
+    split = Split(np.eye(4, dtype=np.float32)[said], labels)
+    accuracy = make_accuracy(lambda params, stats, x: x, AsItIs(), split, jax.random.key(0))
+    judged = subsample(split, MOST_JUDGED)  # all of it: eight batches
+    assert accuracy(({}, {})) == pytest.approx(np.mean(judged.labels < 3))
 
 
 def test_bars_have_their_length_their_value_and_the_chance_level():
