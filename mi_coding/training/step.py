@@ -40,7 +40,9 @@ class TrainState(NamedTuple):
 def init_state(experiment: Experiment, key: jax.Array, data: Any) -> TrainState:
     """The state before the first step; the same for every number of devices."""
     sample_key, init_key = jax.random.split(key)
-    x, y = experiment.sample_pairs(sample_key, data, jnp.arange(2))
+    # Their shapes are all that counts: drawn, they would compile every operation of every augmentation for itself.
+    pairs = jax.eval_shape(experiment.sample_pairs, sample_key, data, jnp.arange(2))
+    x, y = jax.tree.map(lambda one: jnp.zeros(one.shape, one.dtype), pairs)
     params, stats = experiment.init(init_key, x, y)
     zero = jnp.zeros((), jnp.int32)
     average = jax.tree.map(jnp.copy, (params, stats)) if experiment.average_decay else ()
