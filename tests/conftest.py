@@ -1,6 +1,7 @@
 """Eight virtual devices on one CPU, set before anything imports JAX, and finished runs that all workers share."""
 
 import os
+from collections import Counter
 
 from virtual_devices import xla_flags
 
@@ -11,3 +12,25 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
 from finished_runs import finished_runs  # noqa: F401, a fixture
+
+LONGEST = (
+    "test_processes",
+    "test_configs",
+    "test_film_runs",
+    "test_simclr",
+    "test_cotraining_command",
+    "test_choices",
+    "test_main",
+    "test_programs",
+    "test_resume",
+    "test_sequences_command",
+    "test_arrays",
+)
+"""Files of half a minute and more, the longest first."""
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files come first: last they would leave one core idle. Then those of few tests, which are long."""
+    tests = Counter(item.path for item in items)
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (rank.get(item.path.stem, len(LONGEST)), tests[item.path]))
