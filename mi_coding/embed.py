@@ -97,7 +97,7 @@ def _embed(argv: list[str]) -> int:
     if reason := check_output_path(output):
         raise InputError(reason)
     with spelled_as_flags():
-        data.check_source(given.source)
+        data.open_source(given.source)
     run = restore(given.workdir, terminal.warning)
     encoder = TrainedEncoder(run, layer=given.layer, half=given.half)
     with spelled_as_flags():

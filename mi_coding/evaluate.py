@@ -61,7 +61,7 @@ def _evaluate(argv: list[str]) -> int:
     if not output.absolute().parent.is_dir() or output.is_dir():
         raise InputError(f"--output={output} is no file in a folder that exists")
     with spelled_as_flags():
-        data.check_source(given.source)
+        data.open_source(given.source)
         restored = restore(workdir, terminal.warning)
         spec = image_spec(restored.plan.config, given)
         dataset = load_data(restored.plan, terminal.warning, given.source, **spec)

@@ -8,7 +8,6 @@ from mi_coding.data.dataset import (
     blocks,
     describe_examples,
     dummy_examples,
-    halves,
     in_memory,
     names,
     num_examples,
@@ -16,44 +15,11 @@ from mi_coding.data.dataset import (
     take,
 )
 from mi_coding.data.films.encoded import VideoOptions
-from mi_coding.data.films.frames import FramePairs
+from mi_coding.data.films.frames import FilmTable, FramePairs
 from mi_coding.data.films.loading import sample_films
-from mi_coding.data.films.table import FilmTable
 from mi_coding.data.images import ImageSpec, LazyImages
-from mi_coding.data.loading import check_source, list_all, load
+from mi_coding.data.loading import PLACEMENTS, list_all, load
 from mi_coding.data.ordered import Ordered
-from mi_coding.data.placement import PLACEMENTS
+from mi_coding.data.pieces import StreamSpec
 from mi_coding.data.sources import Source, open_source
-from mi_coding.data.stream import Batch, Stream, StreamSpec
-
-__all__ = [
-    "PLACEMENTS",
-    "Batch",
-    "Dataset",
-    "FilmTable",
-    "FramePairs",
-    "ImageSpec",
-    "LazyImages",
-    "Listing",
-    "Ordered",
-    "Source",
-    "Split",
-    "Stream",
-    "StreamSpec",
-    "VideoOptions",
-    "blocks",
-    "check_source",
-    "describe_examples",
-    "dummy_examples",
-    "halves",
-    "in_memory",
-    "list_all",
-    "load",
-    "names",
-    "num_examples",
-    "one_half",
-    "open_source",
-    "sample_films",
-    "sources",
-    "take",
-]
+from mi_coding.data.stream import Batch, Stream

@@ -20,7 +20,7 @@ def cut(labels: np.ndarray | None, count: int, shares: tuple[float, ...]) -> lis
 
     Args:
         labels: int[count], the class of each example, or None for no classes.
-        count: how many examples there are.
+        count: number of examples.
         shares: of each part but the rest; a part has at least two examples, even where its share is less.
     """
     rng = np.random.default_rng(_SEED)
@@ -40,15 +40,9 @@ def cut(labels: np.ndarray | None, count: int, shares: tuple[float, ...]) -> lis
 
 
 def check_counts(source: str, counts: list[int]) -> None:
-    """Checks that no split is too small to be evaluated.
+    """Raises InputError unless there are two train, validation and test examples each; `source` names the data.
 
     >>> check_counts("digits", [1250, 150, 397])
-
-    Args:
-        source: name of the data for the user.
-        counts: of train, validation and test examples.
-    Raises:
-        InputError: unless there are at least two of each.
     """
     if min(counts) < _MIN_EXAMPLES:
         raise InputError(

@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mi_coding.data.films.frames import Frames
-from mi_coding.data.films.table import FilmTable
+from mi_coding.data.films.frames import FilmTable, Frames
 from mi_coding.data.images import ImageSpec, JoinedImages, LazyImages, decode_all
 
 Arrays = np.ndarray | tuple[np.ndarray, ...]
@@ -73,8 +72,8 @@ def take(split: Split, indices: np.ndarray) -> Split:
     [7, 5]
     """
     if in_memory(split):
-        examples = tuple(half[indices] for half in halves(split.examples))
-        examples, name = _join_halves(examples), split.names and split.names.__getitem__
+        examples = _join_halves(tuple(half[indices] for half in halves(split.examples)))
+        name = split.names and split.names.__getitem__
     else:
         examples, readable = decode_all(split.examples, indices)
         indices, name = indices[readable], split.examples.name
@@ -124,13 +123,11 @@ def _join_halves(arrays: tuple[np.ndarray, ...]) -> Arrays:
 def concatenate(splits: Sequence[Split], spec: ImageSpec) -> Split:
     """The examples of several splits, one after another; labels and names where all of them have some.
 
+    The splits are all in memory or none; `spec` is the size and channels of images that are still encoded.
+
     >>> parts = [Split(np.zeros((n, 2, 2, 1), np.uint8), np.full(n, n)) for n in (1, 2)]
     >>> concatenate(parts, ImageSpec()).labels.tolist()
     [1, 2, 2]
-
-    Args:
-        splits: all in memory or none.
-        spec: size and channels of images that are still encoded.
     """
     if all(map(in_memory, splits)):
         parts = zip(*(halves(split.examples) for split in splits), strict=True)

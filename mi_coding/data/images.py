@@ -68,9 +68,8 @@ class LazyImages(ABC):
         self._count, self._spec = count, spec
         first = next((i for i in range(count) if self._decode(i) is not None), None)
         if first is None:
-            raise InputError(
-                f"none of {count} images can be decoded, such as {self.name(0)}; expected PNG, JPEG or like"
-            )
+            none = f"none of {count} images can be decoded, such as {self.name(0)}"
+            raise InputError(f"{none}; expected PNG, JPEG or like")
         self._first, self.shape = first, (count, *self._decode(first).shape)
 
     def __len__(self) -> int:
@@ -88,11 +87,7 @@ class LazyImages(ABC):
         return image
 
     def check_like(self, other: "LazyImages") -> None:
-        """Checks that images have the shape of those of another split.
-
-        Raises:
-            InputError: naming one image of each.
-        """
+        """Raises InputError, naming one image of each, unless images have the shape of those of another split."""
         _check_same_shape(self.name(self._first), self.shape[1:], other.name(other._first), other.shape[1:])
 
     @abstractmethod
@@ -111,17 +106,14 @@ class JoinedImages(LazyImages):
     """The concatenation of several sets of images."""
 
     def __init__(self, parts: list[LazyImages], spec: ImageSpec):
-        """All parts are decoded to one size and number of channels."""
         self._parts, self._ends = parts, np.cumsum([len(part) for part in parts])
         super().__init__(int(self._ends[-1]), spec)
 
     def name(self, i: int) -> str:
-        """The name within its part."""
         part, i = self._place(i)
         return part.name(i)
 
     def encoded(self, i: int) -> Path | bytes:
-        """The file or its content."""
         part, i = self._place(i)
         return part.encoded(i)
 
@@ -176,7 +168,6 @@ def decode_all(images: LazyImages, indices: np.ndarray) -> tuple[np.ndarray, np.
     """
     decoded = np.zeros((len(indices), *images.shape[1:]), np.uint8)
     readable = np.zeros(len(indices), bool)
-
     cores = os.cpu_count() or 1
     chunk = min(_MAX_CHUNK, max(1, len(indices) // (4 * cores)))
 
@@ -195,18 +186,12 @@ def _check_same_shape(name: str, shape: tuple[int, ...], other: str, expected: t
     (height, width, channels), (other_height, other_width, other_channels) = shape, expected
     if channels != other_channels:
         kind = {1: "grey", 3: "colour"}
-        raise InputError(
-            f"{name} is {kind[channels]} and {other} is {kind[other_channels]}; expected one kind: ",
-            Setting("data.channels", 3, flag=True),
-            " makes all of them colour, 1 grey",
-        )
+        differ = f"{name} is {kind[channels]} and {other} is {kind[other_channels]}; expected one kind: "
+        raise InputError(differ, Setting("data.channels", 3, flag=True), " makes all of them colour, 1 grey")
     if shape != expected:
-        size = min(other_height, other_width)
-        raise InputError(
-            f"{name} has {height} × {width} pixels and {other} has {other_height} × {other_width}; expected one size: ",
-            Setting("data.image_size", size, flag=True),
-            " resizes and crops all of them to it",
-        )
+        sizes = f"{name} has {height} × {width} pixels and {other} has {other_height} × {other_width}"
+        remedy = Setting("data.image_size", min(other_height, other_width), flag=True)
+        raise InputError(f"{sizes}; expected one size: ", remedy, " resizes and crops all of them to it")
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -4,31 +4,25 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mi_coding.data.dataset import Dataset, Listing, first_names, in_memory, num_examples, take
+from mi_coding.data.dataset import Dataset, Listing, Split, first_names, in_memory, names, num_examples, take
 from mi_coding.data.films.encoded import EncodedFilms, VideoOptions
-from mi_coding.data.films.loading import FilmReader
+from mi_coding.data.films.loading import decode_source, film_dataset, film_listing
 from mi_coding.data.images import ImageSpec
-from mi_coding.data.placement import check_placement, is_kept_in_memory, num_bytes
 from mi_coding.data.sources import open_source
 from mi_coding.data.stream import MAX_UNREADABLE
 from mi_coding.errors import InputError, Setting
+
+PLACEMENTS = ("auto", "memory", "stream")
+"""Values of `config.data.placement`: whether decoded images stay in memory or are streamed."""
+
+MEMORY_BYTES = 4 * 2**30
+"""Size of the decoded images of all splits up to which "auto" keeps them in memory."""
 
 _DEFAULT_VIDEO = VideoOptions()
 
 
 def _ignore(_message: str) -> None:
     """Default of `warn`."""
-
-
-def check_source(source: str) -> None:
-    """Checks that the scheme of a source is known and that its argument is given.
-
-    >>> check_source("folder:/path/to/images")  # whether it exists is found out by `load`
-
-    Raises:
-        InputError: naming the known schemes and the nearest one.
-    """
-    open_source(source)
 
 
 def load(
@@ -59,26 +53,25 @@ def load(
         InputError: for an unknown source, and for data that is missing, broken or inconsistent.
     """
     opened, spec = open_source(source), ImageSpec(image_size, channels)
-    check_placement(placement)
-    dataset = opened.load(spec)
-    if isinstance(dataset, EncodedFilms):
-        return FilmReader(spec, video, warn, log).dataset(dataset, placement)
-    if in_memory(dataset.train):
-        return dataset
-    for split in (dataset.validation, dataset.test):
-        split.examples.check_like(dataset.train.examples)
-    if is_kept_in_memory(dataset[1:], placement):
-        return _decode_all(dataset, warn)
+    if placement not in PLACEMENTS:
+        raise InputError(Setting("data.placement", placement), f" is unknown; expected one of {', '.join(PLACEMENTS)}")
+    loaded = opened.load(spec)
+    if isinstance(loaded, EncodedFilms):
+        decoded = decode_source(loaded, spec, video, warn, log)
+        dataset = film_dataset(loaded, decoded, video.gap, warn, log)
+        return _decode_all(dataset, warn) if _fits_in_memory(dataset, placement) else dataset
+    if in_memory(loaded.train):
+        return loaded
+    for split in (loaded.validation, loaded.test):
+        split.examples.check_like(loaded.train.examples)
+    if _fits_in_memory(loaded, placement):
+        return _decode_all(loaded, warn)
     if opened.needs_size_to_stream and not (image_size and channels):
-        raise InputError(
-            f"{source} takes {num_bytes(dataset[1:]) / 2**30:,.1f} GiB decoded and is streamed, so its images are not "
-            "checked beforehand; expected ",
-            Setting("data.image_size", flag=True),
-            " and ",
-            Setting("data.channels", flag=True),
-            ", such as 224 and 3",
-        )
-    return dataset
+        size = f"{source} takes {_num_bytes(loaded) / 2**30:,.1f} GiB decoded"
+        needed = Setting("data.image_size", flag=True), " and ", Setting("data.channels", flag=True)
+        unchecked = f"{size} and is streamed, so its images are not checked beforehand; expected "
+        raise InputError(unchecked, *needed, ", such as 224 and 3")
+    return loaded
 
 
 def list_all(
@@ -103,24 +96,38 @@ def list_all(
         InputError: see `load`.
     """
     spec = ImageSpec(image_size, channels)
-    listing = open_source(source).list_all(spec)
-    return FilmReader(spec, video, warn, log).listing(listing) if isinstance(listing, EncodedFilms) else listing
+    listed = open_source(source).list_all(spec)
+    if not isinstance(listed, EncodedFilms):
+        return listed
+    return film_listing(listed, decode_source(listed, spec, video, warn, log))
+
+
+def _num_bytes(dataset: Dataset) -> int:
+    """Bytes of the images of all splits once they are decoded to uint8."""
+    return int(sum(np.prod(split.examples.shape, dtype=np.int64) for split in dataset[1:]))
+
+
+def _fits_in_memory(dataset: Dataset, placement: str) -> bool:
+    return placement == "memory" or (placement == "auto" and _num_bytes(dataset) <= MEMORY_BYTES)
 
 
 def _decode_all(dataset: Dataset, warn: Callable[[str], None]) -> Dataset:
     """Decodes every image; files that cannot be decoded are left out, counted and named."""
-    splits, unreadable, total = [], [], 0
-    for split in dataset[1:]:
-        splits.append(take(split, np.arange(num_examples(split))))
-        decoded, names = set(splits[-1].names), map(split.examples.name, range(num_examples(split)))
-        unreadable += [name for name in names if name not in decoded]
-        total += num_examples(split)
+    splits = [take(split, np.arange(num_examples(split)))._replace(films=split.films) for split in dataset[1:]]
+    unreadable = [name for split, decoded in zip(dataset[1:], splits, strict=True) for name in _missing(split, decoded)]
     if unreadable:
+        total = sum(map(num_examples, dataset[1:]))
         message = f"{len(unreadable):,} of {total:,} images cannot be decoded: {first_names(unreadable)}"
         if len(unreadable) > MAX_UNREADABLE * total:
-            raise InputError(
-                f"{message}; that is {len(unreadable) / total:.1%}, more than {MAX_UNREADABLE:.0%}: repair or remove "
-                "these files"
-            )
+            share = f"{len(unreadable) / total:.1%}, more than {MAX_UNREADABLE:.0%}"
+            raise InputError(f"{message}; that is {share}: repair or remove these files")
         warn(f"{message}; left out")
     return Dataset(dataset.name, *splits)
+
+
+def _missing(split: Split, decoded: Split) -> list[str]:
+    """Names of the images of a split that are not among the decoded ones."""
+    if num_examples(split) == num_examples(decoded):
+        return []
+    found = set(decoded.names)
+    return [name for name in names(split) if name not in found]

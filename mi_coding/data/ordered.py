@@ -5,8 +5,8 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from itertools import pairwise
-from typing import Self
 
 import numpy as np
 
@@ -17,7 +17,7 @@ _MAX_THREADS = 16
 _SMALL = 64 * 64  # pixels up to which decoding is mostly Python, so that two threads are no faster than one
 
 
-class Ordered(Iterator[Split]):
+class Ordered(Iterator[Split], AbstractContextManager):
     """Iterates over a split in order, in parts of at most `batch_size`, with names and labels; a context manager.
 
     Images that cannot be decoded are left out, so a part may have fewer examples, or none. Threads decode, since
@@ -33,13 +33,7 @@ class Ordered(Iterator[Split]):
     """
 
     def __init__(self, split: Split, *, batch_size: int, prefetch: int = 16):
-        """Starts to decode.
-
-        Args:
-            split: in memory, or `LazyImages`.
-            batch_size: maximum number of examples in a part.
-            prefetch: batches decoded ahead.
-        """
+        """Starts to decode; `prefetch` batches are decoded ahead."""
         self.skipped: list[str] = []
         self.wait_seconds = 0.0
         self._split, self._batch_size, self._next = split, batch_size, 0
@@ -49,11 +43,7 @@ class Ordered(Iterator[Split]):
             self._begin_batch()
 
     def __next__(self) -> Split:
-        """The next part.
-
-        Raises:
-            InputError: for an image whose size or channels differ from the rest.
-        """
+        """Raises InputError for an image whose size or channels differ from the rest."""
         started = time.perf_counter()
         try:
             if not self._ahead:
@@ -67,9 +57,6 @@ class Ordered(Iterator[Split]):
     def close(self) -> None:
         """Stops the threads, after the images they are decoding."""
         self._threads.shutdown(cancel_futures=True)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
@@ -90,13 +77,13 @@ class Ordered(Iterator[Split]):
         if in_memory(self._split):
             part = take(self._split, np.arange(rows.start, rows.stop))
             return part if part.names else part._replace(names=[f"[{row}]" for row in rows])
-        images = [image for piece in pieces for image in piece.result()]
-        kept = [row for row, image in zip(rows, images, strict=True) if image is not None]
-        self.skipped += [self._split.examples.name(row) for row in sorted(set(rows) - set(kept))]
-        readable = [image for image in images if image is not None]
-        examples = np.stack(readable) if readable else np.zeros((0, *self._split.examples.shape[1:]), np.uint8)
-        labels = None if self._split.labels is None else self._split.labels[kept]
-        return Split(examples, labels, [self._split.examples.name(row) for row in kept])
+        lazy = self._split.examples
+        decoded = zip(rows, (image for piece in pieces for image in piece.result()), strict=True)
+        readable = {row: image for row, image in decoded if image is not None}
+        self.skipped += [lazy.name(row) for row in rows if row not in readable]
+        examples = np.stack([*readable.values()]) if readable else np.zeros((0, *lazy.shape[1:]), np.uint8)
+        labels = None if self._split.labels is None else self._split.labels[[*readable]]
+        return Split(examples, labels, [lazy.name(row) for row in readable])
 
 
 def _num_threads(split: Split) -> int:

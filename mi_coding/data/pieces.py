@@ -1,14 +1,91 @@
-"""Pieces of batches, decoded at random access: the unit of work of a worker process."""
+"""Which examples a batch consists of, and its pieces, decoded at random access: the unit of work of a worker."""
 
 import sys
 from typing import Any, NamedTuple
 
+import grain
 import numpy as np
 
-from mi_coding.data.order import Order
 from mi_coding.errors import InputError
 
 PIECE_BYTES = 4 << 20  # some 30 images of 224 × 224: tens of ms to decode, and about one ms to transfer
+
+
+class StreamSpec(NamedTuple):
+    """Which batches a stream yields.
+
+    Attributes:
+        batch_size: B, examples in the batch of all processes together.
+        seed: at least 0.
+        first_batch: number of the first batch; a large one is as fast as 0.
+        distinct: False draws every example independently, with replacement, as the bound on mutual information
+            requires. True shuffles anew every epoch; no batch then has an example twice, and the n mod B examples left
+            at the end of an epoch are dropped.
+        group_size: number of consecutive rows that are of one group, such as one film; the examples must then have
+            `groups`, int64[k + 1], the edges of the k groups among their positions. The first draw of a group selects
+            it, and all its rows are independent draws within it. 1 draws every row independently.
+        shard: (index, count); the stream yields rows index · B / count … of every batch.
+    """
+
+    batch_size: int
+    seed: int
+    first_batch: int = 0
+    distinct: bool = False
+    group_size: int = 1
+    shard: tuple[int, int] = (0, 1)
+
+    def check(self, num_examples: int) -> None:
+        """Checks the numbers against each other and the number of examples.
+
+        Raises:
+            ValueError: for B not divisible by count or group size, or B distinct examples among fewer.
+        """
+        index, count = self.shard
+        if self.batch_size < 1 or not 0 <= index < count or self.batch_size % count:
+            raise ValueError(f"a batch of {self.batch_size} cannot be split into {count} shards to take number {index}")
+        if self.distinct and self.batch_size > num_examples:
+            raise ValueError(f"a batch of {self.batch_size} distinct examples asked of {num_examples}")
+        if self.batch_size % self.group_size or (self.distinct and self.group_size > 1):
+            sizes = f"groups of {self.group_size} in a batch of {self.batch_size}"
+            raise ValueError(f"{sizes}, distinct={self.distinct}: these do not fit")
+
+
+class Order(NamedTuple):
+    """The examples of every batch: a pure function of the seed and the number of the batch.
+
+    `groups` are those of the examples, see `StreamSpec.group_size`; None draws every row from all of them.
+    """
+
+    spec: StreamSpec
+    num_examples: int
+    groups: np.ndarray | None = None
+
+    def positions(self, batch: int, rows: range) -> np.ndarray:
+        """int64[len(rows)]: positions of the examples of some rows of one batch."""
+        return self._shuffled(batch, rows) if self.spec.distinct else self._drawn(batch, rows)
+
+    def _drawn(self, batch: int, rows: range) -> np.ndarray:
+        """Independent draws with replacement."""
+        rng = np.random.default_rng((self.spec.seed, batch))
+        draws = rng.integers(self.num_examples, size=self.spec.batch_size)
+        if self.groups is not None:
+            draws = self._within_groups(rng, draws)
+        return draws[rows.start : rows.stop]
+
+    def _within_groups(self, rng: np.random.Generator, draws: np.ndarray) -> np.ndarray:
+        """Draws all rows anew, each within the group that the first of its rows has drawn."""
+        size = self.spec.group_size
+        group = np.searchsorted(self.groups, draws[::size], side="right") - 1
+        return rng.integers(*(np.repeat(self.groups[group + side], size) for side in (0, 1)))
+
+    def _shuffled(self, batch: int, rows: range) -> np.ndarray:
+        """A permutation for each epoch, evaluated only where it is needed."""
+        epoch, place = divmod(batch, self.num_examples // self.spec.batch_size)
+        # grain's own shuffle adds the epoch to the seed: the second epoch of seed 0 would be the first of seed 1.
+        seed = int(np.random.SeedSequence((self.spec.seed, epoch)).generate_state(1)[0])
+        last, first = self.num_examples - 1, place * self.spec.batch_size
+        shuffled = (grain.experimental.index_shuffle(first + row, max_index=last, seed=seed, rounds=4) for row in rows)
+        return np.fromiter(shuffled, np.int64, len(rows))
 
 
 class Piece(NamedTuple):
@@ -29,28 +106,34 @@ class Pieces:
     """Random access to the pieces of all batches: the data source of grain.
 
     Attributes:
+        rows: of every batch that are in the pieces.
         per_batch: number of pieces of a batch.
         largest_bytes: size of the largest piece.
     """
 
-    def __init__(self, images: Any, order: Order, first_batch: int, rows: range):
-        """Pieces of rows `rows` of batches `first_batch`, `first_batch` + 1, …"""
-        self.images, self.order, self.first_batch, self.rows = images, order, first_batch, rows
+    def __init__(self, images: Any, spec: StreamSpec):
+        """Raises ValueError, see `StreamSpec.check`."""
+        spec.check(len(images))
+        self.images, self.spec = images, spec
+        self.order = Order(spec, len(images), images.groups if spec.group_size > 1 else None)
+        index, size = spec.shard[0], spec.batch_size // spec.shard[1]
+        self.rows = range(index * size, (index + 1) * size)
         self.dtype = images.dtype if isinstance(images, np.ndarray) else np.dtype(np.uint8)
         image_bytes = int(np.prod(images.shape[1:])) * self.dtype.itemsize
-        self.per_batch = -(-len(rows) // max(1, PIECE_BYTES // image_bytes))
-        self.largest_bytes = -(-len(rows) // self.per_batch) * image_bytes
+        self.per_batch = -(-len(self.rows) // max(1, PIECE_BYTES // image_bytes))
+        self.largest_bytes = -(-len(self.rows) // self.per_batch) * image_bytes
 
     def __len__(self) -> int:
         return sys.maxsize // 2  # endless
 
     def __getitem__(self, number: int) -> Piece:
         batch, part = divmod(int(number), self.per_batch)
+        batch += self.spec.first_batch
         start, stop = (len(self.rows) * p // self.per_batch for p in (part, part + 1))
-        positions = self.order.positions(self.first_batch + batch, self.rows[start:stop])
+        positions = self.order.positions(batch, self.rows[start:stop])
         if isinstance(self.images, np.ndarray):
             return Piece(self.images[positions], positions, np.empty(0, np.int64))
-        return self._decode(self.first_batch + batch, positions)
+        return self._decode(batch, positions)
 
     def _decode(self, batch: int, positions: np.ndarray) -> Piece:
         images, unreadable = np.empty((len(positions), *self.images.shape[1:]), self.dtype), []
@@ -69,10 +152,11 @@ class Pieces:
         Unreadable images of the batch and their replacements are matched like opening and closing brackets. So two rows
         never get the same replacement, although each is searched for independently, perhaps by different processes.
         """
-        order, missing = self.order, 1
-        taken = set(order.positions(batch, range(order.batch_size)).tolist()) if order.distinct else set()
-        for step in range(1, order.num_examples):
-            candidate = (position + step) % order.num_examples
+        count, missing, taken = len(self.images), 1, set()
+        if self.spec.distinct:
+            taken.update(self.order.positions(batch, range(self.spec.batch_size)).tolist())
+        for step in range(1, count):
+            candidate = (position + step) % count
             image = self.images.read(candidate)
             if candidate in taken:
                 missing += image is None
@@ -81,6 +165,6 @@ class Pieces:
                 if not missing:
                     return candidate, image
         raise InputError(
-            f"{self.images.name(position)} cannot be decoded and no other of the {order.num_examples:,} images can "
-            "take its place: check that the files are images"
+            f"{self.images.name(position)} cannot be decoded and no other of the {count:,} images can take its place: "
+            "check that the files are images"
         )

@@ -6,18 +6,18 @@ transferred in pieces of a few MB: several workers share one large batch, and li
 
 import time
 import weakref
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from multiprocessing import resource_tracker
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import grain
 import numpy as np
 
 from mi_coding.data.dataset import Split
-from mi_coding.data.order import Order
-from mi_coding.data.pieces import Piece, Pieces
+from mi_coding.data.pieces import Piece, Pieces, StreamSpec
 from mi_coding.data.workers import main_module_hidden, pipeline, signals_blocked
 from mi_coding.errors import InputError
 
@@ -39,48 +39,7 @@ class Batch(NamedTuple):
     labels: np.ndarray
 
 
-class StreamSpec(NamedTuple):
-    """Which batches a stream yields.
-
-    Attributes:
-        batch_size: B, examples in the batch of all processes together.
-        seed: at least 0.
-        first_batch: number of the first batch; a large one is as fast as 0.
-        distinct: False draws every example independently, with replacement, as the bound on mutual information
-            requires. True shuffles anew every epoch; no batch then has an example twice, and the n mod B examples left
-            at the end of an epoch are dropped.
-        group_size: number of consecutive rows that are of one group, such as one film; the examples must then have
-            `groups`, int64[k + 1], the edges of the k groups among their positions. The first draw of a group selects
-            it, and all its rows are independent draws within it. 1 draws every row independently.
-        shard: (index, count); the stream yields rows index · B / count … of every batch.
-    """
-
-    batch_size: int
-    seed: int
-    first_batch: int = 0
-    distinct: bool = False
-    group_size: int = 1
-    shard: tuple[int, int] = (0, 1)
-
-    def check(self, num_examples: int) -> None:
-        """Checks the numbers against each other and the number of examples.
-
-        Raises:
-            ValueError: for B not divisible by count or group size, or B distinct examples among fewer.
-        """
-        index, count = self.shard
-        if self.batch_size < 1 or not 0 <= index < count or self.batch_size % count:
-            raise ValueError(f"a batch of {self.batch_size} cannot be split into {count} shards to take number {index}")
-        if self.distinct and self.batch_size > num_examples:
-            raise ValueError(f"a batch of {self.batch_size} distinct examples asked of {num_examples}")
-        if self.batch_size % self.group_size or (self.distinct and self.group_size > 1):
-            raise ValueError(
-                f"groups of {self.group_size} in a batch of {self.batch_size}, distinct={self.distinct}: "
-                "these do not fit"
-            )
-
-
-class Stream(Iterator[Batch]):
+class Stream(Iterator[Batch], AbstractContextManager):
     """Yields batches `first_batch`, `first_batch` + 1, … of a split, without end; a context manager.
 
     Batch number k depends only on (seed, k, split, batch_size): neither on the workers, nor on where the stream
@@ -121,10 +80,10 @@ class Stream(Iterator[Batch]):
         """
         self.seen = 0
         self.wait_seconds = 0.0
-        self._source, self._labels, self._warn = _pieces(split, spec), split.labels, warn
-        self._unreadable: dict[int, int] = {}  # position → number of draws
+        self._source, self._labels, self._warn = Pieces(split.examples, spec), split.labels, warn
+        self._unreadable: Counter[int] = Counter()  # position → number of draws
         self._pieces = iter(pipeline(self._source, num_workers))
-        self._is_first = True
+        self._starts_workers = True
         # One thread reads ahead. It and all that grain starts from it inherit blocked signals: a Ctrl-C, which reaches
         # every process of the terminal, is left to the handler of this process, and no worker prints a traceback.
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="mi_coding-stream")
@@ -162,53 +121,36 @@ class Stream(Iterator[Batch]):
         self._ahead.clear()
         self._end()
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *error: object) -> None:
         self.close()
 
     def _read(self) -> Piece:
         """The pieces of one batch put together; runs in the reader thread."""
-        if self._is_first:
-            self._is_first = False
-            with main_module_hidden():
-                return self._assemble()
-        return self._assemble()
-
-    def _assemble(self) -> Piece:
         images = np.empty((len(self._source.rows), *self._source.images.shape[1:]), self._source.dtype)
         parts, start = [], 0
-        for _ in range(self._source.per_batch):
-            piece = next(self._pieces)
-            images[start : start + len(piece.positions)] = piece.images
-            start += len(piece.positions)
-            parts.append(piece._replace(images=None))  # frees its shared memory
+        starts_workers, self._starts_workers = self._starts_workers, False
+        with main_module_hidden() if starts_workers else nullcontext():
+            for _ in range(self._source.per_batch):
+                piece = next(self._pieces)
+                images[start : start + len(piece.positions)] = piece.images
+                start += len(piece.positions)
+                parts.append(piece._replace(images=None))  # frees its shared memory
         return Piece(images, *(np.concatenate([part[i] for part in parts]) for i in (1, 2)))
 
     def _count(self, read: Piece) -> None:
         """Warns of the first unreadable file, and raises where there are too many."""
         self.seen += len(read.positions)
-        for position in read.unreadable.tolist():
-            if not self._unreadable:
-                name = self._source.images.name(position)
-                self._warn(f"{name} cannot be decoded: the next image takes its place, and that of any further one")
-            self._unreadable[position] = self._unreadable.get(position, 0) + 1
-        lost = sum(self._unreadable.values())
+        positions = read.unreadable.tolist()
+        if positions and not self._unreadable:
+            name = self._source.images.name(positions[0])
+            self._warn(f"{name} cannot be decoded: the next image takes its place, and that of any further one")
+        self._unreadable.update(positions)
+        lost = self._unreadable.total()
         if self.seen >= _MIN_SEEN and lost > MAX_UNREADABLE * self.seen:
             raise InputError(
                 f"{lost:,} of {self.seen:,} examples cannot be decoded, such as {self.unreadable[0]}; at most "
                 f"{MAX_UNREADABLE:.0%} may: repair or remove these files"
             )
-
-
-def _pieces(split: Split, spec: StreamSpec) -> Pieces:
-    num_examples, (index, count) = len(split.examples), spec.shard
-    spec.check(num_examples)
-    groups = split.examples.groups if spec.group_size > 1 else None
-    order = Order(num_examples, spec.batch_size, spec.seed, spec.distinct, spec.group_size, groups)
-    rows = spec.batch_size // count
-    return Pieces(split.examples, order, spec.first_batch, range(index * rows, (index + 1) * rows))
 
 
 def _end(reader: ThreadPoolExecutor, pieces: grain.DatasetIterator) -> None:

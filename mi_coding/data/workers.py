@@ -25,11 +25,7 @@ _SHARED_MEMORY = Path("/dev/shm")
 
 
 def pipeline(pieces: Pieces, num_workers: int) -> grain.IterDataset:
-    """All pieces in order, decoded by `num_workers` processes, or by threads of this process for 0.
-
-    Raises:
-        InputError: where shared memory is too small for the workers.
-    """
+    """All pieces in order, decoded by `num_workers` processes, or by threads of this process for 0."""
     in_memory = isinstance(pieces.images, np.ndarray)
     num_workers = 0 if in_memory else num_workers
     _check_shared_memory(num_workers, pieces.largest_bytes)
@@ -49,9 +45,10 @@ def pipeline(pieces: Pieces, num_workers: int) -> grain.IterDataset:
 
 def _check_shared_memory(num_workers: int, piece_bytes: int) -> None:
     """Prevents a bus error: a container often has 64 MB of shared memory."""
+    if not num_workers or not _SHARED_MEMORY.exists():
+        return
     needed = num_workers * (2 * _BUFFERED + 2) * piece_bytes  # two queues, one piece being written, one being read
-    if num_workers and _SHARED_MEMORY.exists() and shutil.disk_usage(_SHARED_MEMORY).free < needed:
-        free = shutil.disk_usage(_SHARED_MEMORY).free
+    if (free := shutil.disk_usage(_SHARED_MEMORY).free) < needed:
         raise InputError(
             f"{num_workers} worker processes need {needed >> 20} MiB of shared memory and {_SHARED_MEMORY} has "
             f"{free >> 20}: use fewer workers, 0 (threads), or give the container more, docker run --shm-size=1g"

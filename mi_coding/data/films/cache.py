@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -15,7 +16,7 @@ import numpy as np
 
 from mi_coding.data.dataset import first_names
 from mi_coding.data.films.encoded import EncodedFilm, Extent, UnusableFilmError, VideoOptions
-from mi_coding.data.films.table import FilmTable
+from mi_coding.data.films.frames import FilmTable
 from mi_coding.data.images import ImageSpec
 from mi_coding.errors import InputError, Setting
 
@@ -55,10 +56,11 @@ def decode_films(
     Raises:
         InputError: where no film can be decoded, frames differ in shape, or the disk has no room.
     """
-    root = Path(options.cache_dir).expanduser() if options.cache_dir else default_cache()
-    folder = root / _key(films, spec, options.frame_rate)
+    identity = [_VERSION, list(spec), options.frame_rate, [film.identity() for film in films]]
+    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:20]
+    folder = (Path(options.cache_dir).expanduser() if options.cache_dir else default_cache()) / key
     if not (folder / _FILMS).exists():
-        _Writer(root, folder, films, options.frame_rate).write(log)
+        _write(folder, films, options.frame_rate, log)
     return _read(folder)
 
 
@@ -67,13 +69,42 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mi_coding" / "films"
 
 
-def _key(films: Sequence[EncodedFilm], spec: ImageSpec, frame_rate: float) -> str:
-    identity = [_VERSION, list(spec), frame_rate, [film.identity() for film in films]]
-    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:20]
+def _write(folder: Path, films: Sequence[EncodedFilm], frame_rate: float, log: Callable[[str], None]) -> None:
+    """Decodes films into a temporary folder, which is renamed once it is complete."""
+    extents = _extents(films, frame_rate)
+    usable = [extent for extent in extents if isinstance(extent, Extent)]
+    ends = np.cumsum([extent.num_frames if isinstance(extent, Extent) else 0 for extent in extents]).tolist()
+    shape = (ends[-1], *usable[0].shape)
+    unfinished = _make_room(folder, size := math.prod(shape))
+    log(
+        f"decoding {len(usable):,} film(s): {shape[0]:,} frames of {' × '.join(map(str, shape[1:]))} take "
+        f"{size / 2**20:,.1f} MiB in {folder}"
+    )
+    try:
+        frames = np.lib.format.open_memmap(unfinished / _FRAMES, mode="w+", dtype=np.uint8, shape=shape)
+        times = np.zeros(shape[0])
+        threads_each = max(1, (os.cpu_count() or 1) // len(usable))
+
+        def decode(film: EncodedFilm, extent: Extent | str, first: int, end: int) -> dict[str, Any]:
+            if isinstance(extent, str):
+                return {"name": film.name, "left_out": extent}
+            row = _decode(film, frames[first:end], times[first:end], frame_rate, threads_each)
+            return {"name": film.name, "first": first} | row
+
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            rows = list(threads.map(decode, films, extents, [0, *ends], ends))
+        if not any("count" in row for row in rows):
+            raise InputError(f"no frame of {len(films)} film(s) can be decoded, such as {films[0].name}")
+        frames.flush()
+        np.save(unfinished / _TIMES, times)
+        (unfinished / _FILMS).write_text(json.dumps(rows), encoding="utf-8")
+        _publish(unfinished, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _extents(films: Sequence[EncodedFilm], frame_rate: float) -> list[Extent | str]:
-    """The size of each film, or the reason why it cannot be used."""
+    """The size of each film, or the reason why it cannot be used; those that can have frames of one shape."""
 
     def extent(film: EncodedFilm) -> Extent | str:
         try:
@@ -83,94 +114,32 @@ def _extents(films: Sequence[EncodedFilm], frame_rate: float) -> list[Extent | s
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         found = list(threads.map(extent, films))
-    usable = [(film, extent) for film, extent in zip(films, found, strict=True) if isinstance(extent, Extent)]
+    usable = [
+        (film.name, extent.shape) for film, extent in zip(films, found, strict=True) if isinstance(extent, Extent)
+    ]
     if not usable:
         raise InputError(f"none of {len(films)} file(s) is a film: {films[0].name}: {found[0]}; expected video files")
-    _check_same_shape(usable)
+    (first, expected), *others = usable
+    for name, shape in others:
+        if shape != expected:
+            given, before = (" × ".join(map(str, one)) for one in (shape, expected))
+            remedy = Setting("data.image_size", 64, flag=True), " ", Setting("data.channels", 3, flag=True)
+            differ = f"{name} has frames of {given} and {first} of {before}; expected one shape: "
+            raise InputError(differ, *remedy, " bring all of them to it")
     return found
-
-
-def _check_same_shape(films: list[tuple[EncodedFilm, Extent]]) -> None:
-    (first, extent), *others = films
-    for film, other in others:
-        if other.shape != extent.shape:
-            (height, width, channels), (h, w, c) = extent.shape, other.shape
-            raise InputError(
-                f"{film.name} has frames of {h} × {w} × {c} and {first.name} of {height} × {width} × {channels}; "
-                "expected one shape: ",
-                Setting("data.image_size", 64, flag=True),
-                " ",
-                Setting("data.channels", 3, flag=True),
-                " bring all of them to it",
-            )
-
-
-class _Writer:
-    """Decodes films into one folder of the cache."""
-
-    def __init__(self, root: Path, folder: Path, films: Sequence[EncodedFilm], frame_rate: float):
-        self._root, self._folder, self._films, self._frame_rate = root, folder, films, frame_rate
-        self._extents = _extents(films, frame_rate)
-        extents = [extent for extent in self._extents if isinstance(extent, Extent)]
-        self._counts = np.array([extent.num_frames if isinstance(extent, Extent) else 0 for extent in self._extents])
-        self._first = np.cumsum(self._counts) - self._counts
-        self._shape = (int(self._counts.sum()), *extents[0].shape)
-        self._bytes = int(np.prod(self._shape, dtype=np.int64))
-        self._num_films = len(extents)
-
-    def write(self, log: Callable[[str], None]) -> None:
-        """Writes into a temporary folder, which is renamed once it is complete."""
-        unfinished = _make_room(self._root, self._folder.name, self._bytes)
-        log(
-            f"decoding {self._num_films:,} film(s): {self._shape[0]:,} frames of "
-            f"{' × '.join(map(str, self._shape[1:]))} take {self._bytes / 2**20:,.1f} MiB in {self._folder}"
-        )
-        try:
-            frames = np.lib.format.open_memmap(unfinished / _FRAMES, mode="w+", dtype=np.uint8, shape=self._shape)
-            times = np.zeros(self._shape[0])
-            with ThreadPoolExecutor(os.cpu_count()) as threads:
-                rows = list(threads.map(lambda k: self._decode(k, frames, times), range(len(self._films))))
-            if not any("count" in row for row in rows):
-                raise InputError(
-                    f"no frame of {len(self._films)} film(s) can be decoded, such as {self._films[0].name}"
-                )
-            frames.flush()
-            np.save(unfinished / _TIMES, times)
-            (unfinished / _FILMS).write_text(json.dumps(rows), encoding="utf-8")
-            _publish(unfinished, self._folder)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-
-    def _decode(self, k: int, frames: np.ndarray, times: np.ndarray) -> dict[str, Any]:
-        """Decodes film k; returns its row of the list of films."""
-        film, extent = self._films[k], self._extents[k]
-        if isinstance(extent, str):
-            return {"name": film.name, "left_out": extent}
-        threads = max(1, (os.cpu_count() or 1) // self._num_films)
-        place = slice(self._first[k], self._first[k] + self._counts[k])
-        count, end, note = _decode(film, frames[place], times[place], self._frame_rate, threads)
-        if not count:
-            return {"name": film.name, "left_out": note or "no frame of it can be decoded"}
-        row = {"name": film.name, "label": film.label, "first": int(self._first[k])}
-        return row | {"count": count, "end": end, "note": note}
 
 
 def _decode(
     film: EncodedFilm, frames: np.ndarray, times: np.ndarray, frame_rate: float, threads: int
-) -> tuple[int, float, str | None]:
-    """Decodes one film into `frames` and `times`.
-
-    Returns:
-        The number of frames, the time at which the last one ends, and what is wrong with the film, or None.
-    """
+) -> dict[str, Any]:
+    """Decodes one film into `frames` and `times`; returns what the list of films says of it."""
     count = 0
 
     def put(seconds: float, frame: np.ndarray) -> None:
         nonlocal count
         if frame.shape != frames.shape[1:]:
-            raise UnusableFilmError(
-                f"its frames change from {frames.shape[1:3]} to {frame.shape[:2]}; set {Setting('data.image_size')}"
-            )
+            change = f"from {frames.shape[1:3]} to {frame.shape[:2]}"
+            raise UnusableFilmError(f"its frames change {change}; set {Setting('data.image_size')}")
         if count < len(frames):  # a container may announce fewer frames than it has
             frames[count], times[count] = frame, seconds
         count += 1
@@ -178,36 +147,30 @@ def _decode(
     try:
         end, note = film.decode(put, frame_rate=frame_rate, threads=threads)
     except UnusableFilmError as error:
-        return 0, 0.0, str(error)
+        return {"left_out": str(error)}
+    if not count:
+        return {"left_out": note or "no frame of it can be decoded"}
     if count > len(frames):
         note = f"has {count} frames where its container announces {len(frames)}, which are used"
         count, end = len(frames), float(times[-1])
-    return count, max(end, float(times[count - 1]) if count else 0.0), note
+    return {"label": film.label, "count": count, "end": max(end, float(times[count - 1])), "note": note}
 
 
-def _make_room(root: Path, name: str, size: int) -> Path:
-    """Makes a temporary folder, on a disk with `size` bytes free."""
+def _make_room(folder: Path, size: int) -> Path:
+    """Makes a temporary folder beside `folder`, on a disk with `size` bytes free."""
+    root = folder.parent
     try:
         root.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(root)
         free = shutil.disk_usage(root).free
         if free >= size:
-            return Path(tempfile.mkdtemp(prefix=f"{name}.", suffix=".unfinished", dir=root))
+            return Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".unfinished", dir=root))
     except OSError as error:
-        raise InputError(
-            f"decoded films cannot be kept in {root}: {error.strerror}; set ",
-            Setting("data.cache_dir"),
-            " to a writable folder",
-        ) from None
-    raise InputError(
-        f"the decoded films take {size / 2**30:,.2f} GiB and {root} has {free / 2**30:,.2f} GiB left: lower ",
-        Setting("data.image_size"),
-        " or ",
-        Setting("data.frame_rate"),
-        ", or set ",
-        Setting("data.cache_dir"),
-        " to a larger disk",
-    )
+        kept = f"decoded films cannot be kept in {root}: {error.strerror}; set "
+        raise InputError(kept, Setting("data.cache_dir"), " to a writable folder") from None
+    full = f"the decoded films take {size / 2**30:,.2f} GiB and {root} has {free / 2**30:,.2f} GiB left: lower "
+    remedy = Setting("data.image_size"), " or ", Setting("data.frame_rate"), ", or set ", Setting("data.cache_dir")
+    raise InputError(full, *remedy, " to a larger disk")
 
 
 def _remove_abandoned(root: Path) -> None:

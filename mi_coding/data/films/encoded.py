@@ -63,7 +63,6 @@ class EncodedFilm(ABC):
         """Calls `put(seconds since the first frame, uint8[H, W, C])` for every frame, in order.
 
         Args:
-            put: see above.
             frame_rate: maximum number of frames per second: those shown at times 0, 1/frame_rate, …; 0 for all.
             threads: number of decoding threads.
         Returns:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mi_coding.data.cuts import cut
-from mi_coding.data.films.table import FilmTable
+from mi_coding.data.films.frames import FilmTable
 from mi_coding.errors import InputError, Setting
 
 MIN_WHOLE_FILMS = 10
@@ -15,8 +15,7 @@ MIN_WHOLE_FILMS = 10
 _NAMES = ("train", "validation", "test")
 _SHARES = (0.7, 0.1, 0.2)
 _MAX_ROUNDS = 4  # a long film is cut in rounds: its end alone may not be representative
-# Each of the three parts has no pairs in its last gap, and one gap follows it.
-_GAPS_PER_ROUND = 6
+_GAPS_PER_ROUND = 6  # each of the three parts has no pairs in its last gap, and one gap follows it
 _MIN_GAPS = _GAPS_PER_ROUND - 1  # no gap follows the last part
 _MIN_FILMS = 2  # per split of whole films: films are distractors of each other
 
@@ -78,11 +77,8 @@ def split_films(
 def _check_counts(parts: list[np.ndarray], gap: float) -> None:
     for name, chosen in zip(_NAMES, parts, strict=True):
         if len(chosen) < _MIN_FILMS:
-            raise InputError(
-                f"{len(chosen)} film(s) longer than {gap:g} s to {name}; expected at least {_MIN_FILMS}: add films or "
-                "choose a shorter ",
-                Setting("pairs.gap"),
-            )
+            few = f"{len(chosen)} film(s) longer than {gap:g} s to {name}; expected at least {_MIN_FILMS}"
+            raise InputError(f"{few}: add films or choose a shorter ", Setting("pairs.gap"))
 
 
 def _names_of_others(table: FilmTable, usable: np.ndarray) -> list[str]:
@@ -94,15 +90,13 @@ def _check_any(table: FilmTable, usable: np.ndarray, gap: float, num_gaps: int) 
     if len(usable):
         return
     longest, name = float(table.seconds.max()), table.names[table.seconds.argmax()]
-    needs_several = (
-        f", and fewer than {MIN_WHOLE_FILMS} films are each cut into three parts a gap apart, which takes more than "
-        f"{num_gaps} gaps"
-    )
-    raise InputError(
-        Setting("pairs.gap"),
-        f"={gap:g} s: the longest of {len(table.names)} film(s), {name}, lasts {longest:.2f} s"
-        f"{needs_several if num_gaps > 1 else ''}; expected a gap below {longest / num_gaps:.2f} s",
-    )
+    found = f"={gap:g} s: the longest of {len(table.names)} film(s), {name}, lasts {longest:.2f} s"
+    if num_gaps > 1:
+        found += (
+            f", and fewer than {MIN_WHOLE_FILMS} films are each cut into three parts a gap apart, which takes more "
+        )
+        found += f"than {num_gaps} gaps"
+    raise InputError(Setting("pairs.gap"), f"{found}; expected a gap below {longest / num_gaps:.2f} s")
 
 
 def _source_splits(splits: np.ndarray, usable: np.ndarray, labels: np.ndarray | None) -> list[np.ndarray]:

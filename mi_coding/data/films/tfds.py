@@ -37,33 +37,23 @@ class TfdsFilm(EncodedFilm):
     def decode(
         self, put: Callable[[float, np.ndarray], None], *, frame_rate: float, threads: int
     ) -> tuple[float, str | None]:
-        """See `EncodedFilm`."""
         record, lost = self._record(), 0
         frames, label_key = record[self._records.video_key], self._records.label_key
         self.label = int(record[label_key]) if label_key else None
-        end = len(frames) / FRAME_RATE
         for number in _shown(len(frames), frame_rate):
             image = decode(frames[number], self._records.spec)
             if image is None:
                 lost += 1
             else:
                 put(number / FRAME_RATE, image)
-        return end, f"has {lost} frame(s) that cannot be decoded" if lost else None
+        return len(frames) / FRAME_RATE, f"has {lost} frame(s) that cannot be decoded" if lost else None
 
     def _record(self) -> dict[str, Any]:
         return self._records.source[self._number]
 
 
 class _Records(NamedTuple):
-    """The records of one split of a data set.
-
-    Attributes:
-        split: its name.
-        source: random access to the records; frames are still encoded.
-        video_key, label_key: names of the features with the frames and with the class; None for no class.
-        path: of the data set.
-        spec: size and channels of the decoded frames.
-    """
+    """The records of one split of a data set, see `list_films`."""
 
     split: str
     source: Any

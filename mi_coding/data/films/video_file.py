@@ -7,6 +7,7 @@ non-square pixels are respected.
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,6 @@ class VideoFile(EncodedFilm):
     def decode(
         self, put: Callable[[float, np.ndarray], None], *, frame_rate: float, threads: int
     ) -> tuple[float, str | None]:
-        """See `EncodedFilm`."""
         broken, keyframes = [], []
         if frame_rate:
             keyframes = sorted(time for time, is_keyframe in _packets(self._path) if is_keyframe and time is not None)
@@ -83,9 +83,8 @@ class _Frames(Iterator[tuple[float, Any]]):
         unit = self._stream.time_base
         for frame in self._decoded:
             if frame.pts is None:
-                raise UnusableFilmError(
-                    "its frames have no times; put it into a container that keeps them, such as .mp4 or .mkv"
-                )
+                remedy = "put it into a container that keeps them, such as .mp4 or .mkv"
+                raise UnusableFilmError(f"its frames have no times; {remedy}")
             self._start = frame.pts if self._start is None else self._start
             time = float((frame.pts - self._start) * unit)
             if time <= self._last:
@@ -142,10 +141,8 @@ class _Resizer:
         av = pyav()
         graph = av.filter.Graph()
         graph.threads = 1  # several files are decoded in parallel
-        source = graph.add_buffer(
-            width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
-        )
-        nodes = [source]
+        names = "width", "height", "format", "time_base"
+        nodes = [graph.add_buffer(**{name: getattr(frame, name) for name in names})]
         if size := self._spec.image_size:
             width, height = min(frame.width, frame.height / self._aspect), min(frame.height, frame.width * self._aspect)
             nodes.append(graph.add("crop", f"{max(1, round(width))}:{max(1, round(height))}"))
@@ -193,19 +190,15 @@ def _remaining(stream: Any) -> list[Any]:
         return []
 
 
-def _readable(packets: Iterator[Any]) -> Iterator[Any]:
-    """Yields packets until the end or the first that cannot be read."""
-    try:
-        yield from packets
-    except pyav().FFmpegError:
-        return
-
-
 def _packets(path: Path) -> list[tuple[float | None, bool]]:
     """(seconds since the first frame, None where it has no time; whether it is a keyframe) of every packet."""
+    found = []
     with _open(path) as container:
         stream = _video_stream(container)
-        found = [(packet.pts, packet.is_keyframe) for packet in _readable(container.demux(stream)) if packet.size]
+        with suppress(pyav().FFmpegError):  # what follows a packet that cannot be read is lost
+            for packet in container.demux(stream):
+                if packet.size:
+                    found.append((packet.pts, packet.is_keyframe))
         start = min((pts for pts, _ in found if pts is not None), default=0)
         seconds = lambda pts: None if pts is None else float((pts - start) * stream.time_base)  # noqa: E731
         return [(seconds(pts), is_keyframe) for pts, is_keyframe in found]

@@ -10,15 +10,7 @@ from mi_coding.data.sources.tfds import Tfds
 from mi_coding.data.sources.video import Video
 from mi_coding.errors import InputError, Setting
 
-__all__ = ["SOURCES", "Source", "open_source"]
-
-SOURCES: dict[str, type[Source]] = {
-    "digits": Digits,
-    "tfds": Tfds,
-    "folder": Folder,
-    "npz": Npz,
-    "video": Video,
-}
+SOURCES: dict[str, type[Source]] = {kind.scheme: kind for kind in (Digits, Tfds, Folder, Npz, Video)}
 """Scheme of `config.data.source`, the part before the colon, to the source that takes the part after it."""
 
 

@@ -37,11 +37,7 @@ class Source(ABC):
         return Setting("data.source", str(self))
 
     def check(self) -> None:
-        """Checks the argument itself, not the data.
-
-        Raises:
-            InputError: where it is missing.
-        """
+        """Raises InputError where the argument is missing; does not look at the data."""
         if not self.argument:
             given = Setting("data.source", f"{self.scheme}:")
             raise InputError(given, f" names nothing; expected such as {self.example!r}")
@@ -57,10 +53,11 @@ class Source(ABC):
         """
 
     def list_all(self, spec: ImageSpec) -> Listing | EncodedFilms:
-        """All examples in the order of the source, images still encoded; by default the splits of `load` in turn.
-
-        Raises:
-            InputError: see `load`.
-        """
+        """All examples in the order of the source, images still encoded; by default the splits of `load` in turn."""
         loaded = self.load(spec)
         return Listing(concatenate(loaded[1:], spec)) if isinstance(loaded, Dataset) else loaded
+
+
+def one_line(error: Exception) -> str:
+    """The message of an error of another package, without line breaks and of limited length."""
+    return " ".join(str(error).split())[:200]

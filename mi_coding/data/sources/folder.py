@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -18,35 +18,17 @@ _HELD_OUT = ("test", *_VALIDATION)
 _SHARES = (0.2, 0.1)  # test and validation, where the folder has no splits
 
 
-class _Files(NamedTuple):
-    """Image files below one folder, sorted.
-
-    Attributes:
-        folder: that folder.
-        names: paths relative to the root of the source; as strings, since to pickle a million `Path`s for a worker
-            process would take minutes.
-        classes: name of the class folder of each file; None where there are no class folders.
-    """
-
-    folder: Path
-    names: list[str]
-    classes: list[str] | None
-
-
 class FolderImages(LazyImages):
-    """Images in files."""
+    """Images in files, whose names are paths relative to `root`."""
 
     def __init__(self, root: Path, names: list[str], spec: ImageSpec):
-        """`names` are paths relative to `root`."""
         self._root, self._names = root, names
         super().__init__(len(names), spec)
 
     def name(self, i: int) -> str:
-        """The path relative to the root of the source."""
         return self._names[i]
 
     def encoded(self, i: int) -> Path:
-        """The file."""
         return self._root / self._names[i]
 
 
@@ -74,15 +56,14 @@ class Folder(Source):
         if (root / "train").is_dir():
             splits = _splits_of_folders(root, held_out)
         elif held_out:
-            raise InputError(
-                f"{root} has a folder {held_out[0]} and no folder train; expected train and test, or only classes or "
-                "images"
-            )
+            found = f"{root} has a folder {held_out[0]} and no folder train"
+            raise InputError(f"{found}; expected train and test, or only classes or images")
         else:
-            splits = _cut_splits(_scan(root, root))
-        check_counts(str(root), [len(names) for names, _ in splits])
-        parts = (Split(FolderImages(root, names, spec), labels) for names, labels in splits)
-        return Dataset(root.resolve().name, *parts)
+            test, validation, train = _scan(root, root).cut(*_SHARES)
+            splits = [train, validation, test]
+        check_counts(str(root), [len(files.names) for files in splits])
+        class_names = splits[0].class_names
+        return Dataset(root.resolve().name, *(files.split(root, class_names, spec) for files in splits))
 
     def list_all(self, spec: ImageSpec) -> Listing:
         """All images, still encoded, in the order of their paths: split after split, class after class.
@@ -96,15 +77,12 @@ class Folder(Source):
         root = self._root()
         splits = sorted(name for name in ("train", *_HELD_OUT) if (root / name).is_dir())
         parts = [_scan(root, root / name) for name in splits] or [_scan(root, root)]
-        split = Split(FolderImages(root, [name for part in parts for name in part.names], spec), None)
-        if any(part.classes is None for part in parts):
-            return Listing(split)
-        classes = [name for part in parts for name in part.classes]
-        class_names = sorted(set(classes))
-        if len(class_names) < 2:
-            return Listing(split)
-        ids = {name: number for number, name in enumerate(class_names)}
-        return Listing(split._replace(labels=np.array([ids[name] for name in classes], np.int32)), class_names)
+        classes = None
+        if all(part.classes is not None for part in parts):
+            classes = [name for part in parts for name in part.classes]
+        files = _Files(root, [name for part in parts for name in part.names], classes)
+        split = files.split(root, files.class_names, spec)
+        return Listing(split, None if split.labels is None else files.class_names)
 
     def _root(self) -> Path:
         root = Path(self.argument).expanduser()
@@ -114,45 +92,63 @@ class Folder(Source):
         return root
 
 
-def _splits_of_folders(root: Path, held: list[str]) -> list[tuple[list[str], np.ndarray | None]]:
-    """Files and labels of train, validation and test; `held` are the folders beside train."""
+class _Files(NamedTuple):
+    """Image files below one folder.
+
+    Attributes:
+        folder: that folder.
+        names: paths relative to the root of the source; as strings, since to pickle a million `Path`s for a worker
+            process would take minutes.
+        classes: name of the class folder of each file; None where there are no class folders.
+    """
+
+    folder: Path
+    names: list[str]
+    classes: list[str] | None
+
+    @property
+    def class_names(self) -> list[str]:
+        return sorted(set(self.classes or ()))
+
+    def labels(self, class_names: list[str]) -> np.ndarray | None:
+        """int32[n], positions among `class_names`; None where these are fewer than two."""
+        ids = {name: number for number, name in enumerate(class_names)}
+        return np.array([ids[name] for name in self.classes], np.int32) if len(ids) > 1 else None
+
+    def split(self, root: Path, class_names: list[str], spec: ImageSpec) -> Split:
+        return Split(FolderImages(root, self.names, spec), self.labels(class_names))
+
+    def cut(self, *shares: float) -> list[Self]:
+        parts = cut(self.labels(self.class_names), len(self.names), shares)
+        return [self._at(part.tolist()) for part in parts]
+
+    def shuffled(self) -> Self:
+        return self._at(cut(None, len(self.names), ())[0].tolist())
+
+    def _at(self, positions: list[int]) -> Self:
+        classes = None if self.classes is None else [self.classes[i] for i in positions]
+        return self._replace(names=[self.names[i] for i in positions], classes=classes)
+
+
+def _splits_of_folders(root: Path, held: list[str]) -> list[_Files]:
+    """Files of train, validation and test; `held` are the folders beside train."""
     if not held or set(_VALIDATION) <= set(held):
         given = f"both {' and '.join(_VALIDATION)}" if held else "a folder train and no test"
         raise InputError(f"{root} has {given}; expected train, test and perhaps val, or train and val")
     folders = [root / name for name in ("train", *reversed(held))]
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise InputError(f"{root} has splits that are links to one folder; expected splits that share no image")
-    parts = [_scan(root, folder) for folder in folders]
-    ids = _class_ids(parts)
-    read = [_shuffled(part, ids) for part in parts]
-    if len(read) == 2:
-        names, labels = read[0]
-        chosen, rest = cut(labels, len(names), (0.1,))
-        read[:1] = [_pick(names, labels, rest), _pick(names, labels, chosen)]
-    return read
+    scanned = [_scan(root, folder) for folder in folders]
+    _check_classes(*scanned)
+    train, *others = (files.shuffled() for files in scanned)
+    if len(others) == 1:
+        validation, train = train.cut(0.1)
+        others.insert(0, validation)
+    return [train, *others]
 
 
-def _cut_splits(files: _Files) -> list[tuple[list[str], np.ndarray | None]]:
-    labels = _labels(files, _class_ids([files]))
-    test, validation, train = cut(labels, len(files.names), _SHARES)
-    return [_pick(files.names, labels, chosen) for chosen in (train, validation, test)]
-
-
-def _shuffled(files: _Files, ids: dict[str, int] | None) -> tuple[list[str], np.ndarray | None]:
-    return _pick(files.names, _labels(files, ids), cut(None, len(files.names), ())[0])
-
-
-def _pick(names: list[str], labels: np.ndarray | None, chosen: np.ndarray) -> tuple[list[str], np.ndarray | None]:
-    return [names[i] for i in chosen.tolist()], None if labels is None else labels[chosen]
-
-
-def _labels(files: _Files, ids: dict[str, int] | None) -> np.ndarray | None:
-    return None if ids is None else np.array([ids[name] for name in files.classes], np.int32)
-
-
-def _class_ids(parts: list[_Files]) -> dict[str, int] | None:
-    """Class → label, by the train split, which comes first; None for fewer than two classes."""
-    train, *others = parts
+def _check_classes(train: _Files, *others: _Files) -> None:
+    """Raises InputError unless all splits have class folders, those of the train split, or none has."""
     for part in others:
         if (part.classes is None) != (train.classes is None):
             with_labels, without = (train, part) if part.classes is None else (part, train)
@@ -160,18 +156,15 @@ def _class_ids(parts: list[_Files]) -> dict[str, int] | None:
                 f"{without.folder} has no class folders and {with_labels.folder} has; expected labels in every split "
                 "or in none: sort the images into class folders, or move them out"
             )
-        unknown = sorted(set(part.classes or ()) - set(train.classes or ()))
-        if unknown:
+        if unknown := sorted(set(part.class_names) - set(train.class_names)):
             raise InputError(
                 f"class {unknown[0]!r} of {part.folder} is none of {train.folder}; expected the classes of training: "
                 "rename or remove the folder"
             )
-    known = sorted(set(train.classes or ()))
-    return {name: i for i, name in enumerate(known)} if len(known) > 1 else None
 
 
 def _scan(root: Path, folder: Path) -> _Files:
-    """All image files below a folder.
+    """All image files below a folder, sorted.
 
     Raises:
         InputError: where there are none, a class has none, or images are beside class folders.
@@ -189,13 +182,10 @@ def _scan(root: Path, folder: Path) -> _Files:
     empty = [name for name in classes if not below[name]]
     if empty:
         raise InputError(f"class folder {folder / empty[0]} holds no image; add images or remove the folder")
-    names = [os.path.join(name, file) for name in classes for file in below[name]] or loose
     start = os.path.relpath(folder, root)
-    return _Files(
-        folder,
-        names if start == "." else [os.path.join(start, name) for name in names],
-        [name for name in classes for _ in below[name]] if classes else None,
-    )
+    names = [os.path.join(name, file) for name in classes for file in below[name]] or loose
+    names = [name if start == "." else os.path.join(start, name) for name in names]
+    return _Files(folder, names, [name for name in classes for _ in below[name]] if classes else None)
 
 
 def _images_below(folder: Path) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 from mi_coding.data.cuts import check_counts, cut
 from mi_coding.data.dataset import Arrays, Dataset, Listing, Split, halves, take
 from mi_coding.data.images import ImageSpec
-from mi_coding.data.sources.base import Source
+from mi_coding.data.sources.base import Source, one_line
 from mi_coding.errors import InputError, Setting
 
 _SHARES = (0.2, 0.1)  # test and validation
@@ -68,7 +68,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         try:
             file = np.load(opened, allow_pickle=False)
         except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path} cannot be read: {_one_line(error)}; expected a .npz file of np.savez") from None
+            raise InputError(f"{path} cannot be read: {one_line(error)}; expected a .npz file of np.savez") from None
         if isinstance(file, np.ndarray):
             raise InputError(f"{path} is a single array; expected a .npz file with arrays {_EXPECTED}")
         with file:
@@ -87,10 +87,10 @@ def _array(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
     try:
         array = file[name]
     except ValueError as error:
-        what = "holds Python objects" if "allow_pickle" in str(error) else f"cannot be read: {_one_line(error)}"
+        what = "holds Python objects" if "allow_pickle" in str(error) else f"cannot be read: {one_line(error)}"
         raise InputError(f"{path}: array {name} {what}; expected an array of numbers") from None
     except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: array {name} is broken: {_one_line(error)}; write the file again") from None
+        raise InputError(f"{path}: array {name} is broken: {one_line(error)}; write the file again") from None
     return array if name == "labels" else _numbers(path, name, array)
 
 
@@ -157,7 +157,3 @@ def _labels(path: Path, labels: np.ndarray | None) -> np.ndarray | None:
             f"{path}: labels run from {labels.min()} to {labels.max()}; expected classes from 0 on, or -1 where hidden"
         )
     return None if (labels < 0).all() else labels.astype(np.int32)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -17,7 +17,7 @@ from mi_coding.data.dataset import Dataset, Listing, Split, concatenate
 from mi_coding.data.films.encoded import EncodedFilms
 from mi_coding.data.films.tfds import list_films, videos_without_tensorflow
 from mi_coding.data.images import ImageSpec, LazyImages
-from mi_coding.data.sources.base import Source
+from mi_coding.data.sources.base import Source, one_line
 from mi_coding.errors import InputError
 
 _BATCH_RECORDS, _BATCH_BYTES = 4096, 2**26  # limits of one read call
@@ -69,11 +69,7 @@ class Tfds(Source):
         return Dataset(self.argument, *(records.at(positions, spec) for records, positions in pairs))
 
     def list_all(self, spec: ImageSpec) -> Listing | EncodedFilms:
-        """All records of all splits, still encoded, in the order they were prepared, with names such as train[17].
-
-        Raises:
-            InputError: see `load`.
-        """
+        """All records of all splits, still encoded, in the order they were prepared, with names such as train[17]."""
         builder = _builder(self)
         if (films := _films(self, builder, spec)) is not None:
             return films
@@ -93,15 +89,13 @@ class TfdsImages(LazyImages):
         super().__init__(len(positions), spec)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Worker processes read records themselves: a copy of the kept images in each of them would fill the memory."""
+        # Worker processes read records themselves: a copy of the kept images in each of them would fill the memory.
         return self.__dict__ | {"_split": self._split._replace(kept=None, labels=None)}
 
     def name(self, i: int) -> str:
-        """Such as train[17]."""
         return f"{self._split.name}[{self._positions[i]}]"
 
     def encoded(self, i: int) -> bytes:
-        """The bytes of the image as they were prepared."""
         position, kept = int(self._positions[i]), self._split.kept
         return kept[position] if kept is not None else self._split.records[position][self._split.image_key]
 
@@ -145,11 +139,15 @@ class _SplitRecords(NamedTuple):
 
 
 def _films(source: Tfds, builder: Any, spec: ImageSpec) -> EncodedFilms | None:
-    """The films of a data set that has videos."""
-    if (video_key := _video_key(source, builder.info.features)) is None:
+    """The films of a data set that has videos; None for a data set of images."""
+    videos = _of_kind(builder.info.features, "Video")
+    if not videos:
         return None
-    keys = (video_key, _label_key(builder.info.features))
-    return list_films(source.argument, builder, keys, partial(_records, source, builder, video_key), spec)
+    video = _one_of(videos, "video")
+    if video is None:
+        raise InputError(f"{source} has videos {', '.join(sorted(videos))}; expected one, or one called 'video'")
+    keys = (video, _label_key(builder.info.features))
+    return list_films(source.argument, builder, keys, partial(_records, source, builder, video), spec)
 
 
 @contextmanager
@@ -180,25 +178,18 @@ def _builder(source: Tfds) -> Any:
             raise InputError(source.setting, _why_no_builder(source.argument, known, error)) from None
         is_prepared = builder.is_prepared()
     if not is_prepared:
-        raise InputError(
-            source.setting,
-            f" is not in {builder.data_path}; prepare it with: {_how_to_prepare(builder)}; or set TFDS_DATA_DIR to "
-            "where it is",
-        )
+        remedy = f"prepare it with: {_how_to_prepare(builder)}; or set TFDS_DATA_DIR to where it is"
+        raise InputError(source.setting, f" is not in {builder.data_path}; {remedy}")
     return builder
 
 
 def _why_no_builder(argument: str, known: list[str], error: Exception) -> str:
     name = argument.partition("/")[0].partition(":")[0]
     if name in known:
-        return f" cannot be opened: {type(error).__name__}: {_one_line(error)}"
+        return f" cannot be opened: {type(error).__name__}: {one_line(error)}"
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean 'tfds:{near[0]}'?" if near else "see tensorflow.org/datasets/catalog"
     return f" is no data set that TFDS knows; {hint}"
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 def _how_to_prepare(builder: Any) -> str:
@@ -210,34 +201,30 @@ def _how_to_prepare(builder: Any) -> str:
 
 
 def _feature_keys(source: Tfds, features: Any) -> _Keys:
-    import tensorflow_datasets as tfds
-
-    items = dict(features.items())
-    images = [key for key, feature in items.items() if isinstance(feature, tfds.features.Image)]
-    image = images[0] if len(images) == 1 else "image"
-    if image not in images:
-        found = f"images {', '.join(sorted(images))}" if images else f"features {', '.join(sorted(items))}"
+    images = _of_kind(features, "Image")
+    image = _one_of(images, "image")
+    if image is None:
+        found = f"images {', '.join(sorted(images))}" if images else f"features {', '.join(sorted(features.keys()))}"
         raise InputError(f"{source} has {found}; expected one image feature, or one called 'image'")
-    if items[image].np_dtype != np.uint8:
-        raise InputError(f"{source} has images of {np.dtype(items[image].np_dtype)}; expected uint8")
+    if features[image].np_dtype != np.uint8:
+        raise InputError(f"{source} has images of {np.dtype(features[image].np_dtype)}; expected uint8")
     return _Keys(image, _label_key(features))
 
 
 def _label_key(features: Any) -> str | None:
+    return _one_of(_of_kind(features, "ClassLabel"), "label")
+
+
+def _of_kind(features: Any, kind: str) -> list[str]:
+    """Names of the features of a class of `tfds.features`."""
     import tensorflow_datasets as tfds
 
-    labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
-    return "label" if "label" in labels else labels[0] if len(labels) == 1 else None
+    return [key for key, feature in features.items() if isinstance(feature, getattr(tfds.features, kind))]
 
 
-def _video_key(source: Tfds, features: Any) -> str | None:
-    """Name of the feature with videos; None in a data set of images."""
-    import tensorflow_datasets as tfds
-
-    videos = [key for key, feature in features.items() if isinstance(feature, tfds.features.Video)]
-    if len(videos) > 1 and "video" not in videos:
-        raise InputError(f"{source} has videos {', '.join(sorted(videos))}; expected one, or one called 'video'")
-    return ("video" if "video" in videos else videos[0]) if videos else None
+def _one_of(keys: list[str], preferred: str) -> str | None:
+    """The preferred key or the only one; None where neither is there."""
+    return preferred if preferred in keys else keys[0] if len(keys) == 1 else None
 
 
 def _unchanged(frames: np.ndarray) -> np.ndarray:
@@ -267,10 +254,8 @@ def _read(source: Tfds, builder: Any, split: str, keys: _Keys, max_kept_bytes: i
     try:
         kept, labels = _read_all(records, keys, batch_size, max_kept_bytes)
     except RuntimeError as error:  # of array_record: a file is missing or broken
-        raise InputError(
-            f"{source} cannot be read: {_one_line(error)}; remove {builder.data_path} and prepare it with: "
-            f"{_how_to_prepare(builder)}"
-        ) from None
+        remedy = f"remove {builder.data_path} and prepare it with: {_how_to_prepare(builder)}"
+        raise InputError(f"{source} cannot be read: {one_line(error)}; {remedy}") from None
     return _SplitRecords(split, records, keys.image, kept, labels)
 
 

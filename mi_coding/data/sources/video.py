@@ -30,10 +30,7 @@ class Video(Source):
         matches = sorted(glob.glob(os.path.expanduser(self.argument), recursive=True))
         paths = [Path(match) for match in matches if os.path.isfile(match)]
         if not paths:
-            matched = "only folders" if matches else "nothing"
-            raise InputError(
-                self.setting,
-                f" matches {matched} in {Path.cwd()}; expected a pattern that matches files, such as "
-                "'video:clips/**/*.mp4', in quotes so that the shell leaves it alone",
-            )
+            found = f" matches {'only folders' if matches else 'nothing'} in {Path.cwd()}"
+            such = "such as 'video:clips/**/*.mp4', in quotes so that the shell leaves it alone"
+            raise InputError(self.setting, f"{found}; expected a pattern that matches files, {such}")
         return EncodedFilms(self.argument, [VideoFile(path, spec) for path in paths])

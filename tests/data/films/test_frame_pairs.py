@@ -5,9 +5,8 @@ import pytest
 from clips import load_clips
 
 from mi_coding import data
-from mi_coding.data.films.frames import FramePairs
-from mi_coding.data.films.table import shown_at
-from mi_coding.data.order import Order
+from mi_coding.data.films.frames import FramePairs, shown_at
+from mi_coding.data.pieces import Order
 
 
 def test_a_frame_pair_has_the_frames_shown_one_gap_apart(clips, cached):
@@ -33,7 +32,7 @@ def test_a_frame_pair_has_the_frames_shown_one_gap_apart(clips, cached):
 def test_a_group_is_drawn_from_one_film_with_odds_by_its_length(clips, cached):
     train = load_clips(clips, cached[0], placement="stream")[0].train
     pairs = FramePairs(train.examples, train.films, 0.1)
-    order = Order(len(pairs), 12, 0, False, 4, pairs.groups)
+    order = Order(data.StreamSpec(batch_size=12, seed=0, group_size=4), len(pairs), pairs.groups)
     positions = np.concatenate([order.positions(k, range(12)) for k in range(400)])
     films = np.searchsorted(pairs.groups, positions, side="right") - 1
     assert np.all(films.reshape(-1, 4) == films.reshape(-1, 4)[:, :1])

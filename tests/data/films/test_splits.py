@@ -5,8 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from mi_coding.data.films.frames import FilmTable
 from mi_coding.data.films.splits import split_films
-from mi_coding.data.films.table import FilmTable
 from mi_coding.errors import InputError
 
 

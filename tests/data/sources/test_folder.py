@@ -7,7 +7,7 @@ import pytest
 from pictures import numbers, pixels, write
 
 from mi_coding import data
-from mi_coding.data import placement
+from mi_coding.data import loading
 from mi_coding.data.images import ImageSpec
 from mi_coding.errors import InputError
 
@@ -116,7 +116,7 @@ def test_streamed_images_equal_those_in_memory_without_corrupt_ones(tmp_path):
 
 def test_images_too_large_for_memory_are_streamed_by_default(tmp_path, monkeypatch):
     make(tmp_path, {"a": 30})
-    monkeypatch.setattr(placement, "MEMORY_BYTES", 100)
+    monkeypatch.setattr(loading, "MEMORY_BYTES", 100)
     assert "image_size" in refused(tmp_path)
     lazy = data.load(f"folder:{tmp_path}", image_size=4, channels=3)
     assert isinstance(lazy.train.examples, data.LazyImages)
@@ -254,7 +254,7 @@ def test_a_folder_without_any_decodable_image_is_refused(tmp_path):
 @pytest.mark.parametrize("source", ["folder:", "tfds:"])
 def test_a_missing_argument_is_refused(source):
     with pytest.raises(InputError, match="names nothing"):
-        data.check_source(source)
+        data.open_source(source)
 
 
 def test_an_unknown_placement_is_refused(tmp_path):

@@ -67,7 +67,7 @@ def test_only_the_first_colon_ends_the_scheme(source):
 
 
 def test_one_entry_makes_a_source_of_arrays_load(toy):
-    data.check_source("toy:4")
+    data.open_source("toy:4")
     dataset = data.load("toy:4", placement="stream")
     assert [len(split.examples) for split in dataset[1:]] == [4, 8, 12]
 
@@ -88,7 +88,7 @@ def test_one_entry_makes_a_source_of_films_load(monkeypatch, tmp_path):
 
 def test_errors_of_a_new_source_name_it(toy):
     with pytest.raises(InputError, match="'toy:' names nothing; expected such as 'toy:4'"):
-        data.check_source("toy")
+        data.open_source("toy")
     with pytest.raises(InputError, match=r"config\.data\.source='toi' is unknown; .*; did you mean 'toy'\?"):
         data.list_all("toi")
 
