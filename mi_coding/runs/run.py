@@ -104,7 +104,9 @@ def prepare(config: Mapping[str, Any], workdir: Path, warn: Callable[[str], None
     num_steps = plan.run.total_steps(data.num_examples(dataset.train))
     described = data.describe_examples(dataset.train)
     method = with_parts(plan, described, count_classes(dataset), num_devices=num_devices, num_steps=num_steps)
-    return Run(plan, workdir, dataset, method, num_devices, num_steps, not data.in_memory(dataset.train), warn)
+    run = Run(plan, workdir, dataset, method, num_devices, num_steps, not data.in_memory(dataset.train), warn)
+    steps_per_call(run)  # refuses what cannot be
+    return run
 
 
 def check_devices(plan: Plan, num_devices: int) -> None:
