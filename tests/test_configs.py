@@ -11,8 +11,8 @@ from shallow import one_block_a_stage
 from mi_coding import main
 
 CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
-DEEP = ["simclr_cifar10", "simclr_imagenet"]
-WHOLE = ["cotraining_bits", "simclr_imagenet"]  # codes of several symbols, and a stream of images
+WHOLE = ["cotraining_fashion_mnist", "simclr_imagenet"]  # images in memory, and a stream
+WHOLE_SOAK = ["cotraining_bits", "simclr_cifar10", "simclr_imagenet"]  # many symbols, and networks of full depth
 
 
 def make_images(folder, **options):
@@ -68,6 +68,6 @@ def test_a_config_is_trained_evaluated_and_reported(tmp_path, name):
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", DEEP)
-def test_a_config_with_a_deep_network_is_trained_evaluated_and_reported(tmp_path, name):
+@pytest.mark.parametrize("name", WHOLE_SOAK)
+def test_a_config_of_full_depth_is_trained_evaluated_and_reported(tmp_path, name):
     run_whole(name, tmp_path)
