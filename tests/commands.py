@@ -46,7 +46,7 @@ SHORT = [
 # Any encoder, made very small, on few images.
 TINY = [
     "--config.batch_size=16",
-    "--config.data.num_workers=2",
+    "--config.data.num_workers=1",  # each takes seconds to start
     "--config.encoder.width_multiplier=0.0625",
     "--config.encoder.widths=(4,8)",
     "--config.encoder.feature_dim=16",
