@@ -1,6 +1,6 @@
 """Data sets: splits of examples, in memory or still encoded, and functions to read them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ from mi_coding.data.films.frames import FilmTable, Frames
 from mi_coding.data.images import ImageSpec, JoinedImages, LazyImages, decode_all
 
 Arrays = np.ndarray | tuple[np.ndarray, ...]
+Say = Callable[[str], None]  # takes one line for the user
 
 
 class Split(NamedTuple):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from PIL.Image import DecompressionBombError, Transpose
 
 from mi_coding.errors import InputError, Setting
 
@@ -17,38 +18,24 @@ _GREY_MODES = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N")
 _UNSCALED_MODES = ("I", "F")  # 32 bits, with no known value for white
 _ORIENTATION = 0x0112  # EXIF
 _UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
 }
 # What Pillow 13 raised for 80,000 damaged files, and the base classes of these errors.
-_BROKEN = (
-    OSError,
-    ValueError,
-    TypeError,
-    LookupError,
-    SyntaxError,
-    EOFError,
-    struct.error,
-    Image.DecompressionBombError,
-)
+_BROKEN = (OSError, ValueError, TypeError, LookupError, SyntaxError, EOFError, struct.error, DecompressionBombError)
 _MAX_CHUNK = 256  # images that one thread decodes in a row
 
 
 class ImageSpec(NamedTuple):
-    """Size and channels of decoded images.
+    """Size and channels of decoded images."""
 
-    Attributes:
-        image_size: pixels; the shorter side is resized to it, then the central square is cropped. 0 keeps the size.
-        channels: 1 or 3 converts to grey or colour; 0 keeps the channels.
-    """
-
-    image_size: int = 0
-    channels: int = 0
+    image_size: int = 0  # pixels; the shorter side is resized to it, the central square is cropped; 0 keeps the size
+    channels: int = 0  # 1 or 3 converts to grey or colour; 0 keeps the channels
 
 
 class LazyImages(ABC):
@@ -56,9 +43,7 @@ class LazyImages(ABC):
 
     All have one shape: that of the spec or, where it keeps sizes or channels, of the first image that can be decoded.
 
-    Attributes:
-        shape: (n, H, W, C).
-        dtype: uint8.
+    `shape` is (n, H, W, C).
     """
 
     dtype = np.dtype(np.uint8)
@@ -76,11 +61,7 @@ class LazyImages(ABC):
         return self._count
 
     def read(self, i: int) -> np.ndarray | None:
-        """uint8[H, W, C], or None where the file cannot be decoded.
-
-        Raises:
-            InputError: for an image whose size or channels differ from the rest.
-        """
+        """uint8[H, W, C], or None where the file cannot be decoded; InputError for another shape than of the rest."""
         image = self._decode(i)
         if image is not None:
             _check_same_shape(self.name(i), image.shape, self.name(self._first), self.shape[1:])
@@ -163,8 +144,6 @@ def decode_all(images: LazyImages, indices: np.ndarray) -> tuple[np.ndarray, np.
     Returns:
         uint8[m, H, W, C], the images that can be decoded, in the order of `indices`, and bool[len(indices)], which of
         them these are.
-    Raises:
-        InputError: for images that differ in size or channels.
     """
     decoded = np.zeros((len(indices), *images.shape[1:]), np.uint8)
     readable = np.zeros(len(indices), bool)

@@ -1,10 +1,8 @@
 """Loading of examples by one string: `load` for splits, `list_all` for all examples in order."""
 
-from collections.abc import Callable
-
 import numpy as np
 
-from mi_coding.data.dataset import Dataset, Listing, Split, first_names, in_memory, names, num_examples, take
+from mi_coding.data.dataset import Dataset, Listing, Say, Split, first_names, in_memory, names, num_examples, take
 from mi_coding.data.films.encoded import EncodedFilms, VideoOptions
 from mi_coding.data.films.loading import decode_source, film_dataset, film_listing
 from mi_coding.data.images import ImageSpec
@@ -32,8 +30,8 @@ def load(
     channels: int = 0,
     placement: str = "auto",
     video: VideoOptions = _DEFAULT_VIDEO,
-    warn: Callable[[str], None] = _ignore,
-    log: Callable[[str], None] = print,
+    warn: Say = _ignore,
+    log: Say = print,
 ) -> Dataset:
     """Loads the examples of a source such as `digits`, split into train, validation and test.
 
@@ -80,8 +78,8 @@ def list_all(
     image_size: int = 0,
     channels: int = 0,
     video: VideoOptions = _DEFAULT_VIDEO,
-    warn: Callable[[str], None] = _ignore,
-    log: Callable[[str], None] = print,
+    warn: Say = _ignore,
+    log: Say = print,
 ) -> Listing:
     """Lists all examples of a source in its order, without splits; images stay encoded.
 
@@ -111,7 +109,7 @@ def _fits_in_memory(dataset: Dataset, placement: str) -> bool:
     return placement == "memory" or (placement == "auto" and _num_bytes(dataset) <= MEMORY_BYTES)
 
 
-def _decode_all(dataset: Dataset, warn: Callable[[str], None]) -> Dataset:
+def _decode_all(dataset: Dataset, warn: Say) -> Dataset:
     """Decodes every image; files that cannot be decoded are left out, counted and named."""
     splits = [take(split, np.arange(num_examples(split)))._replace(films=split.films) for split in dataset[1:]]
     unreadable = [name for split, decoded in zip(dataset[1:], splits, strict=True) for name in _missing(split, decoded)]

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 
@@ -36,11 +36,10 @@ class Ordered(Iterator[Split], AbstractContextManager):
         """Starts to decode; `prefetch` batches are decoded ahead."""
         self.skipped: list[str] = []
         self.wait_seconds = 0.0
-        self._split, self._batch_size, self._next = split, batch_size, 0
+        self._split, rows = split, range(num_examples(split))
         self._threads = ThreadPoolExecutor(_num_threads(split))
-        self._ahead: deque[tuple[range, list[Future]]] = deque()
-        for _ in range(prefetch):
-            self._begin_batch()
+        self._batches = (rows[start : start + batch_size] for start in rows[::batch_size])
+        self._ahead = deque(map(self._begin, islice(self._batches, prefetch)))
 
     def __next__(self) -> Split:
         """Raises InputError for an image whose size or channels differ from the rest."""
@@ -49,7 +48,7 @@ class Ordered(Iterator[Split], AbstractContextManager):
             if not self._ahead:
                 raise StopIteration
             rows, pieces = self._ahead.popleft()
-            self._begin_batch()
+            self._ahead.extend(map(self._begin, islice(self._batches, 1)))
             return self._part(rows, pieces)
         finally:
             self.wait_seconds += time.perf_counter() - started
@@ -61,14 +60,10 @@ class Ordered(Iterator[Split], AbstractContextManager):
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _begin_batch(self) -> None:
-        rows = range(self._next, min(self._next + self._batch_size, num_examples(self._split)))
-        if not rows:
-            return
-        self._next = rows.stop
+    def _begin(self, rows: range) -> tuple[range, list[Future]]:
         ends = np.linspace(rows.start, rows.stop, min(_PIECES, len(rows)) + 1).astype(int)
         pieces = [] if in_memory(self._split) else [range(a, b) for a, b in pairwise(ends.tolist())]
-        self._ahead.append((rows, [self._threads.submit(self._decode, piece) for piece in pieces]))
+        return rows, [self._threads.submit(self._decode, piece) for piece in pieces]
 
     def _decode(self, rows: range) -> list[np.ndarray | None]:
         return [self._split.examples.read(row) for row in rows]

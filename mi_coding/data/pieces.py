@@ -89,17 +89,11 @@ class Order(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Some rows of a batch, as a worker returns them.
+    """Some rows of a batch, as a worker returns them."""
 
-    Attributes:
-        images: [r, H, W, C].
-        positions: int64[r], position of each image in the data.
-        unreadable: int64[m], positions that were drawn and could not be decoded.
-    """
-
-    images: np.ndarray
-    positions: np.ndarray
-    unreadable: np.ndarray
+    images: np.ndarray  # [r, H, W, C]
+    positions: np.ndarray  # int64[r], position of each image in the data
+    unreadable: np.ndarray  # int64[m], positions that were drawn and could not be decoded
 
 
 class Pieces:
@@ -164,7 +158,5 @@ class Pieces:
                 missing -= 1
                 if not missing:
                     return candidate, image
-        raise InputError(
-            f"{self.images.name(position)} cannot be decoded and no other of the {count:,} images can take its place: "
-            "check that the files are images"
-        )
+        lost = f"{self.images.name(position)} cannot be decoded and no other of the {count:,} images can take its place"
+        raise InputError(f"{lost}: check that the files are images")

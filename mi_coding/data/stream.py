@@ -4,39 +4,45 @@ A batch is a pure function of the seed and its number, so a resumed run needs no
 transferred in pieces of a few MB: several workers share one large batch, and little shared memory is in use.
 """
 
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import threading
 import time
 import weakref
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
-from multiprocessing import resource_tracker
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from multiprocessing import resource_tracker, util
+from pathlib import Path
 from typing import NamedTuple
 
 import grain
 import numpy as np
+from absl import flags
 
-from mi_coding.data.dataset import Split
+from mi_coding.data.dataset import Say, Split
 from mi_coding.data.pieces import Piece, Pieces, StreamSpec
-from mi_coding.data.workers import main_module_hidden, pipeline, signals_blocked
 from mi_coding.errors import InputError
 
 MAX_UNREADABLE = 0.01
 """Share of examples that may be unreadable; with more the data count as broken."""
 
 _MIN_SEEN = 1000  # examples before the share of unreadable ones is checked
+_SHARED_FROM_BYTES = 16 << 10  # smaller arrays go through the pipe, which is faster for them
+_BUFFERED = 2  # pieces ahead in each queue between a worker and this process
+_MAX_THREADS = 16
+_SHARED_MEMORY = Path("/dev/shm")
 
 
 class Batch(NamedTuple):
-    """One batch on the host.
+    """One batch on the host."""
 
-    Attributes:
-        examples: uint8[b, H, W, C], or the dtype of an array in memory.
-        labels: int32[b], −1 where the source has no labels.
-    """
-
-    examples: np.ndarray
-    labels: np.ndarray
+    examples: np.ndarray  # uint8[b, H, W, C], or the dtype of an array in memory
+    labels: np.ndarray  # int32[b], −1 where the source has no labels
 
 
 class Stream(Iterator[Batch], AbstractContextManager):
@@ -57,15 +63,7 @@ class Stream(Iterator[Batch], AbstractContextManager):
         wait_seconds: total time spent inside `next`, waiting for input.
     """
 
-    def __init__(
-        self,
-        split: Split,
-        spec: StreamSpec,
-        *,
-        num_workers: int = 2,
-        prefetch: int = 2,
-        warn: Callable[[str], None] = print,
-    ):
+    def __init__(self, split: Split, spec: StreamSpec, *, num_workers: int = 2, prefetch: int = 2, warn: Say = print):
         """Starts to decode; close the stream to end its processes.
 
         Args:
@@ -82,14 +80,14 @@ class Stream(Iterator[Batch], AbstractContextManager):
         self.wait_seconds = 0.0
         self._source, self._labels, self._warn = Pieces(split.examples, spec), split.labels, warn
         self._unreadable: Counter[int] = Counter()  # position → number of draws
-        self._pieces = iter(pipeline(self._source, num_workers))
+        self._pieces = iter(_pipeline(self._source, num_workers))
         self._starts_workers = True
         # One thread reads ahead. It and all that grain starts from it inherit blocked signals: a Ctrl-C, which reaches
         # every process of the terminal, is left to the handler of this process, and no worker prints a traceback.
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="mi_coding-stream")
         self._end = weakref.finalize(self, _end, self._reader, self._pieces)
         resource_tracker.ensure_running()  # started later, by the reader, it would unblock these signals
-        with signals_blocked():
+        with _signals_blocked():
             self._ahead = deque(self._reader.submit(self._read) for _ in range(max(prefetch, 1)))
 
     @property
@@ -129,7 +127,7 @@ class Stream(Iterator[Batch], AbstractContextManager):
         images = np.empty((len(self._source.rows), *self._source.images.shape[1:]), self._source.dtype)
         parts, start = [], 0
         starts_workers, self._starts_workers = self._starts_workers, False
-        with main_module_hidden() if starts_workers else nullcontext():
+        with _main_module_hidden() if starts_workers else nullcontext():
             for _ in range(self._source.per_batch):
                 piece = next(self._pieces)
                 images[start : start + len(piece.positions)] = piece.images
@@ -156,3 +154,75 @@ class Stream(Iterator[Batch], AbstractContextManager):
 def _end(reader: ThreadPoolExecutor, pieces: grain.DatasetIterator) -> None:
     reader.shutdown(wait=True, cancel_futures=True)  # grain's iterator must not be closed while it is read
     pieces.close()
+
+
+def _pipeline(pieces: Pieces, num_workers: int) -> grain.IterDataset:
+    """All pieces in order, decoded by `num_workers` processes, or by threads of this process for 0."""
+    in_memory = isinstance(pieces.images, np.ndarray)
+    num_workers = 0 if in_memory else num_workers
+    _check_shared_memory(num_workers, pieces.largest_bytes)
+    threads = 0 if num_workers or in_memory else min(_MAX_THREADS, os.cpu_count() or 1)
+    read = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
+    data = grain.MapDataset.source(pieces).to_iter_dataset(read)
+    if not num_workers:
+        return data
+    # grain 0.2.17 and 0.2.18 read this flag and fail where no absl app has parsed the command (google/grain#1355).
+    if (profiling := "grain_enable_multiprocess_worker_profiling") in flags.FLAGS:
+        flags.FLAGS[profiling].present = True
+    options = grain.experimental.DatasetOptions(min_shm_size=_SHARED_FROM_BYTES)
+    return grain.experimental.WithOptionsIterDataset(data, options).mp_prefetch(
+        grain.MultiprocessingOptions(num_workers, per_worker_buffer_size=_BUFFERED), worker_init_fn=_end_with_parent
+    )
+
+
+def _check_shared_memory(num_workers: int, piece_bytes: int) -> None:
+    """Prevents a bus error: a container often has 64 MB of shared memory."""
+    if not num_workers or not _SHARED_MEMORY.exists():
+        return
+    needed = num_workers * (2 * _BUFFERED + 2) * piece_bytes  # two queues, one piece being written, one being read
+    if (free := shutil.disk_usage(_SHARED_MEMORY).free) < needed:
+        raise InputError(
+            f"{num_workers} worker processes need {needed >> 20} MiB of shared memory and {_SHARED_MEMORY} has "
+            f"{free >> 20}: use fewer workers, 0 (threads), or give the container more, docker run --shm-size=1g"
+        )
+
+
+def _end_with_parent(worker: int, num_workers: int) -> None:
+    """Runs first in each worker, which would outlive a parent that was killed, since it blocks signals."""
+    del worker, num_workers
+
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    def leave() -> None:
+        if sys.exc_info()[0] is None:
+            os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
+    # Once its queues are flushed a worker exits at once: an orderly shutdown of JAX takes half a second, and the parent
+    # ends its workers one by one.
+    util.Finalize(None, leave, exitpriority=-1000)
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Blocks SIGINT and SIGTERM in this thread, and in the threads and processes that it starts meanwhile."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _main_module_hidden() -> Iterator[None]:
+    """A process spawned meanwhile does not import the main program again, which with JAX takes seconds per worker."""
+    names = vars(sys.modules["__main__"])
+    kept = {name: names[name] for name in ("__spec__", "__file__") if name in names}
+    names["__spec__"] = None
+    names.pop("__file__", None)
+    try:
+        yield
+    finally:
+        names.update(kept)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mi_coding.data import pieces, workers
+from mi_coding.data import pieces
 from mi_coding.data.dataset import Split
 from mi_coding.data.stream import Batch, Stream, StreamSpec
 from mi_coding.errors import InputError, Setting
@@ -353,8 +353,8 @@ def test_inconsistent_sizes_are_refused():
 
 
 def test_too_little_shared_memory_is_refused_before_workers_start(monkeypatch, tmp_path):
-    monkeypatch.setattr(workers, "_SHARED_MEMORY", tmp_path)
-    monkeypatch.setattr(workers.shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 20))
+    monkeypatch.setattr("mi_coding.data.stream._SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1 << 20))
     big = Split(Tagged(5), None)
     big.examples.shape = (5, 1000, 1000, 3)
     with pytest.raises(InputError, match=r"2 worker processes need 34 MiB of shared memory and .* has 1: use fewer"):

@@ -7,14 +7,14 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mi_coding.data.dataset import first_names
+from mi_coding.data.dataset import Say, first_names
 from mi_coding.data.films.encoded import EncodedFilm, Extent, UnusableFilmError, VideoOptions
 from mi_coding.data.films.frames import FilmTable
 from mi_coding.data.images import ImageSpec
@@ -26,33 +26,20 @@ _STALE_SECONDS = 24 * 3600  # age at which an unfinished folder counts as abando
 
 
 class DecodedFilms(NamedTuple):
-    """Decoded films.
+    """Decoded films."""
 
-    Attributes:
-        frames_file: .npy with uint8[F, H, W, C].
-        table: the films that could be decoded, by indices of frames in that file.
-        films: int64[n], indices of these films among the encoded ones.
-        labels: int32[n], the class of each, or None where there are none.
-        notes: warnings for the user: films that were left out and films that are incomplete.
-    """
-
-    frames_file: Path
-    table: FilmTable
-    films: np.ndarray
-    labels: np.ndarray | None
-    notes: list[str]
+    frames_file: Path  # .npy with uint8[F, H, W, C]
+    table: FilmTable  # the films that could be decoded, by indices of frames in that file
+    films: np.ndarray  # int64[n], indices of these films among the encoded ones
+    labels: np.ndarray | None  # int32[n], the class of each, or None where there are none
+    notes: list[str]  # warnings for the user: films that were left out and films that are incomplete
 
 
-def decode_films(
-    films: Sequence[EncodedFilm], spec: ImageSpec, options: VideoOptions, log: Callable[[str], None]
-) -> DecodedFilms:
+def decode_films(films: Sequence[EncodedFilm], spec: ImageSpec, options: VideoOptions, log: Say) -> DecodedFilms:
     """Reads decoded films from the cache, after decoding them on all cores where they are not there yet.
 
-    Args:
-        films: encoded.
-        spec: size and channels of the frames; part of the key.
-        options: frame rate, which is part of the key, and folder.
-        log: called with one line about the space on disk, before anything is written.
+    Before anything is written, `log` is called with one line about the space on disk.
+
     Raises:
         InputError: where no film can be decoded, frames differ in shape, or the disk has no room.
     """
@@ -69,7 +56,7 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mi_coding" / "films"
 
 
-def _write(folder: Path, films: Sequence[EncodedFilm], frame_rate: float, log: Callable[[str], None]) -> None:
+def _write(folder: Path, films: Sequence[EncodedFilm], frame_rate: float, log: Say) -> None:
     """Decodes films into a temporary folder, which is renamed once it is complete."""
     extents = _extents(films, frame_rate)
     usable = [extent for extent in extents if isinstance(extent, Extent)]
@@ -83,13 +70,13 @@ def _write(folder: Path, films: Sequence[EncodedFilm], frame_rate: float, log: C
     try:
         frames = np.lib.format.open_memmap(unfinished / _FRAMES, mode="w+", dtype=np.uint8, shape=shape)
         times = np.zeros(shape[0])
-        threads_each = max(1, (os.cpu_count() or 1) // len(usable))
+        options = {"frame_rate": frame_rate, "threads": max(1, (os.cpu_count() or 1) // len(usable))}
 
         def decode(film: EncodedFilm, extent: Extent | str, first: int, end: int) -> dict[str, Any]:
             if isinstance(extent, str):
                 return {"name": film.name, "left_out": extent}
-            row = _decode(film, frames[first:end], times[first:end], frame_rate, threads_each)
-            return {"name": film.name, "first": first} | row
+            decoded = _decode(film, frames[first:end], times[first:end], **options)
+            return {"name": film.name, "first": first} | decoded
 
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             rows = list(threads.map(decode, films, extents, [0, *ends], ends))
@@ -114,24 +101,19 @@ def _extents(films: Sequence[EncodedFilm], frame_rate: float) -> list[Extent | s
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         found = list(threads.map(extent, films))
-    usable = [
-        (film.name, extent.shape) for film, extent in zip(films, found, strict=True) if isinstance(extent, Extent)
-    ]
+    usable = [k for k, extent in enumerate(found) if isinstance(extent, Extent)]
     if not usable:
         raise InputError(f"none of {len(films)} file(s) is a film: {films[0].name}: {found[0]}; expected video files")
-    (first, expected), *others = usable
-    for name, shape in others:
-        if shape != expected:
-            given, before = (" × ".join(map(str, one)) for one in (shape, expected))
+    for other in usable:
+        if found[other].shape != found[usable[0]].shape:
+            given, expected = (" × ".join(map(str, found[k].shape)) for k in (other, usable[0]))
+            differ = f"{films[other].name} has frames of {given} and {films[usable[0]].name} of {expected}"
             remedy = Setting("data.image_size", 64, flag=True), " ", Setting("data.channels", 3, flag=True)
-            differ = f"{name} has frames of {given} and {first} of {before}; expected one shape: "
-            raise InputError(differ, *remedy, " bring all of them to it")
+            raise InputError(f"{differ}; expected one shape: ", *remedy, " bring all of them to it")
     return found
 
 
-def _decode(
-    film: EncodedFilm, frames: np.ndarray, times: np.ndarray, frame_rate: float, threads: int
-) -> dict[str, Any]:
+def _decode(film: EncodedFilm, frames: np.ndarray, times: np.ndarray, **options: Any) -> dict[str, Any]:
     """Decodes one film into `frames` and `times`; returns what the list of films says of it."""
     count = 0
 
@@ -145,7 +127,7 @@ def _decode(
         count += 1
 
     try:
-        end, note = film.decode(put, frame_rate=frame_rate, threads=threads)
+        end, note = film.decode(put, **options)
     except UnusableFilmError as error:
         return {"left_out": str(error)}
     if not count:
@@ -195,18 +177,15 @@ def _read(folder: Path) -> DecodedFilms:
     table = FilmTable([rows[k]["name"] for k in films], first, count, np.load(folder / _TIMES), ends)
     labels = [rows[k]["label"] for k in films]
     is_labelled = None not in labels and min(labels) >= 0  # TFDS hides labels as -1
-    return DecodedFilms(
-        folder / _FRAMES, table, np.array(films), np.array(labels, np.int32) if is_labelled else None, _notes(rows)
-    )
+    labels = np.array(labels, np.int32) if is_labelled else None
+    return DecodedFilms(folder / _FRAMES, table, np.array(films), labels, _notes(rows))
 
 
 def _notes(rows: list[dict[str, Any]]) -> list[str]:
-    left_out = [f"{row['name']} ({row['left_out']})" for row in rows if "left_out" in row]
-    incomplete = [f"{row['name']} {row['note']}" for row in rows if row.get("note")]
-    notes = []
-    if incomplete:
-        listed = first_names(incomplete)
-        notes.append(f"{len(incomplete):,} of {len(rows):,} film(s) are used as far as they can be read: {listed}")
-    if left_out:
-        notes.append(f"{len(left_out):,} of {len(rows):,} file(s) are left out: {first_names(left_out)}")
-    return notes
+    found = {
+        "film(s) are used as far as they can be read": [
+            f"{row['name']} {row['note']}" for row in rows if row.get("note")
+        ],
+        "file(s) are left out": [f"{row['name']} ({row['left_out']})" for row in rows if "left_out" in row],
+    }
+    return [f"{len(some):,} of {len(rows):,} {what}: {first_names(some)}" for what, some in found.items() if some]

@@ -14,16 +14,15 @@ class UnusableFilmError(Exception):
 class VideoOptions(NamedTuple):
     """How the films of a source are decoded and split.
 
-    Attributes:
-        gap: seconds from x to y; 0 where no pairs of frames are drawn. It decides which films are too short, and how
-            far apart the splits of one film are.
-        frame_rate: maximum number of frames per second; 0 keeps all.
-        cache_dir: folder for decoded films; "" for the user's cache.
+    The gap decides which films are too short, and how far apart the splits of one film are.
     """
 
-    gap: float = 0.0
-    frame_rate: float = 0.0
-    cache_dir: str = ""
+    gap: float = 0.0  # seconds from x to y; 0 where no pairs of frames are drawn
+    frame_rate: float = 0.0  # maximum number of frames per second; 0 keeps all
+    cache_dir: str = ""  # folder for decoded films; "" for the user's cache
+
+
+PutFrame = Callable[[float, np.ndarray], None]  # takes seconds since the first frame, and uint8[H, W, C]
 
 
 class Extent(NamedTuple):
@@ -34,15 +33,10 @@ class Extent(NamedTuple):
 
 
 class EncodedFilm(ABC):
-    """One film before decoding.
+    """One film before decoding."""
 
-    Attributes:
-        name: shown to the user.
-        label: its class, None where it has none; known once it has been decoded.
-    """
-
-    name: str
-    label: int | None = None
+    name: str  # shown to the user
+    label: int | None = None  # its class, None where it has none; known once it has been decoded
 
     @abstractmethod
     def identity(self) -> list[Any]:
@@ -57,10 +51,8 @@ class EncodedFilm(ABC):
         """
 
     @abstractmethod
-    def decode(
-        self, put: Callable[[float, np.ndarray], None], *, frame_rate: float, threads: int
-    ) -> tuple[float, str | None]:
-        """Calls `put(seconds since the first frame, uint8[H, W, C])` for every frame, in order.
+    def decode(self, put: PutFrame, *, frame_rate: float, threads: int) -> tuple[float, str | None]:
+        """Calls `put` for every frame, in order.
 
         Args:
             frame_rate: maximum number of frames per second: those shown at times 0, 1/frame_rate, …; 0 for all.
@@ -74,16 +66,9 @@ class EncodedFilm(ABC):
 
 
 class EncodedFilms(NamedTuple):
-    """The films of a source.
+    """The films of a source."""
 
-    Attributes:
-        name: of the data set.
-        films: all of them, in a fixed order.
-        splits: name of the split ("train", "validation", "test") of each, where the source defines splits.
-        class_names: class names by label, where they are known.
-    """
-
-    name: str
-    films: Sequence[EncodedFilm]
-    splits: Sequence[str] | None = None
-    class_names: list[str] | None = None
+    name: str  # of the data set
+    films: Sequence[EncodedFilm]  # all of them, in a fixed order
+    splits: Sequence[str] | None = None  # "train", "validation" or "test" for each, where the source defines splits
+    class_names: list[str] | None = None  # by label, where they are known

@@ -12,21 +12,15 @@ _TICKS = 1_000_000  # per second
 class FilmTable(NamedTuple):
     """Segments of films: runs of consecutive frames and the times at which they are shown.
 
-    Attributes:
-        names: of the film of each of the n segments; segments of one film are adjacent.
-        first: int64[n], index of the first frame of each segment; the frames of a segment have consecutive indices.
-        count: int64[n], number of frames of each segment.
-        times: float64[F], time at which each frame is first shown, in seconds since the first frame of its film.
-        ends: float64[n], time at which the last frame of each segment stops being shown.
-        how: a short description of how the films were split; "" before that.
+    Times are in seconds since the first frame of the film.
     """
 
-    names: list[str]
-    first: np.ndarray
-    count: np.ndarray
-    times: np.ndarray
-    ends: np.ndarray
-    how: str = ""
+    names: list[str]  # of the film of each of the n segments; segments of one film are adjacent
+    first: np.ndarray  # int64[n], index of the first frame of each segment; its frames have consecutive indices
+    count: np.ndarray  # int64[n], number of frames of each segment
+    times: np.ndarray  # float64[F], when each frame is first shown
+    ends: np.ndarray  # float64[n], when the last frame of each segment stops being shown
+    how: str = ""  # a short description of how the films were split; "" before that
 
     @property
     def starts(self) -> np.ndarray:
@@ -60,9 +54,8 @@ class FilmTable(NamedTuple):
         is_to_end = stop == self.count[segments]
         ends = np.where(is_to_end, self.ends[segments], self.times[np.minimum(following, len(self.times) - 1)])
         first = np.cumsum(count) - count
-        return self._replace(
-            names=[self.names[k] for k in segments], first=first, count=count, times=self.times[kept], ends=ends
-        ), kept
+        names = [self.names[k] for k in segments]
+        return type(self)(names, first, count, self.times[kept], ends, self.how), kept
 
 
 def shown_at(table: FilmTable, segment: int, time: float) -> int:
@@ -81,9 +74,7 @@ def shown_at(table: FilmTable, segment: int, time: float) -> int:
 class Frames:
     """Frames in a file, read on demand; can be pickled for other processes.
 
-    Attributes:
-        shape: (F, H, W, C).
-        dtype: uint8.
+    `shape` is (F, H, W, C).
     """
 
     dtype = np.dtype(np.uint8)
@@ -120,7 +111,6 @@ class FramePairs:
 
     Attributes:
         shape: (number of moments, 2, H, W, C).
-        dtype: uint8.
         groups: int64[k + 1], first moment of each of the k films, and the end of the last film.
     """
 

@@ -1,27 +1,50 @@
-"""Decoded films as a data set, as a list of all frames, and as a sample that fits in memory."""
+"""Decoded films in splits, as a list of all frames, and as a sample that fits in memory.
 
-from collections.abc import Callable
+Films are split whole, or, where there are few, a part of each goes into each split.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from mi_coding.data.dataset import Dataset, Listing, Split, first_names, take
+from mi_coding.data.cuts import cut
+from mi_coding.data.dataset import Dataset, Listing, Say, Split, first_names, take
 from mi_coding.data.films.cache import DecodedFilms, decode_films
 from mi_coding.data.films.encoded import EncodedFilms, VideoOptions
-from mi_coding.data.films.frames import Frames
-from mi_coding.data.films.splits import FilmSplits, Parts, split_films
+from mi_coding.data.films.frames import FilmTable, Frames
 from mi_coding.data.images import ImageSpec
-from mi_coding.errors import Setting
+from mi_coding.errors import InputError, Setting
+
+MIN_WHOLE_FILMS = 10
+"""Number of films from which on whole films are held out; of fewer, a part of each film."""
 
 _TOLERANCE = 1e-3  # of the times of frames, relative to the duration of a frame
+_NAMES = ("train", "validation", "test")
+_SHARES = (0.7, 0.1, 0.2)
+_MAX_ROUNDS = 4  # a long film is cut in rounds: its end alone may not be representative
+_GAPS_PER_ROUND = 6  # each of the three parts has no pairs in its last gap, and one gap follows it
+_MIN_GAPS = _GAPS_PER_ROUND - 1  # no gap follows the last part
+_MIN_FILMS = 2  # per split of whole films: films are distractors of each other
 
 
-def decode_source(
-    films: EncodedFilms,
-    spec: ImageSpec,
-    options: VideoOptions,
-    warn: Callable[[str], None],
-    log: Callable[[str], None],
-) -> DecodedFilms:
+class Parts(NamedTuple):
+    """Frames start … stop − 1 of some films: indices of the films, and positions within each film."""
+
+    films: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+
+
+class FilmSplits(NamedTuple):
+    """Three splits that share no frame."""
+
+    parts: list[Parts]  # of the train, the validation and the test split
+    how: str  # a short description of how they were made
+    too_short: list[str]  # films left out, because not every split would have two of their frames a gap apart
+
+
+def decode_source(films: EncodedFilms, spec: ImageSpec, options: VideoOptions, warn: Say, log: Say) -> DecodedFilms:
     """Decodes the films of a source, see `decode_films`; warns of those that are left out or incomplete."""
     decoded = decode_films(films.films, spec, options, log)
     for note in decoded.notes:
@@ -29,23 +52,8 @@ def decode_source(
     return decoded
 
 
-def film_dataset(
-    films: EncodedFilms,
-    decoded: DecodedFilms,
-    gap: float,
-    warn: Callable[[str], None],
-    log: Callable[[str], None],
-) -> Dataset:
-    """Decoded films in splits, their frames in a file.
-
-    Args:
-        films, decoded: of a source.
-        gap: seconds from x to y; 0 where no pairs of frames are drawn.
-        warn: called with one line about films that do not suit the gap.
-        log: called with one line about the splits.
-    Raises:
-        InputError: where films cannot be split.
-    """
+def film_dataset(films: EncodedFilms, decoded: DecodedFilms, gap: float, warn: Say, log: Say) -> Dataset:
+    """Decoded films in splits, see `split_films`, their frames in a file; warns of films that do not suit the gap."""
     names = None if films.splits is None else [films.splits[k] for k in decoded.films]
     made = split_films(decoded.table, gap, splits=names, labels=decoded.labels)
     _warn_of_gap(decoded, made, gap, warn)
@@ -65,7 +73,7 @@ def _split(decoded: DecodedFilms, parts: Parts, how: str = "") -> Split:
     return Split(Frames(decoded.frames_file, kept, table), labels, films=table)
 
 
-def _warn_of_gap(decoded: DecodedFilms, made: FilmSplits, gap: float, warn: Callable[[str], None]) -> None:
+def _warn_of_gap(decoded: DecodedFilms, made: FilmSplits, gap: float, warn: Say) -> None:
     table = decoded.table
     if made.too_short:
         warn(
@@ -94,3 +102,102 @@ def sample_films(split: Split, max_frames: int, gap: float) -> Split:
     chosen = np.sort(order[: 1 + np.searchsorted(np.cumsum(counts[order]), max_frames)])
     part, kept = table.part(chosen, np.zeros_like(chosen), counts[chosen])
     return take(split, kept)._replace(films=part)
+
+
+def split_films(
+    table: FilmTable, gap: float, *, splits: Sequence[str] | None = None, labels: np.ndarray | None = None
+) -> FilmSplits:
+    """Splits films for pairs of frames a gap apart.
+
+    Ten or more films are split whole: 70 % train, 10 % validation, 20 % test, stratified by class where there are
+    classes. Fewer are each cut in time, in up to four rounds of a train, a validation and a test part. Parts are a gap
+    apart, and have these shares of the moments that have a frame one gap later in the same part.
+
+    Args:
+        table: all films.
+        gap: seconds from x to y; 0 where no pairs of frames are drawn.
+        splits: name of the split of each film, where the source defines splits; a missing validation split is cut from
+            the train split.
+        labels: int[n], the class of each film.
+    Raises:
+        InputError: where no film, or too few, are longer than the gap, or have too few frames to be cut.
+    """
+    usable = np.flatnonzero(table.seconds > gap)
+    _check_any(table, usable, gap, num_gaps=1)
+    if splits is None and len(usable) < MIN_WHOLE_FILMS:
+        return _split_in_time(table, gap)
+    if splits is not None:
+        parts, how = _source_splits(np.asarray(splits), usable, labels), "whole films, as the data set splits them"
+    else:
+        test, validation, train = cut(_select(labels, usable), len(usable), (_SHARES[2], _SHARES[1]))
+        parts, how = [usable[chosen] for chosen in (train, validation, test)], "whole films, 70 : 10 : 20"
+    _check_counts(parts, gap)
+    whole = [Parts(chosen, np.zeros(len(chosen), int), table.count[chosen]) for chosen in parts]
+    return FilmSplits(whole, how, _names_of_others(table, usable))
+
+
+def _check_counts(parts: list[np.ndarray], gap: float) -> None:
+    for name, chosen in zip(_NAMES, parts, strict=True):
+        if len(chosen) < _MIN_FILMS:
+            few = f"{len(chosen)} film(s) longer than {gap:g} s to {name}; expected at least {_MIN_FILMS}"
+            raise InputError(f"{few}: add films or choose a shorter ", Setting("pairs.gap"))
+
+
+def _names_of_others(table: FilmTable, usable: np.ndarray) -> list[str]:
+    return [table.names[k] for k in np.setdiff1d(np.arange(len(table.names)), usable)]
+
+
+def _check_any(table: FilmTable, usable: np.ndarray, gap: float, num_gaps: int) -> None:
+    """Raises an error that names the largest gap that would work, unless a film lasts more than `num_gaps` gaps."""
+    if len(usable):
+        return
+    longest, name = float(table.seconds.max()), table.names[table.seconds.argmax()]
+    found = f"={gap:g} s: the longest of {len(table.names)} film(s), {name}, lasts {longest:.2f} s"
+    if num_gaps > 1:
+        cut_each = f"fewer than {MIN_WHOLE_FILMS} films are each cut into three parts a gap apart"
+        found += f", and {cut_each}, which takes more than {num_gaps} gaps"
+    raise InputError(Setting("pairs.gap"), f"{found}; expected a gap below {longest / num_gaps:.2f} s")
+
+
+def _source_splits(splits: np.ndarray, usable: np.ndarray, labels: np.ndarray | None) -> list[np.ndarray]:
+    train, validation, test = (usable[splits[usable] == name] for name in _NAMES)
+    if not len(validation):
+        chosen, rest = cut(_select(labels, train), len(train), (_SHARES[1],))
+        train, validation = train[rest], train[chosen]
+    return [train, validation, test]
+
+
+def _split_in_time(table: FilmTable, gap: float) -> FilmSplits:
+    films = np.flatnonzero(table.seconds > _MIN_GAPS * gap)
+    _check_any(table, films, gap, num_gaps=_MIN_GAPS)
+    pieces: dict[str, list[tuple[int, int, int]]] = {name: [] for name in _NAMES}
+    for film in films.tolist():
+        for name, start, stop in _cut_film(table, film, gap):
+            if start < stop:
+                pieces[name].append((film, start, stop))
+    if not all(pieces.values()):
+        few = f"a film of {len(films)} such as {table.names[films[0]]} has too few frames to be cut in three parts"
+        remedy = f"expected longer films, or {MIN_WHOLE_FILMS} of them, which are then split whole"
+        raise InputError(f"{few} for a gap of {gap:g} s; {remedy}")
+    parts = [Parts(*np.array(pieces[name]).T) for name in _NAMES]
+    how = f"each film cut in time, 70 : 10 : 20, {gap:g} s apart"
+    return FilmSplits(parts, how, _names_of_others(table, films))
+
+
+def _cut_film(table: FilmTable, film: int, gap: float) -> list[tuple[str, int, int]]:
+    """(split, first frame, frame after the last), in order of time; the last part extends to the end of the film."""
+    times = table.times[table.first[film] : table.first[film] + table.count[film]] - table.starts[film]
+    seconds = float(table.seconds[film])
+    rounds = int(np.clip(seconds / (2 * _GAPS_PER_ROUND * gap), 1, _MAX_ROUNDS)) if gap else _MAX_ROUNDS
+    moments, begin = (seconds + gap) / rounds - _GAPS_PER_ROUND * gap, 0.0
+    pieces = []
+    for name, share in [*zip(_NAMES, _SHARES, strict=True)] * rounds:
+        end = begin + share * moments + gap
+        pieces.append((name, *np.searchsorted(times, (begin, end)).tolist()))
+        begin = end + gap
+    name, start, _ = pieces[-1]
+    return [*pieces[:-1], (name, start, len(times))]
+
+
+def _select(labels: np.ndarray | None, chosen: np.ndarray) -> np.ndarray | None:
+    return None if labels is None else labels[chosen]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mi_coding.data.films.encoded import EncodedFilm, EncodedFilms, Extent, UnusableFilmError
+from mi_coding.data.films.encoded import EncodedFilm, EncodedFilms, Extent, PutFrame, UnusableFilmError
 from mi_coding.data.images import ImageSpec, decode
 
 FRAME_RATE = 25.0
@@ -27,17 +27,15 @@ class TfdsFilm(EncodedFilm):
 
     def extent(self, frame_rate: float) -> Extent:
         """Reads the record and decodes its first frame."""
-        frames, spec = self._record()[self._records.video_key], self._records.spec
+        frames, spec = self._records.source[self._number][self._records.video_key], self._records.spec
         first = next((image for image in (decode(frame, spec) for frame in frames) if image is not None), None)
         if first is None:
             raise UnusableFilmError("it has no frame that can be decoded")
         most = int(len(frames) / FRAME_RATE * frame_rate) + 2 if frame_rate else len(frames)
         return Extent(min(most, len(frames)), first.shape)
 
-    def decode(
-        self, put: Callable[[float, np.ndarray], None], *, frame_rate: float, threads: int
-    ) -> tuple[float, str | None]:
-        record, lost = self._record(), 0
+    def decode(self, put: PutFrame, *, frame_rate: float, threads: int) -> tuple[float, str | None]:
+        record, lost = self._records.source[self._number], 0
         frames, label_key = record[self._records.video_key], self._records.label_key
         self.label = int(record[label_key]) if label_key else None
         for number in _shown(len(frames), frame_rate):
@@ -48,18 +46,15 @@ class TfdsFilm(EncodedFilm):
                 put(number / FRAME_RATE, image)
         return len(frames) / FRAME_RATE, f"has {lost} frame(s) that cannot be decoded" if lost else None
 
-    def _record(self) -> dict[str, Any]:
-        return self._records.source[self._number]
-
 
 class _Records(NamedTuple):
-    """The records of one split of a data set, see `list_films`."""
+    """The records of one split of a data set."""
 
     split: str
-    source: Any
+    source: Any  # random access to the records; frames are still encoded
     video_key: str
     label_key: str | None
-    path: str
+    path: str  # of the data set
     spec: ImageSpec
 
 
@@ -68,12 +63,8 @@ def list_films(
 ) -> EncodedFilms:
     """The films of a data set, with its splits where it has a train split and one that is held out.
 
-    Args:
-        name: of the data set.
-        builder: of TFDS.
-        keys: names of the features with the frames and with the class; None for no class.
-        read: name of a split → random access to its records, frames still encoded.
-        spec: size and channels of the decoded frames.
+    `keys` are the names of the features with the frames and with the class, None for no class; `read` gives random
+    access to the records of a split, frames still encoded.
     """
     names = list(builder.info.splits)
     held_out = [split for split in ("test", "validation") if split in names]

@@ -6,14 +6,14 @@ non-square pixels are respected.
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mi_coding.data.films.encoded import EncodedFilm, Extent, UnusableFilmError
+from mi_coding.data.films.encoded import EncodedFilm, Extent, PutFrame, UnusableFilmError
 from mi_coding.data.images import ImageSpec
 from mi_coding.errors import InputError
 
@@ -45,12 +45,9 @@ class VideoFile(EncodedFilm):
                 raise UnusableFilmError("no frame of it can be decoded")
             return Extent(min(most, len(packets)), _Resizer(self._spec, stream)(first).shape)
 
-    def decode(
-        self, put: Callable[[float, np.ndarray], None], *, frame_rate: float, threads: int
-    ) -> tuple[float, str | None]:
-        broken, keyframes = [], []
-        if frame_rate:
-            keyframes = sorted(time for time, is_keyframe in _packets(self._path) if is_keyframe and time is not None)
+    def decode(self, put: PutFrame, *, frame_rate: float, threads: int) -> tuple[float, str | None]:
+        packets, broken = _packets(self._path) if frame_rate else [], []
+        keyframes = sorted(time for time, is_keyframe in packets if is_keyframe and time is not None)
         with _open(self._path) as container:
             stream = _video_stream(container)
             stream.thread_type, stream.codec_context.thread_count = "AUTO", threads
@@ -122,14 +119,13 @@ def _at_rate(frames: _Frames, frame_rate: float, keyframes: list[float]) -> Iter
 
 
 class _Resizer:
-    """Crops, resizes and converts frames inside FFmpeg; crops first, so that fewer pixels are processed."""
+    """Frame → uint8[H, W, C], upright: cropped, then resized and converted, inside FFmpeg."""
 
     def __init__(self, spec: ImageSpec, stream: Any):
         self._spec, self._graph, self._input = spec, None, None
         self._aspect = float(stream.sample_aspect_ratio or 1)  # width of a pixel over its height
 
     def __call__(self, frame: Any) -> np.ndarray:
-        """uint8[H, W, C], upright."""
         kind = (frame.width, frame.height, frame.format.name)
         if kind != self._input:  # a stream may change its size midway
             self._graph, self._input = self._build(frame), kind
@@ -179,15 +175,8 @@ def _decoded(container: Any, stream: Any, broken: list[str]) -> Iterator[Any]:
             yield from (frame for frame in frames if not frame.is_corrupt)
     except av.FFmpegError as error:
         broken.append(f"breaks off: {_reason(error)}")
-        yield from (frame for frame in _remaining(stream) if not frame.is_corrupt)
-
-
-def _remaining(stream: Any) -> list[Any]:
-    """Frames buffered inside the decoder, which are returned when it is flushed."""
-    try:
-        return stream.codec_context.decode(None)
-    except pyav().FFmpegError:  # it was flushed before
-        return []
+        with suppress(av.FFmpegError):  # of a decoder that was flushed before
+            yield from (frame for frame in stream.codec_context.decode(None) if not frame.is_corrupt)
 
 
 def _packets(path: Path) -> list[tuple[float | None, bool]]:
@@ -200,8 +189,8 @@ def _packets(path: Path) -> list[tuple[float | None, bool]]:
                 if packet.size:
                     found.append((packet.pts, packet.is_keyframe))
         start = min((pts for pts, _ in found if pts is not None), default=0)
-        seconds = lambda pts: None if pts is None else float((pts - start) * stream.time_base)  # noqa: E731
-        return [(seconds(pts), is_keyframe) for pts, is_keyframe in found]
+        unit = stream.time_base
+        return [(None if pts is None else float((pts - start) * unit), is_keyframe) for pts, is_keyframe in found]
 
 
 def _announced_seconds(container: Any, stream: Any) -> float:

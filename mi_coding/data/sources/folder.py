@@ -95,16 +95,12 @@ class Folder(Source):
 class _Files(NamedTuple):
     """Image files below one folder.
 
-    Attributes:
-        folder: that folder.
-        names: paths relative to the root of the source; as strings, since to pickle a million `Path`s for a worker
-            process would take minutes.
-        classes: name of the class folder of each file; None where there are no class folders.
+    Names are strings, since to pickle a million `Path`s for a worker process would take minutes.
     """
 
     folder: Path
-    names: list[str]
-    classes: list[str] | None
+    names: list[str]  # paths relative to the root of the source
+    classes: list[str] | None  # name of the class folder of each file; None where there are no class folders
 
     @property
     def class_names(self) -> list[str]:
@@ -152,15 +148,12 @@ def _check_classes(train: _Files, *others: _Files) -> None:
     for part in others:
         if (part.classes is None) != (train.classes is None):
             with_labels, without = (train, part) if part.classes is None else (part, train)
-            raise InputError(
-                f"{without.folder} has no class folders and {with_labels.folder} has; expected labels in every split "
-                "or in none: sort the images into class folders, or move them out"
-            )
+            found = f"{without.folder} has no class folders and {with_labels.folder} has"
+            remedy = "sort the images into class folders, or move them out"
+            raise InputError(f"{found}; expected labels in every split or in none: {remedy}")
         if unknown := sorted(set(part.class_names) - set(train.class_names)):
-            raise InputError(
-                f"class {unknown[0]!r} of {part.folder} is none of {train.folder}; expected the classes of training: "
-                "rename or remove the folder"
-            )
+            found = f"class {unknown[0]!r} of {part.folder} is none of {train.folder}"
+            raise InputError(f"{found}; expected the classes of training: rename or remove the folder")
 
 
 def _scan(root: Path, folder: Path) -> _Files:
@@ -175,10 +168,8 @@ def _scan(root: Path, folder: Path) -> _Files:
     if not loose and not any(below.values()):
         raise InputError(f"{folder} holds no image; expected files ending in {', '.join(SUFFIXES)}")
     if loose and classes:
-        raise InputError(
-            f"{len(loose):,} image(s) such as {loose[0]} lie beside the class folders of {folder}; expected all "
-            "images inside class folders, or no such folders"
-        )
+        found = f"{len(loose):,} image(s) such as {loose[0]} lie beside the class folders of {folder}"
+        raise InputError(f"{found}; expected all images inside class folders, or no such folders")
     empty = [name for name in classes if not below[name]]
     if empty:
         raise InputError(f"class folder {folder / empty[0]} holds no image; add images or remove the folder")

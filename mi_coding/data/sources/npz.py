@@ -30,10 +30,9 @@ class Npz(Source):
     def load(self, spec: ImageSpec) -> Dataset:
         """The splits, in memory: of each class 70 % train, 10 % validation, 20 % test.
 
-        Examples with a hidden label, −1, go to the train split.
+        Examples with a hidden label, −1, go to the train split. Images are never resized: `spec` is zeros, or what they
+        already have.
 
-        Args:
-            spec: zeros, or the size and channels that the images already have: they are never resized.
         Raises:
             InputError: for a file that is not .npz, or arrays that are missing, inconsistent or not finite.
         """
@@ -133,16 +132,12 @@ def _images(path: Path, images: np.ndarray, spec: ImageSpec) -> np.ndarray:
     if images.ndim != 4 or images.shape[-1] not in (1, 3):
         raise InputError(f"{path}: images has shape {images.shape}; expected (n, H, W, C), C = 1 or 3, or (n, H, W)")
     if images.dtype != np.uint8 and images.size and not 0 <= images.min() <= images.max() <= 1:
-        raise InputError(
-            f"{path}: images has floats from {images.min():g} to {images.max():g}; expected uint8, or floats in [0, 1]"
-        )
+        found = f"floats from {images.min():g} to {images.max():g}"
+        raise InputError(f"{path}: images has {found}; expected uint8, or floats in [0, 1]")
     height, width, channels = images.shape[1:]
     if (spec.image_size or height, spec.image_size or width, spec.channels or channels) != (height, width, channels):
-        raise InputError(
-            f"{path} has images of {height} × {width} with {channels} channel(s), which are never resized; given ",
-            *_given(spec),
-            ", expected 0 for both",
-        )
+        found = f"{path} has images of {height} × {width} with {channels} channel(s), which are never resized"
+        raise InputError(f"{found}; given ", *_given(spec), ", expected 0 for both")
     return images
 
 
@@ -153,7 +148,6 @@ def _labels(path: Path, labels: np.ndarray | None) -> np.ndarray | None:
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"{path}: labels is {labels.dtype}{list(labels.shape)}; expected whole numbers, one a row")
     if labels.size and not -1 <= labels.min() <= labels.max() < 2**31:
-        raise InputError(
-            f"{path}: labels run from {labels.min()} to {labels.max()}; expected classes from 0 on, or -1 where hidden"
-        )
+        found = f"labels run from {labels.min()} to {labels.max()}"
+        raise InputError(f"{path}: {found}; expected classes from 0 on, or -1 where hidden")
     return None if (labels < 0).all() else labels.astype(np.int32)

@@ -24,6 +24,8 @@ _BATCH_RECORDS, _BATCH_BYTES = 4096, 2**26  # limits of one read call
 _MAX_KEPT_BYTES = 2**30  # encoded images of a split kept in memory; above, each is read on demand
 _MAX_KEPT_BYTES_LISTED = 2**26  # the same where each image is read once: reading one small record outlasts decoding it
 
+_Keys = tuple[str, str | None]  # names of the features with the image and with the class; None for no class
+
 
 class Tfds(Source):
     """The data set called NAME, NAME/CONFIG or NAME:VERSION, from where TFDS looks for it (TFDS_DATA_DIR).
@@ -48,7 +50,7 @@ class Tfds(Source):
         builder = _builder(self)
         if (films := _films(self, builder, spec)) is not None:
             return films
-        keys = _feature_keys(self, builder.info.features)
+        keys = _keys(self, builder.info.features)
         splits = set(builder.info.splits)
         held_out = [name for name in ("test", "validation") if name in splits]
         if "train" not in splits or not held_out:
@@ -73,11 +75,11 @@ class Tfds(Source):
         builder = _builder(self)
         if (films := _films(self, builder, spec)) is not None:
             return films
-        keys = _feature_keys(self, builder.info.features)
+        keys = _keys(self, builder.info.features)
         names = [name for name, info in builder.info.splits.items() if info.num_examples]
         read = [_read(self, builder, name, keys, _MAX_KEPT_BYTES_LISTED) for name in names]
         parts = [records.at(np.arange(len(records.records)), spec) for records in read]
-        class_names = builder.info.features[keys.label].names if keys.label else None
+        class_names = builder.info.features[keys[1]].names if keys[1] else None
         return Listing(concatenate(parts, spec), class_names)
 
 
@@ -100,29 +102,14 @@ class TfdsImages(LazyImages):
         return kept[position] if kept is not None else self._split.records[position][self._split.image_key]
 
 
-class _Keys(NamedTuple):
-    """Names of the features with the image and the class; None where there are no classes."""
-
-    image: str
-    label: str | None
-
-
 class _SplitRecords(NamedTuple):
-    """All records of one split.
-
-    Attributes:
-        name: of the split.
-        records: random access to them; images are still encoded.
-        image_key: name of the feature with the image.
-        kept: their encoded images, None where they are too large to keep.
-        labels: int32[n], or None where there are none.
-    """
+    """All records of one split."""
 
     name: str
-    records: Any
-    image_key: str
-    kept: list[bytes] | None
-    labels: np.ndarray | None
+    records: Any  # random access to them; images are still encoded
+    image_key: str  # name of the feature with the image
+    kept: list[bytes] | None  # their encoded images, None where they are too large to keep
+    labels: np.ndarray | None  # int32[n], or None where there are none
 
     @property
     def is_labelled(self) -> bool:
@@ -130,7 +117,6 @@ class _SplitRecords(NamedTuple):
         return self.labels is None or not (self.labels < 0).any()
 
     def shuffled(self) -> np.ndarray:
-        """All positions in a fixed random order."""
         return cut(None, len(self.records), ())[0]
 
     def at(self, positions: np.ndarray, spec: ImageSpec) -> Split:
@@ -200,7 +186,7 @@ def _how_to_prepare(builder: Any) -> str:
     return f'pip install tensorflow && python -c "{prepare}"'
 
 
-def _feature_keys(source: Tfds, features: Any) -> _Keys:
+def _keys(source: Tfds, features: Any) -> _Keys:
     images = _of_kind(features, "Image")
     image = _one_of(images, "image")
     if image is None:
@@ -208,7 +194,7 @@ def _feature_keys(source: Tfds, features: Any) -> _Keys:
         raise InputError(f"{source} has {found}; expected one image feature, or one called 'image'")
     if features[image].np_dtype != np.uint8:
         raise InputError(f"{source} has images of {np.dtype(features[image].np_dtype)}; expected uint8")
-    return _Keys(image, _label_key(features))
+    return image, _label_key(features)
 
 
 def _label_key(features: Any) -> str | None:
@@ -241,37 +227,36 @@ def _records(source: Tfds, builder: Any, key: str, split: str) -> Any:
         with _quiet():
             return builder.as_data_source(split=split, decoders={key: as_stored}, file_format="array_record")
     except (NotImplementedError, ValueError):  # prepared as tfrecord, which has no random access
-        raise InputError(
-            f"{source} in {builder.data_path} is not array_record; convert it with: "
-            "pip install tensorflow apache-beam mlcroissant && "
-            f"tfds convert_format --dataset_version_dir={builder.data_path} --out_file_format=array_record"
-        ) from None
+        convert = f"tfds convert_format --dataset_version_dir={builder.data_path} --out_file_format=array_record"
+        remedy = f"convert it with: pip install tensorflow apache-beam mlcroissant && {convert}"
+        raise InputError(f"{source} in {builder.data_path} is not array_record; {remedy}") from None
 
 
 def _read(source: Tfds, builder: Any, split: str, keys: _Keys, max_kept_bytes: int) -> _SplitRecords:
-    records, info = _records(source, builder, keys.image, split), builder.info.splits[split]
+    records, info = _records(source, builder, keys[0], split), builder.info.splits[split]
     batch_size = min(_BATCH_RECORDS, max(1, _BATCH_BYTES * len(records) // max(1, info.num_bytes)))
     try:
         kept, labels = _read_all(records, keys, batch_size, max_kept_bytes)
     except RuntimeError as error:  # of array_record: a file is missing or broken
         remedy = f"remove {builder.data_path} and prepare it with: {_how_to_prepare(builder)}"
         raise InputError(f"{source} cannot be read: {one_line(error)}; {remedy}") from None
-    return _SplitRecords(split, records, keys.image, kept, labels)
+    return _SplitRecords(split, records, keys[0], kept, labels)
 
 
 def _read_all(
     records: Any, keys: _Keys, batch_size: int, max_kept_bytes: int
 ) -> tuple[list[bytes] | None, np.ndarray | None]:
     """The encoded images, None where they are too large to keep, and the labels, None where there are none."""
+    image, label = keys
     kept, labels, size = [], [], 0
     for start in range(0, len(records), batch_size):
         batch = records.__getitems__(list(range(start, min(start + batch_size, len(records)))))
-        labels += [record[keys.label] for record in batch] if keys.label else []
-        size += sum(len(record[keys.image]) for record in batch)
+        labels += [record[label] for record in batch] if label else []
+        size += sum(len(record[image]) for record in batch)
         if size > max_kept_bytes:
             kept = None
-            if not keys.label:
+            if not label:
                 break
         if kept is not None:
-            kept += [record[keys.image] for record in batch]
-    return kept, np.array(labels, np.int32) if keys.label else None
+            kept += [record[image] for record in batch]
+    return kept, np.array(labels, np.int32) if label else None

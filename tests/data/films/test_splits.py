@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mi_coding.data.films.frames import FilmTable
-from mi_coding.data.films.splits import split_films
+from mi_coding.data.films.loading import split_films
 from mi_coding.errors import InputError
 
 
