@@ -33,7 +33,11 @@ def run_command(argv: list[str] | None, doc: str, run: Callable[[list[str]], int
     argv = sys.argv if argv is None else argv
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax logs every file it touches
     try:
-        code = _help(doc) if {"-h", "--help"} & set(argv) else run(argv)
+        if {"-h", "--help"} & set(argv):
+            print(doc)
+            code = 0
+        else:
+            code = run(argv)
         sys.stdout.flush()
         return code
     except InputError as error:
@@ -45,11 +49,6 @@ def run_command(argv: list[str] | None, doc: str, run: Callable[[list[str]], int
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries once more when it ends
         return 1
-
-
-def _help(doc: str) -> int:
-    print(doc)
-    return 0
 
 
 def _reader_left() -> bool:

@@ -20,7 +20,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -39,16 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     return run_command(argv, __doc__, _embed)
 
 
-class Written(NamedTuple):
-    """What was written: codes, the names of what had none, the seconds it took, and those spent waiting for input."""
-
-    count: int
-    skipped: list[str]
-    seconds: float
-    wait_seconds: float
-
-
-def write_codes(encoder: TrainedEncoder, listing: data.Listing, output: Path) -> Written:
+def write_codes(encoder: TrainedEncoder, listing: data.Listing, output: Path) -> None:
     """Encodes all examples in their order and writes them to a file, in the memory of a few batches and of the names.
 
     Args:
@@ -81,7 +71,7 @@ def write_codes(encoder: TrainedEncoder, listing: data.Listing, output: Path) ->
             part = waiting.popleft()
             file.write(as_stored(codes), part.names, part.labels)
             counting.update(file.num_rows + len(parts.skipped))
-    return Written(file.num_rows, parts.skipped, time.perf_counter() - started, parts.wait_seconds)
+    print(f"{output}: {_report(encoder, file.num_rows, parts, max(time.perf_counter() - started, 1e-9))}")
 
 
 def _stored(encoder: TrainedEncoder) -> tuple[Callable[[np.ndarray], np.ndarray], str]:
@@ -101,37 +91,30 @@ def _embed(argv: list[str]) -> int:
     run = restore(given.workdir, terminal.warning)
     encoder = TrainedEncoder(run, layer=given.layer, half=given.half)
     with spelled_as_flags():
-        listing = data.list_all(
-            given.source,
-            **image_spec(run.plan.config, given),
-            video=video_options(run.plan),
-            warn=terminal.warning,
-        )
+        spec, video = image_spec(run.plan.config, given), video_options(run.plan)
+        listing = data.list_all(given.source, **spec, video=video, warn=terminal.warning)
         split = data.one_half(listing.split, HALVES.index(given.half))
         shape = tuple(data.describe_examples(split)[0]["shape"])
         if shape not in encoder.shapes:
             raise other_shapes(given.source, [shape], [encoder.shape])
         try:
-            written = write_codes(encoder, listing._replace(split=split), output)
+            write_codes(encoder, listing._replace(split=split), output)
         except KeyboardInterrupt:
             print(f"interrupted; {output} was not written", file=sys.stderr)
             return 130
-    _report(written, output, encoder)
     return 0
 
 
-def _report(written: Written, output: Path, encoder: TrainedEncoder) -> None:
-    waited = written.wait_seconds / max(written.seconds, 1e-9)
-    if written.skipped:
-        some = ", ".join(written.skipped[:3]) + (", …" if len(written.skipped) > 3 else "")
-        terminal.warning(f"no code for {len(written.skipped):,} that cannot be decoded: {some}")
+def _report(encoder: TrainedEncoder, count: int, parts: data.Ordered, seconds: float) -> str:
+    """What was written, in one line; warns of what had no codes, and of much time spent waiting for input."""
+    skipped, waited = parts.skipped, parts.wait_seconds / seconds
+    if skipped:
+        terminal.warning(f"no code for {len(skipped):,} that cannot be decoded: {data.first_names(skipped)}")
     if waited > MOST_WAITING:
         terminal.warning(f"{waited:.0%} of the time was spent waiting for input, more than {MOST_WAITING:.0%}")
     what = (encoder.output and encoder.output.description) or f"{encoder.dim:,} numbers"
-    print(
-        f"{output}: {written.count:,} codes of {what}, {len(written.skipped):,} skipped, in {written.seconds:.1f} s, "
-        f"{written.count / max(written.seconds, 1e-9):,.0f} examples/s, {waited:.1%} of it waiting for input"
-    )
+    speed = f"in {seconds:.1f} s, {count / seconds:,.0f} examples/s, {waited:.1%} of it waiting for input"
+    return f"{count:,} codes of {what}, {len(skipped):,} skipped, {speed}"
 
 
 if __name__ == "__main__":

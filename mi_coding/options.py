@@ -79,19 +79,12 @@ class OneOf:
 
 @dataclass(frozen=True)
 class Each:
-    """The values that a tuple may hold: numbers of one type in one range.
+    """The values that a tuple may hold: numbers of one type in one range."""
 
-    Attributes:
-        of: type of a value, int or float.
-        range: of a value.
-        example: of a tuple, for the message.
-        empty: whether there may be none.
-    """
-
-    of: type
-    range: Range
-    example: str
-    empty: bool = False
+    of: type  # of a value, int or float
+    range: Range  # of a value
+    example: str  # of a tuple, for the message
+    empty: bool = False  # whether there may be none
 
     def complaint(self, value: tuple) -> str:
         """What was expected instead of `value`; "" if nothing."""
@@ -128,24 +121,14 @@ def group(kind: type) -> Any:
 
 
 class OptionSpec(NamedTuple):
-    """One option of a kind.
+    """One option of a kind."""
 
-    Attributes:
-        key: dotted, of configs.
-        field: name of the field of the kind.
-        type: int, float, bool, str or tuple.
-        rule: what values are allowed beyond the type: `Range`, `OneOf`, `Each` or another object with a method
-            `complaint`; None for all.
-        default: `dataclasses.MISSING` where there is none.
-        meaning: one line for a person.
-    """
-
-    key: str
-    field: str
-    type: type
-    rule: Any
-    default: Any
-    meaning: str
+    key: str  # dotted, of configs
+    field: str  # name of the field of the kind
+    type: type  # int, float, bool, str or tuple
+    rule: Any  # what values are allowed beyond the type, an object with a method `complaint` like `Range`; None for all
+    default: Any  # `dataclasses.MISSING` where there is none
+    meaning: str  # one line for a person
 
     @property
     def type_name(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from absl import flags
 from ml_collections import ConfigDict
-from ml_collections.config_flags import tuple_parser
+from ml_collections.config_flags.tuple_parser import TupleParser
 
 from mi_coding.errors import InputError, Setting
 from mi_coding.options import TYPES, OptionSpec
@@ -18,28 +18,19 @@ from mi_coding.training.processes import ProcessSpec
 
 _MOST_PROCESSES = 10**6
 _MISSING = object()
+_PARSERS = {int: flags.IntegerParser, float: flags.FloatParser, str: flags.ArgumentParser, tuple: TupleParser}
 
 
 class Command(NamedTuple):
-    """A command line, parsed.
+    """A command line, parsed."""
 
-    Attributes:
-        config: dotted key → value, of the config file and the overrides; other keys have defaults.
-        typed: the keys that the command line overrides.
-        workdir: the work directory, if one was given.
-        config_name: of the config file, without its ending.
-        process: which of several processes this is, if the command line tells.
-        profile: whether to write a trace of some steps.
-        print_config: whether to print every option instead of training.
-    """
-
-    config: dict[str, Any]
-    typed: frozenset[str]
-    workdir: Path | None
-    config_name: str
-    process: ProcessSpec | None = None
-    profile: bool = False
-    print_config: bool = False
+    config: dict[str, Any]  # dotted key → value, of the config file and the overrides; other keys have defaults
+    typed: frozenset[str]  # the keys that the command line overrides
+    workdir: Path | None  # the work directory, if one was given
+    config_name: str  # of the config file, without its ending
+    process: ProcessSpec | None = None  # which of several processes this is, if the command line tells
+    profile: bool = False  # whether to write a trace of some steps
+    print_config: bool = False  # whether to print every option instead of training
 
 
 def parse_command(
@@ -151,19 +142,11 @@ class _TypedParser(flags.ArgumentParser):
 
 def _define_override(spec: OptionSpec, values: flags.FlagValues) -> None:
     name = f"config.{spec.key}"
-    if spec.type is tuple:
-        flags.DEFINE(tuple_parser.TupleParser(), name, None, spec.meaning, flag_values=values)
+    if spec.type is bool:
+        flags.DEFINE_boolean(name, None, spec.meaning, flag_values=values)
     else:
-        _DEFINE[spec.type](name, None, spec.meaning, flag_values=values)
+        flags.DEFINE(_PARSERS[spec.type](), name, None, spec.meaning, flag_values=values)
     values[name].parser = _TypedParser(values[name].parser, spec.key)
-
-
-_DEFINE = {
-    int: flags.DEFINE_integer,
-    float: flags.DEFINE_float,
-    bool: flags.DEFINE_boolean,
-    str: flags.DEFINE_string,
-}
 
 
 def _parse(
@@ -194,10 +177,8 @@ def _process(values: flags.FlagValues) -> ProcessSpec | None:
     if not re.fullmatch(r".+:\d{1,5}", process.coordinator):
         raise InputError(f"--coordinator={process.coordinator}; expected HOST:PORT of process 0, such as 10.0.0.1:8476")
     if not 0 <= process.process_id < process.num_processes <= _MOST_PROCESSES:
-        raise InputError(
-            f"--process_id={process.process_id} of --num_processes={process.num_processes}; expected at least one and "
-            f"at most {_MOST_PROCESSES:,} processes, numbered from 0"
-        )
+        given = f"--process_id={process.process_id} of --num_processes={process.num_processes}"
+        raise InputError(f"{given}; expected at least one and at most {_MOST_PROCESSES:,} processes, numbered from 0")
     return process
 
 
@@ -220,11 +201,7 @@ def _overridden(argv: list[str]) -> list[str]:
 
 
 def _load(path: Path) -> ConfigDict:
-    """What `get_config()` of a file returns.
-
-    Raises:
-        InputError: for a file that is missing, does not load, or does not return a ConfigDict.
-    """
+    """What `get_config()` of a file returns."""
     if not path.is_file():
         siblings = sorted(path.parent.glob("*.py")) if path.parent.is_dir() else []
         hint = f"; there are {', '.join(map(str, siblings))}" if siblings else ""
@@ -244,9 +221,8 @@ def _load(path: Path) -> ConfigDict:
     except Exception as error:
         raise InputError(f"get_config() of {path} fails: {type(error).__name__}: {_one_line(error)}") from None
     if not isinstance(config, ConfigDict):
-        raise InputError(
-            f"get_config() of {path} returns {type(config).__name__}; expected an ml_collections.ConfigDict"
-        )
+        found = f"get_config() of {path} returns {type(config).__name__}"
+        raise InputError(f"{found}; expected an ml_collections.ConfigDict")
     return config
 
 

@@ -16,14 +16,7 @@ _PLAIN_WIDTH = 400  # in a file or a pipe, which has no width of its own: one li
 def print_options(
     values: dict[str, Any], specs: dict[str, OptionSpec], command: Command, *, stream: TextIO | None = None
 ) -> None:
-    """Prints a table with one row an option, in the order of the kinds that have them.
-
-    Args:
-        values: dotted key → value of every option.
-        specs: dotted key → option.
-        command: that gave some of the values.
-        stream: where to write; None is sys.stdout.
-    """
+    """Prints a table with one row an option: the value of each key, some of them given by a command, and its spec."""
     stream = sys.stdout if stream is None else stream
     console = Console(file=stream, width=None if stream.isatty() else _PLAIN_WIDTH, highlight=False)
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from mi_coding import data
 from mi_coding.errors import InputError, Setting
-from mi_coding.options import NotNegative, NotNegativeInt, OneOf, PositiveInt, Range, option
+from mi_coding.options import LARGEST_COUNT, NotNegative, NotNegativeInt, OneOf, PositiveInt, Range, option
 from mi_coding.training.devices import FOR_SEVERAL_PROCESSES, SPMD
 
 _LARGEST_SEED = 2**32 - 1
@@ -42,9 +42,8 @@ class RunOptions:
         if self.batch_size % num_devices:
             below = self.batch_size // num_devices * num_devices
             nearest = " and ".join(str(size) for size in (below, below + num_devices) if size >= 2)
-            raise InputError(
-                f"batch_size {self.batch_size} must divide by {num_devices} devices; the nearest are {nearest}"
-            )
+            uneven = f"batch_size {self.batch_size} must divide by {num_devices} devices"
+            raise InputError(f"{uneven}; the nearest are {nearest}")
 
     def total_steps(self, num_examples: int) -> int:
         """Steps of the whole run: `num_steps` or `num_epochs`, whichever ends first.
@@ -55,9 +54,8 @@ class RunOptions:
         ends = [self.num_steps] if self.num_steps else []
         if self.num_epochs:
             ends.append(max(1, round(self.num_epochs * num_examples / self.batch_size)))
-        most = 2**31 - 1
-        if min(ends) > most:
-            hint = f" takes more than {most:,} steps; expected fewer"
+        if min(ends) > LARGEST_COUNT:
+            hint = f" takes more than {LARGEST_COUNT:,} steps; expected fewer"
             raise InputError(Setting("num_epochs", self.num_epochs), hint)
         return min(ends)
 

@@ -18,16 +18,14 @@ class Split(NamedTuple):
     Attributes:
         examples: uint8[n, H, W, C], or float32[n, H, W, C] with intensities in [0, 1]; or `LazyImages`, which are
             decoded on demand; or two arrays (x, y) of given pairs, each uint8 or float32[n, …].
-        labels: int32[n], the class of each example, or None where the source has no labels.
         names: names of the examples for the user, such as paths; None where there are none, and for `LazyImages`,
             which have them.
-        films: for frames of films, which of them follow one another and when they are shown; else None.
     """
 
     examples: Arrays | LazyImages | Frames
-    labels: np.ndarray | None
+    labels: np.ndarray | None  # int32[n], the class of each example, or None where the source has no labels
     names: Sequence[str] | None = None
-    films: FilmTable | None = None
+    films: FilmTable | None = None  # for frames of films, which follow one another and when they are shown; else None
 
 
 class Dataset(NamedTuple):

@@ -89,9 +89,7 @@ def list_all(
     >>> len(split.examples), split.labels[:5].tolist(), class_names[3]
     (1797, [0, 1, 2, 3, 4], '3')
 
-    Args: see `load`.
-    Raises:
-        InputError: see `load`.
+    Args, Raises: see `load`.
     """
     spec = ImageSpec(image_size, channels)
     listed = open_source(source).list_all(spec)

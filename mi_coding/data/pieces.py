@@ -15,24 +15,20 @@ class StreamSpec(NamedTuple):
     """Which batches a stream yields.
 
     Attributes:
-        batch_size: B, examples in the batch of all processes together.
-        seed: at least 0.
-        first_batch: number of the first batch; a large one is as fast as 0.
         distinct: False draws every example independently, with replacement, as the bound on mutual information
             requires. True shuffles anew every epoch; no batch then has an example twice, and the n mod B examples left
             at the end of an epoch are dropped.
         group_size: number of consecutive rows that are of one group, such as one film; the examples must then have
             `groups`, int64[k + 1], the edges of the k groups among their positions. The first draw of a group selects
             it, and all its rows are independent draws within it. 1 draws every row independently.
-        shard: (index, count); the stream yields rows index · B / count … of every batch.
     """
 
-    batch_size: int
-    seed: int
-    first_batch: int = 0
+    batch_size: int  # B, examples in the batch of all processes together
+    seed: int  # at least 0
+    first_batch: int = 0  # number of the first batch; a large one is as fast as 0
     distinct: bool = False
     group_size: int = 1
-    shard: tuple[int, int] = (0, 1)
+    shard: tuple[int, int] = (0, 1)  # (index, count); the stream yields rows index · B / count … of every batch
 
     def check(self, num_examples: int) -> None:
         """Checks the numbers against each other and the number of examples.

@@ -68,7 +68,6 @@ class Stream(Iterator[Batch], AbstractContextManager):
 
         Args:
             split: its examples are an array, or an object with shape, read(i) and name(i) such as `LazyImages`.
-            spec: which batches.
             num_workers: processes that decode; 0 decodes in threads of this process, as is always done with an array.
             prefetch: complete batches kept in memory, beside the pieces in progress.
             warn: called with one line about the first unreadable image.
@@ -145,10 +144,8 @@ class Stream(Iterator[Batch], AbstractContextManager):
         self._unreadable.update(positions)
         lost = self._unreadable.total()
         if self.seen >= _MIN_SEEN and lost > MAX_UNREADABLE * self.seen:
-            raise InputError(
-                f"{lost:,} of {self.seen:,} examples cannot be decoded, such as {self.unreadable[0]}; at most "
-                f"{MAX_UNREADABLE:.0%} may: repair or remove these files"
-            )
+            found = f"{lost:,} of {self.seen:,} examples cannot be decoded, such as {self.unreadable[0]}"
+            raise InputError(f"{found}; at most {MAX_UNREADABLE:.0%} may: repair or remove these files")
 
 
 def _end(reader: ThreadPoolExecutor, pieces: grain.DatasetIterator) -> None:
@@ -181,10 +178,9 @@ def _check_shared_memory(num_workers: int, piece_bytes: int) -> None:
         return
     needed = num_workers * (2 * _BUFFERED + 2) * piece_bytes  # two queues, one piece being written, one being read
     if (free := shutil.disk_usage(_SHARED_MEMORY).free) < needed:
-        raise InputError(
-            f"{num_workers} worker processes need {needed >> 20} MiB of shared memory and {_SHARED_MEMORY} has "
-            f"{free >> 20}: use fewer workers, 0 (threads), or give the container more, docker run --shm-size=1g"
-        )
+        found = f"{num_workers} worker processes need {needed >> 20} MiB of shared memory and {_SHARED_MEMORY} has "
+        remedy = "use fewer workers, 0 (threads), or give the container more, docker run --shm-size=1g"
+        raise InputError(f"{found}{free >> 20}: {remedy}")
 
 
 def _end_with_parent(worker: int, num_workers: int) -> None:

@@ -63,10 +63,8 @@ def _write(folder: Path, films: Sequence[EncodedFilm], frame_rate: float, log: S
     ends = np.cumsum([extent.num_frames if isinstance(extent, Extent) else 0 for extent in extents]).tolist()
     shape = (ends[-1], *usable[0].shape)
     unfinished = _make_room(folder, size := math.prod(shape))
-    log(
-        f"decoding {len(usable):,} film(s): {shape[0]:,} frames of {' × '.join(map(str, shape[1:]))} take "
-        f"{size / 2**20:,.1f} MiB in {folder}"
-    )
+    stored = f"{shape[0]:,} frames of {' × '.join(map(str, shape[1:]))}"
+    log(f"decoding {len(usable):,} film(s): {stored} take {size / 2**20:,.1f} MiB in {folder}")
     try:
         frames = np.lib.format.open_memmap(unfinished / _FRAMES, mode="w+", dtype=np.uint8, shape=shape)
         times = np.zeros(shape[0])

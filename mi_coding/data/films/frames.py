@@ -10,10 +10,7 @@ _TICKS = 1_000_000  # per second
 
 
 class FilmTable(NamedTuple):
-    """Segments of films: runs of consecutive frames and the times at which they are shown.
-
-    Times are in seconds since the first frame of the film.
-    """
+    """Segments of films: runs of consecutive frames, shown at times in seconds since the first frame of the film."""
 
     names: list[str]  # of the film of each of the n segments; segments of one film are adjacent
     first: np.ndarray  # int64[n], index of the first frame of each segment; its frames have consecutive indices
@@ -72,10 +69,7 @@ def shown_at(table: FilmTable, segment: int, time: float) -> int:
 
 
 class Frames:
-    """Frames in a file, read on demand; can be pickled for other processes.
-
-    `shape` is (F, H, W, C).
-    """
+    """Frames in a file, of `shape` (F, H, W, C), read on demand; can be pickled for other processes."""
 
     dtype = np.dtype(np.uint8)
 

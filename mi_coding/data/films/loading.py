@@ -76,16 +76,13 @@ def _split(decoded: DecodedFilms, parts: Parts, how: str = "") -> Split:
 def _warn_of_gap(decoded: DecodedFilms, made: FilmSplits, gap: float, warn: Say) -> None:
     table = decoded.table
     if made.too_short:
-        warn(
-            f"{len(made.too_short):,} of {len(table.names):,} film(s) are too short for a gap of {gap:g} s and are "
-            f"left out: {first_names(made.too_short)}"
-        )
+        count = f"{len(made.too_short):,} of {len(table.names):,} film(s)"
+        warn(f"{count} are too short for a gap of {gap:g} s and are left out: {first_names(made.too_short)}")
     frame = float(np.median(table.seconds / table.count))
     if 0 < gap < frame * (1 - _TOLERANCE):
-        warn(
-            f"a gap of {gap:g} s is shorter than the {frame:.3f} s for which a frame is shown: x and y are often the "
-            f"same frame, and the bound says little; raise {Setting('pairs.gap')}"
-        )
+        found = f"a gap of {gap:g} s is shorter than the {frame:.3f} s for which a frame is shown"
+        meaning = "x and y are often the same frame, and the bound says little"
+        warn(f"{found}: {meaning}; raise {Setting('pairs.gap')}")
 
 
 def sample_films(split: Split, max_frames: int, gap: float) -> Split:

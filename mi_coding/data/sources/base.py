@@ -12,20 +12,14 @@ from mi_coding.errors import InputError, Setting
 
 @dataclass(frozen=True)
 class Source(ABC):
-    """A source of examples. A new one implements `load`, and is entered in `SOURCES` by its scheme.
+    """A source of examples. A new one implements `load`, and is entered in `SOURCES`."""
 
-    Attributes:
-        argument: the part of `config.data.source` after the colon.
-        scheme: the part before it.
-        example: what a user may type.
-        needs_size_to_stream: whether images may differ in size without this being known before they are streamed, so
-            that streaming requires `image_size` and `channels`.
-    """
+    argument: str = ""  # the part of `config.data.source` after the colon
 
-    argument: str = ""
-
-    scheme: ClassVar[str]
-    example: ClassVar[str]
+    scheme: ClassVar[str]  # the part before it
+    example: ClassVar[str]  # what a user may type
+    # Whether images may differ in size without this being known before they are streamed, so that streaming requires
+    # `image_size` and `channels`.
     needs_size_to_stream: ClassVar[bool] = False
 
     def __str__(self) -> str:

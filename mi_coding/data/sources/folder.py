@@ -46,11 +46,7 @@ class Folder(Source):
     needs_size_to_stream = True
 
     def load(self, spec: ImageSpec) -> Dataset:
-        """The three splits, still encoded.
-
-        Raises:
-            InputError: for a folder that does not exist, is empty, or has different classes in different splits.
-        """
+        """The three splits, still encoded."""
         root = self._root()
         held_out = [name for name in _HELD_OUT if (root / name).is_dir()]
         if (root / "train").is_dir():
@@ -70,9 +66,6 @@ class Folder(Source):
 
         Splits and classes are those of `load`; but any split may be missing, and unless each of them has class folders
         there are no labels.
-
-        Raises:
-            InputError: for a folder that does not exist, has no image, or has images beside class folders.
         """
         root = self._root()
         splits = sorted(name for name in ("train", *_HELD_OUT) if (root / name).is_dir())
@@ -157,11 +150,7 @@ def _check_classes(train: _Files, *others: _Files) -> None:
 
 
 def _scan(root: Path, folder: Path) -> _Files:
-    """All image files below a folder, sorted.
-
-    Raises:
-        InputError: where there are none, a class has none, or images are beside class folders.
-    """
+    """All image files below a folder, sorted."""
     loose = sorted(entry.name for entry in folder.iterdir() if _is_image(entry.name) and not entry.is_dir())
     classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     below = {name: _images_below(folder / name) for name in classes}

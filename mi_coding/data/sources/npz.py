@@ -32,9 +32,6 @@ class Npz(Source):
 
         Examples with a hidden label, −1, go to the train split. Images are never resized: `spec` is zeros, or what they
         already have.
-
-        Raises:
-            InputError: for a file that is not .npz, or arrays that are missing, inconsistent or not finite.
         """
         split, _ = self.list_all(spec)
         count = len(split.names)

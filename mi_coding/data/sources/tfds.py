@@ -42,10 +42,6 @@ class Tfds(Source):
 
         The test split is `test`, or `validation` where there is no `test` or its labels are hidden, as -1. A missing
         validation split is cut from the train split, a tenth of each class.
-
-        Raises:
-            InputError: for a name unknown to TFDS, data that is not prepared, with the command that prepares it, or
-                data without images.
         """
         builder = _builder(self)
         if (films := _films(self, builder, spec)) is not None:

@@ -21,11 +21,7 @@ class Video(Source):
     example = "video:clips/*.mp4"
 
     def load(self, spec: ImageSpec) -> EncodedFilms:
-        """All films, still encoded.
-
-        Raises:
-            InputError: where the pattern matches no file, or PyAV is not installed.
-        """
+        """All films, still encoded."""
         pyav()
         matches = sorted(glob.glob(os.path.expanduser(self.argument), recursive=True))
         paths = [Path(match) for match in matches if os.path.isfile(match)]

@@ -32,6 +32,14 @@ def test_list_all_returns_every_frame_in_presentation_order(cached, clips):
     assert split.labels is None
 
 
+def test_list_all_lists_no_frame_that_only_the_container_announces(clips, tmp_path):
+    video = data.VideoOptions(frame_rate=10.0, cache_dir=str(tmp_path))  # of which some more are announced
+    split = data.list_all(f"video:{clips}/*.mp4", image_size=8, channels=1, video=video, log=str).split
+    names = list(data.names(split))
+    assert len(set(names)) == len(names) == split.films.count.sum()
+    assert all(np.all(np.diff(times) > 0) for times in np.split(split.films.times, split.films.first[1:]))
+
+
 def test_frames_of_all_splits_match_the_files_and_their_times(cached):
     dataset = cached[1]
     for split in dataset[1:]:
