@@ -12,8 +12,7 @@ from absl import flags
 from mi_coding.errors import InputError, Setting
 
 AS_TRAINED = -1
-IMAGE_OPTIONS = {"image_size": AS_TRAINED, "channels": AS_TRAINED}
-"""Options that say what images are brought to, by default what they were in training."""
+IMAGE_OPTIONS = {"image_size": AS_TRAINED, "channels": AS_TRAINED}  # what images are brought to
 
 
 def run_command(argv: list[str] | None, doc: str, run: Callable[[list[str]], int]) -> int:
@@ -33,9 +32,9 @@ def run_command(argv: list[str] | None, doc: str, run: Callable[[list[str]], int
     argv = sys.argv if argv is None else argv
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax logs every file it touches
     try:
+        code = 0
         if {"-h", "--help"} & set(argv):
             print(doc)
-            code = 0
         else:
             code = run(argv)
         sys.stdout.flush()
@@ -64,13 +63,10 @@ def _in_one_line(text: str) -> str:
 
 
 def options(argv: list[str], defaults: Mapping[str, str | int | None]) -> flags.FlagValues:
-    """Reads `--NAME=VALUE …`; an option whose default is None must be given.
+    """Reads `--NAME=VALUE …`, and nothing else; an option whose default is None must be given, or InputError is raised.
 
     >>> options(["embed", "--workdir=runs/a"], {"workdir": None, "layer": "codes"}).workdir
     'runs/a'
-
-    Raises:
-        InputError: for an unknown option, one that is missing, or a stray argument.
     """
     values = flags.FlagValues()
     for name, default in defaults.items():
@@ -78,6 +74,9 @@ def options(argv: list[str], defaults: Mapping[str, str | int | None]) -> flags.
         define(name, default, "", flag_values=values)
     try:
         stray = values(argv)[1:]
+    except flags.IllegalFlagValueError as error:  # of a number: text may be anything
+        given = str(error).removeprefix("flag ").partition(": ")[0]
+        raise InputError(f"{given}; expected a whole number") from None
     except flags.Error as error:
         raise InputError(" ".join(str(error).split())) from None
     if stray:

@@ -41,12 +41,8 @@ def main(argv: list[str] | None = None) -> int:
 def write_codes(encoder: TrainedEncoder, listing: data.Listing, output: Path) -> None:
     """Encodes all examples in their order and writes them to a file, in the memory of a few batches and of the names.
 
-    Args:
-        encoder: for examples of the shape that the listing has.
-        listing: of single examples, or of one half of given pairs.
-        output: a file that ends as a key of `CODES_FILES` does; complete, or not there.
-    Raises:
-        InputError: for an image of another size or kind than the rest.
+    The listing is of single examples, or of one half of given pairs, of the shape that the encoder takes; the file ends
+    as a key of `CODES_FILES` does, and is complete or not there.
     """
     split, total = listing.split, data.num_examples(listing.split)
     longest = max(map(len, data.names(split)), default=0)

@@ -13,7 +13,6 @@ The data is cut as for training: probes learn from its training split, and every
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 from mi_coding import data
 from mi_coding.command import IMAGE_OPTIONS, image_spec, options, run_command, spelled_as_flags
@@ -42,16 +41,8 @@ def file_name(source: str) -> str:
 
 def run_on(restored: Restored, dataset: data.Dataset, workdir: Path) -> Run:
     """A run that was read back, with other data in the place of its own; it can be evaluated, and is not trained."""
-    return Run(
-        restored.plan,
-        workdir,
-        dataset,
-        restored.method,
-        num_devices=restored.method.parts.num_devices,
-        num_steps=restored.step,
-        streamed=True,
-        warn=terminal.warning,
-    )
+    plan, method, num_devices = restored.plan, restored.method, restored.method.parts.num_devices
+    return Run(plan, workdir, dataset, method, num_devices, restored.step, streamed=True, warn=terminal.warning)
 
 
 def _evaluate(argv: list[str]) -> int:
@@ -65,7 +56,8 @@ def _evaluate(argv: list[str]) -> int:
         restored = restore(workdir, terminal.warning)
         spec = image_spec(restored.plan.config, given)
         dataset = load_data(restored.plan, terminal.warning, given.source, **spec)
-        here, trained = (_shapes(described) for described in (data.describe_examples(dataset.train), restored.examples))
+        described = data.describe_examples(dataset.train), restored.examples
+        here, trained = ([tuple(half["shape"]) for half in halves] for halves in described)
         if here != trained:
             raise other_shapes(given.source, here, trained)
     print(f"evaluating step {restored.step:,} on {given.source}", flush=True)
@@ -74,10 +66,6 @@ def _evaluate(argv: list[str]) -> int:
     terminal.closing_table(group_results(summary, restored.plan.evaluators))
     print(f"\nevaluation: {output}")
     return 0
-
-
-def _shapes(described: list[dict[str, Any]]) -> list[tuple[int, ...]]:
-    return [tuple(half["shape"]) for half in described]
 
 
 if __name__ == "__main__":

@@ -23,13 +23,11 @@ from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, ge
 
 from mi_coding.errors import InputError, Setting
 
-LARGEST_COUNT = 2**31 - 1
-"""Devices count in int32."""
+LARGEST_COUNT = 2**31 - 1  # devices count in int32
 
 _T = TypeVar("_T")
 _OPTION, _GROUP = "mi_coding option", "mi_coding options"
 TYPES = {int: "a whole number", float: "a number", bool: "True or False", str: "text", tuple: "a tuple"}
-"""Types of options in words."""
 
 
 @dataclass(frozen=True)
@@ -136,11 +134,7 @@ class OptionSpec(NamedTuple):
         return f"{self.type.__name__} {self.rule}" if self.rule else self.type.__name__
 
     def checked(self, value: Any) -> Any:
-        """The value in the option's own type.
-
-        Raises:
-            InputError: naming the option, the value and what was expected.
-        """
+        """The value in the option's own type; InputError says what else was expected."""
         value = tuple(value) if self.type is tuple and isinstance(value, list) else value
         if not self._is_of_type(value):
             raise InputError(Setting(self.key, value), f"; expected {TYPES[self.type]}")
@@ -164,8 +158,11 @@ def own_options(kind: type) -> tuple[OptionSpec, ...]:
 
 def options_of(kind: type) -> tuple[OptionSpec, ...]:
     """All options of a kind, those of its groups included."""
-    groups = [field.metadata[_GROUP] for field in dataclasses.fields(kind) if _GROUP in field.metadata]
-    return own_options(kind) + tuple(spec for inner in groups for spec in options_of(inner))
+    return own_options(kind) + tuple(spec for inner in _groups(kind).values() for spec in options_of(inner))
+
+
+def _groups(kind: type) -> dict[str, type]:
+    return {field.name: field.metadata[_GROUP] for field in dataclasses.fields(kind) if _GROUP in field.metadata}
 
 
 def read(kind: Callable[..., _T], config: Mapping[str, Any], **parts: Any) -> _T:
@@ -184,10 +181,7 @@ def read(kind: Callable[..., _T], config: Mapping[str, Any], **parts: Any) -> _T
             parts[spec.field] = spec.checked(config[spec.key])
         elif spec.default is dataclasses.MISSING:
             raise InputError(Setting(spec.key), f" is missing in the config; it is {spec.meaning}, {spec.type_name}")
-    for field in dataclasses.fields(kind):
-        if _GROUP in field.metadata:
-            parts[field.name] = read(field.metadata[_GROUP], config)
-    return kind(**parts)
+    return kind(**parts, **{name: read(inner, config) for name, inner in _groups(kind).items()})
 
 
 def check_options(instance: Any) -> None:
@@ -200,9 +194,8 @@ def check_options(instance: Any) -> None:
 def values_of(instance: Any) -> dict[str, Any]:
     """Dotted key → value of all options of an object, those of its groups included."""
     values = {spec.key: getattr(instance, spec.field) for spec in own_options(type(instance))}
-    for field in dataclasses.fields(instance):
-        if _GROUP in field.metadata:
-            values |= values_of(getattr(instance, field.name))
+    for name in _groups(type(instance)):
+        values |= values_of(getattr(instance, name))
     return values
 
 

@@ -16,6 +16,7 @@ from mi_coding.errors import InputError, Setting
 from mi_coding.options import TYPES, OptionSpec
 from mi_coding.training.processes import ProcessSpec
 
+Specs = Mapping[str, OptionSpec]  # options by key
 _MOST_PROCESSES = 10**6
 _MISSING = object()
 _PARSERS = {int: flags.IntegerParser, float: flags.FloatParser, str: flags.ArgumentParser, tuple: TupleParser}
@@ -33,9 +34,7 @@ class Command(NamedTuple):
     print_config: bool = False  # whether to print every option instead of training
 
 
-def parse_command(
-    argv: list[str], known: Mapping[str, OptionSpec], own: Callable[[Mapping[str, Any]], Mapping[str, OptionSpec]]
-) -> Command:
+def parse_command(argv: list[str], known: Specs, own: Callable[[Mapping[str, Any]], Specs]) -> Command:
     """Reads `--config=FILE [--workdir=DIR] [--profile] [--print_config] [--config.KEY=VALUE …]`.
 
     A process among several gets its rank, too: `--coordinator=HOST:PORT --num_processes=P --process_id=I`.
@@ -58,15 +57,9 @@ def parse_command(
     _parse(values, argv, known, config)
     if values.workdir == "":
         raise InputError("--workdir= names nothing; expected a directory, or no --workdir for a new one in runs/")
-    return Command(
-        config | {key: values[f"config.{key}"].value for key in typed},
-        frozenset(typed),
-        None if values.workdir is None else Path(values.workdir),
-        path.stem,
-        _process(values),
-        values.profile,
-        values.print_config,
-    )
+    config |= {key: values[f"config.{key}"].value for key in typed}
+    workdir = None if values.workdir is None else Path(values.workdir)
+    return Command(config, frozenset(typed), workdir, path.stem, _process(values), values.profile, values.print_config)
 
 
 def flatten(config: Mapping[str, Any] | ConfigDict, prefix: str = "") -> dict[str, Any]:
@@ -77,10 +70,8 @@ def flatten(config: Mapping[str, Any] | ConfigDict, prefix: str = "") -> dict[st
     """
     flat = {}
     for key, value in config.items():
-        if isinstance(value, (Mapping, ConfigDict)):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
+        is_group = isinstance(value, (Mapping, ConfigDict))
+        flat |= flatten(value, f"{prefix}{key}.") if is_group else {prefix + key: value}
     return flat
 
 
@@ -111,13 +102,12 @@ def differing_keys(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[
 
 def _define_flags() -> flags.FlagValues:
     values = flags.FlagValues()
-    flags.DEFINE_string("config", None, "Config file.", flag_values=values)
-    flags.DEFINE_string("workdir", None, "Where the run is kept; the same one continues a run.", flag_values=values)
-    flags.DEFINE_boolean("profile", False, "Whether to write a trace of some steps.", flag_values=values)
-    flags.DEFINE_boolean("print_config", False, "Whether to print every option.", flag_values=values)
-    flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where there are several.", flag_values=values)
+    for name in ("config", "workdir", "coordinator"):
+        flags.DEFINE_string(name, None, "", flag_values=values)
+    for name in ("profile", "print_config"):
+        flags.DEFINE_boolean(name, False, "", flag_values=values)
     for name in ("num_processes", "process_id"):
-        flags.DEFINE_integer(name, None, "How many processes there are; which this one is.", flag_values=values)
+        flags.DEFINE_integer(name, None, "", flag_values=values)
     return values
 
 
@@ -126,14 +116,13 @@ class _WrongTypeError(Exception):
 
 
 class _TypedParser(flags.ArgumentParser):
-    """The parser of a flag, which tells the option and the text that it cannot parse."""
+    """The parser of a flag; raises _WrongTypeError with the option's key and the text that it cannot parse."""
 
     def __init__(self, parser: flags.ArgumentParser, key: str):
         super().__init__()
         self._parser, self._key = parser, key
 
     def parse(self, argument: Any) -> Any:
-        """Raises _WrongTypeError with the option's key and the text."""
         try:
             return self._parser.parse(argument)
         except (TypeError, ValueError, OverflowError):
@@ -149,9 +138,7 @@ def _define_override(spec: OptionSpec, values: flags.FlagValues) -> None:
     values[name].parser = _TypedParser(values[name].parser, spec.key)
 
 
-def _parse(
-    values: flags.FlagValues, argv: list[str], known: Mapping[str, OptionSpec], config: Mapping[str, Any]
-) -> None:
+def _parse(values: flags.FlagValues, argv: list[str], known: Specs, config: Mapping[str, Any]) -> None:
     try:
         positional = values(argv)[1:]
     except _WrongTypeError as error:
@@ -226,7 +213,7 @@ def _load(path: Path) -> ConfigDict:
     return config
 
 
-def _check_key(name: str, known: Mapping[str, OptionSpec], own: Mapping[str, OptionSpec], path: Path) -> None:
+def _check_key(name: str, known: Specs, own: Specs, path: Path) -> None:
     if name in known:
         return
     if name in {key.rpartition(".")[0] for key in known}:
@@ -235,7 +222,7 @@ def _check_key(name: str, known: Mapping[str, OptionSpec], own: Mapping[str, Opt
     raise unknown_key(name, known, own, f"of {path}")
 
 
-def unknown_key(name: str, known: Mapping[str, OptionSpec], own: Mapping[str, OptionSpec], whose: str) -> InputError:
+def unknown_key(name: str, known: Specs, own: Specs, whose: str) -> InputError:
     """What to say of a key that no kind has, with the nearest one, best among the config's own."""
     near = [match for keys in (own, known) for match in difflib.get_close_matches(name, keys, n=1, cutoff=0.5)]
     near += [key for key in (*own, *known) if key.rpartition(".")[2] == name.rpartition(".")[2]]

@@ -1,7 +1,7 @@
 """Every option of a config on one page: its value, type, meaning, and where the value comes from."""
 
 import sys
-from typing import Any, TextIO
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -13,12 +13,9 @@ from mi_coding.options import OptionSpec
 _PLAIN_WIDTH = 400  # in a file or a pipe, which has no width of its own: one line an option
 
 
-def print_options(
-    values: dict[str, Any], specs: dict[str, OptionSpec], command: Command, *, stream: TextIO | None = None
-) -> None:
+def print_options(values: dict[str, Any], specs: dict[str, OptionSpec], command: Command) -> None:
     """Prints a table with one row an option: the value of each key, some of them given by a command, and its spec."""
-    stream = sys.stdout if stream is None else stream
-    console = Console(file=stream, width=None if stream.isatty() else _PLAIN_WIDTH, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for heading in ("option", "value", "from", "type", "meaning"):
         table.add_column(heading, overflow="fold")

@@ -39,25 +39,20 @@ class RunOptions:
         if self.batch_size < 2:
             hint = "; expected at least 2: the other pairs of the batch are the distractors"
             raise InputError(Setting("batch_size", self.batch_size), hint)
-        if self.batch_size % num_devices:
-            below = self.batch_size // num_devices * num_devices
-            nearest = " and ".join(str(size) for size in (below, below + num_devices) if size >= 2)
+        if rest := self.batch_size % num_devices:
+            sizes = (self.batch_size - rest, self.batch_size - rest + num_devices)
+            nearest = " and ".join(str(size) for size in sizes if size >= 2)
             uneven = f"batch_size {self.batch_size} must divide by {num_devices} devices"
             raise InputError(f"{uneven}; the nearest are {nearest}")
 
     def total_steps(self, num_examples: int) -> int:
-        """Steps of the whole run: `num_steps` or `num_epochs`, whichever ends first.
-
-        Raises:
-            InputError: for more steps than devices can count.
-        """
-        ends = [self.num_steps] if self.num_steps else []
-        if self.num_epochs:
-            ends.append(max(1, round(self.num_epochs * num_examples / self.batch_size)))
-        if min(ends) > LARGEST_COUNT:
+        """Steps of the whole run, by `num_steps` or `num_epochs`; InputError for more than devices can count."""
+        by_epochs = max(1, round(self.num_epochs * num_examples / self.batch_size)) if self.num_epochs else None
+        total = min(end for end in (self.num_steps, by_epochs) if end)
+        if total > LARGEST_COUNT:
             hint = f" takes more than {LARGEST_COUNT:,} steps; expected fewer"
             raise InputError(Setting("num_epochs", self.num_epochs), hint)
-        return min(ends)
+        return total
 
 
 @dataclass(frozen=True)
@@ -65,10 +60,10 @@ class DataOptions:
     """Where examples come from, and what images are brought to."""
 
     source: str = option("data.source", meaning="digits, tfds:NAME, folder:PATH, npz:PATH or video:GLOB")
-    image_size: Annotated[int, Range(least=0, most=2**13)] = option(
+    image_size: Annotated[int, Range(least=0, most=data.MAX_IMAGE_SIZE)] = option(
         "data.image_size", 0, "pixels: the shorter side is resized to it, the middle square cut out; 0 keeps the size"
     )
-    channels: Annotated[int, OneOf((0, 1, 3))] = option(
+    channels: Annotated[int, OneOf(data.CHANNELS)] = option(
         "data.channels", 0, "1 or 3 converts to grey or colour; 0 keeps what the images have"
     )
     placement: Annotated[str, OneOf(data.PLACEMENTS)] = option(

@@ -10,12 +10,10 @@ from mi_coding.data.sources import open_source
 from mi_coding.data.stream import MAX_UNREADABLE
 from mi_coding.errors import InputError, Setting
 
-PLACEMENTS = ("auto", "memory", "stream")
-"""Values of `config.data.placement`: whether decoded images stay in memory or are streamed."""
-
-MEMORY_BYTES = 4 * 2**30
-"""Size of the decoded images of all splits up to which "auto" keeps them in memory."""
-
+PLACEMENTS = ("auto", "memory", "stream")  # whether decoded images stay in memory or are streamed
+MAX_IMAGE_SIZE = 2**13
+CHANNELS = (0, 1, 3)
+MEMORY_BYTES = 4 * 2**30  # size of the decoded images of all splits up to which "auto" keeps them in memory
 _DEFAULT_VIDEO = VideoOptions()
 
 
@@ -50,7 +48,7 @@ def load(
     Raises:
         InputError: for an unknown source, and for data that is missing, broken or inconsistent.
     """
-    opened, spec = open_source(source), ImageSpec(image_size, channels)
+    opened, spec = open_source(source), _image_spec(image_size, channels)
     if placement not in PLACEMENTS:
         raise InputError(Setting("data.placement", placement), f" is unknown; expected one of {', '.join(PLACEMENTS)}")
     loaded = opened.load(spec)
@@ -91,11 +89,21 @@ def list_all(
 
     Args, Raises: see `load`.
     """
-    spec = ImageSpec(image_size, channels)
+    spec = _image_spec(image_size, channels)
     listed = open_source(source).list_all(spec)
     if not isinstance(listed, EncodedFilms):
         return listed
     return film_listing(listed, decode_source(listed, spec, video, warn, log))
+
+
+def _image_spec(image_size: int, channels: int) -> ImageSpec:
+    if not 0 <= image_size <= MAX_IMAGE_SIZE:
+        raise InputError(
+            Setting("data.image_size", image_size), f"; expected at least 0 and at most {MAX_IMAGE_SIZE:,}"
+        )
+    if channels not in CHANNELS:
+        raise InputError(Setting("data.channels", channels), f"; expected one of {', '.join(map(str, CHANNELS))}")
+    return ImageSpec(image_size, channels)
 
 
 def _num_bytes(dataset: Dataset) -> int:

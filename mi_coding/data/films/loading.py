@@ -16,9 +16,7 @@ from mi_coding.data.films.frames import FilmTable, Frames
 from mi_coding.data.images import ImageSpec
 from mi_coding.errors import InputError, Setting
 
-MIN_WHOLE_FILMS = 10
-"""Number of films from which on whole films are held out; of fewer, a part of each film."""
-
+MIN_WHOLE_FILMS = 10  # from which on whole films are held out; of fewer, a part of each film
 _TOLERANCE = 1e-3  # of the times of frames, relative to the duration of a frame
 _NAMES = ("train", "validation", "test")
 _SHARES = (0.7, 0.1, 0.2)

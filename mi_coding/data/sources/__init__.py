@@ -29,5 +29,5 @@ def open_source(source: str) -> Source:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise InputError(Setting("data.source", source), f" is unknown; expected one of {', '.join(SOURCES)}{hint}")
     opened = SOURCES[scheme](argument)
-    opened.check()
+    opened.check(source)
     return opened

@@ -30,11 +30,10 @@ class Source(ABC):
         """The option and its value, for messages."""
         return Setting("data.source", str(self))
 
-    def check(self) -> None:
-        """Raises InputError where the argument is missing; does not look at the data."""
+    def check(self, typed: str) -> None:
+        """Raises InputError where the argument is missing in what the user typed; does not look at the data."""
         if not self.argument:
-            given = Setting("data.source", f"{self.scheme}:")
-            raise InputError(given, f" names nothing; expected such as {self.example!r}")
+            raise InputError(Setting("data.source", typed), f" names nothing; expected such as {self.example!r}")
 
     @abstractmethod
     def load(self, spec: ImageSpec) -> Dataset | EncodedFilms:

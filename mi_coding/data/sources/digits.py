@@ -8,7 +8,7 @@ import numpy as np
 from mi_coding.data.dataset import Dataset, Listing, Split, num_examples, take
 from mi_coding.data.images import ImageSpec, resize_floats
 from mi_coding.data.sources.base import Source
-from mi_coding.errors import InputError
+from mi_coding.errors import InputError, Setting
 
 NUM_TEST = 397
 NUM_VALIDATION = 150
@@ -24,10 +24,10 @@ class Digits(Source):
     scheme = "digits"
     example = "digits"
 
-    def check(self) -> None:
-        """Raises `InputError` for any argument."""
-        if self.argument:
-            raise InputError(self.setting, f" has an argument; expected {self.example!r} alone")
+    def check(self, typed: str) -> None:
+        """Raises InputError for any argument, even an empty one."""
+        if typed != self.scheme:
+            raise InputError(Setting("data.source", typed), f" has an argument; expected {self.example!r} alone")
 
     def load(self, spec: ImageSpec) -> Dataset:
         """The three splits, in memory."""

@@ -87,7 +87,7 @@ def test_one_entry_makes_a_source_of_films_load(monkeypatch, tmp_path):
 
 
 def test_errors_of_a_new_source_name_it(toy):
-    with pytest.raises(InputError, match="'toy:' names nothing; expected such as 'toy:4'"):
+    with pytest.raises(InputError, match="'toy' names nothing; expected such as 'toy:4'"):
         data.open_source("toy")
     with pytest.raises(InputError, match=r"config\.data\.source='toi' is unknown; .*; did you mean 'toy'\?"):
         data.list_all("toi")
@@ -99,6 +99,10 @@ def test_errors_of_a_new_source_name_it(toy):
         ("digit", {}, "--source='digit' is unknown"),
         ("npz:", {}, "--source='npz:' names nothing"),
         ("digits:5", {}, "--source='digits:5' has an argument"),
+        ("digits:", {}, "--source='digits:' has an argument"),
+        ("tfds", {}, "--source='tfds' names nothing"),
+        ("digits", {"image_size": -5}, "--image_size=-5; expected at least 0 and at most 8,192"),
+        ("digits", {"channels": 2}, "--channels=2; expected one of 0, 1, 3"),
         ("folder:/nowhere", {}, "--source='folder:/nowhere' does not exist"),
         ("npz:/nowhere", {}, "--source='npz:/nowhere' does not exist"),
         ("video:/nowhere", {}, "--source='video:/nowhere' matches nothing"),
