@@ -11,7 +11,8 @@ from code_oracle import law, log_softmax, numeric_gradient
 
 from mi_coding.objectives import codes
 from mi_coding.objectives.cotraining import Models, cotraining, prior_loss
-from mi_coding.training.devices import AXIS, mean_gradient, spmd
+from mi_coding.objectives.gradient import mean_gradient
+from mi_coding.training.devices import AXIS, data_parallel
 
 
 def certain(values, num_values):
@@ -146,7 +147,7 @@ def test_eight_devices_give_the_figures_and_gradients_of_one(models, how):
     step, params = make_step(models)
     found = []
     for devices in (1, 8):
-        way = spmd(how, jax.local_devices()[:devices])
+        way = data_parallel(how, jax.local_devices()[:devices])
         found.append([way.fetch(part) for part in way.parallel(step)(way.replicate(params), way.replicate(logits))])
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), *found)
 
