@@ -164,3 +164,22 @@ class PairSampler:
     def _described(self, shape: Shape) -> str:
         """Examples of a shape, for a message."""
         return "images of {} × {}".format(*(*shape, 1)[:2])
+
+
+class SequenceSampler(PairSampler):
+    """Pairs of the steps before some time and those after it: x is a whole sequence, which holds all of them.
+
+    A new kind defines `view`, float32[T, …]; the encoder is given one step at a time.
+    """
+
+    are_sequences = True
+    evaluations = ("sequences",)
+
+    def pair(self, key: jax.Array, example: Any) -> tuple[jax.Array, tuple[()]]:
+        return self.view(key, example), ()
+
+    def encoded_shapes(self, shapes: Sequence[Shape]) -> list[Shape]:
+        return [shape[1:] for shape in super().encoded_shapes(shapes)]
+
+    def describe(self) -> str:
+        return "the steps before some time, and those after it"

@@ -1,6 +1,5 @@
 """Clips in which one image moves, as sequences of all their frames."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -8,13 +7,12 @@ import jax
 import jax.numpy as jnp
 
 from mi_coding.options import Positive, Range, option
-from mi_coding.pairs.base import Shape
+from mi_coding.pairs.base import SequenceSampler
 from mi_coding.pairs.moving import LARGEST_WINDOW, MovingImages
-from mi_coding.pairs.sequences import STEPS_OF_SEQUENCES
 
 
 @dataclass(frozen=True, eq=False)
-class Clips(MovingImages):
+class Clips(SequenceSampler, MovingImages):
     """Whole clips: x is float32[T, window, window, C], which holds every pair, and y is ().
 
     >>> clips = Clips(window=16, seconds=0.8, frame_rate=10.0)
@@ -26,18 +24,6 @@ class Clips(MovingImages):
     seconds: Positive = option("pairs.clip_seconds", 1.6, "seconds, length of a clip")
     frame_rate: Positive = option("pairs.frame_rate", 5.0, "frames per second")
 
-    are_sequences = True
-    evaluations = ("sequences",)
-
-    def pair(self, key: jax.Array, image: jax.Array) -> tuple[jax.Array, tuple[()]]:
-        return self.view(key, image), ()
-
     def view(self, key: jax.Array, image: jax.Array) -> jax.Array:
         start_key, direction_key = jax.random.split(key)
         return self.frames(start_key, direction_key, image, jnp.arange(self.num_frames))
-
-    def encoded_shapes(self, shapes: Sequence[Shape]) -> list[Shape]:
-        return [self.pair_shape(shapes[0])[1:]]  # a step at a time
-
-    def describe(self) -> str:
-        return STEPS_OF_SEQUENCES

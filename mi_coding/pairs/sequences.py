@@ -11,17 +11,15 @@ import numpy as np
 
 from mi_coding.errors import InputError, Setting
 from mi_coding.options import NotNegativeInt, Positive, PositiveInt, Range, option
-from mi_coding.pairs.base import PairSampler, Shape
+from mi_coding.pairs.base import SequenceSampler, Shape
 from mi_coding.pairs.moving import LARGEST_WINDOW, check_window, draw_anywhere
-
-STEPS_OF_SEQUENCES = "the steps before some time, and those after it"
 
 _LEAST_SPREAD = 0.01
 """Standard deviation of a signal below which, or above whose inverse, an encoder would hardly learn."""
 
 
 @dataclass(frozen=True, eq=False)
-class Sequences(PairSampler):
+class Sequences(SequenceSampler):
     """Cuts an example along its first axis into steps; x is the sequence of steps, which holds every pair, y is ().
 
     An image of H rows is a sequence of H steps, and a signal of T samples one of T / step_size steps. No sample is in
@@ -42,12 +40,6 @@ class Sequences(PairSampler):
         "pixels, side of a square in which an image is placed at random; 0 leaves examples as they are",
     )
 
-    are_sequences = True
-    evaluations = ("sequences",)
-
-    def pair(self, key: jax.Array, example: jax.Array) -> tuple[jax.Array, tuple[()]]:
-        return self.view(key, example), ()
-
     def view(self, key: jax.Array, example: jax.Array) -> jax.Array:
         if self.window:
             key, place_key = jax.random.split(key)
@@ -63,12 +55,6 @@ class Sequences(PairSampler):
         cut = jax.lax.dynamic_slice_in_dim(example, first, length).astype(jnp.float32)
         cut = cut / (255 * self.scale if example.dtype == jnp.uint8 else self.scale)
         return cut if self.step_size == 1 else cut.reshape(steps, self.step_size, *cut.shape[1:])
-
-    def encoded_shapes(self, shapes: Sequence[Shape]) -> list[Shape]:
-        return [self.pair_shape(shapes[0])[1:]]  # a step at a time
-
-    def describe(self) -> str:
-        return STEPS_OF_SEQUENCES
 
     def check_examples(self, source: str, shapes: Sequence[Shape], split: Any) -> None:
         if self.window and len(shapes) == 1:
