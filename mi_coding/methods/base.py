@@ -45,6 +45,11 @@ class Parts(NamedTuple):
     example_shape: Shape
     num_classes: int
 
+    @property
+    def shard_size(self) -> int:
+        """b, pairs of one device."""
+        return self.batch_size // self.num_devices
+
 
 class ScoredShapes(NamedTuple):
     """What a device scores in a step.

@@ -49,6 +49,11 @@ class Candidates(Method):
             hint = f" is for 1 device, here are {num_devices}; use 'auto'"
             raise InputError(Setting("objective.method", "dense"), hint)
 
+    @property
+    def tiling(self) -> dict[str, Any]:
+        """How the scores are computed, as arguments of a loss."""
+        return {"method": self.contrast_method, "block_size": self.block_size or None}
+
     def contrast(self, params: Any, z_x: jax.Array, z_y: jax.Array) -> CPCOutput:
         """The loss and the bound of a batch of codes of held-out pairs, with all other pairs as distractors."""
         raise NotImplementedError
@@ -134,11 +139,6 @@ class Contrastive(Candidates):
             return within_groups(self.heldout_loss, group_size)(queries, keys, axis_name=axis_name)
         return self.training_loss(queries, keys, key=key, axis_name=axis_name)
 
-    @property
-    def tiling(self) -> dict[str, Any]:
-        """How the scores are computed, as arguments of a loss."""
-        return {"method": self.contrast_method, "block_size": self.block_size or None}
-
     def init(self, key: jax.Array, x: Any, y: Any) -> Variables:
         (images, _), (images_y, _) = with_label(x), with_label(y)
         encoder_key, critic_key = jax.random.split(key)
@@ -184,7 +184,7 @@ class Contrastive(Candidates):
 
     @property
     def scored_shapes(self) -> ScoredShapes:
-        shard = (self.parts.batch_size // self.parts.num_devices, self.code_dim)
+        shard = (self.parts.shard_size, self.code_dim)
         return ScoredShapes(self.objective, shard, shard)
 
     def _train_outputs(self, params: Any, stats: Any, images: jax.Array, axis_name: str | None) -> tuple[Any, Any]:

@@ -48,8 +48,7 @@ class CPC(Contrastive):
             return self.parts.pairs.candidates_within
         if self.num_distractors:
             return self.num_distractors + 1
-        shard = self.parts.batch_size // self.parts.num_devices
-        return CPC_RULES[self.distractors].num_candidates(shard, self.parts.num_devices)
+        return CPC_RULES[self.distractors].num_candidates(self.parts.shard_size, self.parts.num_devices)
 
     def _check_drawn(self, batch_size: int, num_devices: int) -> None:
         drawn = Setting("objective.num_distractors", self.num_distractors)

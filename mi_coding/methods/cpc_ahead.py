@@ -125,9 +125,8 @@ class CPCAhead(Candidates):
     ) -> CPCOutput:
         """`CPCOutput` of float32[K], of queries float32[K, b, n, D] and keys float32[b, n, D]."""
         del key  # no distractors are drawn
-        tiling = {"method": self.contrast_method, "block_size": self.block_size or None}
         candidates = {"distractors": self.distractors, "other_times": self.other_times}
-        return cpc_ahead(queries, keys, **self._similarity, **candidates, **tiling, axis_name=axis_name)
+        return cpc_ahead(queries, keys, **self._similarity, **candidates, **self.tiling, axis_name=axis_name)
 
     def encode(self, params: Any, stats: Any, x: jax.Array, *, half: str = "x") -> Encoded:
         features = FEATURES[self.feature](self.encoder.apply(params["encoder"], x)[0])
@@ -145,7 +144,7 @@ class CPCAhead(Candidates):
 
     @property
     def num_candidates(self) -> int:
-        shard = self.parts.batch_size // self.parts.num_devices * (self.num_targets if self.other_times else 1)
+        shard = self.parts.shard_size * (self.num_targets if self.other_times else 1)
         return CPC_RULES[self.distractors].num_candidates(shard, self.parts.num_devices)
 
     @property
@@ -159,7 +158,7 @@ class CPCAhead(Candidates):
 
     @property
     def scored_shapes(self) -> ScoredShapes:
-        shard = (self.parts.batch_size // self.parts.num_devices, self.num_targets, self.code_dim)
+        shard = (self.parts.shard_size, self.num_targets, self.code_dim)
         return ScoredShapes(self.objective, (self.num_ahead, *shard), shard)
 
     @property

@@ -39,8 +39,7 @@ class NTXent(Contrastive):
     def num_candidates(self) -> int:
         if self.parts.pairs.candidates_within:
             return 2 * self.parts.pairs.candidates_within - 1
-        shard = self.parts.batch_size // self.parts.num_devices
-        return POOL.num_candidates(2 * shard, self.parts.num_devices)
+        return POOL.num_candidates(2 * self.parts.shard_size, self.parts.num_devices)
 
     @property
     def _heldout_batch(self) -> int:
