@@ -108,7 +108,7 @@ def plan(config: Mapping[str, Any], typed: Iterable[str] = ()) -> Plan:
     config = flatten(config)
     own = _specs(_kinds(config))
     ignored = _check_keys(config, own, frozenset(typed))
-    pairs, encoder, method = (
+    pairs, encoder, method = (  # the name of a Flax module is that of its parameters
         read(choice.kind(config), config, **({} if choice is ENCODER_CHOICE else {"name": config[choice.key]}))
         for choice in CHOICES
     )

@@ -100,8 +100,8 @@ def prepare(config: Mapping[str, Any], workdir: Path, warn: Callable[[str], None
     if is_main_process():
         check_workdir(workdir, plan.config, lambda before: build.plan(before).config)
     dataset = load_data(plan, warn)
-    check_data(plan, dataset)
     num_steps = plan.run.total_steps(data.num_examples(dataset.train))
+    check_data(plan, dataset)
     described = data.describe_examples(dataset.train)
     method = with_parts(plan, described, count_classes(dataset), num_devices=num_devices, num_steps=num_steps)
     run = Run(plan, workdir, dataset, method, num_devices, num_steps, not data.in_memory(dataset.train), warn)
@@ -177,7 +177,6 @@ def check_data(plan: Plan, dataset: data.Dataset) -> None:
     """Refuses what only the data can tell: examples that pairs cannot be made of, too few of them for a batch."""
     num_train = data.num_examples(dataset.train)
     shapes = [tuple(half["shape"]) for half in data.describe_examples(dataset.train)]
-    plan.run.total_steps(num_train)
     if plan.pairs.distinct and plan.run.batch_size > num_train:
         raise InputError(
             Setting("pairs.distinct"),
