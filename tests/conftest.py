@@ -14,6 +14,7 @@ os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 from finished_runs import finished_runs  # noqa: F401, a fixture
 
 LONGEST = (
+    "test_options_act",
     "test_processes",
     "test_configs",
     "test_film_runs",
