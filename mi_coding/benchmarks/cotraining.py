@@ -98,13 +98,13 @@ def train_shared_class(
     state = init_state(experiment, keys[1], centres)
     feed = from_device_data(make_step(experiment, keys[2], 1), state, centres, way, steps_per_call=num_steps)
     state = way.fetch(feed.advance(way.replicate(state), num_steps)[0])
-    choosing, telling = (sample_pairs(key, centres, jnp.arange(_HELD_OUT)) for key in keys[3:])
+    validation, test = (sample_pairs(key, centres, jnp.arange(_HELD_OUT)) for key in keys[3:])
     chosen = {}
-    for head, reached in enumerate(_judge(method, state, *choosing)):
+    for head, reached in enumerate(_heldout_figures(method, state, *validation)):
         best = chosen.setdefault(prices[head], (reached, head))
         chosen[prices[head]] = max(best, (reached, head), key=lambda found: found[0].objective)
-    told = _judge(method, state, *telling)
-    return {beta: told[head] for beta, (_, head) in chosen.items()}
+    figures = _heldout_figures(method, state, *test)
+    return {beta: figures[head] for beta, (_, head) in chosen.items()}
 
 
 def _one_symbol(prices: tuple[float, ...], num_values: int, num_steps: int) -> CoTraining:
@@ -118,16 +118,16 @@ def _one_symbol(prices: tuple[float, ...], num_values: int, num_steps: int) -> C
     )
 
 
-def _judge(own: CoTraining, state: TrainState, x: jax.Array, y: jax.Array) -> list[Reached]:
-    """What the most likely codes of held-out pairs say of every head."""
-    z_x, z_y = (np.asarray(jnp.argmax(own.log_q(*state.variables, half), axis=-1)) for half in (x, y))
-    found = []
-    for head, beta in enumerate(own.betas):
-        psi, phi = own.models_of(state.stats, head)
-        told = code_statistics.information(own.prior, own.conditional, psi, phi, z_x[head], z_y[head])
-        objective = (1 - beta) * told.entropy - told.conditional_entropy
-        found.append(Reached(told.mi, told.entropy, code_statistics.plug_in_entropy(z_x[head]), objective))
-    return found
+def _heldout_figures(method: CoTraining, state: TrainState, x: jax.Array, y: jax.Array) -> list[Reached]:
+    """Information, entropy and objective of every head, of the most likely codes of held-out pairs."""
+    z_x, z_y = (np.asarray(jnp.argmax(method.log_q(*state.variables, half), axis=-1)) for half in (x, y))
+    figures = []
+    for head, beta in enumerate(method.betas):
+        psi, phi = method.models_of(state.stats, head)
+        found = code_statistics.information(method.prior, method.conditional, psi, phi, z_x[head], z_y[head])
+        objective = (1 - beta) * found.entropy - found.conditional_entropy
+        figures.append(Reached(found.mi, found.entropy, code_statistics.plug_in_entropy(z_x[head]), objective))
+    return figures
 
 
 def gaussian_information(rho: float, dim: int, *, seed: int = 0, num_steps: int = 1500, batch_size: int = 512) -> float:

@@ -112,7 +112,7 @@ def _define_flags() -> flags.FlagValues:
 
 
 class _WrongTypeError(Exception):
-    """Text that is no value of an option's type; not a ValueError, which absl would turn into a message of its own."""
+    """Text that cannot be parsed as an option's type; not a ValueError, whose message absl would replace."""
 
 
 class _TypedParser(flags.ArgumentParser):

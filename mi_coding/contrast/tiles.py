@@ -111,7 +111,7 @@ class Scoring(NamedTuple):
     own: Rule | None = None
 
     def scores(self, queries: jax.Array, keys: jax.Array, r: jax.Array, c: jax.Array) -> jax.Array:
-        """Scores of tile (r, c); −inf where there is no distractor, or where an overlapping tile has counted it."""
+        """Scores of tile (r, c); −inf where the key is not a distractor, or an overlapping tile has counted it."""
         tiles, scores = self.tiles, score_products(queries, keys, self.scale)
         if self.own is not None:
             rows, columns = (tiles.start(i) + jnp.arange(tiles.block) for i in (r, c))

@@ -5,7 +5,7 @@ import numpy as np
 from mi_coding.errors import InputError
 
 _SEED = 0  # the cut belongs to the data set: the seed of a run must not move images between splits
-_MIN_EXAMPLES = 2  # of a split: without a distractor there is no bound
+_MIN_EXAMPLES = 2  # of a split: a bound needs a distractor
 
 
 def cut(labels: np.ndarray | None, count: int, shares: tuple[float, ...]) -> list[np.ndarray]:

@@ -48,7 +48,7 @@ class Training(NamedTuple):
 
 
 def make_folds(n: int, num_folds: int, rng: np.random.Generator) -> Folds:
-    """Splits n rows at random into so many folds."""
+    """Splits n rows at random into the given number of folds."""
     order, size = rng.permutation(n), n // num_folds
     tests = order[: size * num_folds].reshape(num_folds, size)
     rest = np.stack([np.setdiff1d(order, test, assume_unique=True) for test in tests])

@@ -47,7 +47,7 @@ class EncodedFilm(ABC):
         """Size after decoding at no more than `frame_rate` frames per second, 0 for all.
 
         Raises:
-            UnusableFilmError: where there is no frame.
+            UnusableFilmError: if the film has no frame.
         """
 
     @abstractmethod
