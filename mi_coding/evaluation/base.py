@@ -13,6 +13,7 @@ from mi_coding.data import Dataset, Split, num_examples, sample_films, take
 from mi_coding.evaluation.codes import encode
 from mi_coding.evaluation.heldout import ENCODE_AT_ONCE, HeldoutBound, make_heldout_bound, make_pair_codes
 from mi_coding.methods import Method, Variables
+from mi_coding.options import PositiveInt, option
 from mi_coding.pairs import BoundSpec, PairSampler
 from mi_coding.reporting.page import Section
 from mi_coding.reporting.results import Group, Summary, Tile
@@ -126,6 +127,13 @@ class Evaluator:
         return []
 
 
+@dataclass(frozen=True)
+class PairEvaluator(Evaluator):
+    """A question whose answer is a mean over held-out pairs."""
+
+    num_pairs: PositiveInt = option("evaluation.num_pairs", 10_240, "independent pairs for each held-out bound")
+
+
 def subsample(split: Split, most: int) -> Split:
     """A split of at most `most` examples, in memory; the same examples for every run.
 
@@ -146,5 +154,8 @@ def _compiled_encoder(method: Method, output: str) -> Callable[[Any, Any, jax.Ar
 def _pair_codes(method: Method, pairs: PairSampler, group_size: int, at_once: int) -> Callable:
     return make_pair_codes(partial(pairs.sample, group_size=group_size), method.pair_codes, at_once=at_once)
 
+
+view_each = jax.jit(lambda keys, examples, pairs: jax.vmap(pairs.view)(keys, examples), static_argnums=2)
+"""(keys, examples, pairs) → float32[n, …]: a view of each example, by a key of its own."""
 
 _views = jax.jit(lambda key, examples, pairs: pairs.views(key, examples), static_argnums=2)

@@ -9,10 +9,9 @@ import jax
 import numpy as np
 
 from mi_coding.data import num_examples
-from mi_coding.evaluation.base import NO_CURVE, Curve, Curves, Evaluator, Trained
+from mi_coding.evaluation.base import NO_CURVE, Curve, Curves, PairEvaluator, Trained
 from mi_coding.evaluation.heldout import AHEAD_KEYS, SUMMARY_KEYS, HeldoutBound, bound_summary
 from mi_coding.methods import Variables
-from mi_coding.options import PositiveInt, option
 from mi_coding.reporting.figure import BLUE, ORANGE, Chart, Figure
 from mi_coding.reporting.page import Section
 from mi_coding.reporting.results import Format, Group, Summary, Tile, finite, nats, percent, show
@@ -36,10 +35,9 @@ _ON_MI = "on mutual information, nats"
 
 
 @dataclass(frozen=True)
-class HeldoutBounds(Evaluator):
+class HeldoutBounds(PairEvaluator):
     """Lower bounds on I(z_x; z_y) on pairs that training never saw, of a method that has `bound_specs`."""
 
-    num_pairs: PositiveInt = option("evaluation.num_pairs", 10_240, "independent pairs for each held-out bound")
     for_every_method = False
 
     def evaluate(self, trained: Trained) -> dict[str, Any]:
@@ -226,7 +224,7 @@ def bound_ahead(bounds: Mapping[int, tuple[np.ndarray, np.ndarray]]) -> Figure:
     Args:
         bounds: N → (bounds float[K], their standard errors float[K]) in nats; the ceiling of the first is drawn.
     Raises:
-        ValueError: where there is no bound at all.
+        ValueError: if `bounds` is empty.
     """
     if not bounds:
         raise ValueError("bounds is empty: expected the bounds of at least one N")

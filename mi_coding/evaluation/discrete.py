@@ -11,14 +11,14 @@ import numpy as np
 from mi_coding import stored_codes
 from mi_coding.data import num_examples
 from mi_coding.evaluation import code_statistics, heads
-from mi_coding.evaluation.base import NO_CURVE, Curves, Evaluator, Trained, subsample
+from mi_coding.evaluation.base import NO_CURVE, Curves, PairEvaluator, Trained, subsample
 from mi_coding.evaluation.classifiers import linear_probe
 from mi_coding.evaluation.labelled_views import LabelledViews
 from mi_coding.methods import Variables
-from mi_coding.options import PositiveInt, group, option
+from mi_coding.options import group
 from mi_coding.reporting.figure import BLUE, INK, MUTED, ORANGE, SMALL, TITLE, Chart, Figure
 from mi_coding.reporting.page import Section
-from mi_coding.reporting.results import Group, Rows, Summary, Tile, finite, group_rows
+from mi_coding.reporting.results import Group, Rows, Summary, Tile, finite, group_rows, percent
 from mi_coding.reporting.strips import as_images, aspect, draw_tile, tile_canvas
 
 NUM_VALIDATED, NUM_LAG = 2048, 2048
@@ -28,22 +28,23 @@ the prior is taken from."""
 MOST_QUERIES = 10_000  # test examples that codes are compared with labels on
 GRID_ROWS, GRID_COLUMNS = 16, 12  # of the pictures by code
 
+_nats = "{:.3f} nats".format
 _ROWS: Rows = {
-    "heldout/mi_nats": ("information I(z_x; z_y)", lambda v: f"{v:.3f} nats"),
-    "heldout/mi_nats_standard_error": ("  its standard error", lambda v: f"{v:.3f} nats"),
-    "heldout/plug_in_mi_nats": ("  at the frequencies of pairs", lambda v: f"{v:.3f} nats"),
-    "heldout/entropy_nats": ("entropy H(z_x)", lambda v: f"{v:.3f} nats"),
-    "heldout/plug_in_entropy_nats": ("  at the frequencies of codes", lambda v: f"{v:.3f} nats"),
-    "heldout/conditional_entropy_nats": ("entropy H(z_x|z_y)", lambda v: f"{v:.3f} nats"),
+    "heldout/mi_nats": ("information I(z_x; z_y)", _nats),
+    "heldout/mi_nats_standard_error": ("  its standard error", _nats),
+    "heldout/plug_in_mi_nats": ("  at the frequencies of pairs", _nats),
+    "heldout/entropy_nats": ("entropy H(z_x)", _nats),
+    "heldout/plug_in_entropy_nats": ("  at the frequencies of codes", _nats),
+    "heldout/conditional_entropy_nats": ("entropy H(z_x|z_y)", _nats),
     "heldout/bits_per_example": ("memory for one example", lambda v: f"{v:.2f} bits"),
     "heldout/stored_bits_per_example": ("  as the entropy coder stores it", lambda v: f"{v:.2f} bits"),
-    "heldout/prior_lag_nats": ("lag of the prior: what H is too large by", lambda v: f"{v:.3f} nats"),
+    "heldout/prior_lag_nats": ("lag of the prior: what H is too large by", _nats),
     "code/used": ("codes in use", lambda v: f"{v:,.0f}"),
     "code/possible": ("  of possible", lambda v: f"{v:,.0f}"),
     "code/perplexity": ("  as many equally likely ones", lambda v: f"{v:.1f}"),
-    "code/clustering_accuracy": ("clustering accuracy, best matching", lambda v: f"{100 * v:.1f} %"),
-    "code/precision_at_100": ("precision at 100, Hamming distance", lambda v: f"{100 * v:.1f} %"),
-    "probe/code_accuracy": ("linear probe on the code's symbols", lambda v: f"{100 * v:.1f} %"),
+    "code/clustering_accuracy": ("clustering accuracy, best matching", percent),
+    "code/precision_at_100": ("precision at 100, Hamming distance", percent),
+    "probe/code_accuracy": ("linear probe on the code's symbols", percent),
     "code/head": ("code that held-out pairs chose", lambda v: f"{v:.0f}"),
     "code/num_heads": ("  of codes on one encoder", lambda v: f"{v:.0f}"),
     "code/beta": ("  its price of memory β", lambda v: f"{v:g}"),
@@ -56,10 +57,9 @@ _NOTE = (
 
 
 @dataclass(frozen=True)
-class DiscreteCodes(Evaluator):
+class DiscreteCodes(PairEvaluator):
     """Entropies, information, memory and labels of the code that validation pairs choose among the R of a run."""
 
-    num_pairs: PositiveInt = option("evaluation.num_pairs", 10_240, "independent pairs for each held-out bound")
     labelled: LabelledViews = group(LabelledViews)
     for_every_method = False
 

@@ -30,8 +30,9 @@ class FilmPairs(Evaluator):
 
     def sections(self, trained: Trained, summary: Summary) -> list[Section]:
         films = trained.population("test")
-        bounds = _measure_by_gap(trained, films)
-        return [_strip(trained, films), gap_section(gaps(films), bounds, trained.pairs.film_gap)]
+        seconds = gaps(films)
+        bounds = _measure_by_gap(trained, films, seconds)
+        return [_strip(trained, films), gap_section(seconds, bounds, trained.pairs.film_gap)]
 
 
 def film_strip(x: np.ndarray, y: np.ndarray, names: Sequence[str], times: np.ndarray, description: str) -> Section:
@@ -97,13 +98,13 @@ def _strip(trained: Trained, films: Films) -> Section:
     )
 
 
-def _measure_by_gap(trained: Trained, films: Films) -> dict[str, list[HeldoutBound]]:
-    """Name of distractors → held-out bounds at each of `gaps(films)`."""
+def _measure_by_gap(trained: Trained, films: Films, seconds: Sequence[float]) -> dict[str, list[HeldoutBound]]:
+    """Name of distractors → held-out bounds at each of some gaps in seconds."""
     size, num_pairs = trained.pairs.pairs_of_one_film, GAP_BATCHES * trained.batch_size
     curves = {}
     for name, spec in {"across": BoundSpec(trained.batch_size), "within": BoundSpec(size, size)}.items():
         bound = partial(trained.heldout_bound(spec), trained.variables, trained.key("test"), num_pairs=num_pairs)
-        curves[name] = [bound(films._replace(gap=jnp.float32(gap))) for gap in gaps(films)]
+        curves[name] = [bound(films._replace(gap=jnp.float32(gap))) for gap in seconds]
     return curves
 
 

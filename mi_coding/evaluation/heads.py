@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mi_coding.data import Split, blocks
-from mi_coding.evaluation.base import Trained
+from mi_coding.evaluation.base import Trained, view_each
 from mi_coding.evaluation.code_statistics import CodeInformation, information
 from mi_coding.methods import Variables
 from mi_coding.objectives.codes import sample_codes
@@ -73,7 +73,7 @@ def log_q_of_views(trained: Trained, variables: Variables, key: jax.Array, examp
     keys = jax.random.split(key, len(examples))
 
     def block(rows: jax.Array) -> list[np.ndarray]:
-        shown = _views(keys[rows], jnp.asarray(examples[np.asarray(rows)]), trained.pairs)
+        shown = view_each(keys[rows], jnp.asarray(examples[np.asarray(rows)]), trained.pairs)
         return [np.asarray(trained.method.log_q(*variables, shown))]
 
     (log_q,) = _in_blocks(block, jnp.arange(len(examples)))
@@ -99,5 +99,4 @@ def _in_blocks(block: Callable[[jax.Array], list[np.ndarray]], rows: jax.Array) 
 
 
 _pairs = jax.jit(lambda key, population, rows, pairs: pairs.sample(key, population, rows), static_argnums=3)
-_views = jax.jit(lambda keys, examples, pairs: jax.vmap(pairs.view)(keys, examples), static_argnums=2)
 _draw = jax.jit(sample_codes)

@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from mi_coding.evaluation.base import Evaluator, Trained
+from mi_coding.evaluation.base import PairEvaluator, Trained
 from mi_coding.evaluation.codes import encode, unit
-from mi_coding.options import PositiveInt, option
 from mi_coding.reporting.results import Group, Rows, Summary, group_rows
 
 NUM_PAIRS = 4096  # pairs that health figures are taken from, where `config.evaluation.num_pairs` does not allow fewer
@@ -25,10 +24,8 @@ _ROWS: Rows = {
 
 
 @dataclass(frozen=True)
-class Health(Evaluator):
+class Health(PairEvaluator):
     """Alignment, uniformity and effective rank on pairs that training never saw."""
-
-    num_pairs: PositiveInt = option("evaluation.num_pairs", 10_240, "independent pairs for each held-out bound")
 
     def evaluate(self, trained: Trained) -> dict[str, Any]:
         count, population, key = min(NUM_PAIRS, self.num_pairs), trained.population("test"), trained.key("test")
@@ -47,7 +44,7 @@ class Health(Evaluator):
 def health_summary(codes_x: np.ndarray, codes_y: np.ndarray | None, features: np.ndarray) -> dict[str, float]:
     """The entries of summary.json for codes float[n, D] of held-out pairs and features float[n, F].
 
-    Without `codes_y`, where the two halves of a pair have codes of different kinds, there is no alignment.
+    `codes_y` is None where the two halves of a pair have codes of different kinds; alignment is then undefined.
     """
     return ({} if codes_y is None else {"health/alignment": alignment(codes_x, codes_y)}) | {
         "health/uniformity": uniformity(codes_x),

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from mi_coding.data import Split, blocks, num_examples
-from mi_coding.evaluation.base import Trained, subsample
+from mi_coding.evaluation.base import Trained, subsample, view_each
 from mi_coding.evaluation.classifiers import Examples
 from mi_coding.evaluation.codes import encode
 from mi_coding.options import NotNegativeInt, PositiveInt, option
@@ -41,13 +41,12 @@ def encode_views(
     encoders: Encoders, split: Split, key: jax.Array, pairs: PairSampler, views_each: int
 ) -> dict[str, Examples]:
     """Name of an encoder → features and labels of several views of each example; hidden labels (−1) are left out."""
-    show = jax.jit(jax.vmap(pairs.view))
     keys = jax.random.split(key, num_examples(split) * views_each)
     parts, labels, done = {name: [] for name in encoders}, [], 0
     for block in blocks(split, _BLOCK):
         labels.append(np.repeat(block.labels, views_each))
         examples = jax.tree.map(lambda half: np.repeat(half, views_each, axis=0), block.examples)
-        shown = show(keys[done : done + len(labels[-1])], examples)
+        shown = view_each(keys[done : done + len(labels[-1])], examples, pairs)
         done += len(labels[-1])
         for name, encoder in encoders.items():
             parts[name].append(encode(encoder, shown))
