@@ -15,9 +15,9 @@ from mi_coding.methods import Parts
 from mi_coding.methods.base import with_own_rate
 from mi_coding.methods.cpc import CPC
 from mi_coding.pairs.frames import Frames
-from mi_coding.training import optimizers
 from mi_coding.training.devices import data_parallel
 from mi_coding.training.experiment import Experiment
+from mi_coding.training.optimizers import OptimizerOptions
 from mi_coding.training.step import init_state, make_step
 
 
@@ -63,15 +63,8 @@ def make_experiment(
         microbatch_size=microbatch_size,
         other_loss=loss,
     )
-    optimizer = optimizers.build(
-        "sgd",
-        learning_rate=learning_rate,
-        warmup_steps=0,
-        num_steps=100,
-        weight_decay=1e-3,
-        momentum=0.9,
-        gradient_clip=1.0,
-    )
+    sgd = OptimizerOptions("sgd", learning_rate, warmup_steps=0, weight_decay=1e-3, momentum=0.9, gradient_clip=1.0)
+    optimizer = sgd.build(batch_size, num_steps=100)
     sample = pairs.streamed_batch if streamed else partial(pairs.training_batch, batch_size=batch_size)
     return Experiment(
         partial(sample, with_labels=num_classes > 0),

@@ -17,11 +17,10 @@ from mi_coding.training.checkpoints import Checkpoints
 from mi_coding.training.devices import DataParallel, data_parallel
 from mi_coding.training.feed import StepRunner, from_device_data, from_stream
 from mi_coding.training.flops import peak_flops
-from mi_coding.training.loop import Hook, Trained, train
+from mi_coding.training.loop import Hook, Trained, traced, train
 from mi_coding.training.memory import bytes_needed, describe_bytes, loss_bytes
 from mi_coding.training.processes import is_main_process, on_all_processes
 from mi_coding.training.step import TrainState, make_step
-from mi_coding.training.trace import traced
 
 
 def train_run(
@@ -103,23 +102,15 @@ def _hooks(
     """What is done between steps, and the hook that saves. Where process 0 does it alone, the others stop there too."""
     log = validate = lambda step, state, metrics: None
     if is_main_process():
+        measure = evaluation.validation(run.plan.evaluators, trained_codes(run, variables=None))
         log = phases.timed("log", lambda step, state, metrics: recorder.log(step, jax.device_get(metrics)))
-        validate = phases.timed("validation", _validation(run, writer))
+        validate = phases.timed(
+            "validation", lambda step, state, metrics: writer.write(step, measure(step, state.variables))
+        )
     save = phases.timed("checkpoint", lambda step, state, metrics: checkpoints.save(state, recorder.seconds))
     options = run.plan.run
     hooks = [Hook(options.log_every, log), Hook(options.validate_every, validate)]
     return hooks, Hook(options.checkpoint_every, save)
-
-
-def _validation(run: Run, writer: MetricsWriter) -> Callable:
-    """A hook that writes what the evaluations find on validation pairs."""
-    measure = evaluation.validation(run.plan.evaluators, trained_codes(run, variables=None))
-
-    def validate(step: int, state: TrainState, metrics: dict[str, jax.Array]) -> None:
-        del metrics
-        writer.write(step, measure(step, state.variables))
-
-    return validate
 
 
 @contextmanager

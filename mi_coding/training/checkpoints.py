@@ -29,7 +29,6 @@ class Checkpoints:
         """Opens or creates the folder.
 
         Args:
-            folder: of the checkpoints.
             keep: how many of the newest checkpoints are kept.
             metadata: plain values that each checkpoint carries, for `read_newest`. Those under "data" describe the
                 training data; a run does not continue on other data.
@@ -74,8 +73,7 @@ class Checkpoints:
 
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
-            restored = _restore(self._manager, step, like_of_same_data, warn)
-            if restored:
+            if restored := _restore(self._manager, step, like_of_same_data, warn):
                 self._set_aside([newer for newer in steps if newer > step])
                 state, metadata = restored
                 return state, metadata["seconds"]
@@ -136,8 +134,7 @@ def read_newest(
     options = ocp.CheckpointManagerOptions(read_only=True, create=False)
     with ocp.CheckpointManager(folder.absolute(), options=options) as manager:
         for step in sorted(manager.all_steps(), reverse=True):
-            restored = _restore(manager, step, like, warn)
-            if restored:
+            if restored := _restore(manager, step, like, warn):
                 return restored
     return None
 

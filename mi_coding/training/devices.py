@@ -92,28 +92,22 @@ def _mesh(devices: Sequence[jax.Device]) -> jax.sharding.Mesh:
     return jax.sharding.Mesh(np.array(in_order), (AXIS,), axis_types=kinds)
 
 
-def copies(tree: Any, sharding: NamedSharding) -> Any:
-    """A tree of single copies, the same in every process → the tree, replicated on every device of a mesh."""
-    own = [device for device in sharding.mesh.devices.flat if device in sharding.addressable_devices]  # in its order
-
-    def copy(x: Any) -> jax.Array:
-        # A copy: the step donates the state, whose memory may be the caller's, or one zero in two places.
-        here = [jax.device_put(jnp.copy(x), device) for device in own]
-        return jax.make_array_from_single_device_arrays(jnp.shape(x), sharding, here)
-
-    return jax.tree.map(copy, tree)
-
-
 def own_copy(tree: Any) -> Any:
-    """The reverse of `copies`: the copy on this process's first device, on which all that follows then runs."""
+    """The copy of a replicated tree on this process's first device, on which all that follows then runs."""
     return jax.tree.map(lambda x: x.addressable_data(0), tree)
 
 
 def _shard_map(mesh: jax.sharding.Mesh) -> DataParallel:
     everywhere = NamedSharding(mesh, PartitionSpec())
+    own = [device for device in mesh.devices.flat if device in everywhere.addressable_devices]  # in the mesh's order
+
+    def copy(x: Any) -> jax.Array:
+        # A copy: the step donates the state, whose memory may be the caller's, or one zero in two places.
+        here = [jax.device_put(jnp.copy(x), device) for device in own]
+        return jax.make_array_from_single_device_arrays(jnp.shape(x), everywhere, here)
 
     def replicate(tree: Any) -> Any:
-        return copies(tree, everywhere)
+        return jax.tree.map(copy, tree)
 
     def shard(tree: Any) -> Any:
         return jax.make_array_from_process_local_data(NamedSharding(mesh, PartitionSpec(AXIS)), tree)
@@ -123,7 +117,7 @@ def _shard_map(mesh: jax.sharding.Mesh) -> DataParallel:
     def any_process(flag: bool) -> bool | jax.Array:
         if everywhere.is_fully_addressable:
             return flag
-        return own_copy(any_of_all(shard(np.full(len(everywhere.addressable_devices), flag))))
+        return own_copy(any_of_all(shard(np.full(len(own), flag))))
 
     def parallel(fn: Callable, *, sharded: bool = False) -> Callable:
         specs = (PartitionSpec(), PartitionSpec(AXIS)) if sharded else PartitionSpec()
@@ -137,16 +131,14 @@ def _pmap(mesh: jax.sharding.Mesh) -> DataParallel:
     one_each = NamedSharding(mesh, PartitionSpec(AXIS))
 
     def replicate(tree: Any) -> Any:
-        stack = lambda x: jax.device_put(jnp.broadcast_to(x, (mesh.size, *jnp.shape(x))), one_each)  # noqa: E731
-        return jax.tree.map(stack, tree)
+        return jax.tree.map(lambda x: jax.device_put(jnp.broadcast_to(x, (mesh.size, *jnp.shape(x))), one_each), tree)
 
     def fetch(tree: Any) -> Any:
         # Not x[0] of the whole array: that is a program with a collective over all devices, for each leaf.
         return jax.tree.map(lambda x: x[0], own_copy(tree))
 
     def shard(tree: Any) -> Any:
-        split = lambda x: jax.device_put(x.reshape(mesh.size, -1, *x.shape[1:]), one_each)  # noqa: E731
-        return jax.tree.map(split, tree)
+        return jax.tree.map(lambda x: jax.device_put(x.reshape(mesh.size, -1, *x.shape[1:]), one_each), tree)
 
     def parallel(fn: Callable, *, sharded: bool = False) -> Callable:
         del sharded  # every argument has the devices as its first axis already

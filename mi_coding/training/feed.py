@@ -37,7 +37,6 @@ def from_device_data(
         step: (state, data) → (state, metrics) on one device, from `make_step`.
         state: a single copy, for its shapes.
         data: a tree of arrays.
-        parallel: the devices.
         steps_per_call: the most that a call may be told to take; with 1 there is no loop on the device.
     """
     data = parallel.replicate(data)
@@ -59,7 +58,6 @@ def from_stream(
         state: a single copy, for its shapes.
         first: a batch, for its shapes; it is not trained on.
         batches: trees of arrays with the global batch as their first axis.
-        parallel: the devices.
     """
     compiled, flops = _compile(parallel.parallel(step, sharded=True), parallel.replicate(state), parallel.shard(first))
     return StepRunner(_one_at_a_time(lambda state: compiled(state, parallel.shard(next(batches)))), compiled, flops)

@@ -1,9 +1,11 @@
 """The training loop: steps, calls hooks when they are due, and stops on a signal; independent of the objective."""
 
+import itertools
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +13,9 @@ import jax
 from mi_coding.errors import NonFiniteLossError
 from mi_coding.training.devices import DataParallel
 from mi_coding.training.step import TrainState
+
+TRACED_STEPS = 10
+"""Steps of a trace; the first step of the run, which compiles, is not among them."""
 
 
 class Hook(NamedTuple):
@@ -24,6 +29,24 @@ class Hook(NamedTuple):
 
     every: int
     call: Callable[[int, TrainState, dict[str, jax.Array]], None]
+
+
+@contextmanager
+def traced(folder: Path) -> Iterator[Hook]:
+    """A context with a hook that writes a profiler trace of some steps, for TensorBoard or XProf.
+
+    It starts the trace when first due and stops it when next due, or when the context exits.
+    """
+    times_due = itertools.count(1)
+    with ExitStack() as running:
+
+        def trace(*_: Any) -> None:
+            if next(times_due) == 1:
+                running.enter_context(jax.profiler.trace(folder))
+            else:
+                running.close()
+
+        yield Hook(TRACED_STEPS, trace)
 
 
 class Trained(NamedTuple):
@@ -88,8 +111,7 @@ def _next_due(step: int, num_steps: int, hooks: Sequence[Hook]) -> int:
 
 
 def _call(due: Sequence[Hook], step: int, state: TrainState, metrics: dict[str, jax.Array]) -> None:
-    non_finite_at = int(state.non_finite_at)
-    if non_finite_at:
+    if non_finite_at := int(state.non_finite_at):
         raise NonFiniteLossError(f"the loss of step {non_finite_at} is not finite")
     for hook in due:
         hook.call(step, state, metrics)
@@ -100,8 +122,7 @@ def _stop_signals() -> Iterator[list[signal.Signals]]:
     """Records SIGTERM and SIGINT instead of terminating; a second one of the same kind is not caught."""
     received: list[signal.Signals] = []
 
-    def note(number: int, frame: Any) -> None:
-        del frame
+    def note(number: int, _: Any) -> None:
         received.append(signal.Signals(number))
         signal.signal(number, before[number])
 

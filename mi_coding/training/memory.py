@@ -28,7 +28,6 @@ def loss_bytes(
     Args:
         objective: (queries, keys, key=…, axis_name=…) → `CPCOutput`.
         queries, keys: the shapes of one device's shard.
-        parallel: the devices.
     """
 
     def loss_and_gradient(codes: tuple[jax.Array, jax.Array], key: jax.Array) -> tuple[Any, dict]:

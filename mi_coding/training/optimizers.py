@@ -25,13 +25,7 @@ def _sgd(schedule: optax.Schedule, weight_decay: float, momentum: float) -> opta
 
 
 def _lars(schedule: optax.Schedule, weight_decay: float, momentum: float) -> optax.GradientTransformation:
-    return optax.lars(
-        schedule,
-        weight_decay=weight_decay,
-        weight_decay_mask=is_weight,
-        trust_ratio_mask=is_weight,
-        momentum=momentum,
-    )
+    return optax.lars(schedule, weight_decay, is_weight, trust_ratio_mask=is_weight, momentum=momentum)
 
 
 OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {"adamw": _adamw, "sgd": _sgd, "lars": _lars}
@@ -64,22 +58,6 @@ SCALINGS: dict[str, Callable[[int], float]] = {
 SimCLR, arXiv:2002.05709: 0.3 with "linear" (section 2.2), 0.075 with "sqrt" (appendix B.1) for small batches."""
 
 
-def build(
-    name: str,
-    *,
-    learning_rate: float,
-    warmup_steps: int,
-    num_steps: int,
-    weight_decay: float,
-    momentum: float,
-    gradient_clip: float,
-) -> optax.GradientTransformation:
-    """The optimiser called `name`, a key of `OPTIMIZERS`; `gradient_clip` is a largest global norm, 0 for none."""
-    schedule = learning_rate_schedule(learning_rate, warmup_steps, num_steps)
-    optimizer = OPTIMIZERS[name](schedule, weight_decay, momentum)
-    return optax.chain(optax.clip_by_global_norm(gradient_clip), optimizer) if gradient_clip else optimizer
-
-
 @dataclass(frozen=True)
 class OptimizerOptions:
     """The optimiser of the encoder and the critic."""
@@ -99,12 +77,9 @@ class OptimizerOptions:
 
     def build(self, batch_size: int, num_steps: int) -> optax.GradientTransformation:
         """The optimiser for a global batch and a run of `num_steps`."""
-        return build(
-            self.name,
-            learning_rate=self.learning_rate * SCALINGS[self.scaling](batch_size),
-            warmup_steps=self.warmup_steps,
-            num_steps=num_steps,
-            weight_decay=self.weight_decay,
-            momentum=self.momentum,
-            gradient_clip=self.gradient_clip,
-        )
+        peak = self.learning_rate * SCALINGS[self.scaling](batch_size)
+        schedule = learning_rate_schedule(peak, self.warmup_steps, num_steps)
+        optimizer = OPTIMIZERS[self.name](schedule, self.weight_decay, self.momentum)
+        if not self.gradient_clip:
+            return optimizer
+        return optax.chain(optax.clip_by_global_norm(self.gradient_clip), optimizer)

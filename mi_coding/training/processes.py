@@ -157,14 +157,10 @@ def on_all_processes(act: Callable[[], _T]) -> _T:
     result, refusal = None, None
     try:
         result = act()
-    except AgreedError:
-        raise
     except InputError as error:
+        if jax.process_count() == 1 or isinstance(error, AgreedError):
+            raise
         refusal = error
-    if jax.process_count() == 1:
-        if refusal:
-            raise refusal
-        return result
     refused = np.flatnonzero(multihost_utils.process_allgather(np.array(refusal is not None)))
     if len(refused):
         raise AgreedError(str(refusal) if refused[0] == jax.process_index() else "")
@@ -181,4 +177,4 @@ def broadcast_from_main(text: str) -> str:
 
 def all_processes(flag: bool) -> bool:
     """Whether a flag is set in every process."""
-    return flag if jax.process_count() == 1 else bool(np.all(multihost_utils.process_allgather(np.array(flag))))
+    return bool(np.all(multihost_utils.process_allgather(np.array(flag))))

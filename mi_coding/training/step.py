@@ -96,9 +96,6 @@ def repeat_step(step: Callable) -> Callable:
     >>> state, metrics = count_up(jnp.array(0), jnp.array(2), jnp.array(5))
     >>> int(state), float(metrics["loss"])
     (10, 8.0)
-
-    Args:
-        step: (state, data) → (state, metrics).
     """
 
     def steps(state: Any, data: Any, count: jax.Array) -> tuple[Any, dict[str, jax.Array]]:

@@ -11,9 +11,9 @@ from mi_coding.encoders import ConvNet, HeadOptions, build
 from mi_coding.methods import Parts
 from mi_coding.methods.cpc import CPC
 from mi_coding.pairs import PairSampler
-from mi_coding.training import optimizers
 from mi_coding.training.devices import data_parallel
 from mi_coding.training.experiment import Experiment
+from mi_coding.training.optimizers import OptimizerOptions
 from mi_coding.training.step import init_state, make_step
 
 
@@ -40,15 +40,8 @@ def train(encoder, images, *, how, devices, microbatch_size=0, head=HeadOptions(
         critic_name="bilinear",
         microbatch_size=microbatch_size,
     )
-    optimizer = optimizers.build(
-        "sgd",
-        learning_rate=0.02,
-        warmup_steps=0,
-        num_steps=100,
-        weight_decay=1e-3,
-        momentum=0.9,
-        gradient_clip=1.0,
-    )
+    sgd = OptimizerOptions("sgd", 0.02, warmup_steps=0, weight_decay=1e-3, momentum=0.9, gradient_clip=1.0)
+    optimizer = sgd.build(batch_size=16, num_steps=100)
     experiment = Experiment(sample_pairs, method.init, method.loss, optimizer, 16)
     way = data_parallel(how, jax.local_devices()[:devices])
     step = way.parallel(make_step(experiment, jax.random.key(0), devices))

@@ -14,14 +14,14 @@ from mi_coding.methods import Parts
 from mi_coding.methods.base import with_own_rate
 from mi_coding.methods.cpc_ahead import CPCAhead
 from mi_coding.pairs.sequences import Sequences
-from mi_coding.training import optimizers
 from mi_coding.training.devices import data_parallel
 from mi_coding.training.experiment import Experiment
 from mi_coding.training.memory import loss_bytes
+from mi_coding.training.optimizers import OptimizerOptions
 from mi_coding.training.step import init_state
 
 K, T, D, H = 2, 6, 3, 5
-SGD = {"learning_rate": 0.05, "num_steps": 100, "weight_decay": 1e-3, "momentum": 0.9, "gradient_clip": 1.0}
+SGD = OptimizerOptions("sgd", 0.05, warmup_steps=0, weight_decay=1e-3, momentum=0.9, gradient_clip=1.0)
 
 
 def make_experiment(*, num_times=0, other_times=False, num_classes=0, feature="last"):
@@ -36,7 +36,7 @@ def make_experiment(*, num_times=0, other_times=False, num_classes=0, feature="l
         feature=feature,
     )
     sample = partial(pairs.training_batch, batch_size=16, with_labels=num_classes > 0)
-    optimizer = optimizers.build("sgd", warmup_steps=0, **SGD)
+    optimizer = SGD.build(batch_size=16, num_steps=100)
     optimizer = with_own_rate(optimizer, "probe", 0.05) if num_classes else optimizer
     return Experiment(sample, method.init, method.loss, optimizer, 16), method
 

@@ -13,8 +13,12 @@ from mi_coding.training import optimizers
 PLAIN = {"warmup_steps": 0, "num_steps": 10, "weight_decay": 0.0, "momentum": 0.0, "gradient_clip": 0.0}
 
 
+def build(name, *, num_steps, **options):
+    return optimizers.OptimizerOptions(name, **options).build(batch_size=16, num_steps=num_steps)
+
+
 def first_update(name, params, gradients, **options):
-    optimizer = optimizers.build(name, **PLAIN | {"learning_rate": 0.1} | options)
+    optimizer = build(name, **PLAIN | {"learning_rate": 0.1} | options)
     return optimizer.update(gradients, optimizer.init(params), params)[0]
 
 
@@ -32,7 +36,7 @@ def test_weights_decay_and_biases_do_not(name, params):
 
 @pytest.mark.parametrize(("name", "rate"), [("adamw", 0.05), ("sgd", 0.05), ("lars", 1.0)])
 def test_every_optimizer_walks_down_a_bowl(name, rate, params):
-    optimizer = optimizers.build(name, **PLAIN | {"learning_rate": rate, "num_steps": 400, "momentum": 0.5})
+    optimizer = build(name, **PLAIN | {"learning_rate": rate, "num_steps": 400, "momentum": 0.5})
 
     @jax.jit
     def step(params, state):
@@ -99,7 +103,7 @@ def assert_follows(found, name, *, weight_decay, momentum, gradient_clip, **sche
 @pytest.mark.parametrize("name", optimizers.OPTIMIZERS)
 def test_every_update_follows_the_formula_with_all_options_on(name, clip):
     options = ALL_ON | {"gradient_clip": clip}
-    found = updates_of(optimizers.build(name, **options), steps=8)  # two more than the schedule has
+    found = updates_of(build(name, **options), steps=8)  # two more than the schedule has
     assert_follows(found, name, **options)
     assert all(np.all(leaf == 0) for leaf in found[0][2].values())  # the warm-up begins at 0
 
@@ -119,7 +123,7 @@ def test_learning_rates_grow_with_the_batch_as_the_paper_says():
 
 def test_a_probe_beside_changes_no_update_of_the_other_parameters(params):
     options = PLAIN | {"learning_rate": 0.1, "gradient_clip": 0.5, "weight_decay": 0.1}
-    plain = optimizers.build("lars", **options)
+    plain = build("lars", **options)
     gradients = jax.tree.map(jnp.ones_like, params)
     expected, _ = plain.update(gradients, plain.init(params), params)
     both = {**params, "probe": {"kernel": jnp.ones((3, 2))}}
