@@ -42,7 +42,7 @@ MAY = {
     "config": ({"errors", "options", "data", "training"}, {"absl", "ml_collections", "rich"}),
     "runs": (
         {"errors", "options", "config", "data", "pairs", "encoders", "methods", "training", "evaluation", "reporting"},
-        {"jax", "numpy"},
+        {"jax", "numpy", "flax"},
     ),
     "command": ({"errors"}, {"absl"}),
     "main": ({"errors", "command", "config", "runs", "training"}, {"jax"}),

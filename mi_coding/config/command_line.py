@@ -18,7 +18,6 @@ from mi_coding.training.processes import ProcessSpec
 
 Specs = Mapping[str, OptionSpec]  # options by key
 _MOST_PROCESSES = 10**6
-_MISSING = object()
 _PARSERS = {int: flags.IntegerParser, float: flags.FloatParser, str: flags.ArgumentParser, tuple: TupleParser}
 
 
@@ -49,7 +48,8 @@ def parse_command(argv: list[str], known: Specs, own: Callable[[Mapping[str, Any
     path = _config_path(argv)
     config = flatten(_load(path))
     values = _define_flags()
-    typed = _overridden(argv)
+    overrides = (re.match(r"--?(?:no)?config\.([^=]*)", argument) for argument in argv[1:])
+    typed = [override[1] for override in overrides if override]  # keys such as pairs.gap
     for key in typed:
         _check_key(key, known, own(config), path)
         if f"config.{key}" not in values:
@@ -73,31 +73,6 @@ def flatten(config: Mapping[str, Any] | ConfigDict, prefix: str = "") -> dict[st
         is_group = isinstance(value, (Mapping, ConfigDict))
         flat |= flatten(value, f"{prefix}{key}.") if is_group else {prefix + key: value}
     return flat
-
-
-def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """The reverse of `flatten`.
-
-    >>> nest({"seed": 0, "pairs.gap": 1.0})
-    {'seed': 0, 'pairs': {'gap': 1.0}}
-    """
-    nested: dict[str, Any] = {}
-    for key, value in flat.items():
-        *groups, name = key.split(".")
-        inner = nested
-        for group in groups:
-            inner = inner.setdefault(group, {})
-        inner[name] = value
-    return nested
-
-
-def differing_keys(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """Keys whose values are not the same in two flat configs.
-
-    >>> differing_keys({"seed": 0, "pairs.gap": 1.0}, {"seed": 0, "pairs.gap": 2.0})
-    ['pairs.gap']
-    """
-    return sorted(k for k in config.keys() | other.keys() if config.get(k, _MISSING) != other.get(k, _MISSING))
 
 
 def _define_flags() -> flags.FlagValues:
@@ -180,11 +155,6 @@ def _config_path(argv: list[str]) -> Path:
     if len(given) > 1:
         raise InputError(f"--config is given {len(given)} times; expected one such as --config=configs/cpc.py")
     return Path(given[0])
-
-
-def _overridden(argv: list[str]) -> list[str]:
-    """Keys such as `pairs.gap` of every `--config.pairs.gap…` on the command line."""
-    return [match[1] for argument in argv[1:] if (match := re.match(r"--?(?:no)?config\.([^=]*)", argument))]
 
 
 def _load(path: Path) -> ConfigDict:

@@ -20,13 +20,7 @@ def print_options(values: dict[str, Any], specs: dict[str, OptionSpec], command:
     for heading in ("option", "value", "from", "type", "meaning"):
         table.add_column(heading, overflow="fold")
     for key, value in values.items():
-        spec = specs[key]
-        row = (f"config.{key}", repr(value), _origin(key, command), spec.type_name, spec.meaning)
+        origin = "command line" if key in command.typed else "file" if key in command.config else "default"
+        row = (f"config.{key}", repr(value), origin, specs[key].type_name, specs[key].meaning)
         table.add_row(*map(Text, row))
     console.print(table)
-
-
-def _origin(key: str, command: Command) -> str:
-    if key in command.typed:
-        return "command line"
-    return "file" if key in command.config else "default"

@@ -1,15 +1,17 @@
 """From a config to objects: the one place that looks names up in the tables of kinds.
 
-`plan` makes the objects that a config describes, before any data is read; `build` joins them with the data.
+`plan` makes the objects that a config describes, before any data is read.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+from flax.traverse_util import unflatten_dict
+
 from mi_coding import evaluation
 from mi_coding.config import DataOptions, RunOptions, flatten
-from mi_coding.config.command_line import Command, nest, parse_command, unknown_key
+from mi_coding.config.command_line import Command, parse_command, unknown_key
 from mi_coding.encoders import ENCODERS, Backbone
 from mi_coding.errors import InputError, Setting
 from mi_coding.methods import METHODS, Method
@@ -74,13 +76,12 @@ class Plan(NamedTuple):
     @property
     def nested_config(self) -> dict[str, Any]:
         """`config` as it stands in config.json."""
-        return nest(self.config)
+        return unflatten_dict(self.config, sep=".")
 
 
 def known_options() -> dict[str, OptionSpec]:
     """Key → option, of all kinds of all tables."""
-    kinds = [*_FOR_ALL, *evaluation.EVALUATORS.values(), *(kind for c in CHOICES for kind in c.table.values())]
-    return _specs(kinds)
+    return _specs([*_FOR_ALL, *evaluation.EVALUATORS.values(), *(kind for c in CHOICES for kind in c.table.values())])
 
 
 def own_options(config: Mapping[str, Any]) -> dict[str, OptionSpec]:
@@ -186,8 +187,7 @@ def build_experiment(plan: Plan, method: Method, num_steps: int, *, streamed: bo
     """What the training loop needs of a method with its parts.
 
     Args:
-        plan: of the config.
-        method: with its parts.
+        method: of this plan, with its parts.
         num_steps: of the whole run, for the schedule of the learning rate.
         streamed: whether the steps get batches of examples, and not all of them to draw from.
     """

@@ -12,33 +12,27 @@ from mi_coding.methods import Variables
 from mi_coding.reporting import page
 from mi_coding.reporting.environment import describe_environment
 from mi_coding.reporting.results import collect_tiles, group_results
-from mi_coding.runs.run import Run, initial_state
+from mi_coding.runs.run import Run, count_classes, initial_state
 
 
 def trained_codes(run: Run, variables: Variables | None, curves: Mapping[str, Any] | None = None) -> Trained:
     """All that evaluations may know of a run.
 
     Args:
-        run: whose method, pairs and data.
         variables: (params, stats); None where they follow later, as in validation.
         curves: of metrics.jsonl, where training went on here.
     """
-
-    def untrained() -> Variables:
-        state = initial_state(run)
-        return state.params, state.stats
-
     return Trained(
         method=run.method,
         pairs=run.plan.pairs,
         dataset=run.dataset,
         variables=variables,
-        untrained=untrained,
+        untrained=lambda: initial_state(run).variables,
         key=run.key,
         warn=run.warn,
         batch_size=run.plan.run.batch_size,
         num_steps=run.num_steps,
-        num_classes=run.num_classes,
+        num_classes=count_classes(run.dataset.train),
         curves=curves or {},
     )
 

@@ -15,7 +15,6 @@ from mi_coding import data
 from mi_coding.errors import InputError, Setting
 from mi_coding.evaluation.codes import encode_each
 from mi_coding.methods import Method, OutputCodes, Variables
-from mi_coding.pairs import PairSampler, stills
 from mi_coding.pairs.given import as_numbers
 from mi_coding.runs import build
 from mi_coding.runs.build import Plan
@@ -76,8 +75,11 @@ def restore(workdir: str | Path, warn: Callable[[str], None]) -> Restored:
                 f"--workdir={workdir} was trained by an older version, whose checkpoints do not say what the examples "
                 "look like; train it again in a new directory"
             )
-        methods[:] = [_build(config, metadata, workdir)]
-        return _shapes(*methods[0], metadata["data"]["examples"])
+        plan, method = _build(config, metadata, workdir)
+        methods[:] = [(plan, method)]
+        experiment = build.build_experiment(plan, method, 1, streamed=True)
+        batch = dummy_batch(method, metadata["data"]["examples"], 2)
+        return jax.eval_shape(partial(init_state, experiment), jax.random.key(0), batch)
 
     found = read_newest(workdir / "checkpoints", like, warn)
     if found is None:
@@ -146,7 +148,10 @@ class TrainedEncoder:
         else:
             self._function = lambda params, stats, x: getattr(run.method.encode(params, stats, x, half=half), layer)
         self.shape = tuple(described["shape"])
-        self.shapes = {self.shape, self.shape if self._given else _shown_shape(self._pairs, self.shape)}
+        self.shapes = {self.shape}
+        if not self._given:
+            shown = jax.eval_shape(self._pairs.stills, jax.ShapeDtypeStruct((1, *self.shape), jnp.float32))
+            self.shapes.add(shown.shape[1:])
         values = int(np.prod(self.shape))
         self.batch_size = max(_FEWEST_AT_ONCE, min(_MOST_AT_ONCE, _VALUES_AT_ONCE // values))
         self._encode = jax.jit(self._codes)
@@ -214,11 +219,6 @@ def other_shapes(source: str, here: list[tuple[int, ...]], trained: list[tuple[i
     return InputError(f"{said}: ", size, " ", channels, " brings image files to it")
 
 
-def _shown_shape(pairs: PairSampler, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Shape of what the encoder is shown of an example."""
-    return jax.eval_shape(partial(stills, pairs=pairs), jax.ShapeDtypeStruct((1, *shape), jnp.float32)).shape[1:]
-
-
 def _read_config(workdir: Path) -> dict[str, Any]:
     path = workdir / "config.json"
     if not path.is_file():
@@ -249,9 +249,3 @@ def _build(config: dict[str, Any], metadata: dict[str, Any], workdir: Path) -> t
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{workdir / 'config.json'} is no config that this version can build: {reason}") from None
     return plan, method
-
-
-def _shapes(plan: Plan, method: Method, described: list[dict[str, Any]]) -> TrainState:
-    """The state's shapes; nothing is computed."""
-    experiment = build.build_experiment(plan, method, 1, streamed=True)
-    return jax.eval_shape(partial(init_state, experiment), jax.random.key(0), dummy_batch(method, described, 2))

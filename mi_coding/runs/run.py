@@ -59,11 +59,6 @@ class Run:
         """What the training loop needs."""
         return build.build_experiment(self.plan, self.method, self.num_steps, streamed=self.streamed)
 
-    @cached_property
-    def num_classes(self) -> int:
-        """K, so that labels are 0 .. K − 1; 0 where there are none."""
-        return count_classes(self.dataset)
-
     @property
     def ceiling(self) -> float | None:
         """ln N in nats, where there are candidates."""
@@ -80,8 +75,7 @@ class Run:
 
     def dummy_batch(self, count: int) -> Any:
         """A batch of a stream, for its shapes."""
-        described = data.describe_examples(self.dataset.train)
-        return dummy_batch(self.method, described, count)
+        return dummy_batch(self.method, data.describe_examples(self.dataset.train), count)
 
 
 def prepare(config: Mapping[str, Any], workdir: Path, warn: Callable[[str], None], typed: Iterable[str] = ()) -> Run:
@@ -103,7 +97,7 @@ def prepare(config: Mapping[str, Any], workdir: Path, warn: Callable[[str], None
     num_steps = plan.run.total_steps(data.num_examples(dataset.train))
     check_data(plan, dataset)
     described = data.describe_examples(dataset.train)
-    method = with_parts(plan, described, count_classes(dataset), num_devices=num_devices, num_steps=num_steps)
+    method = with_parts(plan, described, count_classes(dataset.train), num_devices=num_devices, num_steps=num_steps)
     run = Run(plan, workdir, dataset, method, num_devices, num_steps, not data.in_memory(dataset.train), warn)
     steps_per_call(run)  # refuses what cannot be
     return run
@@ -216,9 +210,9 @@ def steps_per_call(run: Run) -> int:
     return asked or (1 if on_cpu and not run.plan.encoder.loops_on_cpu else STEPS_PER_CALL)
 
 
-def count_classes(dataset: data.Dataset) -> int:
+def count_classes(train: data.Split) -> int:
     """K, so that labels are 0 .. K − 1; 0 where there are none."""
-    return 0 if dataset.train.labels is None else int(dataset.train.labels.max()) + 1
+    return 0 if train.labels is None else int(train.labels.max()) + 1
 
 
 def initial_state(run: Run) -> TrainState:
@@ -236,6 +230,6 @@ def checkpoint_metadata(run: Run) -> dict[str, Any]:
     trained_on = {
         "examples": data.describe_examples(train),
         "training examples": data.num_examples(train),
-        "classes": run.num_classes,
+        "classes": count_classes(train),
     }
     return {"data": trained_on, "num_candidates": run.method.num_candidates}

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any
 
-from mi_coding.config.command_line import differing_keys, flatten
+from mi_coding.config import flatten
 from mi_coding.errors import InputError, Setting
 from mi_coding.reporting.files import write_atomically
 
@@ -73,23 +73,18 @@ def _check_same(workdir: Path, config: dict[str, Any], began_with: Path, complet
         raise InputError(f"{began_with} is not the config of a run; choose another --workdir") from None
     with suppress(InputError):  # of another version, whose keys are then compared as they are
         before = complete(before)
-    if keys := differing_keys(_as_json(before), _as_json(config)):
+    before, now = (json.loads(json.dumps(one)) for one in (before, config))  # without tuples
+    if keys := sorted(key for key in before.keys() | now.keys() if before.get(key, ...) != now.get(key, ...)):
         named = [part for key in keys for part in (", ", Setting(key))][1:]
         began = f"--workdir={workdir} was begun with another config; these differ: "
         raise InputError(began, *named, "; choose another")
-
-
-def _as_json(config: dict[str, Any]) -> dict[str, Any]:
-    return json.loads(json.dumps(config))
 
 
 def begin(workdir: Path, config: dict[str, Any]) -> IO[str]:
     """Makes the directory, locks it, and writes config.json.
 
     Args:
-        workdir: of the run.
         config: nested, of every option.
-
     Returns:
         a file that locks the directory until it is closed, or its process ends in whatever way.
     Raises:
