@@ -41,7 +41,9 @@ def run_command(argv: list[str] | None, doc: str, run: Callable[[list[str]], int
         return code
     except InputError as error:
         if str(error):  # empty where another process has printed the line
-            print(f"mi_coding: error: {_in_one_line(str(error))}", file=sys.stderr)
+            # What was typed may hold line breaks, and characters that no terminal shows.
+            line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))
+            print(f"mi_coding: error: {line}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         if not _reader_left():
@@ -55,11 +57,6 @@ def _reader_left() -> bool:
     poll = select.poll()
     poll.register(sys.stdout, 0)
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
-
-
-def _in_one_line(text: str) -> str:
-    """What was typed may hold line breaks, and characters that no terminal shows."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def options(argv: list[str], defaults: Mapping[str, str | int | None]) -> flags.FlagValues:

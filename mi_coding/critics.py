@@ -71,8 +71,7 @@ def bilinear_ahead(num_ahead: int) -> AheadCritic:
     """
 
     def init(key: jax.Array, context_dim: int, code_dim: int) -> Any:
-        weight = jax.random.normal(key, (num_ahead, context_dim, code_dim)) / jnp.sqrt(context_dim)
-        return {"weight": weight}
+        return {"weight": jax.random.normal(key, (num_ahead, context_dim, code_dim)) / jnp.sqrt(context_dim)}
 
     return AheadCritic(init, lambda params, contexts: jnp.einsum("k...h,khd->k...d", contexts, params["weight"]))
 
@@ -118,20 +117,18 @@ def separable(*, width: int = 128, depth: int = 2, rank: int = 32) -> PairCritic
     (5, 7)
 
     Args:
-        width: of the hidden layers.
-        depth: how many of them.
+        width, depth: of the hidden layers, and how many.
         rank: of the inner product.
     Source: arXiv:1905.06922 section 4 ("separable critic").
     """
-    widths = (width,) * depth + (rank + 1,)
-    side_x, side_y = Perceptron(widths, last_scale=0.1), Perceptron(widths, last_scale=0.1)
+    side = Perceptron((width,) * depth + (rank + 1,), last_scale=0.1)
 
     def init(key, dim_x, dim_y):
         key_x, key_y = jax.random.split(key)
-        return {"x": side_x.init(key_x, jnp.zeros((1, dim_x))), "y": side_y.init(key_y, jnp.zeros((1, dim_y)))}
+        return {"x": side.init(key_x, jnp.zeros((1, dim_x))), "y": side.init(key_y, jnp.zeros((1, dim_y)))}
 
     def scores(params, x, y):
-        f, g = side_x.apply(params["x"], x), side_y.apply(params["y"], y)
+        f, g = side.apply(params["x"], x), side.apply(params["y"], y)
         return f[:, :-1] @ g[:, :-1].T + f[:, -1:] + g[:, -1]
 
     return PairCritic(init, scores)
@@ -145,8 +142,7 @@ def concatenated(*, width: int = 128, depth: int = 2) -> PairCritic:
     (5, 7)
 
     Args:
-        width: of the hidden layers.
-        depth: how many of them.
+        width, depth: of the hidden layers, and how many.
     Source: arXiv:1905.06922 section 4 ("joint critic").
     """
     network = Perceptron((width,) * depth + (1,), last_scale=0.01)
@@ -171,8 +167,7 @@ def conditional_gaussian(*, width: int = 128, depth: int = 2) -> PairCritic:
     (5, 7)
 
     Args:
-        width: of the hidden layers.
-        depth: how many of them.
+        width, depth: of the hidden layers, and how many.
     Source: arXiv:2006.12013 section 3.3 (vCLUB).
     """
 

@@ -18,7 +18,7 @@ their names.
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +46,8 @@ def write_codes(encoder: TrainedEncoder, listing: data.Listing, output: Path) ->
     """
     split, total = listing.split, data.num_examples(listing.split)
     longest = max(map(len, data.names(split)), default=0)
-    as_stored, dtype = _stored(encoder)
+    pack = encoder.output and encoder.output.pack  # of a discrete code
+    as_stored, dtype = (pack, "uint8") if pack else (lambda codes: codes, "float32")
     dim = as_stored(np.zeros((1, encoder.dim), np.float32)).shape[1]
     columns = Columns(dim, dtype, split.labels is not None, listing.class_names, longest)
     encoder.compile(split.examples)
@@ -68,12 +69,6 @@ def write_codes(encoder: TrainedEncoder, listing: data.Listing, output: Path) ->
             file.write(as_stored(codes), part.names, part.labels)
             counting.update(file.num_rows + len(parts.skipped))
     print(f"{output}: {_report(encoder, file.num_rows, parts, max(time.perf_counter() - started, 1e-9))}")
-
-
-def _stored(encoder: TrainedEncoder) -> tuple[Callable[[np.ndarray], np.ndarray], str]:
-    """What is written of codes float32[n, D], and its dtype: they themselves; of a discrete code packed bits."""
-    pack = encoder.output and encoder.output.pack
-    return (pack, "uint8") if pack else (lambda codes: codes, "float32")
 
 
 def _embed(argv: list[str]) -> int:

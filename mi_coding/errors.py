@@ -23,18 +23,13 @@ class Setting(NamedTuple):
     flag: bool = False
 
     def __str__(self) -> str:
-        return spell_as_config(self)
+        return self.spelled(f"{'--' if self.flag else ''}config.{self.key}")
 
     def spelled(self, name: str) -> str:
         """The option under the name that a command has for it, with its value."""
         if self.value is _NO_VALUE:
             return name
         return f"{name}={self.value}" if self.flag else f"{name}={self.value!r}"
-
-
-def spell_as_config(setting: Setting) -> str:
-    """How commands with a config spell an option."""
-    return setting.spelled(f"{'--' if setting.flag else ''}config.{setting.key}")
 
 
 class InputError(ValueError):

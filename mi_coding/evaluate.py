@@ -21,7 +21,7 @@ from mi_coding.reporting import terminal
 from mi_coding.reporting.metrics import write_json
 from mi_coding.reporting.results import group_results
 from mi_coding.runs.evaluate import evaluate_run
-from mi_coding.runs.restore import Restored, other_shapes, restore
+from mi_coding.runs.restore import other_shapes, restore
 from mi_coding.runs.run import Run, load_data
 
 
@@ -37,12 +37,6 @@ def file_name(source: str) -> str:
     'evaluation-folder-data-my-photos.json'
     """
     return f"evaluation-{re.sub(r'[^A-Za-z0-9._]+', '-', source).strip('-')}.json"
-
-
-def run_on(restored: Restored, dataset: data.Dataset, workdir: Path) -> Run:
-    """A run that was read back, with other data in the place of its own; it can be evaluated, and is not trained."""
-    plan, method, num_devices = restored.plan, restored.method, restored.method.parts.num_devices
-    return Run(plan, workdir, dataset, method, num_devices, restored.step, streamed=True, warn=terminal.warning)
 
 
 def _evaluate(argv: list[str]) -> int:
@@ -61,7 +55,9 @@ def _evaluate(argv: list[str]) -> int:
         if here != trained:
             raise other_shapes(given.source, here, trained)
     print(f"evaluating step {restored.step:,} on {given.source}", flush=True)
-    _, summary = evaluate_run(run_on(restored, dataset, workdir), restored.variables)
+    plan, method, step = restored.plan, restored.method, restored.step
+    run = Run(plan, workdir, dataset, method, method.parts.num_devices, step, streamed=True, warn=terminal.warning)
+    _, summary = evaluate_run(run, restored.variables)
     write_json(output, {"evaluation/source": given.source, "evaluation/step": restored.step} | summary)
     terminal.closing_table(group_results(summary, restored.plan.evaluators))
     print(f"\nevaluation: {output}")

@@ -136,17 +136,12 @@ class OptionSpec(NamedTuple):
     def checked(self, value: Any) -> Any:
         """The value in the option's own type; InputError says what else was expected."""
         value = tuple(value) if self.type is tuple and isinstance(value, list) else value
-        if not self._is_of_type(value):
+        types = (int, float) if self.type is float else self.type
+        if not isinstance(value, types) or isinstance(value, bool) != (self.type is bool):  # True is an int
             raise InputError(Setting(self.key, value), f"; expected {TYPES[self.type]}")
-        complaint = self.rule.complaint(value) if self.rule else ""
-        if complaint:
+        if complaint := self.rule.complaint(value) if self.rule else "":
             raise InputError(Setting(self.key, value), complaint)
         return float(value) if self.type is float else value
-
-    def _is_of_type(self, value: Any) -> bool:
-        if self.type in (int, float):
-            return isinstance(value, (int, float) if self.type is float else int) and not isinstance(value, bool)
-        return isinstance(value, self.type)
 
 
 @cache

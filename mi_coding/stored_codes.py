@@ -16,6 +16,8 @@ import numpy as np
 from mi_coding.objectives.codes import CodeModel
 
 _AT_ONCE = 4096  # codes whose probabilities are computed together
+_FAMILY = constriction.stream.model.Categorical(perfect=False)
+_LEAST = 2.0**-24  # of a probability: every symbol can be stored
 
 
 def pack(z: np.ndarray, num_values: int) -> np.ndarray:
@@ -31,8 +33,7 @@ def pack(z: np.ndarray, num_values: int) -> np.ndarray:
         ValueError: for symbols outside.
     """
     z = _checked(z, num_values)
-    width = _width(num_values)
-    bits = z[:, :, None] >> np.arange(width)[::-1] & 1
+    bits = z[:, :, None] >> np.arange(_width(num_values))[::-1] & 1
     return np.packbits(bits.reshape(len(z), -1).astype(np.uint8), axis=1)
 
 
@@ -46,11 +47,10 @@ def unpack(packed: np.ndarray, *, num_symbols: int, num_values: int) -> np.ndarr
         ValueError: for bytes of another number of symbols.
     """
     width = _width(num_values)
-    if packed.ndim != 2 or packed.shape[1] != -(-num_symbols * width // 8):
-        raise ValueError(
-            f"packed codes of shape {packed.shape}: {num_symbols} symbols with {num_values} values take "
-            f"{-(-num_symbols * width // 8)} bytes"
-        )
+    num_bytes = -(-num_symbols * width // 8)
+    if packed.ndim != 2 or packed.shape[1] != num_bytes:
+        expected = f"{num_symbols} symbols with {num_values} values take {num_bytes} bytes"
+        raise ValueError(f"packed codes of shape {packed.shape}: {expected}")
     bits = np.unpackbits(packed, axis=1)[:, : num_symbols * width].reshape(len(packed), num_symbols, width)
     return (bits.astype(np.int32) << np.arange(width)[::-1]).sum(axis=-1).astype(np.int32)
 
@@ -78,7 +78,7 @@ def compress(prior: CodeModel, psi: Any, z: np.ndarray) -> np.ndarray:
     for start in reversed(starts):  # the coder is a stack: what is read first is written last
         block = z[start : start + _AT_ONCE]
         for m in reversed(range(prior.num_symbols)):
-            coder.encode_reverse(block[:, m].copy(), _FAMILY, probabilities(_before(block, m), m))
+            coder.encode_reverse(block[:, m].copy(), _FAMILY, probabilities(block, m))
     return coder.get_compressed()
 
 
@@ -93,17 +93,12 @@ def decompress(prior: CodeModel, psi: Any, words: np.ndarray, count: int) -> np.
         count: n.
     """
     coder, probabilities = constriction.stream.stack.AnsCoder(words), _next_probabilities(prior, psi)
-    blocks = []
+    z = np.zeros((count, prior.num_symbols), np.int32)
     for start in range(0, count, _AT_ONCE):
-        block = np.zeros((min(_AT_ONCE, count - start), prior.num_symbols), np.int32)
+        block = z[start : start + _AT_ONCE]
         for m in range(prior.num_symbols):
             block[:, m] = coder.decode(_FAMILY, probabilities(block, m))
-        blocks.append(block)
-    return np.concatenate(blocks) if blocks else np.zeros((0, prior.num_symbols), np.int32)
-
-
-_FAMILY = constriction.stream.model.Categorical(perfect=False)
-_LEAST = 2.0**-24  # of a probability: every symbol can be stored
+    return z
 
 
 def _next_probabilities(prior: CodeModel, psi: Any) -> Callable[[np.ndarray, int], np.ndarray]:
@@ -111,19 +106,12 @@ def _next_probabilities(prior: CodeModel, psi: Any) -> Callable[[np.ndarray, int
     logs = jax.jit(partial(prior.next_log_probs, psi))
 
     def at(z: np.ndarray, m: int) -> np.ndarray:
-        filled = np.pad(z, ((0, _AT_ONCE - len(z)), (0, 0)))
-        chosen = np.exp(np.asarray(logs(jnp.asarray(filled), None))[: len(z), m], dtype=np.float64)
+        known = np.pad(z[:, :m], ((0, _AT_ONCE - len(z)), (0, z.shape[1] - m)))  # all that a reader has at symbol m
+        chosen = np.exp(np.asarray(logs(jnp.asarray(known), None))[: len(z), m], dtype=np.float64)
         chosen = np.maximum(chosen, _LEAST)
         return (chosen / chosen.sum(axis=1, keepdims=True)).astype(np.float32)
 
     return at
-
-
-def _before(z: np.ndarray, m: int) -> np.ndarray:
-    """The codes as the reader knows them when it comes to symbol m: zeros from there on."""
-    known = z.copy()
-    known[:, m:] = 0
-    return known
 
 
 def _width(num_values: int) -> int:
