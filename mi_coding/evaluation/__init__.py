@@ -50,23 +50,13 @@ def chosen(method: Method, pairs: PairSampler) -> list[type[Evaluator]]:
 
 def evaluate(evaluators: Iterable[Evaluator], trained: Trained) -> dict[str, Any]:
     """The entries of summary.json for (params, stats) on examples that training never saw."""
-    summary = {}
-    for evaluator in evaluators:
-        summary |= evaluator.evaluate(trained)
-    return summary
+    return {key: value for evaluator in evaluators for key, value in evaluator.evaluate(trained).items()}
 
 
 def validation(evaluators: Iterable[Evaluator], trained: Trained) -> Callable[[int, Variables], dict[str, float]]:
     """A function of (step, variables) that gives the entries of metrics.jsonl for a step of training."""
     functions = [function for evaluator in evaluators if (function := evaluator.validation(trained))]
-
-    def validate(step: int, variables: Variables) -> dict[str, float]:
-        scalars = {}
-        for function in functions:
-            scalars |= function(step, variables)
-        return scalars
-
-    return validate
+    return lambda step, variables: {name: value for f in functions for name, value in f(step, variables).items()}
 
 
 def report_sections(evaluators: Iterable[Evaluator], trained: Trained, summary: Summary) -> list[Section]:

@@ -1,7 +1,7 @@
 """What an evaluation is, and all that it may know of a run."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 from typing import Any, ClassVar
 
@@ -9,23 +9,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mi_coding.data import Dataset, Split, num_examples, sample_films, take
+from mi_coding.data import Dataset, Split, blocks, num_examples, sample_films, take
+from mi_coding.evaluation.classifiers import Examples
 from mi_coding.evaluation.codes import encode
 from mi_coding.evaluation.heldout import ENCODE_AT_ONCE, HeldoutBound, make_heldout_bound, make_pair_codes
 from mi_coding.methods import Method, Variables
-from mi_coding.options import PositiveInt, option
+from mi_coding.options import NotNegativeInt, PositiveInt, option
 from mi_coding.pairs import BoundSpec, PairSampler
 from mi_coding.reporting.page import Section
 from mi_coding.reporting.results import Group, Summary, Tile
 
 MOST_HELDOUT = 10_000  # images, or frames, in memory for bounds and pictures
 NUM_SHOWN = 1000  # test examples that the pictures of a report are made of
+_BLOCK = 4096  # examples read, shown and encoded at a time
 
 Curve = tuple[np.ndarray, np.ndarray]
 """Steps int[n] and values float[n] of one name in metrics.jsonl."""
 
 Curves = Mapping[str, Curve]
 NO_CURVE: Curve = (np.zeros(0, int), np.zeros(0))
+
+Encoders = Mapping[str, Callable[[jax.Array], jax.Array]]
+"""Name → jitted function from views float32[n, …] to features float32[n, F]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +48,7 @@ class Trained:
     num_steps: int  # of the whole run
     num_classes: int  # of the labels; 0 where there are none
     curves: Curves  # of metrics.jsonl, name → (steps, values); empty where nothing was trained here
+    _heldout_splits: dict[str, Split] = field(default_factory=dict, init=False, repr=False)
 
     def encoder(self, output: str, variables: Variables | None = None) -> Callable[[jax.Array], jax.Array]:
         """x → "features" float32[b, F] or "codes" float32[b, D]; compiled once for trained and untrained variables."""
@@ -93,10 +99,6 @@ class Trained:
         """float32[n, D]: the codes of the shown views."""
         return encode(self.encoder("codes"), self.shown_views)
 
-    @cached_property
-    def _heldout_splits(self) -> dict[str, Split]:
-        return {}
-
 
 class Evaluator:
     """One question about trained codes. A new one is a frozen dataclass, and adds itself to `EVALUATORS`.
@@ -134,6 +136,24 @@ class PairEvaluator(Evaluator):
     num_pairs: PositiveInt = option("evaluation.num_pairs", 10_240, "independent pairs for each held-out bound")
 
 
+@dataclass(frozen=True)
+class LabelledViews:
+    """How many views of how many examples a probe reads; every encoder sees the same views."""
+
+    views: PositiveInt = option("evaluation.views", 1, "views drawn of each example for the probes")
+    most_images: NotNegativeInt = option(
+        "evaluation.most_images", 0, "training examples that the probes learn from; 0 for all"
+    )
+
+    def encoded(self, encoders: Encoders, trained: Trained) -> dict[str, tuple[Examples, Examples, Examples]]:
+        """Name of an encoder → its features of the training, validation and test split; the key is that of "probe"."""
+        train, *others = trained.dataset[1:]
+        splits = (subsample(train, self.most_images) if self.most_images else train, *others)
+        keys = jax.random.split(trained.key("probe"), 3)
+        parts = [encode_views(encoders, *own, trained.pairs, self.views) for own in zip(splits, keys, strict=True)]
+        return {name: tuple(part[name] for part in parts) for name in encoders}
+
+
 def subsample(split: Split, most: int) -> Split:
     """A split of at most `most` examples, in memory; the same examples for every run.
 
@@ -143,6 +163,24 @@ def subsample(split: Split, most: int) -> Split:
     count = num_examples(split)
     chosen = np.random.default_rng(0).choice(count, most, replace=False) if count > most else np.arange(count)
     return take(split, np.sort(chosen))
+
+
+def encode_views(
+    encoders: Encoders, split: Split, key: jax.Array, pairs: PairSampler, views_each: int
+) -> dict[str, Examples]:
+    """Name of an encoder → features and labels of several views of each example; hidden labels (−1) are left out."""
+    keys = jax.random.split(key, num_examples(split) * views_each)
+    parts, labels, done = {name: [] for name in encoders}, [], 0
+    for block in blocks(split, _BLOCK):
+        labels.append(np.repeat(block.labels, views_each))
+        examples = jax.tree.map(lambda half: np.repeat(half, views_each, axis=0), block.examples)
+        shown = view_each(keys[done : done + len(labels[-1])], examples, pairs)
+        done += len(labels[-1])
+        for name, encoder in encoders.items():
+            parts[name].append(encode(encoder, shown))
+    labels = np.concatenate(labels)
+    known = labels >= 0
+    return {name: Examples(np.concatenate(part)[known], labels[known]) for name, part in parts.items()}
 
 
 @lru_cache(maxsize=8)

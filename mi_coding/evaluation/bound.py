@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -31,8 +32,6 @@ _DISTRACTORS = {
 }
 """Prefix of a bound in a summary → what its row says beside N."""
 
-_ON_MI = "on mutual information, nats"
-
 
 @dataclass(frozen=True)
 class HeldoutBounds(PairEvaluator):
@@ -53,14 +52,10 @@ class HeldoutBounds(PairEvaluator):
         return summary
 
     def validation(self, trained: Trained) -> Callable[[int, Variables], dict[str, float]]:
-        measure, population = trained.heldout_bound(trained.method.training_spec), trained.population("validation")
-
-        def validate(step: int, variables: Variables) -> dict[str, float]:
-            num_pairs = VALIDATION_BATCHES * trained.batch_size
-            bound = measure(variables, trained.key("validation"), population, num_pairs=num_pairs)
-            return bound_summary(bound, "validation")
-
-        return validate
+        population, key = trained.population("validation"), trained.key("validation")
+        num_pairs = VALIDATION_BATCHES * trained.batch_size
+        measure = partial(trained.heldout_bound(trained.method.training_spec), num_pairs=num_pairs)
+        return lambda step, variables: bound_summary(measure(variables, key, population), "validation")
 
     def groups(self, summary: Summary) -> list[Group]:
         prefixes = [prefix for prefix in _DISTRACTORS if f"{prefix}/mi_lower_bound_nats" in summary]
@@ -189,7 +184,10 @@ def bound_over_training(train: Curve, validation: Curve | None, num_candidates: 
 
     The faint line is every value, the strong one a running mean over a fiftieth of the run.
     """
-    chart, ceiling = Chart(3.7, (0.05, 0.14, 0.745, 0.765), f"bound {_ON_MI}", "step"), math.log(num_candidates)
+    chart, ceiling = (
+        Chart(3.7, (0.05, 0.14, 0.745, 0.765), "bound on mutual information, nats", "step"),
+        math.log(num_candidates),
+    )
     chart.ceiling(ceiling, f"ln {num_candidates:,} =")
     chart.axes.plot(*train, color=BLUE, alpha=0.22, linewidth=0.8)
     smooth = chart.smooth(*train, BLUE)
@@ -229,7 +227,7 @@ def bound_ahead(bounds: Mapping[int, tuple[np.ndarray, np.ndarray]]) -> Figure:
     if not bounds:
         raise ValueError("bounds is empty: expected the bounds of at least one N")
     first = next(iter(bounds))
-    chart = Chart(3.4, (0.05, 0.15, 0.745, 0.745), f"held-out bound {_ON_MI}", "steps ahead")
+    chart = Chart(3.4, (0.05, 0.15, 0.745, 0.745), "held-out bound on mutual information, nats", "steps ahead")
     chart.ceiling(math.log(first), f"ln {first:,} =")
     for (num_candidates, (values, errors)), colour in zip(bounds.items(), (BLUE, ORANGE), strict=False):
         steps = np.arange(1, len(values) + 1)

@@ -12,8 +12,7 @@ from jax.scipy.linalg import solve_triangular
 
 from mi_coding.evaluation.codes import nearest
 
-REGULARISERS = (0.001, 0.01, 0.1, 1.0, 10.0)
-"""The linear probe's choices for C, the inverse strength of its L2 penalty; the strongest penalty first."""
+REGULARISERS = (0.001, 0.01, 0.1, 1.0, 10.0)  # choices for C, inverse to the L2 penalty; the strongest one first
 
 TOLERANCE = 1e-5
 """A fit ends when a Newton step on its preconditioner's curvature would lower the objective by less than this share.
@@ -34,7 +33,11 @@ class Examples(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """Share of test examples whose class is ranked first, and among the first five; the C that validation chose."""
+    """Share of test examples whose class is ranked first, and among the first five; the C that validation chose.
+
+    With at most five classes, the top-5 accuracy is 1 by definition. An example of a class that training never saw
+    counts as wrong.
+    """
 
     accuracy: float
     top5_accuracy: float
@@ -52,8 +55,7 @@ def linear_probe(train: Examples, validation: Examples, test: Examples) -> Probe
     """Multinomial logistic regression on frozen features; its one regulariser is chosen on validation examples.
 
     Features are first brought to mean 0 and variance 1 over the training examples. The classifier that scored best on
-    validation, of equals the one with the stronger penalty, is the one tested; it is not fitted again. With at most
-    five classes, the top-5 accuracy is 1 by definition. An example of a class that training never saw counts as wrong.
+    validation, of equals the one with the stronger penalty, is the one tested; it is not fitted again.
 
     >>> rng = np.random.default_rng(0)
     >>> def draw(n):
@@ -77,13 +79,8 @@ def linear_probe(train: Examples, validation: Examples, test: Examples) -> Probe
         logits = _logits(classifier, (np.asarray(part.features, np.float32) - mean) / scale)
         return _shares(_ranks(np.asarray(logits), _positions(classes, part.labels)))
 
-    best, chosen = -1.0, None
-    path = logistic_path(features, labels, num_classes=len(classes))
-    for regulariser, classifier in zip(REGULARISERS, path, strict=True):
-        score, _ = accuracies(classifier, validation)
-        if score > best:
-            best, chosen = score, (classifier, regulariser)
-    classifier, regulariser = chosen
+    fits = zip(logistic_path(features, labels, num_classes=len(classes)), REGULARISERS, strict=True)
+    classifier, regulariser = max(fits, key=lambda fit: accuracies(fit[0], validation)[0])
     return Probe(*accuracies(classifier, test), regulariser)
 
 
@@ -123,8 +120,7 @@ def knn_probe(train: Examples, test: Examples, *, neighbours: int, temperature: 
     """A vote of the nearest training examples by cosine, each with weight exp(cosine / temperature) for its class.
 
     Of equally near examples the first are taken; of classes with equal votes the one with the smaller label is ranked
-    first. With at most five classes, the top-5 accuracy is 1 by definition. An example of a class that training never
-    saw counts as wrong.
+    first.
 
     >>> examples = Examples(np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([0, 1]))
     >>> knn_probe(examples, examples, neighbours=1, temperature=0.1).accuracy

@@ -51,15 +51,13 @@ class Lag(NamedTuple):
 def information(
     prior: CodeModel, conditional: CodeModel, psi: Any, phi: Any, z_x: np.ndarray, z_y: np.ndarray
 ) -> CodeInformation:
-    """Both cross-entropies of pairs of codes, and their difference.
+    """Both cross-entropies of pairs of codes, rows i of z_x and z_y, int[n, M] each; psi and phi are of the models.
 
     >>> prior, conditional = codes.independent(1, 2), codes.independent(1, 2, conditional=True)
     >>> z = np.array([[0], [1], [1]])
     >>> psi, phi = prior.init(jax.random.key(0)), conditional.init(jax.random.key(0))
     >>> print(f"{information(prior, conditional, psi, phi, z, z).entropy:.4f}")  # a uniform prior on two codes
     0.6931
-
-    psi and phi are the parameters of both models; rows i of z_x and z_y, int[n, M] each, belong together.
     """
     z_x, z_y = jnp.asarray(z_x), jnp.asarray(z_y)
     own = -np.asarray(_log_prob(prior, psi, z_x), np.float64)
@@ -127,19 +125,15 @@ def prior_lag(prior: CodeModel, psi: Any, log_q: jax.Array, key: jax.Array) -> L
     examples, from where it stands. Many examples, for a fit to few is better than any law. The key is of what an
     autoregressive prior draws.
     """
-    entropy = float(_code_length(prior, psi, log_q, key))
+    entropy = float(_code_length(prior, psi, log_q, key=key))
     if prior.num_values**prior.num_symbols <= LISTED:
         return Lag(entropy, entropy - float(codes.entropy(codes.population(log_q))))
     fitted = _refit(prior, psi, log_q, key)
-    return Lag(entropy, entropy - float(_code_length(prior, fitted, log_q, key)))
+    return Lag(entropy, entropy - float(_code_length(prior, fitted, log_q, key=key)))
 
 
 _log_prob = jax.jit(codes.log_prob, static_argnums=0)
-
-
-@partial(jax.jit, static_argnums=0)
-def _code_length(prior: CodeModel, psi: Any, log_q: jax.Array, key: jax.Array) -> jax.Array:
-    return prior_loss(prior, psi, log_q, key=key)
+_code_length = jax.jit(prior_loss, static_argnums=0)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -148,7 +142,7 @@ def _refit(prior: CodeModel, psi: Any, log_q: jax.Array, key: jax.Array) -> Any:
 
     def improve(_: int, carry: Any) -> Any:
         psi, state = carry
-        updates, state = optimizer.update(jax.grad(_code_length, argnums=1)(prior, psi, log_q, key), state)
+        updates, state = optimizer.update(jax.grad(_code_length, argnums=1)(prior, psi, log_q, key=key), state)
         return optax.apply_updates(psi, updates), state
 
     return jax.lax.fori_loop(0, _REFITS, improve, (psi, optimizer.init(psi)))[0]
@@ -157,19 +151,15 @@ def _refit(prior: CodeModel, psi: Any, log_q: jax.Array, key: jax.Array) -> Any:
 def clustering_accuracy(clusters: np.ndarray, labels: np.ndarray) -> float:
     """Share of examples with the label of their cluster, by the best one-to-one matching of clusters and labels.
 
-    Clusters or labels that are left over match nothing, and count as wrong.
+    Both are int[n]. Clusters or labels that are left over match nothing, and count as wrong.
 
     >>> clustering_accuracy(np.array([2, 2, 0, 1]), np.array([0, 0, 1, 1]))
     0.75
-
-    Both are int[n].
     """
-    from scipy.optimize import linear_sum_assignment  # half a second to import
+    from scipy.optimize import linear_sum_assignment  # slow to import, as scikit-learn is
+    from sklearn.metrics.cluster import contingency_matrix
 
-    _, clusters = np.unique(clusters, return_inverse=True)
-    _, labels = np.unique(labels, return_inverse=True)
-    together = np.zeros((clusters.max() + 1, labels.max() + 1), int)
-    np.add.at(together, (clusters, labels), 1)
+    together = contingency_matrix(labels, clusters).T  # a row for each cluster
     rows, columns = linear_sum_assignment(together, maximize=True)
     return float(together[rows, columns].sum() / len(labels))
 

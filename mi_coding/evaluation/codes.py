@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import chain, pairwise
 
 import jax
 import jax.numpy as jnp
@@ -12,15 +13,13 @@ COSINES_AT_ONCE = 2**26  # cosines of `nearest` in memory at a time: 256 MiB
 
 
 def encode(encoder: Callable[[jax.Array], jax.Array], examples: np.ndarray | jax.Array, *, batch_size: int = 512):
-    """float32[n, D]: what `encoder` makes of n examples, in batches of one shape so that it is compiled once.
+    """float32[n, D]: what `encoder`, see `encode_each`, makes of n ≥ 1 examples, a batch at a time.
+
+    Its parameters are best an argument of what is jitted: one program serves them all. The examples may be anything
+    that has a length and slices; those of NumPy never leave the host together.
 
     >>> encode(lambda x: 2 * x, np.arange(3.0, dtype=np.float32)[:, None], batch_size=2).tolist()
     [[0.0], [2.0], [4.0]]
-
-    Args:
-        encoder: see `encode_each`; its parameters are best an argument of what is jitted: one program serves them all.
-        examples: n ≥ 1 in anything that has a length and slices; those of NumPy never leave the host together.
-        batch_size: examples at a time; the last batch is filled with zeros.
     """
     parts = (examples[start : start + batch_size] for start in range(0, len(examples), batch_size))
     return np.concatenate(list(encode_each(encoder, parts, batch_size=batch_size)))
@@ -37,14 +36,9 @@ def encode_each(
     >>> [z.tolist() for z in encode_each(lambda x: 2 * x, [np.ones(2), np.ones(1)], batch_size=2)]
     [[2.0, 2.0], [2.0]]
     """
-    running, count = None, 0
-    for part in parts:
-        ahead = encoder(_filled(part, batch_size))
-        if running is not None:
-            yield np.asarray(running)[:count]
-        running, count = ahead, len(part)
-    if running is not None:
-        yield np.asarray(running)[:count]
+    started = ((encoder(_filled(part, batch_size)), len(part)) for part in parts)
+    for (codes, count), _ in pairwise(chain(started, [None])):  # the next one is started before one is waited for
+        yield np.asarray(codes)[:count]
 
 
 def nearest(queries: np.ndarray, codes: np.ndarray, *, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,9 +11,8 @@ import numpy as np
 from mi_coding import stored_codes
 from mi_coding.data import num_examples
 from mi_coding.evaluation import code_statistics, heads
-from mi_coding.evaluation.base import NO_CURVE, Curves, PairEvaluator, Trained, subsample
+from mi_coding.evaluation.base import NO_CURVE, Curves, LabelledViews, PairEvaluator, Trained, subsample
 from mi_coding.evaluation.classifiers import linear_probe
-from mi_coding.evaluation.labelled_views import LabelledViews
 from mi_coding.methods import Variables
 from mi_coding.options import group
 from mi_coding.reporting.figure import BLUE, INK, MUTED, ORANGE, SMALL, TITLE, Chart, Figure
@@ -21,10 +20,8 @@ from mi_coding.reporting.page import Section
 from mi_coding.reporting.results import Group, Rows, Summary, Tile, finite, group_rows, percent
 from mi_coding.reporting.strips import as_images, aspect, draw_tile, tile_canvas
 
-NUM_VALIDATED, NUM_LAG = 2048, 2048
-"""Pairs of a held-out figure during training, at most `config.evaluation.num_pairs`; training examples that the lag of
-the prior is taken from."""
-
+NUM_VALIDATED = 2048  # pairs of a held-out figure during training, at most `config.evaluation.num_pairs`
+NUM_LAG = 2048  # training examples that the lag of the prior is taken from
 MOST_QUERIES = 10_000  # test examples that codes are compared with labels on
 GRID_ROWS, GRID_COLUMNS = 16, 12  # of the pictures by code
 
@@ -70,8 +67,10 @@ class DiscreteCodes(PairEvaluator):
         found = heads.head_information(trained, variables, head.number, z_x, z_y)
         lag = _lag(trained, variables, head.number)
         own_x, own_y = z_x[head.number], z_y[head.number]
+        psi, _ = method.models_of(variables[1], head.number)
+        stored_bytes = stored_codes.compress(method.prior, psi, own_x).nbytes  # whatever the prior believes
         summary = code_statistics.code_summary(found, own_x, own_y, method.prior.num_values) | {
-            "heldout/stored_bits_per_example": _stored_bits(trained, head.number, own_x),
+            "heldout/stored_bits_per_example": 8 * stored_bytes / len(own_x),
             "heldout/prior_lag_nats": lag.nats,
             "code/head": head.number,
             "code/num_heads": method.code.num_heads,
@@ -87,8 +86,8 @@ class DiscreteCodes(PairEvaluator):
             head = heads.best_head(trained, variables, num_pairs)
             lag = _lag(trained, variables, head.number)
             settled = step >= trained.num_steps // 2  # before, everything moves, running statistics of the encoder too
-            if settled and not warned:
-                warned.extend([step] if _warn_of_lag(trained, lag) else [])
+            if settled and not warned and _warn_of_lag(trained, lag):
+                warned.append(step)
             return {
                 "validation/entropy_nats": head.found.entropy,
                 "validation/conditional_entropy_nats": head.found.conditional_entropy,
@@ -221,12 +220,6 @@ def _picture_rows(rows: Sequence[tuple[str, np.ndarray, float]], columns: int) -
         for column, image in enumerate(images):
             draw_tile(axes, image, 1 + column, row * height)
     return figure
-
-
-def _stored_bits(trained: Trained, head: int, z: np.ndarray) -> float:
-    """Bits that the entropy coder takes for a code, of codes int[n, M], whatever the prior believes."""
-    psi, _ = trained.method.models_of(trained.variables[1], head)
-    return 8 * stored_codes.compress(trained.method.prior, psi, z).nbytes / len(z)
 
 
 def _lag(trained: Trained, variables: Variables, head: int) -> code_statistics.Lag:

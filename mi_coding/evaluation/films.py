@@ -11,7 +11,7 @@ import numpy as np
 from mi_coding.evaluation.base import Evaluator, Trained
 from mi_coding.evaluation.heldout import HeldoutBound
 from mi_coding.pairs import BoundSpec, Films, draw_moments, shown_at
-from mi_coding.reporting.figure import BLUE, FAINT, ORANGE, Chart, Figure
+from mi_coding.reporting.figure import BLUE, FAINT, ORANGE, Chart
 from mi_coding.reporting.page import Section
 from mi_coding.reporting.results import Summary
 from mi_coding.reporting.strips import pair_strip
@@ -56,11 +56,6 @@ def gap_section(gaps: Sequence[float], bounds: Mapping[str, Sequence[HeldoutBoun
         "the longest. Across: distractors are moments of all films. Within: moments of the same film, so that only "
         "what changes in it counts. The longer the gap, the fewer moments have a frame so much later."
     )
-    return Section("Bound by gap", text, _bounds_by_gap(gaps, bounds, trained_at), "gaps")
-
-
-def _bounds_by_gap(gaps: Sequence[float], bounds: Mapping[str, Sequence[HeldoutBound]], trained_at: float) -> Figure:
-    """Curves under their ceilings, over the gap on a logarithmic axis; the gap of training is marked."""
     title = "held-out bound on mutual information, nats"
     x_title = "gap from x to y, seconds; the upright line is the gap of training"
     chart, drawn = Chart(3.2, (0.05, 0.15, 0.745, 0.74), title, x_title), []
@@ -76,7 +71,7 @@ def _bounds_by_gap(gaps: Sequence[float], bounds: Mapping[str, Sequence[HeldoutB
     axes.minorticks_off()
     axes.set_xlim(gaps[0] / 1.3, gaps[-1] * 1.1)
     chart.limit(np.array(drawn), max(some[0].ceiling for some in bounds.values()))
-    return chart.finished()
+    return Section("Bound by gap", text, chart.finished(), "gaps")
 
 
 def gaps(films: Films) -> list[float]:

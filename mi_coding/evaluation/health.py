@@ -57,13 +57,11 @@ def alignment(z_x: np.ndarray, z_y: np.ndarray) -> float:
     """How far apart the two codes of a pair lie: the mean squared distance of their directions, ‖ẑ_x − ẑ_y‖².
 
     Between 0 and 4: 0 is best, about 2 says that the codes of a pair are unrelated. A collapse has 0 too, so read it
-    with `uniformity`.
+    with `uniformity`. Row i of z_x, float[n, D], is paired with row i of z_y.
 
     >>> alignment(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[3.0, 0.0], [1.0, 0.0]]))
     1.0
 
-    Args:
-        z_x, z_y: float[n, D] each; row i of one is paired with row i of the other.
     Raises:
         ValueError: unless both are finite, of one shape, with at least two rows.
     Source: arXiv:2005.10242, section 4.1.
@@ -78,14 +76,12 @@ def uniformity(z: np.ndarray, *, most: int = MOST_CODES) -> float:
     """How evenly codes fill the sphere: ln of the mean of exp(−2 ‖ẑ_i − ẑ_j‖²) over pairs of different examples.
 
     Between −8 and 0: 0 is a collapse to one direction, lower is more even; about −4 is what codes spread evenly over
-    a sphere of many dimensions reach.
+    a sphere of many dimensions reach. Of more than `most` codes, float[n, D], a sample is measured, the same for
+    every call.
 
     >>> round(uniformity(np.eye(4)), 3)  # all at right angles
     -4.0
 
-    Args:
-        z: float[n, D].
-        most: of more codes than this, a sample of this size is measured, the same for every call.
     Raises:
         ValueError: unless z is finite with at least two rows, and most is at least 2.
     Source: arXiv:2005.10242, section 4.1, with t = 2.

@@ -10,9 +10,7 @@ import numpy as np
 
 from mi_coding.objectives.cpc import CPCOutput
 
-TOO_NEAR = 0.05
-"""Share of the ceiling: a bound that is nearer only says "at least this much"."""
-
+TOO_NEAR = 0.05  # share of the ceiling: a bound that is nearer only says "at least this much"
 ENCODE_AT_ONCE = 512  # pairs that are drawn and encoded at a time, so that memory does not grow with N
 
 SUMMARY_KEYS = {
@@ -24,8 +22,7 @@ SUMMARY_KEYS = {
 }
 """What follows the prefix of a bound in a summary → the field of `HeldoutBound`."""
 
-AHEAD_KEYS = ("mi_lower_bound_nats", "mi_standard_error_nats", "accuracy")
-"""Those that each number of steps ahead has too."""
+AHEAD_KEYS = ("mi_lower_bound_nats", "mi_standard_error_nats", "accuracy")  # each number of steps ahead has them too
 
 
 class HeldoutBound(NamedTuple):

@@ -8,9 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from mi_coding.data import Split, num_examples
-from mi_coding.evaluation.base import Evaluator, Trained, subsample
+from mi_coding.evaluation.base import Evaluator, LabelledViews, Trained, subsample
 from mi_coding.evaluation.classifiers import knn_probe, linear_probe
-from mi_coding.evaluation.labelled_views import LabelledViews
 from mi_coding.methods import Variables
 from mi_coding.options import Positive, PositiveInt, group, option
 from mi_coding.pairs import PairSampler
@@ -26,9 +25,7 @@ FEATURES = {
 }
 """Kind of features → the summary's keys for their linear and their nearest-neighbour accuracy."""
 
-RAW_PLACES = 32 * 32
-"""Larger images, and longer sequences, are resized to about this many places before they are a baseline."""
-
+RAW_PLACES = 32 * 32  # larger images, and longer sequences, are resized to about as many before they are a baseline
 MOST_JUDGED = 2048  # validation images for the curve of the online probe
 _JUDGED_AT_ONCE = 256
 _SETTINGS = {
@@ -178,16 +175,17 @@ def probe_bars(accuracies: Mapping[str, Mapping[str, float]], *, chance: float |
     for axes, (probe, values) in zip(panels, accuracies.items(), strict=False):
         _bars(axes, names, values)
         if chance is not None:
-            _mark_chance(axes, chance)
+            axes.axvline(chance, color=INK, linewidth=1, dashes=(2, 2))
+            place = {"xycoords": ("data", "axes fraction"), "xytext": (0, -4), "textcoords": "offset points"}
+            text = f"chance {100 * chance:.3g} %"
+            axes.annotate(text, (chance, 0), fontsize=SMALL, color=MUTED, ha="center", va="top", **place)
         axes.set_title(probe, loc="left", fontsize=TITLE, color=INK, fontweight="bold", pad=9)
     return figure
 
 
 def _bars(axes: Axes, names: Sequence[str], values: Mapping[str, float]) -> None:
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_xlim(0, 1)
+    axes.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5), xticks=[])
     axes.set_yticks(range(len(names)), names)
-    axes.set_xticks([])
     axes.tick_params(length=0, labelsize=TEXT, labelcolor=INK)
     axes.spines[:].set_visible(False)
     for row, name in enumerate(names):
@@ -197,10 +195,3 @@ def _bars(axes: Axes, names: Sequence[str], values: Mapping[str, float]) -> None
             place = {"xytext": (5, 0), "textcoords": "offset points", "va": "center", "annotation_clip": False}
             weight = "bold" if row == 0 else "normal"
             axes.annotate(percent(values[name]), (1, row), fontsize=TEXT, color=INK, fontweight=weight, **place)
-
-
-def _mark_chance(axes: Axes, chance: float) -> None:
-    axes.axvline(chance, color=INK, linewidth=1, dashes=(2, 2))
-    place = {"xycoords": ("data", "axes fraction"), "xytext": (0, -4), "textcoords": "offset points"}
-    text = f"chance {100 * chance:.3g} %"
-    axes.annotate(text, (chance, 0), fontsize=SMALL, color=MUTED, ha="center", va="top", **place)

@@ -10,11 +10,10 @@ import pytest
 from mi_coding.data import Dataset, Split, load
 from mi_coding.encoders import ENCODERS
 from mi_coding.evaluation import EVALUATORS, Trained, chosen, evaluate, report_sections, validation
-from mi_coding.evaluation.base import subsample
+from mi_coding.evaluation.base import LabelledViews, subsample
 from mi_coding.evaluation.bound import BOUND, HeldoutBounds
 from mi_coding.evaluation.discrete import DiscreteCodes
 from mi_coding.evaluation.health import Health
-from mi_coding.evaluation.labelled_views import LabelledViews
 from mi_coding.evaluation.probes import LabelProbes
 from mi_coding.methods import METHODS, Parts
 from mi_coding.methods.cotraining import CodeOptions

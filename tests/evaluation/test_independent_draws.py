@@ -10,8 +10,8 @@ import pytest
 from mi_coding.data import Dataset, Split
 from mi_coding.encoders import MLP, HeadOptions
 from mi_coding.evaluation import Trained, probes
+from mi_coding.evaluation.base import LabelledViews
 from mi_coding.evaluation.heads import pair_codes
-from mi_coding.evaluation.labelled_views import LabelledViews
 from mi_coding.evaluation.probes import LabelProbes
 from mi_coding.methods import Encoded, Method, Parts
 from mi_coding.methods.cotraining import CodeOptions, CoTraining

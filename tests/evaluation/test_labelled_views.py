@@ -8,8 +8,7 @@ import pytest
 from as_it_is import trained
 
 from mi_coding.data import Dataset, Split
-from mi_coding.evaluation.base import subsample
-from mi_coding.evaluation.labelled_views import LabelledViews, encode_views
+from mi_coding.evaluation.base import LabelledViews, encode_views, subsample
 from mi_coding.evaluation.probes import LabelProbes
 from mi_coding.pairs import PairSampler
 from mi_coding.pairs.given import Given
