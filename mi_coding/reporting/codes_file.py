@@ -6,10 +6,11 @@ import os
 import shutil
 import tempfile
 import zipfile
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,8 +28,8 @@ class Columns(NamedTuple):
     longest_name: int  # characters of the longest name of an example
 
 
-class CodesFile(ABC):
-    """A file that grows by rows, and appears under its name once it is complete; a context manager.
+class CodesFile(AbstractContextManager):
+    """A file that grows by rows, and appears under its name once it is complete.
 
     Where the block ends in an error nothing is left behind, and a file that was there before stays.
     """
@@ -48,9 +49,6 @@ class CodesFile(ABC):
             columns["class"] = [class_names[label] if label >= 0 else "" for label in labels.tolist()]
         self._append(columns)
         self.num_rows += len(codes)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         try:
@@ -98,7 +96,7 @@ class _Npz(CodesFile):
             rows.close()
 
     def _write_array(self, archive: zipfile.ZipFile, name: str, rows: Any) -> None:
-        shape = (self.num_rows, *{"codes": (self.columns.dim,)}.get(name, ()))
+        shape = (self.num_rows, self.columns.dim) if name == "codes" else (self.num_rows,)
         descr = np.lib.format.dtype_to_descr(self._types[name])
         with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
             np.lib.format.write_array_header_2_0(file, {"descr": descr, "fortran_order": False, "shape": shape})

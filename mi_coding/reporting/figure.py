@@ -75,9 +75,8 @@ class Chart:
     def finished(self) -> Figure:
         """The figure with its labels, moved apart where they would touch."""
         low, high = self.axes.get_ylim()
-        heights = _spread(
-            [value for value, _, _ in self._ends], gap=0.068 * (high - low), lowest=low + 0.02 * (high - low)
-        )
+        values = [value for value, _, _ in self._ends]
+        heights = _spread(values, gap=0.068 * (high - low), lowest=low + 0.02 * (high - low))
         for height, (_, text, colour) in zip(heights, self._ends, strict=True):
             place, within = (1.012, height), ("axes fraction", "data")
             self.axes.annotate(text, place, xycoords=within, fontsize=SMALL, color=colour, va="center")

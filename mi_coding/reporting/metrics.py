@@ -4,8 +4,9 @@ import json
 import math
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from tensorboardX import SummaryWriter
@@ -15,7 +16,7 @@ from mi_coding.reporting.files import write_atomically
 _FILE = "metrics.jsonl"
 
 
-class MetricsWriter:
+class MetricsWriter(AbstractContextManager):
     """Appends scalars to metrics.jsonl and to TensorBoard, so that a run that was resumed has each step once.
 
     A step counts finished training steps. Opening drops the lines after `resume_step`, which the resumed run will
@@ -53,9 +54,6 @@ class MetricsWriter:
             flush_secs=10,
             filename_suffix=f".{time.time_ns()}",  # without it, two openings within a second share one file
         )
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._lines.close()

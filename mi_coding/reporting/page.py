@@ -3,10 +3,11 @@
 import base64
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 from mi_coding.reporting.figure import Figure
 from mi_coding.reporting.files import write_atomically
@@ -24,7 +25,8 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[str]]  # cells as text; the first one names the row
 
 
-class Section(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Section:
     """One figure of a report with what it shows."""
 
     heading: str  # a few words
@@ -32,6 +34,13 @@ class Section(NamedTuple):
     figure: Figure
     name: str  # of its PNG file, without the ending
     table: Table | None = None  # more about what the figure shows
+
+    @cached_property
+    def png(self) -> bytes:
+        """The figure as PNG; kept, for drawing takes most of the time of a report, and a file wants the same figure."""
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png", dpi=_DPI)
+        return buffer.getvalue()
 
 
 class Report(NamedTuple):
@@ -79,23 +88,11 @@ def write_plots(folder: Path, sections: Iterable[Section]) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for section in sections:
-        write_atomically(folder / f"{section.name}.png", _png(section.figure))
-
-
-def _png(figure: Figure) -> bytes:
-    """A figure as PNG. It is kept: drawing takes most of the time of a report, and a file wants the same figure."""
-    if figure not in _DRAWN:
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=_DPI)
-        _DRAWN[figure] = buffer.getvalue()
-    return _DRAWN[figure]
-
-
-_DRAWN: WeakKeyDictionary[Figure, bytes] = WeakKeyDictionary()  # figure → its PNG, for as long as the figure is used
+        write_atomically(folder / f"{section.name}.png", section.png)
 
 
 def _section(section: Section) -> str:
-    picture = base64.b64encode(_png(section.figure)).decode()
+    picture = base64.b64encode(section.png).decode()
     alt, folded = escape(f"{section.heading}. {section.text}", quote=True), ""
     if table := section.table:
         folded = f"<details><summary>{escape(table.title)}</summary>{_table(table.columns, table.rows)}</details>"

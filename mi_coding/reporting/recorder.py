@@ -58,7 +58,7 @@ class Recorder:
         self._writer, self._progress, self._warn = writer, progress, warn
         self._spec, self._session = spec, session
         self._began = time.perf_counter()
-        self._steps, self._loss, self._first_step_seconds = session.resumed_at, math.nan, math.nan
+        self._loss = self._first_step_seconds = math.nan
         self._counted_from: tuple[int, float] | None = None
         self._last = (session.resumed_at, self._began)
         self._warned = self._warned_of_input = False
@@ -81,7 +81,7 @@ class Recorder:
         more = waited | self._use(speed / self._spec.batch_size) | self._time_of_phases(now, waited)
         if self._last[0] >= self._counted_from[0] and step > self._last[0]:
             self._step_seconds.append((now - self._last[1]) / (step - self._last[0]))
-        self._last, self._steps, self._loss = (step, now), step, float(metrics["loss"])
+        self._last, self._loss = (step, now), float(metrics["loss"])
         bound = float(metrics["mi_lower_bound"]) if self._spec.is_bound else None
         self._writer.write(step, self._line(metrics, bound, speed) | more)
         information = float(metrics["best_mi_nats"]) if "best_mi_nats" in metrics else None
@@ -92,7 +92,7 @@ class Recorder:
         """The entries of summary.json that tell how training went."""
         speed = self._rate(*self._last, *self._counted_from) if self._counted_from else math.nan
         summary = {
-            "train/steps": self._steps,
+            "train/steps": self._last[0],
             "train/seconds": self.seconds,
             "train/examples_per_second": speed,
             "train/first_step_seconds": self._first_step_seconds,

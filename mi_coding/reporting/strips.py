@@ -63,7 +63,7 @@ def as_images(images: np.ndarray) -> np.ndarray:
     """float[n, H, W, 3] in 0..1; bytes are divided by 255."""
     images = np.asarray(images)
     images = np.asarray(images, np.float32) / (255 if images.dtype == np.uint8 else 1)
-    if images.ndim != 4 or images.shape[-1] not in (1, 3):
+    if not are_images(images):
         raise ValueError(f"images of shape {images.shape}: expected [n, H, W, C] with C = 1 or 3")
     return np.repeat(np.clip(images, 0, 1), 3 // images.shape[-1], axis=-1)
 
@@ -71,14 +71,13 @@ def as_images(images: np.ndarray) -> np.ndarray:
 def as_pictures(sequences: np.ndarray) -> np.ndarray:
     """float32[n, H, W, C] in 0 … 1: a signal as one row a step, a clip as its frames from left to right.
 
+    Of all float[n, T, …] the least becomes black and the greatest white. Steps of few numbers are written one behind
+    the other, in lines.
+
     >>> as_pictures(np.zeros((2, 8, 8, 1))).shape, as_pictures(np.zeros((2, 50, 160))).shape
     ((2, 8, 8, 1), (2, 50, 160, 1))
     >>> as_pictures(np.zeros((2, 100))).shape, as_pictures(np.zeros((2, 5, 16, 16, 1))).shape
     ((2, 10, 10, 1), (2, 16, 80, 1))
-
-    Args:
-        sequences: float[n, T, …]. The least of all values becomes black and the greatest white. Steps of few numbers
-            are written one behind the other, in lines.
     """
     sequences = np.asarray(sequences, np.float32)
     least, most = sequences.min(), sequences.max()
@@ -104,8 +103,7 @@ def tile_canvas(*, columns: float, rows: float, header: float) -> tuple[Figure, 
     inches = min((WIDTH - 2 * MARGIN) / columns, 1.6)
     height = rows * inches + header + MARGIN
     figure = blank(height)
-    box = (MARGIN / WIDTH, MARGIN / height, columns * inches / WIDTH, rows * inches / height)
-    axes = figure.add_axes(box)
+    axes = figure.add_axes((MARGIN / WIDTH, MARGIN / height, columns * inches / WIDTH, rows * inches / height))
     axes.set_axis_off()
     axes.set(xlim=(0, columns), ylim=(rows, 0), autoscale_on=False)
     return figure, axes

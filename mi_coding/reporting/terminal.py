@@ -9,7 +9,7 @@ from typing import Self, TextIO
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from mi_coding.reporting import results
@@ -23,7 +23,9 @@ class _Display:
 
     def __init__(self, stream: TextIO | None, interval: float):
         self._stream = sys.stdout if stream is None else stream
-        self._live = _live_display(self._stream)
+        console, errors = Console(file=self._stream), sys.stderr.isatty()  # a file keeps its errors
+        redraws = self._stream.isatty() and not console.is_dumb_terminal  # a FORCE_COLOR makes no terminal
+        self._live = Live(console=console, auto_refresh=False, redirect_stderr=errors) if redraws else None
         self._interval = _REDRAW if self._live else interval
 
     def __enter__(self) -> Self:
@@ -36,7 +38,6 @@ class _Display:
             self._live.stop()
 
     def _write(self, line: str, drawn: RenderableType) -> None:
-        """`drawn` on a terminal, elsewhere the line."""
         if self._live:
             self._live.update(drawn, refresh=True)
         else:
@@ -119,18 +120,13 @@ class Progress(_Display):
             return
         step, figures, time_left = self._waiting
         count = f"step {step:,}/{self._total_steps:,}"
-        self._write(f"{count}, {figures}, {time_left}", self._two_lines(step, f"{count}, {time_left}", figures))
-        self._waiting = None
-
-    def _two_lines(self, step: int, count: str, figures: str) -> RenderableType:
-        """A bar with step and time, and the figures under it: together they fit 80 columns."""
-        line = Table.grid(padding=(0, 1), expand=True)
-        line.add_column(no_wrap=True)
-        line.add_column(ratio=1)
-        line.add_column(no_wrap=True)
+        columns = Column(no_wrap=True), Column(ratio=1), Column(no_wrap=True)
         bar = ProgressBar(self._total_steps - self._first_step, step - self._first_step, complete_style="cyan")
-        line.add_row("training", bar, count)
-        return Group(line, Text(figures, style="dim"))
+        above = Table.grid(*columns, padding=(0, 1), expand=True)
+        above.add_row("training", bar, f"{count}, {time_left}")
+        two_lines = Group(above, Text(figures, style="dim"))  # together they fit 80 columns
+        self._write(f"{count}, {figures}, {time_left}", two_lines)
+        self._waiting = None
 
 
 class Counting(_Display):
@@ -179,20 +175,11 @@ def closing_table(groups: Iterable[results.Group], *, stream: TextIO | None = No
 
 def _table(group: results.Group) -> Table:
     """Columns, and a rule under their headings, without a frame."""
-    table = Table(box=None, show_header=any(group.columns), header_style="dim", padding=(0, 2))
-    for index, heading in enumerate(group.columns):
-        table.add_column(heading, justify="left" if index == 0 else "right")
+    columns = [Column(heading, justify="right" if index else "left") for index, heading in enumerate(group.columns)]
+    table = Table(*columns, box=None, show_header=any(group.columns), header_style="dim", padding=(0, 2))
     for row in group.rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
-
-
-def _live_display(stream: TextIO) -> Live | None:
-    """A display that redraws itself, where the stream is a terminal that can; a FORCE_COLOR does not make it one."""
-    console = Console(file=stream)
-    if not stream.isatty() or console.is_dumb_terminal:
-        return None
-    return Live(console=console, auto_refresh=False, redirect_stderr=sys.stderr.isatty())  # a file keeps its errors
 
 
 def _clock(seconds: float) -> str:

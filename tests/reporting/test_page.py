@@ -3,6 +3,7 @@ import io
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -94,7 +95,7 @@ def test_nothing_of_a_run_can_be_markup(tmp_path, summary, sections):
     text = write(
         tmp_path / "report.html",
         summary | {EVIL: EVIL, "probe/linear_accuracy": None},
-        [section._replace(heading=EVIL) for section in sections],
+        [replace(section, heading=EVIL) for section in sections],
         title=EVIL,
         lead=EVIL,
         warnings=[EVIL],
@@ -171,5 +172,5 @@ def browse(path, profile, scheme):
 
 def test_a_table_is_folded_under_its_figure(tmp_path, sections):
     table = Table("File names", ("query", "nearest first"), [("test/a.png", "train/b.png"), ("", EVIL)])
-    written = write(tmp_path / "report.html", {}, [sections[0]._replace(table=table)])
+    written = write(tmp_path / "report.html", {}, [replace(sections[0], table=table)])
     assert f"File names query nearest first test/a.png train/b.png {EVIL}" in Page(written).text()
