@@ -9,7 +9,6 @@ parameters differ by rounding, and by all that training makes of it. In float64 
 rounding all but vanishes: a mistake would stay. The pairs of float64 are other ones, drawn from wider random numbers.
 """
 
-import argparse
 import dataclasses
 import os
 import socket
@@ -30,7 +29,7 @@ from mi_coding.benchmarks.arguments import prepare_in_memory, split_arguments
 from mi_coding.command import run_command
 from mi_coding.errors import InputError
 from mi_coding.runs import build
-from mi_coding.runs.run import Run, initial_state
+from mi_coding.runs.run import initial_state
 from mi_coding.training.devices import data_parallel
 from mi_coding.training.processes import initialize_distributed, is_main_process
 from mi_coding.training.step import make_step
@@ -58,7 +57,9 @@ def train(config: Mapping[str, Any], num_steps: int, precision: str) -> list[dic
     with tempfile.TemporaryDirectory() as folder:
         run = prepare_in_memory(config, Path(folder) / "run")
     if precision == "float64":
-        run = _in_float64(run)
+        parts = run.method.parts  # with an encoder in float64, which no config may ask for
+        parts = parts._replace(encoder=parts.encoder.clone(dtype="float64"))
+        run = dataclasses.replace(run, method=run.method.made_of(parts))
     key, way, state = run.key("train"), data_parallel(run.plan.run.spmd), _cast(initial_state(run), precision)
     draw = run.experiment.sample_pairs
     experiment = run.experiment._replace(sample_pairs=lambda *arguments: _cast(draw(*arguments), precision))
@@ -71,13 +72,6 @@ def train(config: Mapping[str, Any], num_steps: int, precision: str) -> list[dic
         leaves = jax.tree_util.tree_leaves_with_path(jax.device_get(way.fetch(state.params)))
         parameters.append({jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves})
     return parameters
-
-
-def _in_float64(run: Run) -> Run:
-    """The run with an encoder in float64, which no config may ask for."""
-    parts = run.method.parts
-    in_float64 = parts._replace(encoder=parts.encoder.clone(dtype="float64"))
-    return dataclasses.replace(run, method=run.method.made_of(in_float64))
 
 
 def _cast(tree: Any, dtype: str) -> Any:
@@ -151,29 +145,22 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> int:
-    own = argparse.ArgumentParser(add_help=False)
-    own.add_argument("--steps", type=int, default=STEPS)
-    own.add_argument("--precisions", default=",".join(PRECISIONS))
-    own.add_argument("--write", type=Path, help=argparse.SUPPRESS)  # a process of one shape: where parameters go
-    given, rest = split_arguments(argv, own)
+    # `write` is for a process of one shape: where its parameters go.
+    given, rest = split_arguments(argv, steps=STEPS, precisions=",".join(PRECISIONS), write="")
     precisions = given.precisions.split(",")
     if given.steps < 1 or not set(precisions) <= set(PRECISIONS):
         raise InputError(f"expected --steps of at least 1 and --precisions among {', '.join(PRECISIONS)}")
     command = build.parse(rest)
     if given.write:
         with initialize_distributed(command.process):
-            _write(train(command.config, given.steps, precisions[0]), given.write)
+            for step, parameters in enumerate(train(command.config, given.steps, precisions[0]), start=1):
+                if is_main_process():
+                    np.savez(Path(given.write, f"{step}.npz"), **parameters)
         return 0
     with tempfile.TemporaryDirectory() as folder:
         for precision in precisions:
             print_table(measure(rest[1:], given.steps, precision, Path(folder)), precision, Console(width=130))
     return 0
-
-
-def _write(parameters: list[dict[str, np.ndarray]], folder: Path) -> None:
-    for step, of_step in enumerate(parameters, start=1):
-        if is_main_process():
-            np.savez(folder / f"{step}.npz", **of_step)
 
 
 if __name__ == "__main__":

@@ -14,16 +14,17 @@ CONFIG = Path(__file__).parents[2] / "configs" / "cpc.py"
 """What is measured where no config is named."""
 
 
-def split_arguments(argv: list[str], own: argparse.ArgumentParser) -> tuple[argparse.Namespace, list[str]]:
-    """The options of a benchmark, and a command line for `parse_command`, which names a config.
+def split_arguments(argv: list[str], **defaults: Any) -> tuple[argparse.Namespace, list[str]]:
+    """The options of a benchmark, of the types of their defaults, and a command line for `parse_command` with a config.
 
-    >>> parser = argparse.ArgumentParser(add_help=False)
-    >>> _ = parser.add_argument("--steps", type=int)
-    >>> split_arguments(["step", "--steps=3", "--config=mine.py", "--config.seed=1"], parser)
+    >>> split_arguments(["step", "--steps=3", "--config=mine.py", "--config.seed=1"], steps=10)
     (Namespace(steps=3), ['step', '--config=mine.py', '--config.seed=1'])
-    >>> split_arguments(["step"], parser)[1] == ["step", f"--config={CONFIG}"]
+    >>> split_arguments(["step"], steps=10)[1] == ["step", f"--config={CONFIG}"]
     True
     """
+    own = argparse.ArgumentParser(add_help=False)
+    for name, default in defaults.items():
+        own.add_argument(f"--{name}", type=type(default), default=default)
     given, rest = own.parse_known_args(argv)
     named = any(argument.lstrip("-").partition("=")[0] == "config" for argument in rest[1:])
     return given, rest if named else [rest[0], f"--config={CONFIG}", *rest[1:]]

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from mi_coding.benchmarks.timing import take_turns
 from mi_coding.pairs.augmentations import AUGMENTATIONS, PRESETS
@@ -73,10 +73,9 @@ def main(argv: list[str] | None = None) -> None:
 
 def print_table(rows: dict[str, dict[str, float]], sizes: dict[str, int], machine: dict[str, str | int]) -> None:
     """One line a program, and beside the bar's whether it is met."""
-    title = "batch {batch_size}, {side} × {side} pixels".format(**sizes)
-    table = Table(title=title + " on {device} ({cpus} CPUs), jax {jax}".format(**machine), box=None, padding=(0, 2))
-    for column in ("augmentation", "images/s, median", "fastest run", "bar"):
-        table.add_column(column, justify="left" if column == "augmentation" else "right")
+    title = "batch {batch_size}, {side} × {side} pixels on {device} ({cpus} CPUs), jax {jax}".format(**sizes, **machine)
+    numbers = (Column(heading, justify="right") for heading in ("images/s, median", "fastest run", "bar"))
+    table = Table("augmentation", *numbers, title=title, box=None, padding=(0, 2))
     for name, row in rows.items():
         is_bar = name == BAR_ROW and sizes["side"] == 32
         bar = f"≥ {BAR:,} {'met' if row['images_per_second'] >= BAR else 'NOT MET'}" if is_bar else ""

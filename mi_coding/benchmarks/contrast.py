@@ -24,7 +24,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 import mi_coding
 from mi_coding.benchmarks.contrast_programs import (
@@ -43,23 +43,14 @@ from mi_coding.training.memory import describe_bytes
 
 
 class Row(NamedTuple):
-    """One measurement.
+    """One measurement."""
 
-    Attributes:
-        name: what was measured, with its sizes.
-        value: the number, None where it was not measured.
-        unit: of the value and of the bar; "×" for ratios.
-        bar: the number to meet, None for numbers that are only context.
-        at_most: whether meeting the bar means to stay below it.
-        note: the numbers behind a ratio, or why there is no value.
-    """
-
-    name: str
-    value: float | None
-    unit: str
-    bar: float | None = None
-    at_most: bool = True
-    note: str = ""
+    name: str  # what was measured, with its sizes
+    value: float | None  # None where it was not measured
+    unit: str  # of the value and of the bar; "×" for ratios
+    bar: float | None = None  # the number to meet, None for numbers that are only context
+    at_most: bool = True  # whether meeting the bar means to stay below it
+    note: str = ""  # the numbers behind a ratio, or why there is no value
 
     @property
     def is_met(self) -> bool | None:
@@ -86,27 +77,23 @@ def main() -> None:
             rows += group(args.repeats)
     print_table(rows, console)
     if args.output:
-        args.output.write_text(json.dumps(as_json(rows), indent=1) + "\n", encoding="utf-8")
+        result = {"device": jax.devices()[0].device_kind, "cpus": os.cpu_count(), "jax": jax.__version__}
+        result["rows"] = [row._asdict() | {"is_met": row.is_met} for row in rows]
+        args.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         console.print(f"written to {args.output}", highlight=False)
 
 
 def print_table(rows: list[Row], console: Console) -> None:
     """One line a row: value, bar, and whether it is met."""
-    table = Table(title=f"contrast on {jax.devices()[0].device_kind}, jax {jax.__version__}, codes of {DIM} numbers")
-    for column, justify in (("measured", "left"), ("value", "right"), ("bar", "right"), ("", "left"), ("note", "left")):
-        table.add_column(column, justify=justify)
+    title = f"contrast on {jax.devices()[0].device_kind}, jax {jax.__version__}, codes of {DIM} numbers"
+    numbers = (Column(heading, justify="right") for heading in ("value", "bar"))
+    table = Table("measured", *numbers, "", "note", title=title)
     for row in rows:
         value = "not run" if row.value is None else f"{row.value:.4g} {row.unit}"
         bar = "" if row.bar is None else f"{'≤' if row.at_most else '≥'} {row.bar:g}"
         met = {True: "met", False: "NOT MET", None: ""}[row.is_met]
         table.add_row(*map(escape, (row.name, value, bar, met, row.note)))
     console.print(table)
-
-
-def as_json(rows: list[Row]) -> dict:
-    """Rows and the machine they were measured on."""
-    machine = {"device": jax.devices()[0].device_kind, "cpus": os.cpu_count(), "jax": jax.__version__}
-    return machine | {"rows": [row._asdict() | {"is_met": row.is_met} for row in rows]}
 
 
 def memory(repeats: int) -> Iterator[Row]:
@@ -117,16 +104,12 @@ def memory(repeats: int) -> Iterator[Row]:
         used = [temporary(compiled(method, pairs, devices, symmetric=True)) for pairs in sizes]
         slope = float(np.polyfit(np.log(sizes), np.log(used), 1)[0])
         local = math.log(used[-1] / used[-2]) / math.log(2)  # where fixed costs no longer flatten the line
-        note = f"log-log from 32k to 1M; last two {local:.3f}"
-        yield Row(
-            f"{method}, {devices} device(s): growth of memory, 32k to 1M pairs", max(slope, local), "", 1.05, note=note
-        )
-    for pairs, bar in ((2**15, 8), (2**20, 8)):
+        name = f"{method}, {devices} device(s): growth of memory, 32k to 1M pairs"
+        yield Row(name, max(slope, local), "", 1.05, note=f"log-log from 32k to 1M; last two {local:.3f}")
+    for pairs in (2**15, 2**20):
         used = temporary(compiled("ring", pairs, DEVICES, symmetric=True))
-        block = pairs // DEVICES * DIM * 4
-        yield Row(
-            f"ring at {pairs:,} pairs: memory in copies of [b, d]", used / block, "×", bar, note=describe_bytes(used)
-        )
+        name, block = f"ring at {pairs:,} pairs: memory in copies of [b, d]", pairs // DEVICES * DIM * 4
+        yield Row(name, used / block, "×", 8, note=describe_bytes(used))
     yield Row("ring at 1,048,576 pairs: memory a device", used / 1e9, "GB", 0.5)
     for method in ("blockwise", "gather"):
         used = temporary(compiled(method, 2**15, DEVICES, symmetric=True))
@@ -164,10 +147,8 @@ def ring_against_gather(repeats: int) -> Iterator[Row]:
     """The ring against rows of gathered scores, on virtual devices that share the cores."""
     pairs = 2**13
     programs = {method: compiled(method, pairs, DEVICES, symmetric=False) for method in ("gather", "ring")}
-    sharding = NamedSharding(cpu_mesh(), P(AXIS))
-    yield from compare(
-        f"8k pairs, {DEVICES} devices", programs, jax.device_put(codes(pairs), sharding), repeats, None, 1.1
-    )
+    arrays = jax.device_put(codes(pairs), NamedSharding(cpu_mesh(), P(AXIS)))
+    yield from compare(f"8k pairs, {DEVICES} devices", programs, arrays, repeats, None, 1.1)
 
 
 def against_torch(repeats: int) -> Iterator[Row]:

@@ -19,8 +19,7 @@ def compiled(method: str, pairs: int, devices: int, symmetric: bool) -> jax.stag
     axis = None if devices == 1 else AXIS
 
     def loss(x, y):
-        options = {"symmetric": symmetric, "method": method, "axis_name": axis, "block_size": CPU_TILE}
-        out = mi_coding.cpc(x, y, **options)
+        out = mi_coding.cpc(x, y, symmetric=symmetric, method=method, axis_name=axis, block_size=CPU_TILE)
         return out.loss, out.accuracy
 
     return with_gradients(loss, pairs, devices=devices, has_aux=True)

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from mi_coding.encoders import Backbone, HeadOptions
 from mi_coding.evaluation import code_statistics
@@ -90,7 +90,13 @@ def train_shared_class(
     """Trains one symbol with as many values as classes, several codes a price β; held-out J chooses one for each."""
     prices = tuple(np.repeat(betas, num_starts).tolist())
     sample_pairs = shared_class_pairs(num_classes, dim)
-    method = _one_symbol(prices, num_classes, num_steps)
+    method = CoTraining(
+        parts=Parts(OneLayer(), PairSampler(), _BATCH, 1, num_steps, (), 0),
+        head=HeadOptions(layers=1),
+        code=CodeOptions(num_values=num_classes, num_heads=len(prices)),  # of one symbol: its models have a closed form
+        own_betas=prices,
+        balance=_BALANCE,
+    )
     schedule = optax.warmup_cosine_decay_schedule(0.0, 3e-3, num_steps // 20, num_steps)
     experiment = Experiment(sample_pairs, method.init, method.loss, optax.adam(schedule), _BATCH)
     keys = jax.random.split(jax.random.key(seed), 5)
@@ -105,17 +111,6 @@ def train_shared_class(
         chosen[prices[head]] = max(best, (reached, head), key=lambda found: found[0].objective)
     figures = _heldout_figures(method, state, *test)
     return {beta: figures[head] for beta, (_, head) in chosen.items()}
-
-
-def _one_symbol(prices: tuple[float, ...], num_values: int, num_steps: int) -> CoTraining:
-    """Codes of one symbol at some prices, whose models have a closed form."""
-    return CoTraining(
-        parts=Parts(OneLayer(), PairSampler(), _BATCH, 1, num_steps, (), 0),
-        head=HeadOptions(layers=1),
-        code=CodeOptions(num_values=num_values, num_heads=len(prices)),
-        own_betas=prices,
-        balance=_BALANCE,
-    )
 
 
 def _heldout_figures(method: CoTraining, state: TrainState, x: jax.Array, y: jax.Array) -> list[Reached]:
@@ -170,9 +165,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
     found = measure(parser.parse_args(argv).seed)
-    table = Table(box=None, padding=(0, 2))
-    for heading in ("population", "figure", "truth", "reached"):
-        table.add_column(heading, justify="left" if heading in ("population", "figure") else "right")
+    numbers = (Column(heading, justify="right") for heading in ("truth", "reached"))
+    table = Table("population", "figure", *numbers, box=None, padding=(0, 2))
     truth = math.log(16)
     for beta in BETAS:
         name, best = f"one of 16 classes, β = {beta:g}", max(0.0, (1 - beta) * truth)

@@ -109,11 +109,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"mi_coding: error: {error}", file=sys.stderr)
         return 2
     console = Console(width=None if sys.stdout.isatty() else 200)  # in a file the columns need not wrap
-    result: dict = arguments.known | {
-        "samples": arguments.samples,
-        "effort": arguments.effort,
-        "seeds": arguments.seeds,
-    }
+    result = arguments.known | arguments.how | {"seeds": arguments.seeds}
 
     def keep(part, found):
         result[part] = found
@@ -152,22 +148,20 @@ def _coverage(arguments: argparse.Namespace, report: Report) -> dict:
 def _measured(
     part: str, laws: Sequence[Population], seeds: Sequence[int], arguments: argparse.Namespace, report: Report
 ) -> dict:
-    how = {"samples": arguments.samples, "effort": arguments.effort}
-    rows = measure(laws, seeds=seeds, report=report, known=arguments.known.get(part, {}).get("rows", ()), **how)
+    known = arguments.known.get(part, {}).get("rows", ())
+    rows = measure(laws, seeds=seeds, report=report, known=known, **arguments.how)
     return summarize(rows) | {"rows": rows}
 
 
 def _staircase(arguments: argparse.Namespace, report: Report) -> dict:
     steps, batches = (20, 10) if arguments.quick else (STREAMED_STEPS, SCORED_BATCHES)
-    how = {"seeds": [0], "samples": arguments.samples, "effort": arguments.effort, "report": report}
-    combined = measure([staircase(nats) for nats in STAIRS], **how)
+    combined = measure([staircase(nats) for nats in STAIRS], seeds=[0], report=report, **arguments.how)
     return {"rows": stairs(steps=steps, batches=batches, report=report), "combined": combined}
 
 
 def _images(arguments: argparse.Namespace, report: Report) -> dict:
     shown = (2, 8) if arguments.quick else (0, 2, 4, 6, 8)
-    how = {"samples": arguments.samples, "effort": arguments.effort, "report": report}
-    return {"rows": estimate_images.measure(shown=shown, **how)}
+    return {"rows": estimate_images.measure(shown=shown, report=report, **arguments.how)}
 
 
 PARTS = {
@@ -191,8 +185,8 @@ def _show(console: Console, part: str, result: dict) -> None:
 
 def _show_table(console: Console, title: str, rows: list[dict]) -> None:
     table = Table(title=title, box=None, padding=(0, 2))
-    for name in rows[0]:
-        table.add_column(name, justify="left" if isinstance(rows[0][name], str) else "right")
+    for name, value in rows[0].items():
+        table.add_column(name, justify="left" if isinstance(value, str) else "right")
     for row in rows:
         table.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()))
     console.print(table)
@@ -212,6 +206,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     unknown = [part for part in arguments.parts if part not in PARTS]
     if unknown:
         raise InputError(f"--parts={','.join(unknown)}: unknown; choose from {','.join(PARTS)}")
+    arguments.how = {"samples": arguments.samples, "effort": arguments.effort}
     arguments.known = _known(arguments) if arguments.resume else {}
     return arguments
 
@@ -224,11 +219,11 @@ def _known(arguments: argparse.Namespace) -> dict:
         return {}
     try:
         known = json.loads(arguments.output.read_text())
-        made_with = {name: known[name] for name in ("samples", "effort")}
+        made_with = {name: known[name] for name in arguments.how}
     except (ValueError, KeyError, TypeError, OSError):
         raise InputError(f"--resume: {arguments.output} was not written by an earlier run; name another") from None
     for name, value in made_with.items():
-        if value != getattr(arguments, name):
+        if value != arguments.how[name]:
             raise InputError(f"--resume: {arguments.output} was made with --{name}={value}")
     return known
 

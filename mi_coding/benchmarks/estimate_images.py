@@ -27,7 +27,6 @@ def measure(*, samples: int, shown: Sequence[int], effort: str, report: Callable
     Args:
         samples: pairs of views.
         shown: rows of y that are shown, of 8; the last must be 8.
-        effort: of `estimate_mi`.
         report: called with all rows so far after each estimate.
     """
     images = data.load("digits").train.examples

@@ -25,23 +25,16 @@ QUICK = ("dense Gaussian 2", "six symbols")
 
 def populations() -> list[Population]:
     """The rows of the table, in its order."""
-    return [
-        *_gaussians(),
-        *_bent_and_rotated(),
-        *_spirals(),
-        *_students(),
-        *_uniform_noises(),
-        *_mixtures(),
-        *_others(),
-    ]
+    return [*_gaussians(), *_students(), *_uniform_noises(), *_mixtures(), *_others()]
 
 
 def _gaussians() -> list[Population]:
-    return [_gaussian(), *map(_dense, (2, 5, 25)), *map(_sparse, (3, 25))]
-
-
-def _bent_and_rotated() -> list[Population]:
+    """As they are, bent, rotated and wound into spirals."""
+    wound = [(_sparse(dim), dim) for dim in (2, 3, 5, 25)] + [(_dense(5), 5), (_bent("cdf", _sparse(3)), 3)]
     return [
+        _gaussian(),
+        *map(_dense, (2, 5, 25)),
+        *map(_sparse, (3, 25)),
         _bent("wiggly", _gaussian()),
         _bent("asinh", _dense(3)),
         _bent("exp", _dense(5)),
@@ -52,12 +45,8 @@ def _bent_and_rotated() -> list[Population]:
         _rotated(_bent("exp", _sparse(3)), 3),
         _rotated(_bent("cdf", _sparse(5)), 5),
         _rotated(_bent("half-cube", _sparse(25)), 25),
+        *(_spiralled(law, dim) for law, dim in wound),
     ]
-
-
-def _spirals() -> list[Population]:
-    laws = [(_sparse(dim), dim) for dim in (2, 3, 5, 25)] + [(_dense(5), 5), (_bent("cdf", _sparse(3)), 3)]
-    return [_spiralled(law, dim) for law, dim in laws]
 
 
 def _students() -> list[Population]:

@@ -36,17 +36,9 @@ def stairs(*, steps: int, batches: int, report: Callable[[list[dict]], None]) ->
         params = _stream(network, law, dim, steps)
         critics = {"ideal": partial(_ideal, nats, dim), "network": _normalized(partial(network.scores, params), law)}
         for name, scores in critics.items():
-            values = _readouts(scores, law, batches)
-            rows += [
-                {
-                    "nats": nats,
-                    "critic": name,
-                    "readout": k,
-                    "bias": float(v.mean()) - nats,
-                    "deviation": float(v.std()),
-                }
-                for k, v in values.items()
-            ]
+            for readout, values in _readouts(scores, law, batches).items():
+                errors = {"bias": float(values.mean()) - nats, "deviation": float(values.std())}
+                rows.append({"nats": nats, "critic": name, "readout": readout} | errors)
         report(rows)
     return rows
 

@@ -7,7 +7,6 @@ time of each step is taken, with whatever was done before the next one. A checkp
 fetched and its checksum taken; then it is written in the background, next to the steps.
 """
 
-import argparse
 import json
 import sys
 import tempfile
@@ -43,11 +42,7 @@ EVERY, STEPS, ROUNDS = 10, 100, 5
 def measure(config: Mapping[str, Any], every: int, steps: int, rounds: int) -> dict[str, dict[str, float]]:
     """ "without" and "with" checkpoints → milliseconds of a step, and what a checkpoint takes.
 
-    Args:
-        config: of a run whose data lives in memory.
-        every: steps from one checkpoint to the next.
-        steps: of one timing; the first of them is not counted.
-        rounds: how often both are timed.
+    The data of the config lives in memory. The first step of a timing is not counted.
     """
     with tempfile.TemporaryDirectory() as folder:
         run = prepare_in_memory(config, Path(folder) / "run")
@@ -84,31 +79,22 @@ class _Timing(NamedTuple):
 def _timing(go: Callable[..., object], where: Path, save_every: int, keep: int) -> _Timing:
     ends, saves = [], []
     checkpoints = Checkpoints(where / "checkpoints", keep=keep)
+
+    def end_step(step: int, state: TrainState, metrics: dict[str, jax.Array]) -> None:
+        writer.write(step, {name: float(value) for name, value in jax.device_get(metrics).items()})  # as a run does
+        ends.append(time.perf_counter())
+
+    def save(step: int, state: TrainState, metrics: dict[str, jax.Array]) -> None:
+        began = time.perf_counter()
+        checkpoints.save(state, 0.0)
+        saves.append(time.perf_counter() - began)
+
     with MetricsWriter(where, resume_step=0) as writer:
-        go(hooks=[Hook(1, _noting(ends, writer))], save=Hook(save_every, _timed(checkpoints.save, saves)))
+        go(hooks=[Hook(1, end_step)], save=Hook(save_every, save))
     began = time.perf_counter()
     checkpoints.close()
     written = saves[-1] + time.perf_counter() - began
     return _Timing([after - before for before, after in pairwise(ends)], saves[:-1], written)
-
-
-def _noting(taken: list[float], writer: MetricsWriter) -> Callable:
-    """A hook that writes a line of metrics, as a run does, and notes the time when it has."""
-
-    def note(step: int, state: TrainState, metrics: dict[str, jax.Array]) -> None:
-        writer.write(step, {name: float(value) for name, value in jax.device_get(metrics).items()})
-        taken.append(time.perf_counter())
-
-    return note
-
-
-def _timed(save: Callable[[TrainState, float], None], took: list[float]) -> Callable:
-    def timed_save(step: int, state: TrainState, metrics: dict[str, jax.Array]) -> None:
-        began = time.perf_counter()
-        save(state, 0.0)
-        took.append(time.perf_counter() - began)
-
-    return timed_save
 
 
 def _spread(seconds: list[float]) -> dict[str, float]:
@@ -141,10 +127,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> int:
-    own = argparse.ArgumentParser(add_help=False)
-    for name, count in (("every", EVERY), ("steps", STEPS), ("rounds", ROUNDS)):
-        own.add_argument(f"--{name}", type=int, default=count)
-    sizes, rest = split_arguments(argv, own)
+    sizes, rest = split_arguments(argv, every=EVERY, steps=STEPS, rounds=ROUNDS)
     if sizes.every < 1 or sizes.rounds < 1 or sizes.steps <= sizes.every:
         raise InputError("expected --every and --rounds of at least 1, and more --steps than --every")
     command = build.parse(rest)

@@ -8,19 +8,20 @@ are counted in the program that XLA compiles for as many virtual devices of this
 temporaries, so read memory as a size, not as a promise.
 """
 
-import argparse
 import json
+import math
 import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from mi_coding import data
 from mi_coding.benchmarks.arguments import split_arguments
@@ -72,10 +73,8 @@ def cost(config: Mapping[str, Any], method: str, num_devices: int, batch: int) -
     plan = build.plan({**config, "batch_size": batch, "objective.method": method})
     check_devices(plan, num_devices)
     shape = _example_shape(plan)
-    sizes = {"num_devices": num_devices, "num_steps": 1000}
-    experiment = build.build_experiment(
-        plan, with_parts(plan, [{"shape": shape}], 0, **sizes, platform="tpu"), 1000, streamed=True
-    )
+    made = with_parts(plan, [{"shape": shape}], 0, num_devices=num_devices, num_steps=1000, platform="tpu")
+    experiment = build.build_experiment(plan, made, 1000, streamed=True)
     key, way = jax.random.key(plan.run.seed), data_parallel("shard_map", jax.devices()[:num_devices])
     images = jax.ShapeDtypeStruct((batch, *shape), jnp.uint8)
     state = jax.eval_shape(lambda few: init_state(experiment, key, few), jax.ShapeDtypeStruct((2, *shape), jnp.uint8))
@@ -156,17 +155,10 @@ def _computations(program: str) -> tuple[dict[str, list[tuple[str, str, str]]], 
 
 def _size(result: str) -> int:
     """Bytes of a type such as f32[8,4]{1,0}, or of all in a tuple."""
-    return sum(_bits(kind) * _product(axes) // 8 for kind, axes in _ARRAY.findall(result))
-
-
-def _bits(kind: str) -> int:
-    return 8 if kind == "pred" else int(re.search(r"\d+", kind)[0])
-
-
-def _product(axes: str) -> int:
-    count = 1
-    for axis in filter(None, axes.split(",")):
-        count *= int(axis)
+    count = 0
+    for kind, axes in _ARRAY.findall(result):
+        bits = 8 if kind == "pred" else int(re.search(r"\d+", kind)[0])
+        count += bits * math.prod(int(axis) for axis in axes.split(",") if axis) // 8
     return count
 
 
@@ -191,14 +183,12 @@ def least_seconds(cost: Cost, machine: Machine) -> dict[str, float]:
 def print_tables(costs: list[tuple[str, Cost]], console: Console) -> None:
     """What was counted, and what large machines would need: computed, not run."""
     machines = {machine.name: machine for machine in MACHINES}
-    counted = Table(title="a step on each device, counted in the compiled program", title_justify="left", box=None)
-    large = Table(title="a batch of 1,048,576 pairs: computed, not run", title_justify="left", box=None)
-    for table, headings in (
-        (counted, ("", "method", "devices", "B", "sent", "memory", "TFLOP")),
-        (large, ("machine", "method", "b", "sent", "in ≥", "TFLOP", "in ≥", "memory", "of all")),
-    ):
-        for heading in headings:
-            table.add_column(heading, justify="left" if heading in ("", "method", "machine") else "right")
+    number, style = partial(Column, justify="right"), {"title_justify": "left", "box": None}
+    numbers = map(number, ("devices", "B", "sent", "memory", "TFLOP"))
+    title = "a step on each device, counted in the compiled program"
+    counted = Table("", "method", *numbers, title=title, **style)
+    numbers = map(number, ("b", "sent", "in ≥", "TFLOP", "in ≥", "memory", "of all"))
+    large = Table("machine", "method", *numbers, title="a batch of 1,048,576 pairs: computed, not run", **style)
     for name, c in costs:
         sent, memory, work = describe_bytes(c.sent), describe_bytes(c.memory), f"{c.flops / 1e12:.3g}"
         if name in machines:
@@ -216,9 +206,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> int:
-    own = argparse.ArgumentParser(add_help=False)
-    own.add_argument("--output", type=Path)
-    given, rest = split_arguments(argv, own)
+    given, rest = split_arguments(argv, output="")
     # Read when JAX first looks for devices, which importing it does not.
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={max(DEVICES)}"
     jax.config.update("jax_platforms", "cpu")
@@ -226,7 +214,7 @@ def _main(argv: list[str]) -> int:
     print_tables(costs, Console(width=_WIDTH))
     if given.output:
         rows = [{"what": name, "computed, not run": True} | cost._asdict() for name, cost in costs]
-        given.output.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        Path(given.output).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

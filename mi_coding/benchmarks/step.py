@@ -7,7 +7,6 @@ and backward pass of the same network on the same pairs, from codes to the gradi
 alternately, so that a busy machine slows them alike; medians are printed, and the share is the median of the ratios.
 """
 
-import argparse
 import json
 import statistics
 import sys
@@ -20,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from mi_coding.benchmarks.arguments import split_arguments
 from mi_coding.benchmarks.timing import take_turns
@@ -41,8 +40,7 @@ def measure(config, rounds: int, steps: int) -> dict[str, float]:
     way = data_parallel(plan.run.spmd)
     check_devices(plan, way.num_devices)
     images = jnp.asarray(load_data(plan, print).train.examples)
-    sizes = {"num_devices": way.num_devices, "num_steps": num_steps}
-    method = with_parts(plan, [{"shape": images.shape[1:]}], 0, **sizes)
+    method = with_parts(plan, [{"shape": images.shape[1:]}], 0, num_devices=way.num_devices, num_steps=num_steps)
     experiment = build.build_experiment(plan, method, num_steps, streamed=False)
     key = jax.random.key(plan.run.seed)
     initial = init_state(experiment, key, images)
@@ -108,15 +106,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> int:
-    own = argparse.ArgumentParser(add_help=False)
-    for name, count in (("rounds", ROUNDS), ("steps", STEPS)):
-        own.add_argument(f"--{name}", type=int, default=count)
-    sizes, rest = split_arguments(argv, own)
+    sizes, rest = split_arguments(argv, rounds=ROUNDS, steps=STEPS)
     command = build.parse(rest)
     result = measure(command.config, max(1, sizes.rounds), max(1, sizes.steps))
-    table = Table(box=None, padding=(0, 2))
-    for heading in (f"{command.config_name}, batch {command.config['batch_size']}", "median"):
-        table.add_column(heading, justify="right" if heading == "median" else "left")
+    heading = f"{command.config_name}, batch {command.config['batch_size']}"
+    table = Table(heading, Column("median", justify="right"), box=None, padding=(0, 2))
     table.add_row("whole step", f"{result['step_ms']:.2f} ms")
     table.add_row("encoder alone, forward and backward", f"{result['encoder_ms']:.2f} ms")
     spread = f"{result['share_not_encoder_lowest']:.1%} to {result['share_not_encoder_highest']:.1%}"
