@@ -28,7 +28,8 @@ def cut(labels: np.ndarray | None, count: int, shares: tuple[float, ...]) -> lis
     shares = np.maximum(shares, _MIN_EXAMPLES / max(count, 1))
     owed = np.zeros(len(shares))
     parts: list[list[np.ndarray]] = [[] for _ in (*shares, None)]
-    for members in _by_class(labels):
+    order = np.argsort(labels, kind="stable")  # in one pass, since there may be thousands of classes
+    for members in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
         members = rng.permutation(members)
         owed += shares * len(members)
         sizes = np.round(owed).astype(int)
@@ -47,9 +48,3 @@ def check_counts(source: str, counts: list[int]) -> None:
     if min(counts) < _MIN_EXAMPLES:
         few = f"{source} has too few images: {', '.join(map(str, counts))} to train, validate and test"
         raise InputError(f"{few}; expected at least {_MIN_EXAMPLES} for each: add images")
-
-
-def _by_class(labels: np.ndarray) -> list[np.ndarray]:
-    """Positions of each class, in the order of classes; in one pass, since there may be thousands of classes."""
-    order = np.argsort(labels, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)

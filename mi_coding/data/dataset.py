@@ -13,18 +13,12 @@ Say = Callable[[str], None]  # takes one line for the user
 
 
 class Split(NamedTuple):
-    """Examples of one split.
-
-    Attributes:
-        examples: uint8[n, H, W, C], or float32[n, H, W, C] with intensities in [0, 1]; or `LazyImages`, which are
-            decoded on demand; or two arrays (x, y) of given pairs, each uint8 or float32[n, …].
-        names: names of the examples for the user, such as paths; None where there are none, and for `LazyImages`,
-            which have them.
-    """
+    """Examples of one split: uint8[n, H, W, C], or float32[n, H, W, C] with intensities in [0, 1]; or `LazyImages`,
+    which are decoded on demand; or two arrays (x, y) of given pairs, each uint8 or float32[n, …]."""
 
     examples: Arrays | LazyImages | Frames
     labels: np.ndarray | None  # int32[n], the class of each example, or None where the source has no labels
-    names: Sequence[str] | None = None
+    names: Sequence[str] | None = None  # for the user, such as paths; None where there are none, or examples have them
     films: FilmTable | None = None  # for frames of films, which follow one another and when they are shown; else None
 
 

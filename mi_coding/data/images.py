@@ -39,11 +39,9 @@ class ImageSpec(NamedTuple):
 
 
 class LazyImages(ABC):
-    """Images that are decoded on demand; can be pickled for other processes.
+    """Images that are decoded on demand; can be pickled for other processes. `shape` is (n, H, W, C).
 
     All have one shape: that of the spec or, where it keeps sizes or channels, of the first image that can be decoded.
-
-    `shape` is (n, H, W, C).
     """
 
     dtype = np.dtype(np.uint8)

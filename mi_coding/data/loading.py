@@ -17,10 +17,6 @@ MEMORY_BYTES = 4 * 2**30  # size of the decoded images of all splits up to which
 _DEFAULT_VIDEO = VideoOptions()
 
 
-def _ignore(_message: str) -> None:
-    """Default of `warn`."""
-
-
 def load(
     source: str,
     *,
@@ -28,7 +24,7 @@ def load(
     channels: int = 0,
     placement: str = "auto",
     video: VideoOptions = _DEFAULT_VIDEO,
-    warn: Say = _ignore,
+    warn: Say = lambda line: None,
     log: Say = print,
 ) -> Dataset:
     """Loads the examples of a source such as `digits`, split into train, validation and test.
@@ -76,7 +72,7 @@ def list_all(
     image_size: int = 0,
     channels: int = 0,
     video: VideoOptions = _DEFAULT_VIDEO,
-    warn: Say = _ignore,
+    warn: Say = lambda line: None,
     log: Say = print,
 ) -> Listing:
     """Lists all examples of a source in its order, without splits; images stay encoded.
@@ -98,9 +94,8 @@ def list_all(
 
 def _image_spec(image_size: int, channels: int) -> ImageSpec:
     if not 0 <= image_size <= MAX_IMAGE_SIZE:
-        raise InputError(
-            Setting("data.image_size", image_size), f"; expected at least 0 and at most {MAX_IMAGE_SIZE:,}"
-        )
+        expected = f"; expected at least 0 and at most {MAX_IMAGE_SIZE:,}"
+        raise InputError(Setting("data.image_size", image_size), expected)
     if channels not in CHANNELS:
         raise InputError(Setting("data.channels", channels), f"; expected one of {', '.join(map(str, CHANNELS))}")
     return ImageSpec(image_size, channels)

@@ -37,7 +37,8 @@ class Ordered(Iterator[Split], AbstractContextManager):
         self.skipped: list[str] = []
         self.wait_seconds = 0.0
         self._split, rows = split, range(num_examples(split))
-        self._threads = ThreadPoolExecutor(_num_threads(split))
+        small = in_memory(split) or np.prod(split.examples.shape[1:3]) <= _SMALL
+        self._threads = ThreadPoolExecutor(1 if small else min(_MAX_THREADS, os.cpu_count() or 1))
         self._batches = (rows[start : start + batch_size] for start in rows[::batch_size])
         self._ahead = deque(map(self._begin, islice(self._batches, prefetch)))
 
@@ -63,10 +64,7 @@ class Ordered(Iterator[Split], AbstractContextManager):
     def _begin(self, rows: range) -> tuple[range, list[Future]]:
         ends = np.linspace(rows.start, rows.stop, min(_PIECES, len(rows)) + 1).astype(int)
         pieces = [] if in_memory(self._split) else [range(a, b) for a, b in pairwise(ends.tolist())]
-        return rows, [self._threads.submit(self._decode, piece) for piece in pieces]
-
-    def _decode(self, rows: range) -> list[np.ndarray | None]:
-        return [self._split.examples.read(row) for row in rows]
+        return rows, [self._threads.submit(list, map(self._split.examples.read, piece)) for piece in pieces]
 
     def _part(self, rows: range, pieces: list[Future]) -> Split:
         if in_memory(self._split):
@@ -79,8 +77,3 @@ class Ordered(Iterator[Split], AbstractContextManager):
         examples = np.stack([*readable.values()]) if readable else np.zeros((0, *lazy.shape[1:]), np.uint8)
         labels = None if self._split.labels is None else self._split.labels[[*readable]]
         return Split(examples, labels, [lazy.name(row) for row in readable])
-
-
-def _num_threads(split: Split) -> int:
-    small = in_memory(split) or np.prod(split.examples.shape[1:3]) <= _SMALL
-    return 1 if small else min(_MAX_THREADS, os.cpu_count() or 1)

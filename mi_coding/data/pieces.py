@@ -58,21 +58,15 @@ class Order(NamedTuple):
 
     def positions(self, batch: int, rows: range) -> np.ndarray:
         """int64[len(rows)]: positions of the examples of some rows of one batch."""
-        return self._shuffled(batch, rows) if self.spec.distinct else self._drawn(batch, rows)
-
-    def _drawn(self, batch: int, rows: range) -> np.ndarray:
-        """Independent draws with replacement."""
+        if self.spec.distinct:
+            return self._shuffled(batch, rows)
         rng = np.random.default_rng((self.spec.seed, batch))
         draws = rng.integers(self.num_examples, size=self.spec.batch_size)
-        if self.groups is not None:
-            draws = self._within_groups(rng, draws)
+        if self.groups is not None:  # all rows anew, each within the group that the first of its rows has drawn
+            size = self.spec.group_size
+            group = np.searchsorted(self.groups, draws[::size], side="right") - 1
+            draws = rng.integers(*(np.repeat(self.groups[group + side], size) for side in (0, 1)))
         return draws[rows.start : rows.stop]
-
-    def _within_groups(self, rng: np.random.Generator, draws: np.ndarray) -> np.ndarray:
-        """Draws all rows anew, each within the group that the first of its rows has drawn."""
-        size = self.spec.group_size
-        group = np.searchsorted(self.groups, draws[::size], side="right") - 1
-        return rng.integers(*(np.repeat(self.groups[group + side], size) for side in (0, 1)))
 
     def _shuffled(self, batch: int, rows: range) -> np.ndarray:
         """A permutation for each epoch, evaluated only where it is needed."""

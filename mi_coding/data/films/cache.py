@@ -141,7 +141,9 @@ def _make_room(folder: Path, size: int) -> Path:
     root = folder.parent
     try:
         root.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(root)
+        for abandoned in root.glob("*.unfinished"):
+            if time.time() - abandoned.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(abandoned, ignore_errors=True)
         free = shutil.disk_usage(root).free
         if free >= size:
             return Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".unfinished", dir=root))
@@ -151,12 +153,6 @@ def _make_room(folder: Path, size: int) -> Path:
     full = f"the decoded films take {size / 2**30:,.2f} GiB and {root} has {free / 2**30:,.2f} GiB left: lower "
     remedy = Setting("data.image_size"), " or ", Setting("data.frame_rate"), ", or set ", Setting("data.cache_dir")
     raise InputError(full, *remedy, " to a larger disk")
-
-
-def _remove_abandoned(root: Path) -> None:
-    for folder in root.glob("*.unfinished"):
-        if time.time() - folder.stat().st_mtime > _STALE_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _publish(unfinished: Path, folder: Path) -> None:
@@ -180,10 +176,7 @@ def _read(folder: Path) -> DecodedFilms:
 
 
 def _notes(rows: list[dict[str, Any]]) -> list[str]:
-    found = {
-        "film(s) are used as far as they can be read": [
-            f"{row['name']} {row['note']}" for row in rows if row.get("note")
-        ],
-        "file(s) are left out": [f"{row['name']} ({row['left_out']})" for row in rows if "left_out" in row],
-    }
+    damaged = [f"{row['name']} {row['note']}" for row in rows if row.get("note")]
+    left_out = [f"{row['name']} ({row['left_out']})" for row in rows if "left_out" in row]
+    found = {"film(s) are used as far as they can be read": damaged, "file(s) are left out": left_out}
     return [f"{len(some):,} of {len(rows):,} {what}: {first_names(some)}" for what, some in found.items() if some]

@@ -54,7 +54,7 @@ def film_dataset(films: EncodedFilms, decoded: DecodedFilms, gap: float, warn: S
     """Decoded films in splits, see `split_films`, their frames in a file; warns of films that do not suit the gap."""
     names = None if films.splits is None else [films.splits[k] for k in decoded.films]
     made = split_films(decoded.table, gap, splits=names, labels=decoded.labels)
-    _warn_of_gap(decoded, made, gap, warn)
+    _warn_of_gap(decoded.table, made, gap, warn)
     log(f"{len(decoded.table.names) - len(made.too_short):,} film(s): {made.how}")
     return Dataset(films.name, *(_split(decoded, part, made.how) for part in made.parts))
 
@@ -71,8 +71,7 @@ def _split(decoded: DecodedFilms, parts: Parts, how: str = "") -> Split:
     return Split(Frames(decoded.frames_file, kept, table), labels, films=table)
 
 
-def _warn_of_gap(decoded: DecodedFilms, made: FilmSplits, gap: float, warn: Say) -> None:
-    table = decoded.table
+def _warn_of_gap(table: FilmTable, made: FilmSplits, gap: float, warn: Say) -> None:
     if made.too_short:
         count = f"{len(made.too_short):,} of {len(table.names):,} film(s)"
         warn(f"{count} are too short for a gap of {gap:g} s and are left out: {first_names(made.too_short)}")
@@ -109,7 +108,6 @@ def split_films(
     apart, and have these shares of the moments that have a frame one gap later in the same part.
 
     Args:
-        table: all films.
         gap: seconds from x to y; 0 where no pairs of frames are drawn.
         splits: name of the split of each film, where the source defines splits; a missing validation split is cut from
             the train split.
@@ -126,16 +124,12 @@ def split_films(
     else:
         test, validation, train = cut(_select(labels, usable), len(usable), (_SHARES[2], _SHARES[1]))
         parts, how = [usable[chosen] for chosen in (train, validation, test)], "whole films, 70 : 10 : 20"
-    _check_counts(parts, gap)
-    whole = [Parts(chosen, np.zeros(len(chosen), int), table.count[chosen]) for chosen in parts]
-    return FilmSplits(whole, how, _names_of_others(table, usable))
-
-
-def _check_counts(parts: list[np.ndarray], gap: float) -> None:
     for name, chosen in zip(_NAMES, parts, strict=True):
         if len(chosen) < _MIN_FILMS:
             few = f"{len(chosen)} film(s) longer than {gap:g} s to {name}; expected at least {_MIN_FILMS}"
             raise InputError(f"{few}: add films or choose a shorter ", Setting("pairs.gap"))
+    whole = [Parts(chosen, np.zeros(len(chosen), int), table.count[chosen]) for chosen in parts]
+    return FilmSplits(whole, how, _names_of_others(table, usable))
 
 
 def _names_of_others(table: FilmTable, usable: np.ndarray) -> list[str]:

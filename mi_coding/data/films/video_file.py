@@ -66,15 +66,13 @@ class _Frames(Iterator[tuple[float, Any]]):
     """Yields (seconds since the first frame, frame) in presentation order; can seek to keyframes.
 
     A frame whose time does not increase is left out.
-
-    Attributes:
-        end: time in seconds at which the last frame so far stops being shown.
     """
 
     def __init__(self, container: Any, stream: Any, broken: list[str]):
         self._container, self._stream, self._broken = container, stream, broken
         self._decoded = _decoded(container, stream, broken)
-        self._start, self._last, self._interval, self.end = None, -np.inf, 0.0, 0.0
+        self._start, self._last, self._interval = None, -np.inf, 0.0
+        self.end = 0.0  # seconds at which the last frame so far stops being shown
 
     def __next__(self) -> tuple[float, Any]:
         unit = self._stream.time_base

@@ -39,8 +39,6 @@ class Source(ABC):
     def load(self, spec: ImageSpec) -> Dataset | EncodedFilms:
         """Three splits of examples, in memory or still encoded; or films, which are split once they are decoded.
 
-        Args:
-            spec: size and channels of the images.
         Raises:
             InputError: for data that is missing, broken or inconsistent.
         """

@@ -38,12 +38,8 @@ class Digits(Source):
 
     def list_all(self, spec: ImageSpec) -> Listing:
         """All 1,797 digits in the order of scikit-learn."""
-        numbers = np.loadtxt(_file(), delimiter=",", dtype=np.float32)
+        # Found without importing scikit-learn: that would take longer than reading the file.
+        (package,) = importlib.util.find_spec("sklearn").submodule_search_locations
+        numbers = np.loadtxt(Path(package, "datasets", "data", "digits.csv.gz"), delimiter=",", dtype=np.float32)
         images = resize_floats((numbers[:, :-1] / 16).reshape(-1, 8, 8, 1), spec)
         return Listing(Split(images, numbers[:, -1].astype(np.int32)), [str(digit) for digit in range(10)])
-
-
-def _file() -> Path:
-    """The file with the digits, found without importing scikit-learn: that would take longer than reading it."""
-    (package,) = importlib.util.find_spec("sklearn").submodule_search_locations
-    return Path(package, "datasets", "data", "digits.csv.gz")
