@@ -33,9 +33,7 @@ class Checkpoints:
             metadata: plain values that each checkpoint carries, for `read_newest`. Those under "data" describe the
                 training data; a run does not continue on other data.
         """
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, enable_async_checkpointing=True, cleanup_tmp_directories=True
-        )
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)  # asynchronous
         self._folder = folder.absolute()
         self._manager = ocp.CheckpointManager(self._folder, options=options)
         self._metadata = dict(metadata or {})

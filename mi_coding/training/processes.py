@@ -103,7 +103,10 @@ def initialize_distributed(place: ProcessSpec | None) -> Iterator[None]:
         _initialize(place)
     try:
         yield
-        _wait_for_all()
+        if jax.process_count() > 1:
+            # JAX's own barrier does not outlast the evaluation of the main process, which may take hours: jaxlib 0.10.2
+            # aborts a process that has waited in it for five minutes, whatever `shutdown_timeout_seconds` says.
+            multihost.get_barrier_sync_fn()(key="leave", timeout_ms=1000 * _WAIT_AT_THE_END)
     except (AgreedError, NonFiniteLossError):  # the loss is the same in all processes
         raise
     except BaseException as error:
@@ -121,16 +124,6 @@ def _initialize(place: ProcessSpec | None) -> None:
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0][:300]
         raise PeersUnavailableError(f"the processes cannot connect to each other: {reason}") from None
-
-
-def _wait_for_all() -> None:
-    """A shutdown barrier that outlasts the evaluation of the main process, which may take hours.
-
-    JAX's own does not: jaxlib 0.10.2 aborts a process that has waited in it for five minutes, whatever
-    `shutdown_timeout_seconds` says.
-    """
-    if jax.process_count() > 1:
-        multihost.get_barrier_sync_fn()(key="leave", timeout_ms=1000 * _WAIT_AT_THE_END)
 
 
 def _leave(error: BaseException) -> None:
