@@ -23,14 +23,10 @@ MOST_HELDOUT = 10_000  # images, or frames, in memory for bounds and pictures
 NUM_SHOWN = 1000  # test examples that the pictures of a report are made of
 _BLOCK = 4096  # examples read, shown and encoded at a time
 
-Curve = tuple[np.ndarray, np.ndarray]
-"""Steps int[n] and values float[n] of one name in metrics.jsonl."""
-
+Curve = tuple[np.ndarray, np.ndarray]  # steps int[n] and values float[n] of one name in metrics.jsonl
 Curves = Mapping[str, Curve]
 NO_CURVE: Curve = (np.zeros(0, int), np.zeros(0))
-
-Encoders = Mapping[str, Callable[[jax.Array], jax.Array]]
-"""Name → jitted function from views float32[n, …] to features float32[n, F]."""
+Encoders = Mapping[str, Callable[[jax.Array], jax.Array]]  # name → jitted, from views float32[n, …] to float32[n, F]
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,18 +19,15 @@ from mi_coding.reporting.results import Format, Group, Summary, Tile, finite, na
 
 BOUND = "validation/mi_lower_bound_nats"  # in metrics.jsonl, the bound on pairs that are not trained on
 
-FALL, LEAST_FALL = 0.1, 0.1
-"""Share of the best validation bound, and nats: a fall by both together is more than the noise of so few batches."""
-
+FALL, LEAST_FALL = 0.1, 0.1  # share of the best validation bound, and nats: a fall by their sum is more than noise
 VALIDATION_BATCHES = 4  # batches of a held-out bound during training: enough to draw a curve with
 
-_DISTRACTORS = {
+_DISTRACTORS = {  # prefix of a bound in a summary → what its row says beside N
     "heldout": "",
     "heldout_largest": "",
     "heldout_across": ", distractors of all films",
     "heldout_within": ", distractors of the same film",
 }
-"""Prefix of a bound in a summary → what its row says beside N."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +64,16 @@ class HeldoutBounds(PairEvaluator):
         return [tile(summary) for key, tile in tiles.items() if f"heldout/{key}" in summary]
 
     def sections(self, trained: Trained, summary: Summary) -> list[Section]:
-        num_validation = num_examples(trained.dataset.validation)
-        over_training = _bound_section(trained.curves, trained.method.num_candidates, num_validation)
-        return [over_training, *_ahead_sections(summary)]
+        count, num_validation = trained.method.num_candidates, num_examples(trained.dataset.validation)
+        text = (
+            "The lower bound on the information that codes of a pair share, on training batches and on pairs of the "
+            f"{num_validation:,} validation images. With N = {count:,} candidates no bound passes ln N = "
+            f"{math.log(count):.2f} nats, however much the codes know; and which of {num_validation:,} images a pair "
+            f"shows is worth ln {num_validation:,} = {math.log(num_validation):.2f} nats at most."
+        )
+        train = trained.curves.get("train/mi_lower_bound_nats", NO_CURVE)
+        figure = bound_over_training(train, trained.curves.get(BOUND), count)
+        return [Section("Bound over training", text, figure, "bound"), *_ahead_sections(summary)]
 
 
 def overfitting_warning(curves: Curves) -> str | None:
@@ -118,19 +122,14 @@ def _warn_near_ceiling(trained: Trained, bound: HeldoutBound) -> None:
 def _bound_group(summary: Summary, prefixes: Iterable[str]) -> Group:
     columns = ("candidates", "bound", "ceiling", "true y ranked first")
     note = "Nats ± one standard error, on pairs that training never saw. No bound can pass its ceiling, ln N."
-    rows = tuple(_bound_row(summary, prefix) for prefix in prefixes)
+    rows = []
+    for prefix in prefixes:
+        candidates, accuracy = show(summary, f"{prefix}/num_candidates"), show(summary, f"{prefix}/accuracy", percent)
+        name = (f"N = {candidates}" if candidates else prefix) + _DISTRACTORS[prefix]
+        ceiling = show(summary, f"{prefix}/mi_ceiling_nats", nats)
+        rows.append((name, bound_with_error(summary, prefix), ceiling, accuracy))
     keys = frozenset(f"{prefix}/{key}" for prefix in prefixes for key in SUMMARY_KEYS)
-    return Group("held-out bound on mutual information", columns, rows, note, keys)
-
-
-def _bound_row(summary: Summary, prefix: str) -> tuple[str, ...]:
-    candidates = show(summary, f"{prefix}/num_candidates")
-    return (
-        (f"N = {candidates}" if candidates else prefix) + _DISTRACTORS[prefix],
-        bound_with_error(summary, prefix),
-        show(summary, f"{prefix}/mi_ceiling_nats", nats),
-        show(summary, f"{prefix}/accuracy", percent),
-    )
+    return Group("held-out bound on mutual information", columns, tuple(rows), note, keys)
 
 
 def _ahead_group(summary: Summary, prefixes: Sequence[str]) -> Group:
@@ -167,18 +166,6 @@ def _candidates_tile(summary: Summary) -> Tile:
     return Tile("candidates N", value, context=context, share=finite(summary, "heldout/accuracy"))
 
 
-def _bound_section(curves: Curves, num_candidates: int, num_validation: int) -> Section:
-    key = "mi_lower_bound_nats"
-    train, validation = curves.get(f"train/{key}", NO_CURVE), curves.get(f"validation/{key}")
-    text = (
-        f"The lower bound on the information that codes of a pair share, on training batches and on pairs of the "
-        f"{num_validation:,} validation images. With N = {num_candidates:,} candidates no bound passes ln N = "
-        f"{math.log(num_candidates):.2f} nats, however much the codes know; and which of {num_validation:,} images a "
-        f"pair shows is worth ln {num_validation:,} = {math.log(num_validation):.2f} nats at most."
-    )
-    return Section("Bound over training", text, bound_over_training(train, validation, num_candidates), "bound")
-
-
 def bound_over_training(train: Curve, validation: Curve | None, num_candidates: int) -> Figure:
     """The bound of the training batches step by step, under its ceiling, and the one on validation pairs beside it.
 
@@ -199,7 +186,6 @@ def bound_over_training(train: Curve, validation: Curve | None, num_candidates: 
 
 
 def _ahead_sections(summary: Summary) -> list[Section]:
-    """The held-out bounds against the number of steps ahead; empty where the run was not on sequences."""
     bounds = {
         int(summary[f"{prefix}/num_candidates"]): tuple(
             np.array([summary[f"{prefix}/mi_{name}_nats_ahead_{k}"] for k in steps], float)
@@ -219,8 +205,8 @@ def _ahead_sections(summary: Summary) -> list[Section]:
 def bound_ahead(bounds: Mapping[int, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """Held-out bounds against the number of steps ahead, with two standard errors, one line for each N.
 
-    Args:
-        bounds: N → (bounds float[K], their standard errors float[K]) in nats; the ceiling of the first is drawn.
+    `bounds` is N → (bounds float[K], their standard errors float[K]) in nats; the ceiling of the first is drawn.
+
     Raises:
         ValueError: if `bounds` is empty.
     """

@@ -127,7 +127,6 @@ def knn_probe(train: Examples, test: Examples, *, neighbours: int, temperature: 
     1.0
 
     Args:
-        train, test: the voters and the queries.
         neighbours: voters for each query; all, if there are fewer.
         temperature: above 0; a small one leaves the vote to the nearest.
     Raises:
@@ -155,14 +154,8 @@ def _votes(classes: np.ndarray, cosines: np.ndarray, temperature: float, num_cla
     return np.bincount(cells.ravel(), weights.ravel(), minlength=len(classes) * num_classes).reshape(-1, num_classes)
 
 
-@jax.jit
-def _second_moments(x: jax.Array) -> jax.Array:
-    return jnp.matmul(x.T, x, precision="highest") / len(x)
-
-
-@jax.jit
-def _logits(classifier: Classifier, x: jax.Array) -> jax.Array:
-    return jnp.matmul(x, classifier.weights.T, precision="highest") + classifier.bias
+_second_moments = jax.jit(lambda x: jnp.matmul(x.T, x, precision="highest") / len(x))
+_logits = jax.jit(lambda of, x: jnp.matmul(x, of.weights.T, precision="highest") + of.bias)
 
 
 @jax.jit

@@ -169,16 +169,13 @@ def hamming_precision(
 ) -> float:
     """Precision at `count`: the share of a query's nearest codes that have its label, by Hamming distance.
 
-    Of codes at equal distance where not all can be taken, each is as likely: the expectation over that draw.
+    Queries are int[q, M] with labels int[q], known codes int[n, M] with labels int[n], n ≥ `count`. Of codes at equal
+    distance where not all can be taken, each is as likely: the expectation over that draw.
 
     >>> known, labels = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([5, 5, 6, 6])
     >>> hamming_precision(np.array([[0, 0]]), np.array([5]), known, labels, count=2)
     0.75
 
-    Args:
-        queries, query_labels: int[q, M] and int[q].
-        known, known_labels: int[n, M] and int[n], n ≥ `count`.
-        count: neighbours of each query.
     Raises:
         ValueError: for fewer known codes than neighbours.
     """

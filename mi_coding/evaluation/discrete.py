@@ -15,7 +15,7 @@ from mi_coding.evaluation.base import NO_CURVE, Curves, LabelledViews, PairEvalu
 from mi_coding.evaluation.classifiers import linear_probe
 from mi_coding.methods import Variables
 from mi_coding.options import group
-from mi_coding.reporting.figure import BLUE, INK, MUTED, ORANGE, SMALL, TITLE, Chart, Figure
+from mi_coding.reporting.figure import BLUE, INK, MUTED, ORANGE, SMALL, TITLE, Chart
 from mi_coding.reporting.page import Section
 from mi_coding.reporting.results import Group, Rows, Summary, Tile, finite, group_rows, percent
 from mi_coding.reporting.strips import as_images, aspect, draw_tile, tile_canvas
@@ -129,7 +129,6 @@ class DiscreteCodes(PairEvaluator):
         ]
 
     def _labels(self, trained: Trained, head: int) -> dict[str, float]:
-        """How codes agree with labels that training never saw."""
         one_hot = heads.one_hot_symbols(trained, trained.variables, head)
         (splits,) = self.labelled.encoded({"code": one_hot}, trained).values()
         return _agreement(trained, head) | {"probe/code_accuracy": linear_probe(*splits).accuracy}
@@ -153,41 +152,25 @@ def training_section(curves: Curves, num_validation: int) -> Section:
 
 
 def plane_section(found: Sequence[heads.Head], chosen: int) -> Section:
-    """Every code of a run as a point: its memory to the right, its information upwards; the chosen one stands out."""
+    """Every code of a run as a point under the line I = H; the chosen one stands out.
+
+    Where prices differ, the price of memory is written beside the most informative code at each.
+    """
+    from matplotlib.ticker import MaxNLocator
+
     entropies, information, betas = np.array([(head.found.entropy, head.found.mi, head.beta) for head in found]).T
+    prices_differ = len(set(betas.tolist())) > 1
     text = (
         "Each point is one code: to the right what it costs to remember, upwards what it tells about the other half, "
         "both on pairs of test images. No code lies above the line, where every nat that is stored tells a nat."
     )
-    if len(set(betas.tolist())) > 1:
+    if prices_differ:
         best = _best_at_each_price(betas, information - betas * entropies)
         pairs = ", ".join(f"{information[i]:.2f} of {entropies[i]:.2f} (β = {betas[i]:g})" for i in best)
         text += (
             " The number beside a point is the price β of a nat of memory at which it was trained. "
             f"The best at each price tells, in nats: {pairs}."
         )
-    figure = _information_plane(entropies, information, betas, chosen)
-    return Section("Information plane", text, figure, "plane")
-
-
-def examples_section(images: np.ndarray, codes: np.ndarray, *, rows: int, columns: int) -> Section:
-    """Test examples, one row for each value of the symbol; of several symbols, of the first few."""
-    num_symbols, shown = codes.shape[1], []
-    for symbol in range(num_symbols):
-        for value in np.unique(codes[:, symbol]).tolist():
-            name = f"{value}" if num_symbols == 1 else f"{symbol + 1}: {value}"
-            own = codes[:, symbol] == value
-            shown.append((name, as_images(images[own][:columns]), float(np.mean(own))))
-    text = "Test images by the value of the code's symbol, and the share of all images that has it."
-    if num_symbols > 1:
-        text = "Test images by the value of one symbol of the code, the first few symbols; and the share that has it."
-    return Section("Examples by code", text, _picture_rows(shown[:rows], columns), "by_code")
-
-
-def _information_plane(entropies: np.ndarray, information: np.ndarray, betas: np.ndarray, chosen: int) -> Figure:
-    """Points under the line I = H; the price of memory is written beside the most informative where prices differ."""
-    from matplotlib.ticker import MaxNLocator
-
     chart = Chart(4.4, (0.05, 0.12, 0.745, 0.8), "information I(z_x; z_y), nats", "memory H(z_x), nats")
     axes = chart.axes
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
@@ -197,29 +180,42 @@ def _information_plane(entropies: np.ndarray, information: np.ndarray, betas: np
     others = np.arange(len(entropies)) != chosen
     axes.scatter(entropies[others], information[others], s=34, color=BLUE, alpha=0.5, linewidths=0)
     axes.scatter(entropies[chosen], information[chosen], s=70, color=ORANGE, linewidths=0, zorder=3)
-    for i in _best_at_each_price(betas, information) if len(set(betas.tolist())) > 1 else ():
+    for i in _best_at_each_price(betas, information) if prices_differ else ():
         place = {"xytext": (7, -4), "textcoords": "offset points"}
         axes.annotate(f"{betas[i]:g}", (entropies[i], information[i]), fontsize=SMALL, color=MUTED, va="top", **place)
     axes.set(xlim=(-0.02 * most, most), ylim=(min(-0.06 * most, float(np.min(information, initial=0))), most))
-    return chart.finished()
+    return Section("Information plane", text, chart.finished(), "plane")
+
+
+def examples_section(images: np.ndarray, codes: np.ndarray, *, rows: int, columns: int) -> Section:
+    """Test examples, one row for each value of the symbol; of several symbols, of the first few.
+
+    The value stands at the left of its row, and how common it is at the right.
+    """
+    num_symbols, shown = codes.shape[1], []
+    for symbol in range(num_symbols):
+        for value in np.unique(codes[:, symbol]).tolist():
+            name = f"{value}" if num_symbols == 1 else f"{symbol + 1}: {value}"
+            own = codes[:, symbol] == value
+            shown.append((name, as_images(images[own][:columns]), float(np.mean(own))))
+    del shown[rows:]
+    text = "Test images by the value of the code's symbol, and the share of all images that has it."
+    if num_symbols > 1:
+        text = "Test images by the value of one symbol of the code, the first few symbols; and the share that has it."
+    height = max(aspect(pictures) for _, pictures, _ in shown) + 0.06
+    figure, axes = tile_canvas(columns=columns + 2.1, rows=len(shown) * height, header=0.1)
+    for row, (name, pictures, share) in enumerate(shown):
+        middle = (row + 0.5) * height
+        axes.text(0.85, middle, name, fontsize=TITLE, color=INK, ha="right", va="center")
+        axes.text(columns + 1.1, middle, f"{100 * share:.1f} %", fontsize=SMALL, color=MUTED, va="center")
+        for column, image in enumerate(pictures):
+            draw_tile(axes, image, 1 + column, row * height)
+    return Section("Examples by code", text, figure, "by_code")
 
 
 def _best_at_each_price(betas: np.ndarray, values: np.ndarray) -> list[int]:
     """The code with the largest value at each price β, prices ascending."""
     return [max(np.flatnonzero(betas == beta), key=values.__getitem__) for beta in np.unique(betas)]
-
-
-def _picture_rows(rows: Sequence[tuple[str, np.ndarray, float]], columns: int) -> Figure:
-    """(name, images, share): images of one code a row, with the code at its left and how common it is at its right."""
-    height = max(aspect(images) for _, images, _ in rows) + 0.06
-    figure, axes = tile_canvas(columns=columns + 2.1, rows=len(rows) * height, header=0.1)
-    for row, (name, images, share) in enumerate(rows):
-        middle = (row + 0.5) * height
-        axes.text(0.85, middle, name, fontsize=TITLE, color=INK, ha="right", va="center")
-        axes.text(columns + 1.1, middle, f"{100 * share:.1f} %", fontsize=SMALL, color=MUTED, va="center")
-        for column, image in enumerate(images):
-            draw_tile(axes, image, 1 + column, row * height)
-    return figure
 
 
 def _lag(trained: Trained, variables: Variables, head: int) -> code_statistics.Lag:

@@ -29,9 +29,11 @@ class FilmPairs(Evaluator):
     for_every_method = False
 
     def sections(self, trained: Trained, summary: Summary) -> list[Section]:
-        films = trained.population("test")
-        seconds = gaps(films)
-        bounds = _measure_by_gap(trained, films, seconds)
+        films, size = trained.population("test"), trained.pairs.pairs_of_one_film
+        seconds, bounds, num_pairs = gaps(films), {}, GAP_BATCHES * trained.batch_size
+        for name, spec in {"across": BoundSpec(trained.batch_size), "within": BoundSpec(size, size)}.items():
+            bound = partial(trained.heldout_bound(spec), trained.variables, trained.key("test"), num_pairs=num_pairs)
+            bounds[name] = [bound(films._replace(gap=jnp.float32(gap))) for gap in seconds]
         return [_strip(trained, films), gap_section(seconds, bounds, trained.pairs.film_gap)]
 
 
@@ -91,16 +93,6 @@ def _strip(trained: Trained, films: Films) -> Section:
         split.films.times[numbers],
         f"{trained.pairs.describe()}; {trained.dataset.test.films.how}",
     )
-
-
-def _measure_by_gap(trained: Trained, films: Films, seconds: Sequence[float]) -> dict[str, list[HeldoutBound]]:
-    """Name of distractors → held-out bounds at each of some gaps in seconds."""
-    size, num_pairs = trained.pairs.pairs_of_one_film, GAP_BATCHES * trained.batch_size
-    curves = {}
-    for name, spec in {"across": BoundSpec(trained.batch_size), "within": BoundSpec(size, size)}.items():
-        bound = partial(trained.heldout_bound(spec), trained.variables, trained.key("test"), num_pairs=num_pairs)
-        curves[name] = [bound(films._replace(gap=jnp.float32(gap))) for gap in seconds]
-    return curves
 
 
 def _shortened(name: str) -> str:

@@ -13,15 +13,13 @@ from mi_coding.objectives.cpc import CPCOutput
 TOO_NEAR = 0.05  # share of the ceiling: a bound that is nearer only says "at least this much"
 ENCODE_AT_ONCE = 512  # pairs that are drawn and encoded at a time, so that memory does not grow with N
 
-SUMMARY_KEYS = {
+SUMMARY_KEYS = {  # what follows the prefix of a bound in a summary → the field of `HeldoutBound`
     "mi_lower_bound_nats": "mi_lower_bound",
     "mi_standard_error_nats": "standard_error",
     "mi_ceiling_nats": "ceiling",
     "num_candidates": "num_candidates",
     "accuracy": "accuracy",
 }
-"""What follows the prefix of a bound in a summary → the field of `HeldoutBound`."""
-
 AHEAD_KEYS = ("mi_lower_bound_nats", "mi_standard_error_nats", "accuracy")  # each number of steps ahead has them too
 
 
@@ -69,13 +67,10 @@ def make_pair_codes(
 def make_heldout_bound(
     pair_codes: Callable[..., tuple[jax.Array, jax.Array]], contrast: Callable[..., CPCOutput]
 ) -> Callable[..., HeldoutBound]:
-    """A function that measures the held-out bound, compiled once for each size of batch.
+    """((params, stats), key, images, *, batch_size, num_pairs) → bound over ≥ 2 batches, num_pairs / batch_size.
 
-    Args:
-        pair_codes: from `make_pair_codes`.
-        contrast: (params, z_x, z_y) → `CPCOutput` of the codes of a batch of pairs; of sequences, of float[K].
-    Returns:
-        ((params, stats), key, images, *, batch_size, num_pairs) → bound over ≥ 2 batches, num_pairs / batch_size.
+    It is compiled once for each size of batch. `pair_codes` is from `make_pair_codes`; `contrast` is (params, z_x, z_y)
+    → `CPCOutput` of the codes of a batch of pairs; of sequences, of float[K].
     """
     score = jax.jit(contrast)
 
@@ -83,9 +78,8 @@ def make_heldout_bound(
         keys = jax.random.split(key, max(2, math.ceil(num_pairs / batch_size)))
         rows = jnp.arange(batch_size)
         batches = jax.device_get([score(variables[0], *pair_codes(variables, k, images, rows)) for k in keys])
-        bounds, accuracies = (
-            np.array([getattr(batch, name) for batch in batches], np.float64) for name in ("mi_lower_bound", "accuracy")
-        )
+        bounds = np.array([batch.mi_lower_bound for batch in batches], np.float64)
+        accuracies = np.array([batch.accuracy for batch in batches], np.float64)
         return _heldout_bound(bounds, accuracies, int(batches[0].num_candidates))
 
     return heldout_bound

@@ -48,29 +48,25 @@ def code_map(points: np.ndarray, labels: np.ndarray | None, *, title: str) -> Fi
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     axes.margins(0.03)
+    size = float(np.clip(12_000 / max(len(points), 1), 8, 36))  # in square points: large for few codes, small for many
     if labels is None:
-        axes.scatter(*points.T, s=_dot_size(points), color=BLUE, alpha=0.7, linewidths=0)
+        axes.scatter(*points.T, s=size, color=BLUE, alpha=0.7, linewidths=0)
     else:
-        _scatter_by_label(axes, points, np.asarray(labels))
+        _scatter_by_label(axes, points, np.asarray(labels), size)
     heading(figure, title)
     return figure
 
 
-def _dot_size(points: np.ndarray) -> float:
-    """Square points: large for few codes, small for many."""
-    return float(np.clip(12_000 / max(len(points), 1), 8, 36))
-
-
-def _scatter_by_label(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
+def _scatter_by_label(axes: Axes, points: np.ndarray, labels: np.ndarray, size: float) -> None:
     values = np.unique(labels)
     for index, value in enumerate(values):
         own = points[labels == value]
         colour = CODE_COLOURS[index % len(CODE_COLOURS)]
         marker = _MARKERS[index // len(CODE_COLOURS) % len(_MARKERS)]
         style = {"color": colour, "marker": marker, "linewidths": 0, "alpha": 0.85}
-        axes.scatter(*own.T, s=_dot_size(points), label=str(value), **style)
+        axes.scatter(*own.T, s=size, label=str(value), **style)
     place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0, "ncols": -(-len(values) // 20)}
-    spacing = {"handletextpad": 0.1, "columnspacing": 0.8, "markerscale": 36**0.5 / _dot_size(points) ** 0.5}
+    spacing = {"handletextpad": 0.1, "columnspacing": 0.8, "markerscale": 36**0.5 / size**0.5}
     axes.legend(frameon=False, fontsize=TEXT, labelcolor=INK, **place, **spacing)
     if len(values) <= len(CODE_COLOURS):
         _label_middles(axes, points, labels, values)

@@ -26,9 +26,8 @@ class NearestNeighbours(Evaluator):
         asked = np.linspace(0, len(queries) - 1, min(NUM_QUERIES, len(queries))).astype(int)  # of films: of all films
         positions, cosines = nearest(queries[asked], known_codes, count=NUM_NEIGHBOURS)
         views = np.asarray(trained.shown_views)[asked], np.asarray(known_views)[positions]
-        labels = names = None
-        if shown.labels is not None:
-            labels = shown.labels[asked], known.labels[positions]
+        labels = None if shown.labels is None else (shown.labels[asked], known.labels[positions])
+        names = None
         if shown.names is not None:
             names = [shown.names[i] for i in asked], [[known.names[i] for i in row] for row in positions.tolist()]
         views = _sequence_pictures(*views) if trained.pairs.are_sequences else views
@@ -57,9 +56,8 @@ def neighbour_section(
         "On the left a view of a test image, then the views of training images with the nearest codes and their cosine."
     )
     table = None if names is None else _name_table(*names, cosines)
-    return [
-        Section("Nearest neighbours", text, nearest_neighbours(queries, near, cosines, labels), "neighbours", table)
-    ]
+    figure = nearest_neighbours(queries, near, cosines, labels)
+    return [Section("Nearest neighbours", text, figure, "neighbours", table)]
 
 
 def nearest_neighbours(
@@ -81,8 +79,7 @@ def nearest_neighbours(
         differs = others != own[:, None]
         texts = zip(others[differs], captions[differs], strict=True)
         captions[differs] = [f"is {label} · {cosine}" for label, cosine in texts]
-        alike = f"{differs.size - differs.sum()} of {differs.size}"
-        title = f"{alike} neighbours have the query's label; the others are framed"
+        title = f"{np.sum(~differs)} of {differs.size} neighbours have the query's label; the others are framed"
     figure = _neighbour_grid(queries, near, differs, captions)
     heading(figure, title)
     return figure

@@ -43,7 +43,7 @@ def _draw_shown_pairs(trained: Trained) -> tuple[Any, Any, Any]:
     """The first test examples of a report, and a pair x, y of each."""
     examples = jax.tree.map(lambda half: jnp.asarray(half[:NUM_PAIRS]), trained.shown.examples)
     rows = jnp.arange(len(jax.tree.leaves(examples)[0]))
-    return examples, *_draw(trained.report_key("pairs"), examples, rows, trained.pairs)
+    return examples, *_draw(trained.report_key("pairs"), examples, rows, pairs=trained.pairs)
 
 
 def strip_section(originals: Any, x: np.ndarray, y: np.ndarray, description: str) -> list[Section]:
@@ -68,4 +68,4 @@ def sequence_section(sequences: np.ndarray, first: int, description: str) -> Sec
     return Section("Sequences as the encoder sees them", text, figure, "pairs")
 
 
-_draw = jax.jit(lambda key, examples, rows, pairs: pairs_of_batch(key, examples, rows, pairs=pairs), static_argnums=3)
+_draw = jax.jit(pairs_of_batch, static_argnames="pairs")

@@ -18,13 +18,11 @@ from mi_coding.reporting.page import Section
 from mi_coding.reporting.results import Group, Summary, Tile, finite, percent, show
 
 TRAINED, UNTRAINED, RAW = "trained encoder", "untrained encoder", "raw pixels"
-FEATURES = {
+FEATURES = {  # kind of features → the summary's keys for their linear and their nearest-neighbour accuracy
     TRAINED: ("probe/linear_accuracy", "probe/knn_accuracy"),
     UNTRAINED: ("probe/random_encoder_accuracy", "probe/random_encoder_knn_accuracy"),
     RAW: ("probe/raw_pixels_accuracy", "probe/raw_pixels_knn_accuracy"),
 }
-"""Kind of features → the summary's keys for their linear and their nearest-neighbour accuracy."""
-
 RAW_PLACES = 32 * 32  # larger images, and longer sequences, are resized to about as many before they are a baseline
 MOST_JUDGED = 2048  # validation images for the curve of the online probe
 _JUDGED_AT_ONCE = 256

@@ -166,8 +166,7 @@ def _as_text(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-CODES_FILES: dict[str, type[CodesFile]] = {".npz": _Npz, ".parquet": _Parquet, ".csv": _Csv}
-"""How a file ends → what writes it."""
+CODES_FILES: dict[str, type[CodesFile]] = {".npz": _Npz, ".parquet": _Parquet, ".csv": _Csv}  # how a file ends → writer
 
 
 def check_output_path(path: Path) -> str | None:

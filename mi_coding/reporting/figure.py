@@ -1,8 +1,6 @@
 """The style that all figures share: arrays in, a matplotlib Figure out, no pyplot and so no state.
 
-One look: dark ink on white, grey for what is only context, blue for the trained encoder, orange for what to compare
-it with; lines and bars carry their own labels. Widths are those of a page, texts are readable there. matplotlib is
-imported when something is drawn: it is slow to import, and whoever loads an encoder draws nothing.
+matplotlib is imported when something is drawn: it is slow to import, and whoever loads an encoder draws nothing.
 """
 
 from collections.abc import Sequence
@@ -19,8 +17,8 @@ else:
 
 WIDTH = 8.4  # inches; at the page's width a point is about a pixel and a third
 MARGIN = 0.08  # inches of white around tiles and headings
-INK, MUTED, FAINT = "#1d2433", "#667085", "#d5d9e0"
-BLUE, ORANGE = "#2456a6", "#d9601a"
+INK, MUTED, FAINT = "#1d2433", "#667085", "#d5d9e0"  # on white; the greys are for what is only context
+BLUE, ORANGE = "#2456a6", "#d9601a"  # the trained encoder, and what to compare it with
 SMALL, TEXT, TITLE = 8.5, 9.5, 10.5
 
 

@@ -48,12 +48,9 @@ class MetricsWriter(AbstractContextManager):
         workdir.mkdir(parents=True, exist_ok=True)
         _keep_until(workdir / _FILE, resume_step)
         self._lines = (workdir / _FILE).open("a", encoding="utf-8")
-        self._events = SummaryWriter(
-            str(workdir),
-            purge_step=resume_step + 1 if resume_step else 0,
-            flush_secs=10,
-            filename_suffix=f".{time.time_ns()}",  # without it, two openings within a second share one file
-        )
+        purge_step = resume_step + 1 if resume_step else 0
+        suffix = f".{time.time_ns()}"  # without it, two openings within a second share one file
+        self._events = SummaryWriter(str(workdir), purge_step=purge_step, flush_secs=10, filename_suffix=suffix)
 
     def __exit__(self, *_: object) -> None:
         self._lines.close()

@@ -51,7 +51,6 @@ class Recorder:
 
         Args:
             writer, progress, warn: where the numbers go, and what takes one line that a person must see.
-            spec, session: what is known of training before its first step, and where this command begins.
             input_wait: seconds that training has waited for data so far; None where the data is always there.
             phases: what else takes time between the steps, on this host; None for nothing.
         """
@@ -82,8 +81,11 @@ class Recorder:
         if self._last[0] >= self._counted_from[0] and step > self._last[0]:
             self._step_seconds.append((now - self._last[1]) / (step - self._last[0]))
         self._last, self._loss = (step, now), float(metrics["loss"])
-        bound = float(metrics["mi_lower_bound"]) if self._spec.is_bound else None
-        self._writer.write(step, self._line(metrics, bound, speed) | more)
+        line, bound = {f"train/{name}": value for name, value in metrics.items() if name != "mi_lower_bound"}, None
+        if self._spec.is_bound:
+            bound = float(metrics["mi_lower_bound"])
+            line |= {"train/mi_lower_bound_nats": bound, "train/mi_ceiling_nats": self._spec.ceiling}
+        self._writer.write(step, line | {"train/examples_per_second": speed} | more)
         information = float(metrics["best_mi_nats"]) if "best_mi_nats" in metrics else None
         self._progress.update(step, self._loss, bound, speed, information=information)
         self._warn_if_not_learning(step)
@@ -106,12 +108,6 @@ class Recorder:
 
     def _rate(self, step: int, now: float, from_step: int, since: float) -> float:
         return (step - from_step) * self._spec.batch_size / max(now - since, 1e-9)
-
-    def _line(self, metrics: Mapping[str, float], bound: float | None, speed: float) -> dict[str, float]:
-        line = {f"train/{name}": value for name, value in metrics.items() if name != "mi_lower_bound"}
-        if bound is not None:
-            line |= {"train/mi_lower_bound_nats": bound, "train/mi_ceiling_nats": self._spec.ceiling}
-        return line | {"train/examples_per_second": speed}
 
     def _use(self, steps_per_second: float) -> dict[str, float]:
         """Operations a second on each device, and the share of what it could do, where they are known."""
@@ -136,9 +132,10 @@ class Recorder:
         if self._input_wait is None:
             return {}
         step_before, since = self._last
-        waited, before, self._waited_before = self._input_wait(), self._waited_before, self._input_wait()
+        waited, before = self._input_wait(), self._waited_before
+        self._waited_before = waited
         share = (waited - before) / max(now - since, 1e-9)
-        settled = self._counted_from is not None and step_before > self._counted_from[0]  # workers have started
+        settled = step_before > self._counted_from[0]  # workers have started
         if settled and share > MOST_WAITING and not self._warned_of_input:
             self._warned_of_input = True
             self._warn(

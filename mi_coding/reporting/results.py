@@ -4,12 +4,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-Summary = Mapping[str, Any]
-"""What stands in summary.json: name → number, text or None."""
-
+Summary = Mapping[str, Any]  # what stands in summary.json: name → number, text or None
 Format = Callable[[Any], str]
-Rows = Mapping[str, tuple[str, Format]]
-"""Key of a summary → the name of its row, and how its value is written."""
+Rows = Mapping[str, tuple[str, Format]]  # key of a summary → the name of its row, and how its value is written
 
 
 class Group(NamedTuple):
@@ -32,7 +29,7 @@ class Tile(NamedTuple):
     share: float | None = None
 
 
-_TRAINING: Rows = {
+_TRAINING: Rows = {  # what `recorder.Recorder.summary` tells
     "train/steps": ("steps", lambda v: f"{v:,.0f}"),
     "train/seconds": ("time", lambda v: f"{v:,.1f} s"),
     "train/first_step_seconds": ("until the first step", lambda v: f"{v:,.1f} s"),
@@ -46,7 +43,6 @@ _TRAINING: Rows = {
     "train/seconds_of_checkpoint": ("time for checkpoints", lambda v: f"{v:,.1f} s"),
     "train/loss": ("last loss", lambda v: f"{v:.3f} nats"),
 }
-"""What `recorder.Recorder.summary` tells."""
 
 
 def group_results(summary: Summary, evaluators: Iterable[Any]) -> list[Group]:

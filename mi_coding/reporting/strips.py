@@ -23,7 +23,6 @@ def pair_strip(
 
     Args:
         x, y: uint8, or float[n, H, W, C] in 0..1, C = 1 or 3; values outside are clipped; y[i] belongs to x[i].
-        title: what the pairs are.
         originals, captions: images [n, h, w, C] of any size, and up to three short lines under each pair, or None.
     Raises:
         ValueError: for arrays that are not images of one shape, or originals of another number.
@@ -114,8 +113,7 @@ def draw_tile(axes: Axes, image: np.ndarray, left: float, top: float, *, frame: 
     from matplotlib.patches import Rectangle
 
     width, height = TILE, TILE * image.shape[0] / image.shape[1]
-    box = (left, left + width, top + height, top)
-    axes.imshow(image, extent=box, aspect="auto", interpolation="nearest")
+    axes.imshow(image, extent=(left, left + width, top + height, top), aspect="auto", interpolation="nearest")
     colour, thickness = (FAINT, 0.5) if frame is None else (frame, 2.0)
     axes.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor=colour, linewidth=thickness))
 

@@ -93,16 +93,14 @@ class Progress(_Display):
             information: I(z_x; z_y) of a discrete code on the training batch, in nats; None where there is none.
         """
         now = time.monotonic()
-        self._waiting = step, self._figures(loss, bound, information, speed), self._time_left(step, now)
-        if step >= self._total_steps or now - self._shown_at >= self._interval:
-            self._show()
-            self._shown_at = now
-
-    def _figures(self, loss: float, bound: float | None, information: float | None, speed: float) -> str:
         ceiling = "" if self._ceiling is None else f" of at most {self._ceiling:.2f}"
         bound_text = "" if bound is None else f"train bound {bound:.2f}{ceiling} nats, "
         shared = "" if information is None else f"train information {information:.2f} nats, "
-        return f"train loss {loss:.3f}, {bound_text}{shared}{speed:,.0f} examples/s"
+        figures = f"train loss {loss:.3f}, {bound_text}{shared}{speed:,.0f} examples/s"
+        self._waiting = step, figures, self._time_left(step, now)
+        if step >= self._total_steps or now - self._shown_at >= self._interval:
+            self._show()
+            self._shown_at = now
 
     def _time_left(self, step: int, now: float) -> str:
         """From the speed since the first update: the steps before it also compiled."""
@@ -174,7 +172,6 @@ def closing_table(groups: Iterable[results.Group], *, stream: TextIO | None = No
 
 
 def _table(group: results.Group) -> Table:
-    """Columns, and a rule under their headings, without a frame."""
     columns = [Column(heading, justify="right" if index else "left") for index, heading in enumerate(group.columns)]
     table = Table(*columns, box=None, show_header=any(group.columns), header_style="dim", padding=(0, 2))
     for row in group.rows:
