@@ -1,14 +1,17 @@
 """What bends between the layers of an encoder."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from mi_coding.options import OneOf
+
 
 def smelu(x: jax.Array) -> jax.Array:
-    """relu with its corner rounded into a parabola, (x + β)² / 4β between −β and β = 0.05.
+    """relu of every number with its corner rounded into a parabola, (x + β)² / 4β between −β and β = 0.05.
 
     relu's gradient jumps at zero, so that rounding decides about the gradient of what lies there: among millions of
     activations some do at every few steps, and of runs on other numbers of devices, which round in other orders, one
@@ -19,8 +22,6 @@ def smelu(x: jax.Array) -> jax.Array:
     >>> jax.vmap(jax.grad(smelu))(jnp.array([-1.0, -0.5, 0.0, 0.5, 1.0])).tolist()
     [0.0, 0.0, 0.5, 1.0, 1.0]
 
-    Args:
-        x: floats of any shape.
     Source: SmeLU, arXiv:2010.09931, made for the same trouble.
     """
     return jnp.where(jnp.abs(x) < _BETA, jnp.square(x + _BETA) / (4 * _BETA), jnp.maximum(x, 0))
@@ -31,3 +32,5 @@ _BETA = 0.05
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {"relu": nn.relu, "smelu": smelu}
 """Names of `config.encoder.activation`."""
+
+Activation = Annotated[str, OneOf(ACTIVATIONS)]

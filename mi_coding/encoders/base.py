@@ -32,7 +32,6 @@ class Backbone(nn.Module):
 
     def on(self, platform: str) -> Self:
         """The same encoder in the form that is fast on "cpu", "gpu" or "tpu"."""
-        del platform
         return self
 
     def can_take(self, shape: Shape) -> bool:

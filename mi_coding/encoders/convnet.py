@@ -1,12 +1,13 @@
 """A small convolutional network for small images."""
 
+from functools import partial
 from typing import Annotated, Self
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mi_coding.encoders.activation import ACTIVATIONS
+from mi_coding.encoders.activation import ACTIVATIONS, Activation
 from mi_coding.encoders.base import DTYPES, Backbone
 from mi_coding.encoders.convolution import convolve_by_patches
 from mi_coding.options import Each, OneOf, PositiveInt, Range, option
@@ -31,9 +32,7 @@ class ConvNet(Backbone):
     grid: PositiveInt = option(
         "encoder.grid", 1, "features are means over grid × grid cells; 1 does not see where things are"
     )
-    activation: Annotated[str, OneOf(ACTIVATIONS)] = option(
-        "encoder.activation", "relu", "smelu is smooth, relu is not"
-    )
+    activation: Activation = option("encoder.activation", "relu", "smelu is smooth, relu is not")
     dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "of the convolutions")
     patches: bool = False
 
@@ -47,18 +46,11 @@ class ConvNet(Backbone):
     def __call__(self, x: jax.Array, train: bool, axis_name: str | None = None) -> jax.Array:
         bend = ACTIVATIONS[self.activation]
         convolve = convolve_by_patches if self.patches else None
+        conv = partial(nn.Conv, dtype=jnp.dtype(self.dtype), kernel_init=_HE, conv_general_dilated=convolve)
         for layer, width in enumerate(self.widths):
             side = 5 if layer == 0 else 3
             stride = 1 if 0 < layer == len(self.widths) - 1 else 2
-            conv = nn.Conv(
-                width,
-                (side, side),
-                stride,
-                dtype=jnp.dtype(self.dtype),
-                kernel_init=_HE,
-                conv_general_dilated=convolve,
-            )
-            x = bend(conv(x))
+            x = bend(conv(width, (side, side), stride)(x))
         means = _mean_over_cells(x.astype(jnp.float32), self.grid)
         return bend(nn.Dense(self.feature_dim, kernel_init=_HE)(means))
 

@@ -20,7 +20,7 @@ def convolve_by_patches(
     preferred_element_type=None,
     **neutral,
 ) -> jax.Array:
-    """As `lax.conv_general_dilated` for NHWC images and an HWIO kernel, without dilation or groups.
+    """float[b, H', W', O]: as `lax.conv_general_dilated` for NHWC images and an HWIO kernel, no dilation or groups.
 
     Args:
         images: float[b, H, W, I].
@@ -30,8 +30,6 @@ def convolve_by_patches(
         precision, preferred_element_type: of the product.
         neutral: lhs_dilation, rhs_dilation and feature_group_count, only their neutral values; dimension_numbers, which
             flax always passes for NHWC and HWIO.
-    Returns:
-        float[b, H', W', O].
     Raises:
         ValueError: for a dilation or groups.
     """
@@ -55,6 +53,5 @@ def convolve_by_patches(
 
 
 def _check_neutral(lhs_dilation=None, rhs_dilation=None, dimension_numbers=None, feature_group_count: int = 1) -> None:
-    del dimension_numbers
     if feature_group_count != 1 or any(step != 1 for d in (lhs_dilation, rhs_dilation) for step in d or ()):
         raise ValueError("convolve_by_patches supports neither dilation nor groups; use lax.conv_general_dilated")

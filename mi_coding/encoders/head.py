@@ -7,25 +7,22 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mi_coding.encoders.activation import ACTIVATIONS
+from mi_coding.encoders.activation import ACTIVATIONS, Activation
 from mi_coding.encoders.batch_norm import batch_norm
 from mi_coding.options import OneOf, PositiveInt, option
 
 MOST_LAYERS = 3
+_LAYERS = range(1, MOST_LAYERS + 1)
 
 
 @dataclass(frozen=True)
 class HeadOptions:
     """Options of the projection head; its activation is an option of its own, mostly that of the encoder."""
 
-    layers: Annotated[int, OneOf(range(1, MOST_LAYERS + 1))] = option(
-        "encoder.head_layers", 2, "dense layers of the head"
-    )
+    layers: Annotated[int, OneOf(_LAYERS)] = option("encoder.head_layers", 2, "dense layers of the head")
     batch_norm: bool = option("encoder.head_batch_norm", False, "batch norm on hidden layers of the head")
     width: PositiveInt = option("encoder.head_width", 256, "of the hidden layers of the head")
-    activation: Annotated[str, OneOf(ACTIVATIONS)] = option(
-        "encoder.activation", "relu", "smelu is smooth, relu is not"
-    )
+    activation: Activation = option("encoder.activation", "relu", "smelu is smooth, relu is not")
 
     def build(self, code_dim: int, *, spread: float = 0.0, group: int = 1) -> "ProjectionHead":
         """The head, see `ProjectionHead`."""
@@ -63,7 +60,7 @@ class ProjectionHead(nn.Module):
     group: int = 1
 
     def __post_init__(self) -> None:
-        if self.layers not in range(1, MOST_LAYERS + 1):
+        if self.layers not in _LAYERS:
             raise ValueError(f"a projection head of {self.layers!r} layers is unknown; expected 1 to {MOST_LAYERS}")
         super().__post_init__()
 

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mi_coding.encoders.activation import ACTIVATIONS
+from mi_coding.encoders.activation import ACTIVATIONS, Activation
 from mi_coding.encoders.base import DTYPES, Backbone, Shape
 from mi_coding.options import Each, OneOf, PositiveInt, Range, option
 
@@ -26,9 +26,7 @@ class MLP(Backbone):
         "encoder.widths", (256, 256), "of the layers before the last"
     )
     feature_dim: PositiveInt = option("encoder.feature_dim", 256, "F, numbers that a probe reads")
-    activation: Annotated[str, OneOf(ACTIVATIONS)] = option(
-        "encoder.activation", "relu", "smelu is smooth, relu is not"
-    )
+    activation: Activation = option("encoder.activation", "relu", "smelu is smooth, relu is not")
     dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "of the layers")
 
     takes = "examples of any shape"
