@@ -3,8 +3,7 @@
 from mi_coding.pairs.augmented import Augmentations
 from mi_coding.pairs.base import BoundSpec, PairSampler
 from mi_coding.pairs.clips import Clips
-from mi_coding.pairs.film import Film
-from mi_coding.pairs.film_pairs import Films, draw_moments, sample_film_pairs, shown_at
+from mi_coding.pairs.film import Film, Films, draw_moments, sample_film_pairs, shown_at
 from mi_coding.pairs.frames import Frames
 from mi_coding.pairs.given import Given
 from mi_coding.pairs.sampling import (

@@ -10,7 +10,6 @@ from mi_coding.errors import InputError, Setting
 from mi_coding.options import NotNegative, OneOf, Probability, Range, option
 from mi_coding.pairs.augmentations import PRESETS, augmented, composition
 from mi_coding.pairs.base import PairSampler
-from mi_coding.pairs.sampling import PairFunctions
 
 CUSTOM = "custom"
 """The preset that is a list of steps in `pairs.steps`."""
@@ -58,10 +57,12 @@ class Augmentations(PairSampler):
         if self.preset == CUSTOM and not self.steps:
             hint = " needs config.pairs.steps, such as ({'name': 'rotation'},)"
             raise InputError(Setting("pairs.preset", CUSTOM), hint)
+        values = {name: getattr(self, name) for name in _MODIFICATIONS if name in takes} | {"size": self.size or None}
         try:
-            object.__setattr__(self, "_functions", self._build(takes))
+            made = augmented(composition(self.steps)) if self.preset == CUSTOM else PRESETS[self.preset](**values)
         except (ValueError, TypeError) as error:
             raise InputError(Setting("pairs"), f": {' '.join(str(error).split())}") from None
+        object.__setattr__(self, "_functions", made)
 
     def pair(self, key: jax.Array, image: jax.Array) -> tuple[jax.Array, jax.Array]:
         return self._functions.pair(key, image)
@@ -71,12 +72,6 @@ class Augmentations(PairSampler):
 
     def describe(self) -> str:
         return f"two random modifications of one image, preset {self.preset}"
-
-    def _build(self, takes: dict[str, Any]) -> PairFunctions:
-        if self.preset == CUSTOM:
-            return augmented(composition(self.steps))
-        values = {name: getattr(self, name) for name in _MODIFICATIONS if name in takes}
-        return PRESETS[self.preset](**values | {"size": self.size or None})
 
     def _check_preset_has(self, takes: dict[str, Any]) -> None:
         has = (*takes, "order")  # an order with nothing to put in order does no harm

@@ -106,13 +106,10 @@ class PairSampler:
     def sample(self, key: jax.Array, data: Any, rows: jax.Array, *, group_size: int = 1) -> tuple[Any, Any]:
         """The pairs numbered `rows` of a batch, drawn independently; a distractor may be a twin of the true y.
 
-        Args:
-            key: of the whole batch.
+        Args: see `sample_pairs`, but
             data: from `device_data`, on the device.
-            rows: int32[b], positions in the global batch.
             group_size: pairs of one film, side by side; only films have groups.
         """
-        del group_size
         return sample_pairs(key, data, rows, pairs=self)
 
     def training_batch(
@@ -133,7 +130,6 @@ class PairSampler:
 
     def other_bounds(self, batch_size: int, num_examples: int) -> dict[str, BoundSpec]:
         """Prefix of summary keys → held-out bound that is measured beside the one with the N of training."""
-        del batch_size
         return {"heldout_largest": BoundSpec(num_examples)}
 
     def streamed_shape(self, shape: Shape) -> Shape:

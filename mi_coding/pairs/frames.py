@@ -45,8 +45,7 @@ class Frames(MovingImages):
         start_key, direction_key, time_key = jax.random.split(key, 3)
         first = jax.random.randint(time_key, (), 0, self.num_frames - self.gap_frames)
         numbers = jnp.stack([first, first + self.gap_frames])
-        x, y = self.frames(start_key, direction_key, image, numbers)
-        return x, y
+        return tuple(self.frames(start_key, direction_key, image, numbers))
 
     def view(self, key: jax.Array, image: jax.Array) -> jax.Array:
         # A path that bounces between walls leaves a uniform place uniform, so this is the marginal law of x.

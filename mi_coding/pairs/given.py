@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import jax
-import jax.numpy as jnp
 
 from mi_coding.errors import InputError, Setting
 from mi_coding.options import OneOf, option
+from mi_coding.pairs.augmentations.compose import as_numbers
 from mi_coding.pairs.base import PairSampler, Shape
 
 _SEPARATE, _SHARED = "separate", "shared"
@@ -34,7 +34,6 @@ class Given(PairSampler):
         return self.encoders == _SEPARATE
 
     def pair(self, key: jax.Array, example: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        del key  # nothing is left to chance
         x, y = example
         return as_numbers(x), as_numbers(y)
 
@@ -60,12 +59,3 @@ class Given(PairSampler):
                 f" on x and y of shape {shapes[0]} and {shapes[1]}: one encoder takes one shape; use {_SEPARATE!r}, or "
                 "give both one shape",
             )
-
-
-def as_numbers(x: jax.Array) -> jax.Array:
-    """float32 of the same shape: bytes are divided by 255, floats stay what they are.
-
-    >>> as_numbers(jnp.array([51], jnp.uint8)).item() == jnp.float32(0.2)
-    Array(True, dtype=bool)
-    """
-    return x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x.astype(jnp.float32)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from mi_coding.errors import InputError, Setting
 from mi_coding.options import NotNegative, Positive, Range, option
 from mi_coding.pairs.augmentations.compose import as_float
+from mi_coding.pairs.augmentations.geometry import overlap
 from mi_coding.pairs.base import PairSampler, Shape
 
 LARGEST_WINDOW = 2**13
@@ -83,10 +84,10 @@ def draw_anywhere(key: jax.Array, image: jax.Array, window: int) -> jax.Array:
 
 
 def draw(image: jax.Array, position: jax.Array, window: int) -> jax.Array:
-    """Draws an image with its upper left corner at a real-valued place, by bilinear interpolation.
+    """float32[window, window, C]: an image with its upper left corner at a real-valued place, on zeros.
 
-    Each pixel of the image is spread over the four pixels of the window that it overlaps, so a shift by half a pixel
-    moves its centre of mass by half a pixel and keeps its sum.
+    Each pixel of the image is spread over the four pixels of the window that it overlaps, as in bilinear interpolation,
+    so a shift by half a pixel moves its centre of mass by half a pixel and keeps its sum.
 
     >>> draw(jnp.ones((1, 1, 1)), jnp.array([0.0, 1.25]), 3)[0, :, 0].tolist()
     [0.0, 0.75, 0.25]
@@ -95,18 +96,9 @@ def draw(image: jax.Array, position: jax.Array, window: int) -> jax.Array:
         image: float32[H, W, C].
         position: float32[2], row and column of its corner, in pixels.
         window: side of the square to draw on; the image must fit into it at this place, or is cut off.
-    Returns:
-        float32[window, window, C], zero where the image is not.
     """
-    rows = _overlap(window, image.shape[0], position[0])
-    columns = _overlap(window, image.shape[1], position[1])
+    rows, columns = (overlap(window, side, at) for side, at in zip(image.shape[:2], position, strict=True))
     return jnp.einsum("vh,hwc,uw->vuc", rows, image, columns)
-
-
-def _overlap(window: int, size: int, offset: jax.Array) -> jax.Array:
-    """float32[window, size]: the share of image pixel j that falls on window pixel i, shifted by `offset`."""
-    distance = jnp.arange(window)[:, None] - jnp.arange(size)[None, :] - offset
-    return jnp.maximum(0, 1 - jnp.abs(distance))
 
 
 def free_space(window: int, image: jax.Array) -> jax.Array:

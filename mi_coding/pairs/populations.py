@@ -61,10 +61,8 @@ def dense_covariance(dim_x: int, dim_y: int, correlation: float) -> jax.Array:
 
 def paired_covariance(dim_x: int, dim_y: int, correlations: Sequence[float]) -> jax.Array:
     """float32[dx + dy, dx + dy]: coordinate i of x and of y have correlation `correlations[i]`, all others none."""
-    covariance = jnp.eye(dim_x + dim_y)
-    for i, correlation in enumerate(correlations):
-        covariance = covariance.at[i, dim_x + i].set(correlation).at[dim_x + i, i].set(correlation)
-    return covariance
+    i, values = jnp.arange(len(correlations)), jnp.asarray(correlations)
+    return jnp.eye(dim_x + dim_y).at[i, dim_x + i].set(values).at[dim_x + i, i].set(values)
 
 
 def staircase(nats: float, dim: int = 20) -> Population:
@@ -232,8 +230,7 @@ def mapped(name: str, population: Population, map_x: Map, map_y: Map) -> Populat
     """The population under invertible maps, which leave its information as it was.
 
     Args:
-        map_x: float[n, dx] → float[n, ex], one to one on rows.
-        map_y: float[n, dy] → float[n, ey], one to one on rows.
+        map_x, map_y: float[n, dx] → float[n, ex] and float[n, dy] → float[n, ey], one to one on rows.
     """
 
     def sample(key, n):
@@ -251,10 +248,9 @@ def _cholesky(covariance: jax.Array) -> jax.Array:
 
 
 def _gaussian_information(covariance: jax.Array, dim_x: int) -> float:
-    log_det = lambda part: float(jnp.linalg.slogdet(part)[1])  # noqa: E731
-    return 0.5 * (
-        log_det(covariance[:dim_x, :dim_x]) + log_det(covariance[dim_x:, dim_x:]) - log_det(jnp.asarray(covariance))
-    )
+    blocks = covariance[:dim_x, :dim_x], covariance[dim_x:, dim_x:], jnp.asarray(covariance)
+    of_x, of_y, joint = (float(jnp.linalg.slogdet(block)[1]) for block in blocks)
+    return 0.5 * (of_x + of_y - joint)
 
 
 @partial(jax.jit, static_argnames="side")

@@ -11,13 +11,10 @@ import jax
 
 
 class PairFunctions(NamedTuple):
-    """How one pair is made of an example, as pure functions; a `PairSampler` has them as methods.
+    """How one pair is made of an example, as pure functions: methods of a `PairSampler`, which says what they are.
 
     Attributes:
-        pair: (key, image uint8 or float[H, W, C], or a given pair) → x, y, one independent draw of ⟨x, y⟩.
-        view: (key, image) → x, what the encoder is shown where a code of the example is wanted (probes, neighbours).
-        still: image → x, the one view whose code stands for the example, without chance; None where the view under
-            a fixed key serves, as where a view has no chance in it.
+        still: None where the view under a fixed key serves, as where a view has no chance in it.
     """
 
     pair: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
@@ -36,10 +33,7 @@ def draw_examples(
     >>> draw_examples(jax.random.key(0), jnp.arange(4), num_examples=4, distinct_among=4).sort().tolist()
     [0, 1, 2, 3]
 
-    Args:
-        key: of the whole batch.
-        rows: int32[b], positions in the global batch.
-        num_examples: how many there are to draw from.
+    Args: see `sample_pairs`, but
         distinct_among: B, the size of the batch in which no example may serve twice; None draws independently.
     Raises:
         ValueError: if the batch of distinct examples is larger than the data.
@@ -60,7 +54,7 @@ def sample_pairs(
     pairs: PairFunctions,
     distinct_among: int | None = None,
 ) -> tuple[Any, Any]:
-    """The pairs numbered `rows` of the batch that `key` stands for.
+    """x, y, float32[b, h, w, C] each: the pairs numbered `rows` of the batch that `key` stands for.
 
     Args:
         key: the key of the whole batch.
@@ -68,27 +62,22 @@ def sample_pairs(
         rows: int32[b], positions in the global batch; a device passes those of its own shard.
         pairs: how one pair is made.
         distinct_among: see `draw_examples`.
-    Returns:
-        x, y: float32[b, h, w, C].
     """
-    example_key, pair_key = jax.random.split(key)
     num_examples = jax.tree.leaves(data)[0].shape[0]
-    examples = draw_examples(example_key, rows, num_examples=num_examples, distinct_among=distinct_among)
-    return _make_pairs(pair_key, jax.tree.map(lambda leaf: leaf[examples], data), rows, pairs)
+    example_key = jax.random.split(key)[0]
+    drawn = draw_examples(example_key, rows, num_examples=num_examples, distinct_among=distinct_among)
+    return pairs_of_batch(key, jax.tree.map(lambda leaf: leaf[drawn], data), rows, pairs=pairs)
 
 
 def pairs_of_batch(key: jax.Array, examples: Any, rows: jax.Array, *, pairs: PairFunctions) -> tuple[Any, Any]:
     """A pair of each example of a batch that somebody else has drawn, such as a stream from disk.
 
-    Args:
-        key: the key of the whole batch.
+    Args: see `sample_pairs`, but
         examples: images[b, H, W, C], or a tree of arrays, those numbered `rows` of the batch.
-        rows: int32[b], their positions in the global batch.
-        pairs: how one pair is made.
-    Returns:
-        x, y: float32[b, h, w, C].
     """
-    return _make_pairs(jax.random.split(key)[1], examples, rows, pairs)
+    pair_key = jax.random.split(key)[1]
+    keys = jax.vmap(lambda row: jax.random.fold_in(pair_key, row))(rows)
+    return jax.vmap(pairs.pair)(keys, examples)
 
 
 def modified_alike(
@@ -147,8 +136,3 @@ def stills(images: jax.Array, pairs: PairFunctions) -> jax.Array:
     (2, 1, 1, 1)
     """
     return jax.vmap(pairs.still or (lambda image: pairs.view(jax.random.key(0), image)))(images)
-
-
-def _make_pairs(pair_key: jax.Array, examples: Any, rows: jax.Array, pairs: PairFunctions) -> tuple[Any, Any]:
-    keys = jax.vmap(lambda row: jax.random.fold_in(pair_key, row))(rows)
-    return jax.vmap(pairs.pair)(keys, examples)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from mi_coding.pairs import PairFunctions, pairs_of_batch
-from mi_coding.pairs.film import Film
-from mi_coding.pairs.film_pairs import Films, draw_moments, sample_film_pairs, shown_at
+from mi_coding.pairs.film import Film, Films, draw_moments, sample_film_pairs, shown_at
 
 
 def films_of(*times, gap, film=None):

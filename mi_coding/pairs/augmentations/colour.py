@@ -1,8 +1,11 @@
 """Colour: brightness, contrast, saturation, hue, grayscale, solarize, as Pillow and torchvision define them.
 
+Every function takes an image uint8 or float[H, W, C] and gives float32[H, W, C] in [0, 1]. A factor is at least 0, and
+1 changes nothing. Of an image with one channel, brightness and contrast mean what they mean for three, and saturation,
+hue and grayscale leave it as it is.
+
 Pixels are handled as planes, one array [H, W] a channel: a loop over an innermost axis of three numbers is what a CPU
-does worst. Of an image with one channel, brightness and contrast mean what they mean for three, and saturation, hue
-and grayscale leave it as it is.
+does worst.
 """
 
 import jax
@@ -20,11 +23,6 @@ def adjust_brightness(image: jax.Array, factor: jax.Array | float) -> jax.Array:
     >>> adjust_brightness(jnp.full((1, 1, 1), 0.25), 2.0).item()
     0.5
 
-    Args:
-        image: uint8 or float[H, W, C].
-        factor: >= 0; 1 changes nothing.
-    Returns:
-        float32[H, W, C] in [0, 1].
     Source: Pillow's ImageEnhance.Brightness.
     """
     return _stack(_blend(_planes(image), _brightness(factor)))
@@ -36,7 +34,6 @@ def adjust_contrast(image: jax.Array, factor: jax.Array | float) -> jax.Array:
     >>> adjust_contrast(jnp.array([[[0.25], [0.75]]]), 0.0).ravel().tolist()
     [0.5, 0.5]
 
-    Args, Returns: see `adjust_brightness`.
     Source: Pillow's ImageEnhance.Contrast (which rounds the mean to a byte; here it is not rounded).
     """
     return _stack(_blend(_planes(image), _contrast(factor)))
@@ -48,23 +45,17 @@ def adjust_saturation(image: jax.Array, factor: jax.Array | float) -> jax.Array:
     >>> adjust_saturation(jnp.array([[[1.0, 0.0, 0.0]]]), 0.0).ravel().round(3).tolist()
     [0.299..., 0.299..., 0.299...]
 
-    Args, Returns: see `adjust_brightness`.
     Source: Pillow's ImageEnhance.Color.
     """
     return _stack(_blend(_planes(image), _saturation(factor)))
 
 
 def adjust_hue(image: jax.Array, turn: jax.Array | float) -> jax.Array:
-    """Turns the hue of the hexagonal HSV model by `turn` of the full circle; value and saturation stay.
+    """Turns the hue of the hexagonal HSV model by `turn` of the circle, any real number; value and saturation stay.
 
     >>> jax.jit(adjust_hue)(jnp.array([[[1.0, 0.0, 0.0]]]), 1 / 3).ravel().round(5).tolist()
     [0.0, 1.0, 0.0]
 
-    Args:
-        image: uint8 or float[H, W, C].
-        turn: any real number; 0.5 is the opposite colour, whole numbers change nothing.
-    Returns:
-        float32[H, W, C] in [0, 1].
     Source: colorsys.rgb_to_hsv and hsv_to_rgb; torchvision's adjust_hue.
     """
     return _stack(_turn_hue(_planes(image), turn))
@@ -80,17 +71,12 @@ def adjust_all(
     [0.5, 0.5, 0.5]
 
     Args:
-        image: uint8 or float[H, W, C].
         factors: real[3], of brightness, contrast and saturation.
         turn: of the hue.
         places: real[4], the place of each in the queue, all different; None: in the order named.
-    Returns:
-        float32[H, W, C] in [0, 1].
     """
-    planes, blends = (
-        _planes(image),
-        jnp.stack([_brightness(factors[0]), _contrast(factors[1]), _saturation(factors[2])]),
-    )
+    planes = _planes(image)
+    blends = jnp.stack([_brightness(factors[0]), _contrast(factors[1]), _saturation(factors[2])])
     if places is None:
         return _stack(_turn_hue(_blend_all(planes, blends), turn))
     # The hue, dear to compute, is turned once: three blends stand before it and three behind, and those on the wrong
@@ -134,8 +120,8 @@ def colour_jitter(
     """All four adjustments by random amounts, with values cut off to [0, 1] after each of them.
 
     Brightness, contrast and saturation are multiplied by 1 ± their strength (not below 0), the hue is turned by up to
-    ± `hue` of the circle, all uniformly. The order is random, as in torchvision and the code of SimCLR, or the fixed
-    one of the pseudo-code in its appendix A: brightness, contrast, saturation, hue.
+    ± `hue` of the circle, all uniformly. The order is "random", as in torchvision and the code of SimCLR, or the
+    "fixed" one of the pseudo-code in its appendix A: brightness, contrast, saturation, hue.
 
     >>> nothing = colour_jitter(brightness=0, contrast=0, saturation=0, hue=0)
     >>> jax.jit(nothing)(jax.random.key(0), jnp.full((1, 1, 1), 0.25)).item()
@@ -144,7 +130,6 @@ def colour_jitter(
     Args:
         brightness, contrast, saturation: >= 0, half the width of the range of the factor.
         hue: 0 to 0.5, a fraction of the circle.
-        order: "random" or "fixed".
     Raises:
         ValueError: for a strength outside its range or another order.
     Source: arXiv:2002.05709 appendix A; torchvision.transforms.ColorJitter.

@@ -14,22 +14,26 @@ Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
 """(key, image uint8 or float[H, W, C]) → float32[h, w, C] in [0, 1]."""
 
 
+def as_numbers(x: jax.Array) -> jax.Array:
+    """float32 of the same shape: bytes are divided by 255, floats stay what they are.
+
+    >>> as_numbers(jnp.array([51], jnp.uint8)).item() == jnp.float32(0.2)
+    Array(True, dtype=bool)
+    """
+    return x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x.astype(jnp.float32)
+
+
 def as_float(image: jax.Array) -> jax.Array:
     """The image as float32 in [0, 1]: bytes are divided by 255, floats are taken to be in [0, 1] already.
-
-    >>> as_float(jnp.full((1, 1, 1), 51, jnp.uint8)).item() == jnp.float32(0.2)
-    Array(True, dtype=bool)
 
     Raises:
         ValueError: unless it is [H, W, C] with 1 or 3 channels and no side of length zero, uint8 or floating.
     """
     if image.ndim != 3 or image.shape[-1] not in (1, 3) or 0 in image.shape:
         raise ValueError(f"image of shape {image.shape}; expected [height, width, channels] with 1 or 3 channels")
-    if image.dtype == jnp.uint8:
-        return image.astype(jnp.float32) / 255
-    if not jnp.issubdtype(image.dtype, jnp.floating):
+    if image.dtype != jnp.uint8 and not jnp.issubdtype(image.dtype, jnp.floating):
         raise ValueError(f"image of {image.dtype}; expected uint8 in [0, 255] or floats in [0, 1]")
-    return image.astype(jnp.float32)
+    return as_numbers(image)
 
 
 def chain(*augmentations: Augmentation) -> Augmentation:
@@ -92,10 +96,7 @@ def one_of(*augmentations: Augmentation) -> Augmentation:
         image = as_float(image)
         results = [augmentation(key, image) for augmentation in augmentations]
         _check_one_shape(*results)
-        chosen_one = results[0]
-        for i, result in enumerate(results[1:], start=1):
-            chosen_one = jnp.where(choice == i, result, chosen_one)
-        return chosen_one
+        return jax.lax.select_n(choice, *results)
 
     return chosen
 

@@ -1,10 +1,10 @@
-"""Filters: Gaussian blur, the edges of Sobel, Gaussian noise."""
+"""Filters of images uint8 or float[H, W, C] → float32[H, W, C]: Gaussian blur, the edges of Sobel, Gaussian noise."""
 
 import jax
 import jax.numpy as jnp
 
 from mi_coding.pairs.augmentations.compose import Augmentation, as_float, check_range
-from mi_coding.pairs.augmentations.separable import separable
+from mi_coding.pairs.augmentations.geometry import separable
 
 
 def blur(image: jax.Array, sigma: jax.Array | float, radius: int) -> jax.Array:
@@ -16,11 +16,8 @@ def blur(image: jax.Array, sigma: jax.Array | float, radius: int) -> jax.Array:
            [0.44, 0.22, 0.44]], dtype=float32)
 
     Args:
-        image: uint8 or float[H, W, C].
         sigma: standard deviation in pixels, > 0.
         radius: pixels on each side of the centre; 0 changes nothing.
-    Returns:
-        float32[H, W, C].
     Raises:
         ValueError: unless 0 <= radius < both sides of the image.
     Source: torchvision's gaussian_blur.
@@ -57,17 +54,13 @@ def gaussian_blur(*, sigma: tuple[float, float] = (0.1, 2.0), kernel: float = 0.
 
 
 def sobel(image: jax.Array) -> jax.Array:
-    """How steep each channel is at each pixel: the root mean square of both Sobel derivatives.
+    """How steep each channel is at each pixel, 0 to 0.79: the root mean square of both Sobel derivatives.
 
     The derivatives are divided by 4, so that a step from 0 to 1 has derivative 1, and the border repeats its pixels.
 
     >>> sobel(jnp.array([[[0.0], [0.0], [1.0], [1.0]]])).ravel().round(3).tolist()
     [0.0, 0.707..., 0.707..., 0.0]
 
-    Args:
-        image: uint8 or float[H, W, C].
-    Returns:
-        float32[H, W, C] in [0, 1]; at most 0.79 in fact.
     Source: skimage.filters.sobel.
     """
     image = as_float(image)

@@ -1,7 +1,8 @@
 """Geometry: crop and resize, flip, translation, rotation.
 
-Rows and columns are resampled by two small matrix products, with the flip folded into the columns. Only a rotation
-mixes rows with columns and has to gather pixels.
+Images are uint8 or float[H, W, C], and become float32 of the same shape unless another is named. Rows and columns are
+resampled by two small matrix products, with the flip folded into the columns. Only a rotation mixes rows with columns
+and has to gather pixels.
 """
 
 import math
@@ -10,7 +11,6 @@ import jax
 import jax.numpy as jnp
 
 from mi_coding.pairs.augmentations.compose import Augmentation, as_float, check_probability, check_range
-from mi_coding.pairs.augmentations.separable import separable
 
 ATTEMPTS = 10
 """Boxes that are drawn before the central one is taken, as in torchvision."""
@@ -19,7 +19,7 @@ ATTEMPTS = 10
 def crop_and_resize(
     image: jax.Array, box: jax.Array, shape: tuple[int, int], flip: jax.Array | bool = False
 ) -> jax.Array:
-    """The part of the image in a box, resized by antialiased bilinear interpolation, perhaps mirrored.
+    """float32[*shape, C]: the part of the image in a box by antialiased bilinear interpolation, perhaps mirrored.
 
     Nothing outside the box is seen, so this is what cropping first and resizing then gives.
 
@@ -28,12 +28,8 @@ def crop_and_resize(
     [0.5, 0.25]
 
     Args:
-        image: uint8 or float[H, W, C].
         box: real[4]: top, left, height, width in pixels; inside the image, at least 1 pixel high and wide.
         shape: rows and columns of the result.
-        flip: whether left and right change places.
-    Returns:
-        float32[*shape, C].
     Source: Pillow's Image.resize with BILINEAR; torchvision's resize with antialias=True.
     """
     image = as_float(image)
@@ -57,7 +53,7 @@ def resize(image: jax.Array, shape: tuple[int, int]) -> jax.Array:
 def random_box(
     u: jax.Array, shape: tuple[int, int], *, area: tuple[float, float], aspect: tuple[float, float]
 ) -> jax.Array:
-    """A random box inside an image: its area uniform, the logarithm of its aspect uniform, its place uniform.
+    """float32[4]: top, left, height, width in pixels of a random box; area, logarithm of aspect and place are uniform.
 
     Ten areas and aspects are drawn and the first that fits is taken; if none fits, the largest central box whose aspect
     is allowed. Sides and places are whole pixels.
@@ -68,10 +64,7 @@ def random_box(
     Args:
         u: float32[22], independent and uniform in [0, 1).
         shape: rows and columns of the image.
-        area: lowest and highest share of the image's area.
-        aspect: lowest and highest width over height.
-    Returns:
-        float32[4]: top, left, height, width in pixels.
+        area, aspect: see `random_resized_crop`.
     Source: torchvision's RandomResizedCrop.get_params; arXiv:2002.05709 appendix A.
     """
     rows, columns = shape
@@ -139,19 +132,13 @@ def horizontal_flip() -> Augmentation:
 
 
 def translate(image: jax.Array, shift: jax.Array) -> jax.Array:
-    """Moves the image by a real number of pixels, down and to the right; black comes in from outside.
+    """Moves the image by real[2] pixels, down and to the right; black comes in from outside.
 
     >>> translate(jnp.ones((1, 3, 1)), jnp.array([0.0, 1.25])).ravel().tolist()
     [0.0, 0.75, 1.0]
-
-    Args:
-        image: uint8 or float[H, W, C].
-        shift: real[2], rows and columns.
-    Returns:
-        float32[H, W, C].
     """
     image = as_float(image)
-    rows, columns = (_moving(side, by) for side, by in zip(image.shape[:2], shift, strict=True))
+    rows, columns = (overlap(side, side, by) for side, by in zip(image.shape[:2], shift, strict=True))
     return separable(rows, image, columns)
 
 
@@ -179,11 +166,6 @@ def rotate(image: jax.Array, degrees: jax.Array | float) -> jax.Array:
     >>> jax.jit(rotate)(jnp.array([[[0.0], [0.25]], [[0.5], [1.0]]]), 90.0)[..., 0].round(5).tolist()
     [[0.25, 1.0], [0.0, 0.5]]
 
-    Args:
-        image: uint8 or float[H, W, C].
-        degrees: the angle.
-    Returns:
-        float32[H, W, C].
     Source: skimage.transform.rotate.
     """
     image = as_float(image)
@@ -234,6 +216,24 @@ def _resampling(
     return weights / jnp.sum(weights, axis=1, keepdims=True)
 
 
-def _moving(side: int, by: jax.Array) -> jax.Array:
-    """float32[side, side]: the share of pixel j that falls on pixel i after moving it."""
-    return jnp.maximum(0, 1 - jnp.abs(jnp.arange(side)[:, None] - jnp.arange(side)[None, :] - by))
+def separable(rows: jax.Array, image: jax.Array, columns: jax.Array) -> jax.Array:
+    """rows @ image @ columnsᵀ for each channel, float32[h, w, C] in [0, 1].
+
+    Matrix products are what every kind of device does best; reading pixel by pixel is what it does worst.
+
+    >>> separable(jnp.eye(2), jnp.arange(4.0).reshape(2, 2, 1) / 4, jnp.array([[0.5, 0.5]])).ravel().tolist()
+    [0.125, 0.625]
+
+    Args:
+        rows: float32[h, H]; its rows are weights that sum to at most one.
+        image: float32[H, W, C] in [0, 1].
+        columns: float32[w, W], as `rows`.
+    """
+    highest = jax.lax.Precision.HIGHEST  # by default a GPU rounds float32 to 11 bits, a TPU to 8
+    # Weights sum to one but for rounding, which must not lead out of [0, 1].
+    return jnp.clip(jnp.einsum("vh,hwc,uw->vuc", rows, image, columns, precision=highest), 0, 1)
+
+
+def overlap(window: int, size: int, shift: jax.Array) -> jax.Array:
+    """float32[window, size]: the share of image pixel j that falls on window pixel i, shifted by `shift` pixels."""
+    return jnp.maximum(0, 1 - jnp.abs(jnp.arange(window)[:, None] - jnp.arange(size)[None, :] - shift))

@@ -7,17 +7,14 @@ from mi_coding.pairs.augmentations.compose import Augmentation, as_float, check_
 
 
 def erase(image: jax.Array, box: jax.Array, fill: float = 0.0) -> jax.Array:
-    """Paints a box over.
+    """The image as float32, with a box painted over.
 
     >>> erase(jnp.ones((1, 4, 1)), jnp.array([0, 1, 1, 2])).ravel().tolist()
     [1.0, 0.0, 0.0, 1.0]
 
     Args:
-        image: uint8 or float[H, W, C].
         box: real[4]: top, left, height, width in whole pixels.
         fill: what it is painted with, 0 to 1.
-    Returns:
-        float32[H, W, C].
     """
     image = as_float(image)
     row, column = jnp.arange(image.shape[0])[:, None], jnp.arange(image.shape[1])[None, :]

@@ -1,15 +1,11 @@
-"""Presets: pairs of two random modifications of one image, as papers draw them.
-
-Each preset is a function of strengths and probabilities that returns `PairFunctions`. What probes see of an image, its
-view, is the image itself as floats, resized where the pairs have another size.
-"""
+"""Presets: pairs of two random modifications of one image, as papers draw them."""
 
 from collections.abc import Callable
 
 import jax
 
 from mi_coding.pairs.augmentations.colour import colour_jitter, grayscale
-from mi_coding.pairs.augmentations.compose import Augmentation, as_float, chain, sometimes
+from mi_coding.pairs.augmentations.compose import Augmentation, chain, sometimes
 from mi_coding.pairs.augmentations.filters import gaussian_blur
 from mi_coding.pairs.augmentations.geometry import random_resized_crop, resize
 from mi_coding.pairs.augmentations.masking import cutout
@@ -17,7 +13,7 @@ from mi_coding.pairs.sampling import PairFunctions
 
 
 def augmented(augmentation: Augmentation, *, size: int | None = None) -> PairFunctions:
-    """Pairs of two independent modifications of one image; their view is the unmodified image.
+    """Pairs of two independent modifications of one image; their view is the image itself as floats, in their size.
 
     >>> pairs = augmented(lambda key, image: image * jax.random.uniform(key))
     >>> x, y = pairs.pair(jax.random.key(0), jnp.ones((1, 1, 1)))
@@ -35,8 +31,8 @@ def augmented(augmentation: Augmentation, *, size: int | None = None) -> PairFun
         return both[0], both[1]
 
     def view(key: jax.Array, image: jax.Array) -> jax.Array:
-        height, width, _ = jax.eval_shape(augmentation, key, image).shape if size is None else (size, size, None)
-        return as_float(image) if image.shape[:2] == (height, width) else resize(image, (height, width))
+        shape = jax.eval_shape(augmentation, key, image).shape[:2] if size is None else (size, size)
+        return resize(image, shape)
 
     return PairFunctions(pair, view)
 
