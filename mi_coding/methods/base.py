@@ -10,9 +10,8 @@ import optax
 
 from mi_coding.encoders import Backbone
 from mi_coding.options import check_options
-from mi_coding.pairs import PairSampler
+from mi_coding.pairs.base import PairSampler, Shape
 
-Shape = tuple[int, ...]
 Variables = tuple[Any, Any]
 """Parameters, and what is neither trained nor constant, such as running means."""
 
@@ -120,7 +119,6 @@ class Method:
 
     def encoder_complaint(self, encoder: Backbone) -> str:
         """Why an encoder cannot be used, and what can; "" if it can."""
-        del encoder
         return ""
 
     def made_of(self, parts: Parts) -> Self:
@@ -156,7 +154,6 @@ class Method:
 
     def output_codes(self, variables: Variables, summary: dict[str, Any] | None) -> OutputCodes:
         """The codes that a run hands out, from its variables and its summary, which is None before its end."""
-        del variables, summary
         return OutputCodes(lambda params, stats, x: self.encode(params, stats, x).codes)
 
     @property
@@ -180,8 +177,5 @@ def with_own_rate(
 
     The two never see each other's gradients: a probe that learns beside an encoder changes nothing of it.
     """
-
-    def owner(params: dict[str, Any]) -> dict[str, str]:
-        return {part: name if part == name else "model" for part in params}
-
-    return optax.multi_transform({"model": optimizer, name: optax.adam(learning_rate)}, owner)
+    own = {"model": optimizer, name: optax.adam(learning_rate)}
+    return optax.multi_transform(own, lambda params: {part: part if part == name else "model" for part in params})

@@ -61,13 +61,11 @@ class Candidates(Method):
     def bound_specs(self, num_examples: int) -> dict[str, BoundSpec]:
         """Prefix of summary keys → held-out bound: as in training, and with the most candidates.
 
-        Pairs of films have the other kind of distractors instead: those of the same film, or of all films.
-
-        Args:
-            num_examples: examples, or frames, that held-out pairs are drawn from.
+        Held-out pairs are drawn from `num_examples` examples, or frames. Pairs of films have the other kind of
+        distractors instead: those of the same film, or of all films.
         """
-        specs = {"heldout": self.training_spec}
-        return specs | self.parts.pairs.other_bounds(self.parts.batch_size, num_examples)
+        others = self.parts.pairs.other_bounds(self.parts.batch_size, num_examples)
+        return {"heldout": self.training_spec, **others}
 
     @property
     def training_spec(self) -> BoundSpec:
@@ -81,6 +79,9 @@ class Candidates(Method):
 
     def optimizer(self, base: optax.GradientTransformation) -> optax.GradientTransformation:
         return with_own_rate(base, "probe", self.probe_learning_rate) if self.uses_labels else base
+
+    def probe_logits(self, params: Any, stats: Any, x: jax.Array) -> jax.Array:
+        return probe_logits(params["probe"], self.encode(params, stats, x).features)
 
     def forecast(self) -> str:
         return f"N = {self.num_candidates:,} candidates, ceiling ln N = {np.log(self.num_candidates):.2f} nats"
@@ -120,11 +121,6 @@ class Contrastive(Candidates):
         """What makes queries and keys of codes."""
         return CRITICS[self.critic_name]()
 
-    @property
-    def two_encoders(self) -> bool:
-        """Whether x and y, which may have different shapes, have an encoder each."""
-        return self.parts.pairs.two_encoders
-
     def heldout_loss(self, queries: jax.Array, keys: jax.Array, **where: Any) -> CPCOutput:
         """The loss with all other pairs as distractors."""
         raise NotImplementedError
@@ -143,7 +139,7 @@ class Contrastive(Candidates):
         (images, _), (images_y, _) = with_label(x), with_label(y)
         encoder_key, critic_key = jax.random.split(key)
         params, stats = self.encoder.init(encoder_key, images)
-        if self.two_encoders:
+        if self.parts.pairs.two_encoders:
             params_y, stats_y = self.encoder.init(jax.random.fold_in(encoder_key, 1), images_y)
             params, stats = {"x": params, "y": params_y}, {"x": stats, "y": stats_y}
         params = {"encoder": params, "critic": self.critic.init(critic_key, self.code_dim)}
@@ -154,41 +150,38 @@ class Contrastive(Candidates):
 
     def loss(self, params: Any, stats: Any, key: jax.Array, x: Any, y: Any, axis_name: str | None) -> Any:
         (images_x, labels), (images_y, _) = with_label(x), with_label(y)
-        halves = separately if self.two_encoders else jointly
-        encode = encode_in_chunks(halves(partial(self._train_outputs, axis_name=axis_name)), self.microbatch_size)
+        halves = separately if self.parts.pairs.two_encoders else jointly
+        outputs = partial(self.encoder.apply, train=True, axis_name=axis_name)
+        encode = encode_in_chunks(halves(outputs), self.microbatch_size)
         (features_x, z_x), (features_y, z_y), stats = encode(params["encoder"], stats, images_x, images_y)
         out = self.objective(*self.critic.apply(params["critic"], z_x, z_y), key=key, axis_name=axis_name)
         metrics = {"loss": out.loss, "mi_lower_bound": out.mi_lower_bound, "accuracy": out.accuracy}
         if not self.uses_labels:
             return out.loss, (metrics, stats)
         features = features_x
-        if not self.two_encoders:
+        if not self.parts.pairs.two_encoders:
             features, labels = jnp.concatenate([features_x, features_y]), jnp.concatenate([labels, labels])
         probe_loss, accuracy = online_probe(params["probe"], features, labels, axis_name)
         return out.loss + probe_loss, (metrics | {"online_probe_accuracy": accuracy}, stats)
 
     def encode(self, params: Any, stats: Any, x: jax.Array, *, half: str = "x") -> Encoded:
-        own = (params["encoder"][half], stats[half]) if self.two_encoders else (params["encoder"], stats)
-        return Encoded(*self.encoder.apply(*own, x, False)[0])
+        params = params["encoder"]
+        if self.parts.pairs.two_encoders:
+            params, stats = params[half], stats[half]
+        return Encoded(*self.encoder.apply(params, stats, x, False)[0])
 
     def pair_codes(self, params: Any, stats: Any, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
-        if self.two_encoders:
+        if self.parts.pairs.two_encoders:
             return super().pair_codes(params, stats, x, y)
         return tuple(jnp.split(self.encode(params, stats, jnp.concatenate([x, y])).codes, 2))
 
     def contrast(self, params: Any, z_x: jax.Array, z_y: jax.Array) -> CPCOutput:
         return self.heldout_loss(*self.critic.apply(params["critic"], z_x, z_y))
 
-    def probe_logits(self, params: Any, stats: Any, x: jax.Array) -> jax.Array:
-        return probe_logits(params["probe"], self.encode(params, stats, x).features)
-
     @property
     def scored_shapes(self) -> ScoredShapes:
         shard = (self.parts.shard_size, self.code_dim)
         return ScoredShapes(self.objective, shard, shard)
-
-    def _train_outputs(self, params: Any, stats: Any, images: jax.Array, axis_name: str | None) -> tuple[Any, Any]:
-        return self.encoder.apply(params, stats, images, True, axis_name)
 
 
 def check_two_halves(method: Method, pairs: PairSampler) -> None:

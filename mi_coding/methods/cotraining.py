@@ -54,8 +54,7 @@ class CodeOptions:
 
     def __post_init__(self) -> None:
         for role in ("prior", "conditional"):
-            complaint = OneOf(CODE_MODELS).complaint(getattr(self, role))
-            if complaint:
+            if complaint := OneOf(CODE_MODELS).complaint(getattr(self, role)):
                 raise InputError(Setting(f"code.{role}", getattr(self, role)), complaint)
             try:
                 self.model(role)
@@ -68,25 +67,15 @@ class CodeOptions:
         Raises:
             ValueError: for codes, orders or networks that cannot be.
         """
-        return CODE_MODELS[getattr(self, role)](self, role)
+        make = CODE_MODELS[getattr(self, role)](self, role)
+        return make(self.num_symbols, self.num_values, conditional=role == "conditional")
 
 
-CODE_MODELS: dict[str, Callable[[CodeOptions, str], CodeModel]] = {
-    "independent": lambda code, role: codes.independent(
-        code.num_symbols, code.num_values, conditional=role == "conditional"
-    ),
-    "markov": lambda code, role: codes.markov(
-        code.num_symbols,
-        code.num_values,
-        order=getattr(code, f"{role}_order"),
-        conditional=role == "conditional",
-    ),
-    "autoregressive": lambda code, role: codes.autoregressive(
-        code.num_symbols,
-        code.num_values,
-        hidden=getattr(code, f"{role}_hidden"),
-        samples=code.samples,
-        conditional=role == "conditional",
+CODE_MODELS: dict[str, Callable[[CodeOptions, str], Callable[..., CodeModel]]] = {
+    "independent": lambda code, role: codes.independent,
+    "markov": lambda code, role: partial(codes.markov, order=getattr(code, f"{role}_order")),
+    "autoregressive": lambda code, role: partial(
+        codes.autoregressive, hidden=getattr(code, f"{role}_hidden"), samples=code.samples
     ),
 }
 """Names of `config.code.prior` and `config.code.conditional`."""
@@ -130,10 +119,8 @@ class CoTraining(Method):
         check_two_halves(self, pairs)
         check_microbatch(self.microbatch_size, batch_size, num_devices)
         if pairs.takes_given_pairs or pairs.takes_films:
-            hint = (
-                f" is not for objective {self.name!r}, whose halves are of one image; expected frames or augmentations"
-            )
-            raise InputError(Setting("pairs.name", pairs.name), hint)
+            what = f" is not for objective {self.name!r}, whose halves are of one image"
+            raise InputError(Setting("pairs.name", pairs.name), what, "; expected frames or augmentations")
 
     @property
     def betas(self) -> tuple[float, ...]:
@@ -155,10 +142,8 @@ class CoTraining(Method):
     def encoder(self) -> Encoder:
         """The encoder; its codes are the logits of all codes in a row."""
         code = self.code
-        head = self.head.build(
-            code.num_heads * code.num_symbols * code.num_values, spread=code.spread, group=code.num_values
-        )
-        return build(self.parts.encoder, head)
+        code_dim = code.num_heads * code.num_symbols * code.num_values
+        return build(self.parts.encoder, self.head.build(code_dim, spread=code.spread, group=code.num_values))
 
     @cached_property
     def inner_optimizer(self) -> optax.GradientTransformation:
@@ -269,12 +254,16 @@ class CoTraining(Method):
         psi, optimizer_state = models["psi"], models["optimizer"]
         refit_key, key = jax.random.split(key)
         if self.refit:
-            psi = self._refitted_prior(psi, refit_key, coded, axis_name)
+            own = rows_of(coded[0][0], axis_name)
+            rows = jnp.concatenate([len(coded) * own + half for half in range(len(coded))])
+            refit = lambda psi, code, k: self.prior.refit(psi, code, None, axis_name, k, rows)  # noqa: E731
+            keys = jax.random.split(refit_key, self.code.num_heads)
+            psi = jax.vmap(refit)(psi, jnp.concatenate(coded, axis=1), keys)
 
         def total(psi: Any, k: jax.Array) -> tuple[jax.Array, None]:
-            one = lambda psi, code, k: prior_loss(self.prior, psi, code, key=k, axis_name=axis_name)  # noqa: E731
+            each = jax.vmap(partial(prior_loss, self.prior, axis_name=axis_name))
             keys = jax.random.split(k, (len(coded), self.code.num_heads))
-            halves = (jnp.sum(jax.vmap(one)(psi, *half)) for half in zip(coded, keys, strict=True))
+            halves = (jnp.sum(each(psi, half, key=own)) for half, own in zip(coded, keys, strict=True))
             return sum(halves) / len(coded), None
 
         gradient = mean_gradient(total, axis_name) if axis_name else jax.value_and_grad(total, has_aux=True)
@@ -282,13 +271,6 @@ class CoTraining(Method):
             updates, optimizer_state = self.inner_optimizer.update(gradient(psi, k)[1], optimizer_state, psi)
             psi = optax.apply_updates(psi, updates)
         return psi, optimizer_state
-
-    def _refitted_prior(self, psi: Any, key: jax.Array, coded: list[jax.Array], axis_name: str | None) -> Any:
-        own = rows_of(coded[0][0], axis_name)
-        rows = jnp.concatenate([len(coded) * own + half for half in range(len(coded))])
-        refit = lambda psi, code, k: self.prior.refit(psi, code, None, axis_name, k, rows)  # noqa: E731
-        keys = jax.random.split(key, self.code.num_heads)
-        return jax.vmap(refit)(psi, jnp.concatenate(coded, axis=1), keys)
 
     def _refitted_conditional(self, phi: Any, log_q: tuple[jax.Array, jax.Array], axis_name: str | None) -> Any:
         if not self.refit:

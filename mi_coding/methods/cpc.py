@@ -31,8 +31,15 @@ class CPC(Contrastive):
                 Setting("objective.distractors", self.distractors),
                 f" and num_distractors={self.num_distractors}, expected 'all' and 0",
             )
-        if self.num_distractors:
-            self._check_drawn(batch_size, num_devices)
+        if not self.num_distractors:
+            return
+        drawn = Setting("objective.num_distractors", self.num_distractors)
+        if self.contrast_method != "auto":
+            raise InputError(drawn, f" is for method 'auto'; given {self.contrast_method!r}")
+        others = CPC_RULES[self.distractors].num_candidates(batch_size // num_devices, num_devices) - 1
+        if self.num_distractors > others:
+            leave = f"distractors={self.distractors!r} and batch_size={batch_size} leave"
+            raise InputError(drawn, f" of the {others} that {leave}; expected at most {others}")
 
     def heldout_loss(self, queries: jax.Array, keys: jax.Array, **options: Any) -> CPCOutput:
         similarity = {"temperature": self.temperature, "normalize": self.normalize, "symmetric": self.symmetric}
@@ -49,12 +56,3 @@ class CPC(Contrastive):
         if self.num_distractors:
             return self.num_distractors + 1
         return CPC_RULES[self.distractors].num_candidates(self.parts.shard_size, self.parts.num_devices)
-
-    def _check_drawn(self, batch_size: int, num_devices: int) -> None:
-        drawn = Setting("objective.num_distractors", self.num_distractors)
-        if self.contrast_method != "auto":
-            raise InputError(drawn, f" is for method 'auto'; given {self.contrast_method!r}")
-        others = CPC_RULES[self.distractors].num_candidates(batch_size // num_devices, num_devices) - 1
-        if self.num_distractors > others:
-            leave = f"distractors={self.distractors!r} and batch_size={batch_size} leave"
-            raise InputError(drawn, f" of the {others} that {leave}; expected at most {others}")

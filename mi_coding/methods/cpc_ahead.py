@@ -13,7 +13,7 @@ from mi_coding.encoders import ENCODERS, Backbone, SequenceEncoder, build_sequen
 from mi_coding.errors import InputError, Setting
 from mi_coding.methods.base import Encoded, ScoredShapes, Shape, Variables
 from mi_coding.methods.contrastive import Candidates
-from mi_coding.methods.online_probe import init_probe, online_probe, probe_logits, with_label
+from mi_coding.methods.online_probe import init_probe, online_probe, with_label
 from mi_coding.objectives.ahead import cpc_ahead, pair_ahead
 from mi_coding.objectives.cpc import CPC_RULES, CPCOutput
 from mi_coding.options import NotNegativeInt, OneOf, Positive, PositiveInt, option
@@ -68,10 +68,8 @@ class CPCAhead(Candidates):
     def check_shape(self, shape: Shape) -> None:
         num_steps, most = shape[0], shape[0] - self.num_ahead
         if most < 1:
-            hint = (
-                f"expected at most {num_steps - 1}" if num_steps > 1 else "expected shorter steps or longer sequences"
-            )
-            where = f" steps ahead in sequences of {num_steps} step(s); {hint}"
+            hint = f"at most {num_steps - 1}" if num_steps > 1 else "shorter steps or longer sequences"
+            where = f" steps ahead in sequences of {num_steps} step(s); expected {hint}"
             raise InputError(Setting("objective.num_ahead", self.num_ahead), where)
         if self.num_times > most:
             raise InputError(
@@ -138,9 +136,6 @@ class CPCAhead(Candidates):
 
     def contrast(self, params: Any, z_x: jax.Array, z_y: jax.Array) -> CPCOutput:
         return cpc_ahead(*self._predict(params, z_x, z_y), **self._similarity, one_by_one=True)
-
-    def probe_logits(self, params: Any, stats: Any, x: jax.Array) -> jax.Array:
-        return probe_logits(params["probe"], self.encode(params, stats, x).features)
 
     @property
     def num_candidates(self) -> int:
