@@ -19,7 +19,7 @@ from mi_coding.evaluation.bound import HeldoutBounds
 from mi_coding.reporting.metrics import read_metrics
 from mi_coding.runs import build
 from mi_coding.runs.evaluate import trained_codes
-from mi_coding.runs.run import Run, checkpoint_metadata, initial_state, prepare
+from mi_coding.runs.run import Run, checkpoint_metadata, prepare
 from mi_coding.runs.train import train_run
 from mi_coding.runs.workdir import begin
 from mi_coding.training.checkpoints import Checkpoints
@@ -98,7 +98,7 @@ def start(*arguments, devices=1, **options):
 def begun(workdir, *overrides, config=CPC, change=lambda state: state):
     """A work directory whose one checkpoint is of before the first step, as a reader finds it, with what was saved."""
     run = prepare(read_config(*fitting(config, *SHORT, *overrides), config=config), workdir, print)
-    state = change(initial_state(run))
+    state = change(run.initial_state)
     held, folder = begin(workdir, run.plan.nested_config), workdir / "checkpoints"
     with held, Checkpoints(folder, keep=9, metadata=checkpoint_metadata(run)) as checkpoints:
         checkpoints.save(state, 0.0)

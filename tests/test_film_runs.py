@@ -13,7 +13,7 @@ from mi_coding import embed, load_encoder, main
 from mi_coding.evaluation import films, report_sections
 from mi_coding.runs import build
 from mi_coding.runs.evaluate import trained_codes
-from mi_coding.runs.run import initial_state, prepare, with_parts
+from mi_coding.runs.run import prepare, with_parts
 from mi_coding.training.devices import data_parallel
 from mi_coding.training.step import init_state, make_step
 
@@ -45,7 +45,7 @@ def test_the_report_shows_pairs_with_the_times_of_their_frames(across, monkeypat
     given, strip = [], films.film_strip
     monkeypatch.setattr(films, "film_strip", lambda *arguments: given.append(arguments) or strip(*arguments))
     run = prepare(read_config(*across.overrides, config=VIDEO), across.workdir, print)
-    report_sections(run.plan.evaluators, trained_codes(run, initial_state(run).variables), across.summary)
+    report_sections(run.plan.evaluators, trained_codes(run, run.initial_state.variables), across.summary)
     ((x, y, names, times, description),) = given
     assert "two moments of one film, 0.1 s apart; each film cut in time" in description
     assert "when each of the two frames begins to be shown" in across.report

@@ -29,7 +29,6 @@ from mi_coding.benchmarks.arguments import prepare_in_memory, split_arguments
 from mi_coding.command import run_command
 from mi_coding.errors import InputError
 from mi_coding.runs import build
-from mi_coding.runs.run import initial_state
 from mi_coding.training.devices import data_parallel
 from mi_coding.training.processes import initialize_distributed, is_main_process
 from mi_coding.training.step import make_step
@@ -60,7 +59,7 @@ def train(config: Mapping[str, Any], num_steps: int, precision: str) -> list[dic
         parts = run.method.parts  # with an encoder in float64, which no config may ask for
         parts = parts._replace(encoder=parts.encoder.clone(dtype="float64"))
         run = dataclasses.replace(run, method=run.method.made_of(parts))
-    key, way, state = run.key("train"), data_parallel(run.plan.run.spmd), _cast(initial_state(run), precision)
+    key, way, state = run.key("train"), data_parallel(run.plan.run.spmd), _cast(run.initial_state, precision)
     draw = run.experiment.sample_pairs
     experiment = run.experiment._replace(sample_pairs=lambda *arguments: _cast(draw(*arguments), precision))
     step = way.parallel(make_step(experiment, key, run.num_devices))

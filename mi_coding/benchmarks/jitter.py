@@ -28,7 +28,6 @@ from mi_coding.command import run_command
 from mi_coding.errors import InputError
 from mi_coding.reporting.metrics import MetricsWriter
 from mi_coding.runs import build
-from mi_coding.runs.run import initial_state
 from mi_coding.training.checkpoints import Checkpoints
 from mi_coding.training.devices import data_parallel
 from mi_coding.training.feed import from_device_data
@@ -46,7 +45,7 @@ def measure(config: Mapping[str, Any], every: int, steps: int, rounds: int) -> d
     """
     with tempfile.TemporaryDirectory() as folder:
         run = prepare_in_memory(config, Path(folder) / "run")
-        way, state = data_parallel(run.plan.run.spmd), initial_state(run)
+        way, state = data_parallel(run.plan.run.spmd), run.initial_state
         examples = jax.tree.map(jnp.asarray, run.device_data(run.dataset.train))
         step = make_step(run.experiment, run.key("train"), run.num_devices)
         advance = from_device_data(step, state, examples, way).advance

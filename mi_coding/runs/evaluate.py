@@ -12,7 +12,7 @@ from mi_coding.methods import Variables
 from mi_coding.reporting import page
 from mi_coding.reporting.environment import describe_environment
 from mi_coding.reporting.results import collect_tiles, group_results
-from mi_coding.runs.run import Run, count_classes, initial_state
+from mi_coding.runs.run import Run, count_classes
 
 
 def trained_codes(run: Run, variables: Variables | None, curves: Mapping[str, Any] | None = None) -> Trained:
@@ -27,7 +27,7 @@ def trained_codes(run: Run, variables: Variables | None, curves: Mapping[str, An
         pairs=run.plan.pairs,
         dataset=run.dataset,
         variables=variables,
-        untrained=lambda: initial_state(run).variables,
+        untrained=lambda: run.initial_state.variables,
         key=run.key,
         warn=run.warn,
         batch_size=run.plan.run.batch_size,

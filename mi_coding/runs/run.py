@@ -59,6 +59,12 @@ class Run:
         """What the training loop needs."""
         return build.build_experiment(self.plan, self.method, self.num_steps, streamed=self.streamed)
 
+    @cached_property
+    def initial_state(self) -> TrainState:
+        """The state before the first step, on the host; its encoder is the untrained one of the baseline."""
+        examples = self.dummy_batch(2) if self.streamed else self.device_data(self.dataset.train)
+        return jax.device_get(init_state(self.experiment, self.key("init"), jax.tree.map(jnp.asarray, examples)))
+
     @property
     def ceiling(self) -> float | None:
         """ln N in nats, where there are candidates."""
@@ -213,12 +219,6 @@ def steps_per_call(run: Run) -> int:
 def count_classes(train: data.Split) -> int:
     """K, so that labels are 0 .. K − 1; 0 where there are none."""
     return 0 if train.labels is None else int(train.labels.max()) + 1
-
-
-def initial_state(run: Run) -> TrainState:
-    """The state before the first step, which is also the untrained encoder of the baseline."""
-    examples = run.dummy_batch(2) if run.streamed else run.device_data(run.dataset.train)
-    return init_state(run.experiment, run.key("init"), jax.tree.map(jnp.asarray, examples))
 
 
 def checkpoint_metadata(run: Run) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from mi_coding.reporting.metrics import MetricsWriter
 from mi_coding.reporting.phases import Phases
 from mi_coding.reporting.recorder import Recorder, Session, TrainingSpec
 from mi_coding.runs.evaluate import trained_codes
-from mi_coding.runs.run import Run, initial_state, steps_per_call
+from mi_coding.runs.run import Run, steps_per_call
 from mi_coding.training.checkpoints import Checkpoints
 from mi_coding.training.devices import DataParallel, data_parallel
 from mi_coding.training.feed import StepRunner, from_device_data, from_stream
@@ -35,7 +35,7 @@ def train_run(
         profile: whether to write a trace of some steps into the work directory.
     """
     phases, parallel = Phases(), data_parallel(run.plan.run.spmd)
-    state = initial_state(run)
+    state = run.initial_state
     state, seconds = on_all_processes(lambda: checkpoints.restore(state, run.warn)) or (state, 0.0)
     step = int(state.step)
     if step:
