@@ -84,6 +84,7 @@ def _embed(argv: list[str]) -> int:
     with spelled_as_flags():
         spec, video = image_spec(run.plan.config, given), video_options(run.plan)
         listing = data.list_all(given.source, **spec, video=video, warn=terminal.warning)
+        print(*listing.account.lines(), sep="\n", flush=True)
         split = data.one_half(listing.split, HALVES.index(given.half))
         shape = tuple(data.describe_examples(split)[0]["shape"])
         if shape not in encoder.shapes:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mi_coding.data.account import Account
 from mi_coding.data.films.frames import FilmTable, Frames
 from mi_coding.data.images import ImageSpec, JoinedImages, LazyImages, decode_all
 
@@ -30,6 +31,13 @@ class Dataset(NamedTuple):
     train: Split
     validation: Split
     test: Split
+    class_names: list[str] | None = None  # by label, where they are known
+    account: Account | None = None  # of what the source has and what is left out; `load` always fills it in
+
+    @property
+    def splits(self) -> tuple[Split, Split, Split]:
+        """Train, validation and test."""
+        return self.train, self.validation, self.test
 
 
 class Listing(NamedTuple):
@@ -37,6 +45,7 @@ class Listing(NamedTuple):
 
     split: Split
     class_names: list[str] | None = None
+    account: Account | None = None  # see `Dataset`; `list_all` always fills it in
 
 
 def in_memory(split: Split) -> bool:

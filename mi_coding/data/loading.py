@@ -1,12 +1,27 @@
 """Loading of examples by one string: `load` for splits, `list_all` for all examples in order."""
 
+from typing import Any
+
 import numpy as np
 
-from mi_coding.data.dataset import Dataset, Listing, Say, Split, first_names, in_memory, names, num_examples, take
+from mi_coding.data.account import Account, class_counts
+from mi_coding.data.dataset import (
+    Dataset,
+    Listing,
+    Say,
+    Split,
+    describe_examples,
+    first_names,
+    in_memory,
+    names,
+    num_examples,
+    take,
+)
 from mi_coding.data.films.encoded import EncodedFilms, VideoOptions
+from mi_coding.data.films.frames import FilmTable
 from mi_coding.data.films.loading import decode_source, film_dataset, film_listing
 from mi_coding.data.images import ImageSpec
-from mi_coding.data.sources import open_source
+from mi_coding.data.sources import Source, open_source
 from mi_coding.data.stream import MAX_UNREADABLE
 from mi_coding.errors import InputError, Setting
 
@@ -48,6 +63,20 @@ def load(
     if placement not in PLACEMENTS:
         raise InputError(Setting("data.placement", placement), f" is unknown; expected one of {', '.join(PLACEMENTS)}")
     loaded = opened.load(spec)
+    dataset = _splits(opened, loaded, spec, placement, video, warn, log)
+    return dataset._replace(account=_complete(dataset))
+
+
+def _splits(
+    opened: Source,
+    loaded: Dataset | EncodedFilms,
+    spec: ImageSpec,
+    placement: str,
+    video: VideoOptions,
+    warn: Say,
+    log: Say,
+) -> Dataset:
+    """What a source has loaded, films and small images decoded."""
     if isinstance(loaded, EncodedFilms):
         decoded = decode_source(loaded, spec, video, warn, log)
         dataset = film_dataset(loaded, decoded, video.gap, warn, log)
@@ -58,8 +87,8 @@ def load(
         split.examples.check_like(loaded.train.examples)
     if _fits_in_memory(loaded, placement):
         return _decode_all(loaded, warn)
-    if opened.needs_size_to_stream and not (image_size and channels):
-        size = f"{source} takes {_num_bytes(loaded) / 2**30:,.1f} GiB decoded"
+    if opened.needs_size_to_stream and not (spec.image_size and spec.channels):
+        size = f"{opened} takes {_num_bytes(loaded) / 2**30:,.1f} GiB decoded"
         needed = Setting("data.image_size", flag=True), " and ", Setting("data.channels", flag=True)
         unchecked = f"{size} and is streamed, so its images are not checked beforehand; expected "
         raise InputError(unchecked, *needed, ", such as 224 and 3")
@@ -79,7 +108,7 @@ def list_all(
 
     Films are decoded into a file; the examples are all frames in the order in which they are shown, film after film.
 
-    >>> split, class_names = list_all("digits")
+    >>> split, class_names, _ = list_all("digits")
     >>> len(split.examples), split.labels[:5].tolist(), class_names[3]
     (1797, [0, 1, 2, 3, 4], '3')
 
@@ -87,9 +116,52 @@ def list_all(
     """
     spec = _image_spec(image_size, channels)
     listed = open_source(source).list_all(spec)
-    if not isinstance(listed, EncodedFilms):
-        return listed
-    return film_listing(listed, decode_source(listed, spec, video, warn, log))
+    if isinstance(listed, EncodedFilms):
+        listed = film_listing(listed, decode_source(listed, spec, video, warn, log))
+    account = listed.account or _counted(listed.split.films, num_examples(listed.split))
+    account.facts |= _facts(listed.split, listed.class_names)
+    return listed._replace(account=account)
+
+
+_MOST_LOOKED_AT = 256  # examples whose grey levels are counted
+
+
+def _complete(dataset: Dataset) -> Account:
+    """The account of a data set with the numbers that a person checks."""
+    train, total = dataset.train, sum(map(num_examples, dataset.splits))
+    account = dataset.account or _counted(train.films, total)
+    account.facts |= {name: num_examples(getattr(dataset, name)) for name in ("train", "validation", "test")}
+    account.facts |= _facts(train, dataset.class_names)
+    return account
+
+
+def _counted(films: FilmTable | None, count: int) -> Account:
+    """The account of a source that left nothing out before it was decoded."""
+    return Account("frames" if films is not None else "examples", count)
+
+
+def _facts(split: Split, class_names: list[str] | None) -> dict[str, Any]:
+    """Sizes, channels, levels and classes of examples; of films their number, seconds, frames and frame rate."""
+    described = describe_examples(split)
+    facts: dict[str, Any] = {"shape": " and ".join(" × ".join(map(str, half["shape"])) for half in described)}
+    if (films := split.films) is not None:
+        rate = float(np.median(films.count / np.maximum(films.seconds, 1e-9)))
+        facts |= {"films": len(set(films.names)), "seconds": round(float(films.seconds.sum()), 1)}
+        facts |= {"frames": int(films.count.sum()), "frame_rate": round(rate, 2)}
+    if len(described) == 1 and (levels := _num_levels(split)):
+        facts["levels"] = levels
+    if split.labels is not None:
+        facts |= {"classes": len(set(split.labels[split.labels >= 0].tolist()))}
+        facts |= {"class_counts": class_counts(split.labels, class_names)}
+    return facts
+
+
+def _num_levels(split: Split) -> int:
+    """How many values the pixels of some bytes-valued images take; 0 where values are floats."""
+    if split.examples.dtype != np.uint8:
+        return 0
+    some = np.unique(np.linspace(0, num_examples(split) - 1, _MOST_LOOKED_AT).astype(int))
+    return len(np.unique(take(split, some).examples))
 
 
 def _image_spec(image_size: int, channels: int) -> ImageSpec:
@@ -103,7 +175,7 @@ def _image_spec(image_size: int, channels: int) -> ImageSpec:
 
 def _num_bytes(dataset: Dataset) -> int:
     """Bytes of the images of all splits once they are decoded to uint8."""
-    return int(sum(np.prod(split.examples.shape, dtype=np.int64) for split in dataset[1:]))
+    return int(sum(np.prod(split.examples.shape, dtype=np.int64) for split in dataset.splits))
 
 
 def _fits_in_memory(dataset: Dataset, placement: str) -> bool:
@@ -112,16 +184,20 @@ def _fits_in_memory(dataset: Dataset, placement: str) -> bool:
 
 def _decode_all(dataset: Dataset, warn: Say) -> Dataset:
     """Decodes every image; files that cannot be decoded are left out, counted and named."""
-    splits = [take(split, np.arange(num_examples(split)))._replace(films=split.films) for split in dataset[1:]]
-    unreadable = [name for split, decoded in zip(dataset[1:], splits, strict=True) for name in _missing(split, decoded)]
+    splits = [take(split, np.arange(num_examples(split)))._replace(films=split.films) for split in dataset.splits]
+    unreadable = [
+        name for split, decoded in zip(dataset.splits, splits, strict=True) for name in _missing(split, decoded)
+    ]
     if unreadable:
-        total = sum(map(num_examples, dataset[1:]))
+        total = sum(map(num_examples, dataset.splits))
         message = f"{len(unreadable):,} of {total:,} images cannot be decoded: {first_names(unreadable)}"
         if len(unreadable) > MAX_UNREADABLE * total:
             share = f"{len(unreadable) / total:.1%}, more than {MAX_UNREADABLE:.0%}"
             raise InputError(f"{message}; that is {share}: repair or remove these files")
         warn(f"{message}; left out")
-    return Dataset(dataset.name, *splits)
+    account = dataset.account or Account("images", sum(map(num_examples, dataset.splits)))
+    account.leave_out("cannot be decoded", unreadable)
+    return dataset._replace(**dict(zip(("train", "validation", "test"), splits, strict=True)), account=account)
 
 
 def _missing(split: Split, decoded: Split) -> list[str]:

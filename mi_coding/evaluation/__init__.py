@@ -5,6 +5,7 @@ from typing import Any
 
 from mi_coding.evaluation.base import Evaluator, Trained
 from mi_coding.evaluation.bound import HeldoutBounds
+from mi_coding.evaluation.data_account import DataAccount
 from mi_coding.evaluation.discrete import DiscreteCodes
 from mi_coding.evaluation.films import FilmPairs
 from mi_coding.evaluation.health import Health
@@ -27,6 +28,7 @@ EVALUATORS: dict[str, type[Evaluator]] = {
     "films": FilmPairs,
     "map": CodeMap,
     "neighbours": NearestNeighbours,
+    "account": DataAccount,
 }
 """Names of evaluations, in the order of results and of the report; see `Method.evaluations`."""
 

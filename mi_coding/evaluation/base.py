@@ -143,7 +143,7 @@ class LabelledViews:
 
     def encoded(self, encoders: Encoders, trained: Trained) -> dict[str, tuple[Examples, Examples, Examples]]:
         """Name of an encoder → its features of the training, validation and test split; the key is that of "probe"."""
-        train, *others = trained.dataset[1:]
+        train, *others = trained.dataset.splits
         splits = (subsample(train, self.most_images) if self.most_images else train, *others)
         keys = jax.random.split(trained.key("probe"), 3)
         parts = [encode_views(encoders, *own, trained.pairs, self.views) for own in zip(splits, keys, strict=True)]

@@ -43,6 +43,8 @@ def execute(
     if run.plan.ignored:
         keys, count = ", ".join(run.plan.ignored), len(run.plan.ignored)
         log_on_main(f"{count} option{'s' * (count > 1)} of kinds that this config does not choose, ignored: {keys}")
+    for line in run.dataset.account.lines():
+        log_on_main(line)
     with (
         on_all_processes(lambda: begin(workdir, run.plan.nested_config) if is_main_process() else nullcontext()),
         persistent_compilation_cache(workdir / "programs"),

@@ -127,6 +127,7 @@ def _step_runner(
         dummy = run.dummy_batch(run.plan.run.batch_size // jax.process_count())
         steps = from_stream(step, state, dummy, (run.batch_data(batch) for batch in batches), parallel)
         yield steps, lambda: batches.wait_seconds
+        run.dataset.account.leave_out("cannot be decoded", batches.unreadable)
         if len(batches.unreadable) > 1:
             run.warn(f"{len(batches.unreadable):,} images could not be decoded; others took their places")
 

@@ -105,7 +105,7 @@ def test_list_all_returns_files_in_the_order_of_their_paths(tmp_path):
     places = ["test/b/1.png", "test/c/0.png", "train/a/2.png", "train/b/0.png", "train/b/deep/1.png"]
     for number, place in enumerate(places):
         write(tmp_path / place, number)
-    split, class_names = data.list_all(f"folder:{tmp_path}")
+    split, class_names, _ = data.list_all(f"folder:{tmp_path}")
     assert list(data.names(split)) == places
     assert class_names == ["a", "b", "c"]
     assert split.labels.tolist() == [1, 2, 0, 1, 1]
@@ -116,7 +116,7 @@ def test_list_all_has_no_labels_for_fewer_than_two_classes(tmp_path):
     for name in ("b.png", "a.png"):
         write(tmp_path / "loose" / name)
         write(tmp_path / "one" / "class" / name)
-    split, class_names = data.list_all(f"folder:{tmp_path / 'loose'}")
+    split, class_names, _ = data.list_all(f"folder:{tmp_path / 'loose'}")
     assert (list(data.names(split)), split.labels, class_names) == (["a.png", "b.png"], None, None)
     assert data.list_all(f"folder:{tmp_path / 'one'}").split.labels is None
     write(tmp_path / "mixed" / "train" / "cat" / "0.png")

@@ -31,7 +31,7 @@ def key(purpose):
 def trained_on_digits(method, pairs, *, labels=True, batch_size=16):
     """An untrained method on a few digits, as an evaluator sees it."""
     digits = load("digits")
-    splits = (subsample(split, 60) for split in digits[1:])
+    splits = (subsample(split, 60) for split in digits.splits)
     dataset = Dataset("digits", *(split if labels else split._replace(labels=None) for split in splits))
     encoder, num_classes = ENCODERS["mlp"](widths=(8,), feature_dim=8), 10 if labels else 0
     online_classes = num_classes if method.probe_learning_rate else 0

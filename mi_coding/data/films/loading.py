@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mi_coding.data.account import Account
 from mi_coding.data.cuts import cut
 from mi_coding.data.dataset import Dataset, Listing, Say, Split, first_names, take
 from mi_coding.data.films.cache import DecodedFilms, decode_films
@@ -56,13 +57,23 @@ def film_dataset(films: EncodedFilms, decoded: DecodedFilms, gap: float, warn: S
     made = split_films(decoded.table, gap, splits=names, labels=decoded.labels)
     _warn_of_gap(decoded.table, made, gap, warn)
     log(f"{len(decoded.table.names) - len(made.too_short):,} film(s): {made.how}")
-    return Dataset(films.name, *(_split(decoded, part, made.how) for part in made.parts))
+    account = _account(films, decoded)
+    account.leave_out("too short for the gap", made.too_short)
+    return Dataset(films.name, *(_split(decoded, part, made.how) for part in made.parts), films.class_names, account)
 
 
 def film_listing(films: EncodedFilms, decoded: DecodedFilms) -> Listing:
     """All frames in a file, in the order in which they are shown, film after film."""
     count = decoded.table.count
-    return Listing(_split(decoded, Parts(np.arange(len(count)), np.zeros_like(count), count)), films.class_names)
+    split = _split(decoded, Parts(np.arange(len(count)), np.zeros_like(count), count))
+    return Listing(split, films.class_names, _account(films, decoded))
+
+
+def _account(films: EncodedFilms, decoded: DecodedFilms) -> Account:
+    """The films that a source has, and those that cannot be decoded."""
+    account, decodable = Account("films", len(films.films)), set(decoded.films.tolist())
+    account.leave_out("cannot be decoded", [film.name for k, film in enumerate(films.films) if k not in decodable])
+    return account
 
 
 def _split(decoded: DecodedFilms, parts: Parts, how: str = "") -> Split:

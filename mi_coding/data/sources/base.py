@@ -46,7 +46,7 @@ class Source(ABC):
     def list_all(self, spec: ImageSpec) -> Listing | EncodedFilms:
         """All examples in the order of the source, images still encoded; by default the splits of `load` in turn."""
         loaded = self.load(spec)
-        return Listing(concatenate(loaded[1:], spec)) if isinstance(loaded, Dataset) else loaded
+        return Listing(concatenate(loaded.splits, spec)) if isinstance(loaded, Dataset) else loaded
 
 
 def one_line(error: Exception) -> str:

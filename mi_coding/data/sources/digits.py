@@ -31,10 +31,10 @@ class Digits(Source):
 
     def load(self, spec: ImageSpec) -> Dataset:
         """The three splits, in memory."""
-        digits, _ = self.list_all(spec)
+        digits, class_names, _ = self.list_all(spec)
         order = np.random.default_rng(_SPLIT_SEED).permutation(num_examples(digits))
         test, validation, train = np.split(order, [NUM_TEST, NUM_TEST + NUM_VALIDATION])
-        return Dataset("digits", *(take(digits, chosen) for chosen in (train, validation, test)))
+        return Dataset("digits", *(take(digits, chosen) for chosen in (train, validation, test)), class_names)
 
     def list_all(self, spec: ImageSpec) -> Listing:
         """All 1,797 digits in the order of scikit-learn."""

@@ -59,7 +59,9 @@ class Folder(Source):
             splits = [train, validation, test]
         check_counts(str(root), [len(files.names) for files in splits])
         class_names = splits[0].class_names
-        return Dataset(root.resolve().name, *(files.split(root, class_names, spec) for files in splits))
+        return Dataset(
+            root.resolve().name, *(files.split(root, class_names, spec) for files in splits), class_names or None
+        )
 
     def list_all(self, spec: ImageSpec) -> Listing:
         """All images, still encoded, in the order of their paths: split after split, class after class.

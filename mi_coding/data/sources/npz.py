@@ -33,7 +33,7 @@ class Npz(Source):
         Examples with a hidden label, −1, go to the train split. Images are never resized: `spec` is zeros, or what they
         already have.
         """
-        split, _ = self.list_all(spec)
+        split = self.list_all(spec).split
         count = len(split.names)
         known = np.arange(count) if split.labels is None else np.flatnonzero(split.labels >= 0)
         test, validation, train = cut(None if split.labels is None else split.labels[known], len(known), _SHARES)

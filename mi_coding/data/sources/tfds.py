@@ -64,7 +64,8 @@ class Tfds(Source):
         chosen = (in_train, in_validation, test.shuffled())
         check_counts(str(self), [len(positions) for positions in chosen])
         pairs = zip((train, validation, test), chosen, strict=True)
-        return Dataset(self.argument, *(records.at(positions, spec) for records, positions in pairs))
+        class_names = builder.info.features[keys[1]].names if keys[1] else None
+        return Dataset(self.argument, *(records.at(positions, spec) for records, positions in pairs), class_names)
 
     def list_all(self, spec: ImageSpec) -> Listing | EncodedFilms:
         """All records of all splits, still encoded, in the order they were prepared, with names such as train[17]."""

@@ -42,7 +42,7 @@ def test_list_all_lists_no_frame_that_only_the_container_announces(clips, tmp_pa
 
 def test_frames_of_all_splits_match_the_files_and_their_times(cached):
     dataset = cached[1]
-    for split in dataset[1:]:
+    for split in dataset.splits:
         films = split.films
         for number, path in enumerate(films.names):
             times, name = [], Path(path).stem

@@ -48,9 +48,9 @@ def load(tmp_path, **options):
 def test_films_of_one_split_are_split_whole(prepare, tmp_path):
     prepare("image_sequence", {"test": [{"image_sequence": film(10 * i, 5)} for i in range(20)]}, length=5)
     dataset, _ = load(tmp_path)
-    assert [len(split.films.names) for split in dataset[1:]] == [14, 2, 4]
+    assert [len(split.films.names) for split in dataset.splits] == [14, 2, 4]
     assert dataset.train.labels is None
-    for split in dataset[1:]:
+    for split in dataset.splits:
         starts = np.array([int(name[5:-1]) * 10 for name in split.films.names])  # test[17]
         assert numbers(split.examples) == (starts[:, None] + np.arange(5)).ravel().tolist()
         np.testing.assert_allclose(split.films.times.reshape(-1, 5), [np.arange(5) / 25] * len(starts))
@@ -61,9 +61,9 @@ def test_films_keep_their_splits_and_frames_have_the_class_of_the_film(prepare, 
     records = [{"video": film(10 * i, 4 + i % 3), "label": i % 2} for i in range(26)]
     prepare("video", {"train": records[:20], "test": records[20:]}, classes=2)
     dataset, lines = load(tmp_path)
-    assert [len(split.films.names) for split in dataset[1:]] == [18, 2, 6]
+    assert [len(split.films.names) for split in dataset.splits] == [18, 2, 6]
     assert all(name.startswith("test[") for name in dataset.test.films.names)
-    for split in dataset[1:]:
+    for split in dataset.splits:
         shown = np.array(numbers(split.examples))
         np.testing.assert_array_equal(split.labels, shown // 10 % 2)
         np.testing.assert_array_equal(np.diff(shown)[np.diff(split.films.times) > 0], 1)
@@ -91,7 +91,7 @@ def test_a_broken_frame_is_left_out_and_its_film_is_named(prepare, tmp_path):
     prepare("video", {"train": [{"video": broken}, *({"video": film(10 * i, 6)} for i in range(1, 10))]})
     dataset, lines = load(tmp_path)
     assert "train[0] has 1 frame(s) that cannot be decoded" in lines[1]
-    assert sum(len(split.examples) for split in dataset[1:]) == 59
+    assert sum(len(split.examples) for split in dataset.splits) == 59
 
 
 def test_several_video_features_are_refused(prepare, tmp_path):

@@ -13,7 +13,7 @@ def as_rows(images):
 
 
 def test_every_digit_is_in_exactly_one_split():
-    splits = data.load("digits")[1:]
+    splits = data.load("digits").splits
     rows = [as_rows(split.examples) for split in splits]
     assert len(rows[0] | rows[1] | rows[2]) == sum(map(len, rows)) == 1797
     assert len(splits[2].examples) >= 390
@@ -22,12 +22,12 @@ def test_every_digit_is_in_exactly_one_split():
 def test_labels_match_their_images():
     pixels, labels = load_digits(return_X_y=True)
     known = {(row / 16).astype(np.float32).tobytes(): label for row, label in zip(pixels, labels, strict=True)}
-    for split in data.load("digits")[1:]:
+    for split in data.load("digits").splits:
         assert [known[image.tobytes()] for image in split.examples] == split.labels.tolist()
 
 
 def test_every_class_is_in_every_split():
-    for split in data.load("digits")[1:]:
+    for split in data.load("digits").splits:
         assert len(set(split.labels.tolist())) == 10
         assert split.examples.min() >= 0
         assert split.examples.max() == 1
@@ -35,7 +35,7 @@ def test_every_class_is_in_every_split():
 
 def test_digits_are_resized_and_converted_to_colour():
     plain, grown = data.load("digits"), data.load("digits", image_size=16, channels=3)
-    assert [split.examples.shape[1:] for split in grown[1:]] == [(16, 16, 3)] * 3
+    assert [split.examples.shape[1:] for split in grown.splits] == [(16, 16, 3)] * 3
     np.testing.assert_array_equal(grown.test.labels, plain.test.labels)
     assert grown.test.examples.dtype == np.float32
     np.testing.assert_allclose(grown.test.examples.mean((1, 2))[:, 1], plain.test.examples.mean((1, 2, 3)), atol=0.02)

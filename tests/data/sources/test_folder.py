@@ -34,7 +34,7 @@ def test_split_folders_keep_their_images_and_labels(tmp_path):
     where = make(tmp_path, layout)
     dataset = data.load(f"folder:{tmp_path}")
     assert dataset.name == tmp_path.name
-    for split, name in zip(dataset[1:], ("train", "val", "test"), strict=True):
+    for split, name in zip(dataset.splits, ("train", "val", "test"), strict=True):
         shown = numbers(split.examples)
         assert sorted(shown) == [number for number, folder in where.items() if folder.startswith(f"{name}/")]
         assert [("ant", "bee")[label] for label in split.labels] == [where[number].split("/")[1] for number in shown]
@@ -49,7 +49,7 @@ def test_a_missing_validation_split_is_a_tenth_of_each_class(tmp_path):
     dataset = data.load(f"folder:{tmp_path}")
     assert np.bincount(dataset.validation.labels).tolist() == [4, 2]
     assert np.bincount(dataset.train.labels).tolist() == [36, 18]
-    shown = [number for split in dataset[1:] for number in numbers(split.examples)]
+    shown = [number for split in dataset.splits for number in numbers(split.examples)]
     assert sorted(shown) == sorted(where)
 
 
@@ -63,7 +63,7 @@ def test_val_is_the_test_split_where_there_is_no_test(tmp_path):
 def test_class_folders_are_split_with_every_class_in_every_split(tmp_path):
     make(tmp_path, {"cat": 50, "dog/puppies": 20, "dog/old": 10})
     dataset = data.load(f"folder:{tmp_path}")
-    assert [np.bincount(split.labels).tolist() for split in dataset[1:]] == [[35, 21], [5, 3], [10, 6]]
+    assert [np.bincount(split.labels).tolist() for split in dataset.splits] == [[35, 21], [5, 3], [10, 6]]
     again = data.load(f"folder:{tmp_path}")
     np.testing.assert_array_equal(again.train.examples, dataset.train.examples)
 
@@ -73,9 +73,9 @@ def test_a_folder_without_classes_has_no_labels(tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / ".hidden.png").write_text("no image")
     dataset = data.load(f"folder:{tmp_path}")
-    assert [len(split.examples) for split in dataset[1:]] == [28, 4, 8]
-    assert all(split.labels is None for split in dataset[1:])
-    assert sorted(number for split in dataset[1:] for number in numbers(split.examples)) == sorted(where)
+    assert [len(split.examples) for split in dataset.splits] == [28, 4, 8]
+    assert all(split.labels is None for split in dataset.splits)
+    assert sorted(number for split in dataset.splits for number in numbers(split.examples)) == sorted(where)
 
 
 def test_a_corrupt_file_is_named_and_left_out_with_its_label(tmp_path):
@@ -157,7 +157,7 @@ def test_a_streamed_image_of_another_size_is_named_when_read(tmp_path):
 
 def test_the_first_examples_of_a_split_are_of_all_classes(tmp_path):
     make(tmp_path, {f"{split}/{name}": n for split, n in (("train", 80), ("test", 40)) for name in "ab"})
-    for split in data.load(f"folder:{tmp_path}")[1:]:
+    for split in data.load(f"folder:{tmp_path}").splits:
         first = split.labels[: len(split.labels) // 2]
         assert 0.3 < first.mean() < 0.7  # sorted by class it would be 0; at worst 8 fair coins here
 
@@ -171,7 +171,7 @@ def test_suffixes_in_any_case_are_images_and_hidden_files_are_not(tmp_path):
     dataset = data.load(f"folder:{tmp_path}")
     shown = [
         (number, "ab"[label])
-        for split in dataset[1:]
+        for split in dataset.splits
         for number, label in zip(numbers(split.examples), split.labels, strict=True)
     ]
     assert sorted(shown) == [(number, folder[0]) for number, folder in where.items()]
@@ -183,8 +183,8 @@ def test_symbolic_links_are_followed_and_cycles_end(tmp_path):
     (tmp_path / "images" / "b").symlink_to(tmp_path / "elsewhere" / "b")
     (tmp_path / "images" / "a" / "circle").symlink_to(tmp_path / "images" / "a")
     dataset = data.load(f"folder:{tmp_path}/images")
-    assert sum(len(split.examples) for split in dataset[1:]) == 2 * len(where)
-    assert [np.bincount(split.labels).tolist() for split in dataset[1:]] == [[14, 14], [2, 2], [4, 4]]
+    assert sum(len(split.examples) for split in dataset.splits) == 2 * len(where)
+    assert [np.bincount(split.labels).tolist() for split in dataset.splits] == [[14, 14], [2, 2], [4, 4]]
 
 
 def test_splits_linked_to_one_folder_are_refused(tmp_path):
@@ -201,7 +201,7 @@ def test_a_tilde_is_expanded_to_the_home_folder(tmp_path, monkeypatch):
 
 def test_a_single_class_gives_no_labels(tmp_path):
     make(tmp_path, {"images": 20})
-    assert [split.labels for split in data.load(f"folder:{tmp_path}")[1:]] == [None] * 3
+    assert [split.labels for split in data.load(f"folder:{tmp_path}").splits] == [None] * 3
 
 
 def test_lazy_images_can_be_pickled(tmp_path):

@@ -32,9 +32,9 @@ def test_rows_of_given_pairs_stay_together_with_labels_and_names(path):
     source = save(path, x=VECTORS, y=(ROWS[:, None] + [[100, 200]]).astype(np.float64), labels=np.arange(N) % 2)
     dataset = data.load(source)
     assert dataset.name == "own"
-    assert [data.num_examples(split) for split in dataset[1:]] == [28, 4, 8]
+    assert [data.num_examples(split) for split in dataset.splits] == [28, 4, 8]
     rows = []
-    for split in dataset[1:]:
+    for split in dataset.splits:
         x, y = split.examples
         assert (x.dtype, y.dtype, x.shape[1:], y.shape[1:]) == (np.float32, np.float32, (3,), (2,))
         np.testing.assert_array_equal(x[:, 0] + 200, y[:, 1])
@@ -47,7 +47,7 @@ def test_rows_of_given_pairs_stay_together_with_labels_and_names(path):
 
 
 def test_list_all_returns_all_rows_in_order(path):
-    split, class_names = data.list_all(save(path, x=VECTORS, y=VECTORS[:, :1], labels=np.arange(N) - 1))
+    split, class_names, _ = data.list_all(save(path, x=VECTORS, y=VECTORS[:, :1], labels=np.arange(N) - 1))
     np.testing.assert_array_equal(split.examples[0], VECTORS)
     assert (split.names[7], split.labels[:3].tolist(), class_names) == ("own.npz[7]", [-1, 0, 1], None)
 
@@ -79,9 +79,9 @@ def test_sequences_have_steps_and_channels(path):
 def test_examples_with_hidden_labels_are_only_in_the_train_split(path):
     labels = np.where(np.arange(N) < 10, -1, np.arange(N) % 2)
     dataset = data.load(save(path, x=VECTORS, y=VECTORS, labels=labels))
-    assert [data.num_examples(split) for split in dataset[1:]] == [31, 3, 6]
+    assert [data.num_examples(split) for split in dataset.splits] == [31, 3, 6]
     assert (dataset.train.labels == -1).sum() == 10
-    assert all((split.labels >= 0).all() for split in dataset[2:])
+    assert all((split.labels >= 0).all() for split in dataset.splits[1:])
     assert data.load(save(path, x=VECTORS, y=VECTORS, labels=np.full(N, -1))).train.labels is None
 
 

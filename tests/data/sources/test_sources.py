@@ -69,11 +69,11 @@ def test_only_the_first_colon_ends_the_scheme(source):
 def test_one_entry_makes_a_source_of_arrays_load(toy):
     data.open_source("toy:4")
     dataset = data.load("toy:4", placement="stream")
-    assert [len(split.examples) for split in dataset[1:]] == [4, 8, 12]
+    assert [len(split.examples) for split in dataset.splits] == [4, 8, 12]
 
 
 def test_by_default_list_all_returns_the_splits_in_turn(toy):
-    split, class_names = data.list_all("toy:2")
+    split, class_names, _ = data.list_all("toy:2")
     assert split.examples[:, 0, 0, 0].tolist() == split.labels.tolist() == [1] * 2 + [2] * 4 + [3] * 6
     assert (list(data.names(split))[:2], class_names) == (["[0]", "[1]"], None)
 

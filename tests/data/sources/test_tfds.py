@@ -43,12 +43,12 @@ def fashion():
 
 @needs_data
 def test_fashion_mnist_has_its_images_and_labels(fashion):
-    assert [split.examples.shape for split in fashion[1:]] == [
+    assert [split.examples.shape for split in fashion.splits] == [
         (54000, 28, 28, 1),
         (6000, 28, 28, 1),
         (10000, 28, 28, 1),
     ]
-    assert [np.bincount(split.labels).tolist() for split in fashion[1:]] == [[5400] * 10, [600] * 10, [1000] * 10]
+    assert [np.bincount(split.labels).tolist() for split in fashion.splits] == [[5400] * 10, [600] * 10, [1000] * 10]
     # Trousers (1) have a gap between the legs, and bags (8) do not.
     middle = [fashion.train.examples[fashion.train.labels == label][:, 24, 14, 0].mean() for label in (1, 8)]
     assert middle[0] < 40 < 80 < middle[1]
@@ -107,7 +107,7 @@ def test_every_image_keeps_its_label_and_its_split(pets):
     pets({"train": records(60), "validation": records(7, 60), "test": records(9, 70)})
     for placement in ("memory", "stream"):
         dataset = data.load("tfds:pets", placement=placement)
-        splits = [data.take(split, np.arange(len(split.examples))) for split in dataset[1:]]
+        splits = [data.take(split, np.arange(len(split.examples))) for split in dataset.splits]
         for split, (first, count) in zip(splits, ((0, 60), (60, 7), (70, 9)), strict=True):
             shown = numbers(split.examples)
             assert sorted(shown) == list(range(first, first + count)) != shown
@@ -149,7 +149,7 @@ def test_hidden_train_labels_are_refused(pets):
 def test_a_data_set_without_a_class_label_has_no_labels(pets):
     unlabelled = [{"image": record["image"]} for record in records(40)]
     pets({"train": unlabelled[:30], "test": unlabelled[30:]}, {"label": None})
-    assert [split.labels for split in data.load("tfds:pets")[1:]] == [None] * 3
+    assert [split.labels for split in data.load("tfds:pets").splits] == [None] * 3
 
 
 def test_pickled_images_leave_out_the_encoded_ones_kept_in_memory(pets):
@@ -232,7 +232,7 @@ def test_an_unknown_data_set_is_refused_with_the_nearest_name(capfd):
 
 @needs_data
 def test_list_all_returns_all_splits_in_the_order_of_the_records(fashion):
-    split, class_names = data.list_all("tfds:fashion_mnist", image_size=0)
+    split, class_names, _ = data.list_all("tfds:fashion_mnist", image_size=0)
     assert split.examples.shape == (70000, 28, 28, 1)
     assert [split.examples.name(i) for i in (0, 59999, 60000, 69999)] == [
         "train[0]",

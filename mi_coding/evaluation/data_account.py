@@ -1,0 +1,39 @@
+"""What data were the codes learnt from and judged on? What came in, what was used, and what was left out and why."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from mi_coding.evaluation.base import Evaluator, Trained
+from mi_coding.reporting.results import Group, Rows, Summary, group_rows, number
+
+_LEFT_OUT = "data/left_out/"
+_ROWS: Rows = {
+    "data/found": ("found", number),
+    "data/used": ("used", number),
+    "data/train": ("to train", number),
+    "data/validation": ("to validate", number),
+    "data/test": ("to test", number),
+    "data/shape": ("shape of an example", str),
+    "data/levels": ("levels of their pixels, in a sample", number),
+    "data/films": ("films to train", number),
+    "data/seconds": ("seconds of them", number),
+    "data/frames": ("frames of them", number),
+    "data/frame_rate": ("frames a second, median", number),
+    "data/classes": ("classes to train", number),
+    "data/class_counts": ("examples of each, to train", str),
+    "data/notes": ("assumed or altered", str),
+}
+
+
+@dataclass(frozen=True)
+class DataAccount(Evaluator):
+    """The account of the data set, see `data.account.Account`."""
+
+    def evaluate(self, trained: Trained) -> dict[str, Any]:
+        account = trained.dataset.account
+        return {} if account is None else account.summary()
+
+    def groups(self, summary: Summary) -> list[Group]:
+        reasons = (key for key in summary if key.startswith(_LEFT_OUT))
+        left_out = {key: (f"left out: {key.removeprefix(_LEFT_OUT).replace('_', ' ')}", number) for key in reasons}
+        return [group_rows("data", summary, _ROWS | left_out)]
