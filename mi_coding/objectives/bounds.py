@@ -170,9 +170,10 @@ def leave_one_out(log_conditional: jax.Array, *, axis_name: str | None = None) -
     Source: arXiv:1905.06922 equation 12 ("L1Out").
     """
     scores, true, off = _parts(log_conditional, axis_name)
-    peak = lax.stop_gradient(jnp.max(jnp.where(off, scores, -jnp.inf), axis=0))
+    others = jnp.where(off, scores, -jnp.inf)  # masked first: an exponential that overflows has NaN in its gradient
+    peak = lax.stop_gradient(jnp.max(others, axis=0))
     peak = peak if axis_name is None else lax.pmax(peak, axis_name)
-    column = jnp.sum(jnp.where(off, jnp.exp(scores - peak), 0), axis=0)
+    column = jnp.sum(jnp.exp(others - peak), axis=0)
     column = column if axis_name is None else lax.psum(column, axis_name)
     marginal = peak + jnp.log(column) - math.log(scores.shape[1] - 1)
     rows = jnp.arange(len(true)) + (0 if axis_name is None else lax.axis_index(axis_name) * len(true))
