@@ -16,18 +16,6 @@ from mi_coding.contrast.gather import dense, gather
 from mi_coding.contrast.ring import ring
 from mi_coding.contrast.sampled import contrast_sampled
 
-__all__ = [
-    "ALL",
-    "METHODS",
-    "OTHER_DEVICES",
-    "POOL",
-    "Contrast",
-    "ContrastSpec",
-    "Rule",
-    "contrast",
-    "contrast_sampled",
-]
-
 METHODS: dict[str, Callable[..., Contrast]] = {"dense": dense, "gather": gather, "blockwise": blockwise, "ring": ring}
 """Name → method. Scores held on a device with B pairs in all, b of them on it, codes of d numbers:
 
@@ -81,7 +69,7 @@ def contrast(
         raise ValueError(f"method={method!r} is unknown; choose one of 'auto', {str(list(METHODS))[1:-1]}")
     if spec.block_size is not None and spec.block_size < 1:
         raise ValueError(f"block_size={spec.block_size}: the side of a tile must be at least 1")
-    num_candidates = spec.num_candidates(queries.shape[0])
+    num_candidates = spec.rule.num_candidates(queries.shape[0], spec.num_devices)
     if num_candidates < 2:
         raise ValueError(
             f"{num_candidates} candidate(s) for each query: rule {spec.rule.name!r} on {spec.num_devices} device(s) "

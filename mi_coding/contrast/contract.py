@@ -94,10 +94,6 @@ class ContrastSpec(NamedTuple):
         """int32[]: which of the shards this one is."""
         return 0 if self.axis_name is None else lax.axis_index(self.axis_name)
 
-    def num_candidates(self, num_queries: int) -> int:
-        """N for each of a shard's queries."""
-        return self.rule.num_candidates(num_queries, self.num_devices)
-
 
 ALL_PAIRS = ContrastSpec()
 """Every pair of one device against every other, in both directions."""

@@ -34,7 +34,7 @@ def gather(queries: jax.Array, keys: jax.Array, scale: jax.Array, spec: Contrast
     if spec.columns:
         column_lse = _logsumexp_over_queries(candidates, spec.axis_name)
         column_lse = rule.partner(lax.dynamic_index_in_dim(column_lse, here, keepdims=False))
-    return Contrast(true_score, row_lse, column_lse, rank, spec.num_candidates(n))
+    return Contrast(true_score, row_lse, column_lse, rank, rule.num_candidates(n, num_devices))
 
 
 def _logsumexp_over_queries(candidates: jax.Array, axis_name: str | None) -> jax.Array:

@@ -44,7 +44,7 @@ def contrast_sampled(
     if spec.rule == POOL:
         raise ValueError("num_distractors draws from pairs; the pool of NT-Xent has no such draw")
     n, axis_name = queries.shape[0], spec.axis_name
-    others = spec.num_candidates(n) - 1
+    others = spec.rule.num_candidates(n, spec.num_devices) - 1
     if not 1 <= num_distractors <= others:
         raise ValueError(f"num_distractors={num_distractors}: rule {spec.rule.name!r} leaves {others} to draw from")
     dtype = jnp.promote_types(jnp.result_type(queries, keys), jnp.float32)

@@ -41,7 +41,7 @@ def tiled(
     # Under shard_map a scale that is copied to all devices gets a gradient on each. Typed as varying, it has them
     # added up; so have codes, should they be copies.
     queries, keys, scale = match((queries, keys, scale), spec.device_index + queries[0, 0] + keys[0, 0])
-    return Contrast(*_scores(queries, keys, scale, plan), spec.num_candidates(n))
+    return Contrast(*_scores(queries, keys, scale, plan), spec.rule.num_candidates(n, spec.num_devices))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))

@@ -39,7 +39,10 @@ def _estimate(argv: list[str]) -> int:
     arrays = {name: load(getattr(arguments, name)) for name in ("x", "y", "given") if getattr(arguments, name)}
     found = estimate_mi(**arrays, seed=arguments.seed, effort=arguments.effort)
     if arguments.plot:
-        _save(found.plot(), arguments.plot)
+        try:
+            found.plot().savefig(arguments.plot)
+        except OSError as error:
+            raise InputError(f"--plot={arguments.plot} cannot be written: {error.strerror or error}") from error
     print(json.dumps(found.to_dict()) if arguments.json else found)
     return 0
 
@@ -62,13 +65,6 @@ def load(path: Path) -> np.ndarray:
     if not isinstance(array, np.ndarray):
         raise InputError(f"{path} holds several arrays; save one with numpy.save")
     return array
-
-
-def _save(figure, path: Path) -> None:
-    try:
-        figure.savefig(path)
-    except OSError as error:
-        raise InputError(f"--plot={path} cannot be written: {error.strerror or error}") from error
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

@@ -60,7 +60,12 @@ def check(name: str, values: object) -> np.ndarray:
         array = np.stack([np.unique(column, return_inverse=True)[1] for column in array.T], axis=1)
     elif array.dtype.kind not in "iuf":
         raise InputError(f"{name} has dtype {array.dtype}; expected floats, integers, booleans or strings")
-    _check_finite(name, array)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        wrong = ~np.isfinite(array)
+        raise InputError(
+            f"{name} has {wrong.sum():,} NaN or infinite values in columns {_listed(np.flatnonzero(wrong.any(0)))}; "
+            "drop or fill those rows"
+        )
     constant = np.flatnonzero(np.all(array == array[:1], axis=0))
     if len(constant):
         raise InputError(
@@ -135,10 +140,7 @@ def normal_scores(column: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def ranks(column: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """int[n]: the rank of every value from 0, ties in random order."""
-    order = np.lexsort((rng.random(len(column)), column))
-    found = np.empty(len(column), int)
-    found[order] = np.arange(len(column))
-    return found
+    return np.argsort(np.lexsort((rng.random(len(column)), column)))  # of a permutation: its inverse
 
 
 def bounded(array: np.ndarray) -> np.ndarray:
@@ -148,15 +150,6 @@ def bounded(array: np.ndarray) -> np.ndarray:
     spread = np.where(high > low, high - low, 1)
     drawn_in = np.arcsinh(1.35 * (array - middle) / spread)
     return (drawn_in - drawn_in.mean(0)) / np.maximum(drawn_in.std(0), 1e-9)
-
-
-def _check_finite(name: str, array: np.ndarray) -> None:
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        wrong = ~np.isfinite(array)
-        raise InputError(
-            f"{name} has {wrong.sum():,} NaN or infinite values in columns {_listed(np.flatnonzero(wrong.any(0)))}; "
-            "drop or fill those rows"
-        )
 
 
 def _principal(array: np.ndarray) -> np.ndarray:

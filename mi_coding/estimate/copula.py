@@ -41,7 +41,8 @@ def fit(scores_x: np.ndarray, scores_y: np.ndarray, degrees: float | None = None
     for tried in DEGREES[::-1] if degrees is None else [degrees]:
         margins = margins_of(joint, tried)
         dispersion = dispersion_of(margins, tried)
-        likelihood = float(np.mean(log_density(margins, dispersion, tried) - _log_margins(margins, tried)))
+        alone = np.sum(_log_law(margins**2, 0.0, 1, tried), axis=1)
+        likelihood = float(np.mean(log_density(margins, dispersion, tried) - alone))
         if best is not None and likelihood < best[0]:
             break  # the likelihood has one peak in the degrees
         best = likelihood, Copula(tried, dispersion, scores_x.shape[1])
@@ -73,8 +74,11 @@ def _regular(dispersion: np.ndarray) -> np.ndarray:
 
 def log_density(margins: np.ndarray, dispersion: np.ndarray, degrees: float) -> np.ndarray:
     """float64[n]: of the t law with that dispersion, or the Gaussian."""
-    dim, log_det = margins.shape[1], np.linalg.slogdet(dispersion)[1]
-    squares = _squares(margins, dispersion)
+    return _log_law(_squares(margins, dispersion), np.linalg.slogdet(dispersion)[1], margins.shape[1], degrees)
+
+
+def _log_law(squares: np.ndarray, log_det: float, dim: int, degrees: float) -> np.ndarray:
+    """The log density in `dim` dimensions at these squared distances from the centre."""
     if math.isinf(degrees):
         return -0.5 * (squares + log_det + dim * math.log(2 * math.pi))
     front = gammaln((degrees + dim) / 2) - gammaln(degrees / 2) - dim / 2 * math.log(degrees * math.pi)
@@ -108,13 +112,6 @@ def ratio_parts(copula: Copula, scores_x: np.ndarray, scores_y: np.ndarray) -> t
 def _front(degrees: float, dims: int) -> float:
     """What depends on the dimension alone in the log density of a t law, the degrees' own factor left out."""
     return float(gammaln((degrees + dims) / 2)) if degrees < NEARLY_GAUSSIAN else dims / 2 * math.log(degrees / 2)
-
-
-def _log_margins(margins: np.ndarray, degrees: float) -> np.ndarray:
-    if math.isinf(degrees):
-        return -0.5 * np.sum(margins**2 + math.log(2 * math.pi), axis=1)
-    front = gammaln((degrees + 1) / 2) - gammaln(degrees / 2) - 0.5 * math.log(degrees * math.pi)
-    return np.sum(front - (degrees + 1) / 2 * np.log1p(margins**2 / degrees), axis=1)
 
 
 def _squares(margins: np.ndarray, dispersion: np.ndarray) -> np.ndarray:

@@ -154,12 +154,10 @@ def compile_ahead(folds: Folds, orders: np.ndarray, *, rows: int, features: int,
     """Compiles `train_folds` for experts of these sizes, in any thread, so that its call finds the program ready.
 
     Args:
-        folds: as for `train_folds`.
-        orders: as for `train_folds`.
+        folds, orders, how: as for `train_folds`.
         rows: n.
         features: columns that each critic is shown, padded.
         cross: columns of the closed forms' rows, padded.
-        how: sizes and lengths.
     """
 
     def floats(*shape):

@@ -110,22 +110,19 @@ def estimate_mi(x: object, y: object, *, given: object = None, seed: int = 0, ef
         ValueError: (an `InputError`) for arrays that cannot be estimated from, in one line.
     Source: optimism, Akaike 1974 and Efron 2004; the rest is cited where it is done.
     """
-    blas = threadpool_limits(1, "blas")  # faster on small matrices, and the same bits on any machine
-    with blas, ThreadPoolExecutor(1) as beside:  # the second core; its tasks run one after the other
-        return _estimate(x, y, given, seed, effort, beside)
-
-
-def _estimate(x: object, y: object, given: object, seed: int, effort: str, beside: Executor) -> MIEstimate:
     if effort not in EFFORTS:
         raise InputError(f"effort={effort!r} is unknown; choose from {', '.join(map(repr, EFFORTS))}")
     x, y = columns.check("x", x), columns.check("y", y)
     columns.check_pair(x, y)
-    if given is None:
-        return _unconditional(x, y, seed, EFFORTS[effort], beside)
-    given = columns.check("given", given)
-    columns.check_pair(x, given, "given")
-    columns.check_pair(y, given, "given")
-    return _conditional(x, y, given, seed, EFFORTS[effort], beside)
+    if given is not None:
+        given = columns.check("given", given)
+        columns.check_pair(x, given, "given")
+        columns.check_pair(y, given, "given")
+    blas = threadpool_limits(1, "blas")  # faster on small matrices, and the same bits on any machine
+    with blas, ThreadPoolExecutor(1) as beside:  # the second core; its tasks run one after the other
+        if given is None:
+            return _unconditional(x, y, seed, EFFORTS[effort], beside)
+        return _conditional(x, y, given, seed, EFFORTS[effort], beside)
 
 
 def _unconditional(x: np.ndarray, y: np.ndarray, seed: int, effort: Effort, beside: Executor) -> MIEstimate:
@@ -171,12 +168,13 @@ def _measure(x: Columns, y: Columns, seed: int, effort: Effort, beside: Executor
         return found
     local, moved = near.result()
     more = float(np.nanmean(local - found.local))  # on the same pairs, whose sampling noise cancels
-    error, of_difference = neighbours.standard_errors(x.scores, y.scores, found.local, rng)
-    needed = (LIKELY if _seen(found) else UNLIKELY) * of_difference
+    near_error, of_difference = neighbours.standard_errors(x.scores, y.scores, found.local, rng)
+    nats, error = _mean_and_error(found)
+    needed = (LIKELY if nats > DEVIATIONS * error else UNLIKELY) * of_difference
     found = found._replace(disagreement=abs(more))
     if more < needed:
         return found
-    return found._replace(local=local, optimism=2 * moved, error=error, method="nearest neighbours")
+    return found._replace(local=local, optimism=2 * moved, error=near_error, method="nearest neighbours")
 
 
 def _cross_fitted(
@@ -208,12 +206,6 @@ def _stacked(experts: tuple[Expert, Expert], features: int, cross: int) -> Exper
         return Expert(x, y, *bases, expert.degrees, expert.dim)
 
     return jax.tree.map(lambda *parts: np.stack(parts), *map(alike, experts))
-
-
-def _seen(found: Measured) -> bool:
-    """Whether the whole interval is above zero."""
-    nats, error = _mean_and_error(found)
-    return nats > DEVIATIONS * error
 
 
 def _mean_and_error(found: Measured) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """Which closed form a network starts from: chosen once, by held-out score."""
 
 import math
+from operator import attrgetter
 from typing import NamedTuple
 
 import jax
@@ -46,6 +47,9 @@ class Start(NamedTuple):
         if self.number < 0:
             return "network"
         return f"{law} copula of " + (f"{self.number} canonical variables" if self.number else "all columns")
+
+
+_by_loss = attrgetter("loss")
 
 
 def choose(x: Columns, y: Columns, train: np.ndarray, valid: np.ndarray, seed: int) -> tuple[Start, Start]:
@@ -108,10 +112,6 @@ def _expert(start: Start, shown_x, shown_y, a: np.ndarray, b: np.ndarray, train:
     law = copula.fit(a[train], b[train], start.degrees)
     degrees = np.float32(min(law.degrees, copula.NEARLY_GAUSSIAN))
     return Expert(shown_x, shown_y, *copula.ratio_parts(law, a, b), degrees, np.float32(len(law.dispersion)))
-
-
-def _by_loss(start: Start) -> float:
-    return start.loss
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:

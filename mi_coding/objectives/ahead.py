@@ -67,15 +67,13 @@ def cpc_ahead(
         queries, keys = queries.reshape(len(queries), -1, 1, keys.shape[2]), keys.reshape(-1, 1, keys.shape[2])
     sizes = set()
 
-    def at_one_time(queries_and_keys: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
-        def at_one_distance(queries: jax.Array, keys: jax.Array) -> tuple[jax.Array, ...]:
-            out = cpc(queries, keys, **options)
-            sizes.add(out.num_candidates)
-            return out.loss, out.mi_lower_bound, out.accuracy
+    def at_one_distance(queries: jax.Array, keys: jax.Array) -> tuple[jax.Array, ...]:
+        out = cpc(queries, keys, **options)
+        sizes.add(out.num_candidates)
+        return out.loss, out.mi_lower_bound, out.accuracy
 
-        return jax.vmap(at_one_distance, in_axes=(0, None))(*queries_and_keys)
-
+    at_one_time = jax.vmap(at_one_distance, in_axes=(0, None))
     by_time = jnp.moveaxis(queries, 2, 0), jnp.moveaxis(keys, 1, 0)
-    found = lax.map(at_one_time, by_time) if one_by_one else jax.vmap(at_one_time)(by_time)
+    found = lax.map(lambda both: at_one_time(*both), by_time) if one_by_one else jax.vmap(at_one_time)(*by_time)
     loss, bound, accuracy = (jnp.mean(values, axis=0) for values in found)
     return CPCOutput(loss, bound, sizes.pop(), accuracy)

@@ -70,14 +70,8 @@ def tuba(scores: jax.Array, log_baseline: jax.Array, *, axis_name: str | None = 
 
     Guaranteed: E[result] ≤ I, for any baseline that does not depend on the batch. `log_baseline = 1` is `nwj`.
 
-    Args:
-        scores: see `infonce`.
-        log_baseline: float[b], ln a(x_i).
-        axis_name: see `infonce`.
-    Returns:
-        float32[].
-    Raises:
-        ValueError: as `infonce`, and for a baseline of another length.
+    Args, Returns, Raises: see `infonce`; and
+        log_baseline: float[b], ln a(x_i); ValueError for another length.
     Source: arXiv:1905.06922 equation 8.
     """
     scores, true, off = _parts(scores, axis_name)
@@ -94,15 +88,8 @@ def interpolated(
     The baseline of a context is α times the mean of exp(score) over candidates, plus (1 − α) a(x).
     Guaranteed: E[result] ≤ min(I, ln((N−1)/α)), for any α in [0, 1] and any baseline that does not depend on the batch.
 
-    Args:
-        scores: see `infonce`; N ≥ 3.
-        log_baseline: float[b], ln a(x_i).
-        alpha: in [0, 1].
-        axis_name: see `infonce`.
-    Returns:
-        float32[].
-    Raises:
-        ValueError: as `tuba`, for N < 3 and for a number alpha outside [0, 1].
+    Args, Returns, Raises: see `tuba`, but N ≥ 3; and
+        alpha: in [0, 1]; ValueError for a number outside. May be a traced scalar.
     Source: arXiv:1905.06922 equation 11, averaged over which of the N candidates is left out, so that both of its
         expectations see N − 1 of them.
     """
@@ -149,14 +136,8 @@ def smile(scores: jax.Array, *, clip: float = 5.0, axis_name: str | None = None)
     Guaranteed: nothing. It is an *estimate*, not a bound: above I where the clipped part mattered. clip → ∞ is
     `donsker_varadhan`.
 
-    Args:
-        scores: see `infonce`.
-        clip: > 0, in nats.
-        axis_name: see `infonce`.
-    Returns:
-        float32[].
-    Raises:
-        ValueError: as `infonce`, and for clip ≤ 0.
+    Args, Returns, Raises: see `infonce`; and
+        clip: in nats; ValueError unless > 0.
     Source: arXiv:1910.06222 section 5.
     """
     if not clip > 0:
@@ -173,11 +154,7 @@ def club(log_conditional: jax.Array, *, axis_name: str | None = None) -> jax.Arr
 
     Args:
         log_conditional: float[N, N], entry [i, j] = ln p(y_j | x_i); float[b, N] under `axis_name`.
-        axis_name: see `infonce`.
-    Returns:
-        float32[].
-    Raises:
-        ValueError: as `infonce`.
+    `axis_name`, Returns, Raises: see `infonce`.
     Source: arXiv:2006.12013 equation 7, its second mean over independent pairs only.
     """
     scores, true, off = _parts(log_conditional, axis_name)
@@ -189,19 +166,15 @@ def leave_one_out(log_conditional: jax.Array, *, axis_name: str | None = None) -
 
     Guaranteed: E[result] ≥ I when the conditional is the true one; tightens as N grows.
 
-    Args:
-        log_conditional: see `club`.
-        axis_name: see `infonce`.
-    Returns:
-        float32[].
-    Raises:
-        ValueError: as `infonce`.
+    Args, Returns, Raises: see `club`.
     Source: arXiv:1905.06922 equation 12 ("L1Out").
     """
     scores, true, off = _parts(log_conditional, axis_name)
-    peak = lax.stop_gradient(jnp.max(jnp.where(off, scores, -jnp.inf), axis=0))
+    others = jnp.where(off, scores, -jnp.inf)  # masked first: an exponential that overflows has NaN in its gradient
+    peak = lax.stop_gradient(jnp.max(others, axis=0))
     peak = peak if axis_name is None else lax.pmax(peak, axis_name)
-    column = _sum(jnp.sum(jnp.where(off, jnp.exp(scores - peak), 0), axis=0), axis_name)
+    column = jnp.sum(jnp.exp(others - peak), axis=0)
+    column = column if axis_name is None else lax.psum(column, axis_name)
     marginal = peak + jnp.log(column) - math.log(scores.shape[1] - 1)
     rows = jnp.arange(len(true)) + (0 if axis_name is None else lax.axis_index(axis_name) * len(true))
     return _mean(true - marginal[rows], axis_name)
@@ -225,10 +198,6 @@ def _baseline(log_baseline: jax.Array, scores: jax.Array) -> jax.Array:
     if log_baseline.shape != scores.shape[:1]:
         raise ValueError(f"log_baseline of shape {log_baseline.shape}: expected one number for each of {len(scores)}")
     return log_baseline
-
-
-def _sum(values: jax.Array, axis_name: str | None) -> jax.Array:
-    return values if axis_name is None else lax.psum(values, axis_name)
 
 
 def _mean(values: jax.Array, axis_name: str | None) -> jax.Array:

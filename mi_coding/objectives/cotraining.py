@@ -31,12 +31,7 @@ class CoTrainingOutput(NamedTuple):
 
 
 class Models(NamedTuple):
-    """The two models of codes that co-training estimates entropies with.
-
-    Attributes:
-        prior: P_Ψ, a model that is given nothing.
-        conditional: P_Φ, a conditional model.
-    """
+    """The models of codes that entropies are estimated with: P_Ψ, which is given nothing, and P_Φ, given z′."""
 
     prior: Model
     conditional: Model
@@ -79,8 +74,13 @@ def cotraining(
     Raises:
         ValueError: for a β that is negative or not finite, codes of two shapes, or models in the wrong place.
     """
-    _check(models, codes, beta)
     (prior, conditional), (code_x, code_y) = models, codes
+    if not isinstance(beta, jax.core.Tracer) and not 0 <= beta < math.inf:  # a traced β has no value yet
+        raise ValueError(f"beta={beta}: a nat of memory costs at least 0 and a finite number of nats of information")
+    if prior.conditional or not conditional.conditional:
+        raise ValueError("expected a prior that is given nothing and a conditional model")
+    if code_x.shape != code_y.shape:
+        raise ValueError(f"codes of shapes {code_x.shape} and {code_y.shape}: expected one shape")
     prior_params, conditional_params = lax.stop_gradient(params[0]), params[1]
     rows, keys = rows_of(code_x, axis_name), _keys(key, 4)
     entropy = prior.cross_entropy(prior_params, code_x, None, keys[0], rows)
@@ -112,16 +112,6 @@ def prior_loss(
     return over_devices(value, axis_name)
 
 
-def check_beta(beta: float | jax.Array) -> None:
-    """Refuses a price of memory that is none; a traced one has no value yet.
-
-    Raises:
-        ValueError: unless 0 ≤ β < ∞.
-    """
-    if not isinstance(beta, jax.core.Tracer) and not 0 <= beta < math.inf:
-        raise ValueError(f"beta={beta}: a nat of memory costs at least 0 and a finite number of nats of information")
-
-
 def rows_of(code: jax.Array, axis_name: str | None) -> jax.Array:
     """int32[b]: where this device's rows lie in the global batch."""
     first = 0 if axis_name is None else lax.axis_index(axis_name) * len(code)
@@ -130,11 +120,3 @@ def rows_of(code: jax.Array, axis_name: str | None) -> jax.Array:
 
 def _keys(key: jax.Array | None, count: int) -> Any:
     return [None] * count if key is None else jax.random.split(key, count)
-
-
-def _check(models: Models, codes: tuple[jax.Array, jax.Array], beta: Any) -> None:
-    check_beta(beta)
-    if models.prior.conditional or not models.conditional.conditional:
-        raise ValueError("expected a prior that is given nothing and a conditional model")
-    if codes[0].shape != codes[1].shape:
-        raise ValueError(f"codes of shapes {codes[0].shape} and {codes[1].shape}: expected one shape")

@@ -81,7 +81,7 @@ def cpc(
     Source: loss arXiv:1807.03748 (CPC), bound arXiv:1905.06922 section 2.
     """
     _check_codes(z_x, z_y)
-    _check_temperature(temperature)
+    scale = _inverse(temperature, z_x)
     if distractors not in CPC_RULES:
         raise ValueError(f"distractors={distractors!r} is unknown; choose 'all' or 'other_devices'")
     if (num_distractors is None) != (key is None):
@@ -89,7 +89,6 @@ def cpc(
     if num_distractors is not None and method != "auto":
         raise ValueError(f"method={method!r} with num_distractors: drawn candidates are always gathered; leave it out")
     queries, keys = (_unit_length(z_x), _unit_length(z_y)) if normalize else (z_x, z_y)
-    scale = _inverse(temperature, queries)
     spec = ContrastSpec(CPC_RULES[distractors], symmetric, block_size, axis_name)
     if num_distractors is None:
         found = contrast(queries, keys, scale, spec, method=method)
@@ -98,7 +97,7 @@ def cpc(
     losses = found.row_lse - found.true_score
     if symmetric:
         losses = 0.5 * losses + 0.5 * (found.column_lse - found.true_score)
-    return _summarize(losses, found, axis_name)
+    return _summarize(losses, found, spec)
 
 
 def nt_xent(
@@ -122,9 +121,7 @@ def nt_xent(
         z_x: float[b, D], codes of the first views. The code of a zero vector is taken as zero.
         z_y: float[b, D], codes of the second views.
         temperature: > 0, divides the cosines.
-        method: see `cpc`.
-        block_size: see `cpc`.
-        axis_name: see `cpc`.
+        method, block_size, axis_name: see `cpc`.
     Returns:
         A `CPCOutput`; accuracy counts both views.
     Raises:
@@ -132,11 +129,10 @@ def nt_xent(
     Source: arXiv:2002.05709, section 2.1 and algorithm 1.
     """
     _check_codes(z_x, z_y)
-    _check_temperature(temperature)
     pool = jnp.concatenate([_unit_length(z_x), _unit_length(z_y)])
     spec = ContrastSpec(POOL, columns=False, block_size=block_size, axis_name=axis_name)
     found = contrast(pool, pool, _inverse(temperature, pool), spec, method=method)
-    return _summarize(found.row_lse - found.true_score, found, axis_name)
+    return _summarize(found.row_lse - found.true_score, found, spec)
 
 
 def cpc_loss_floor(num_candidates: int, kl_forward: jax.Array | float, kl_reverse: jax.Array | float) -> jax.Array:
@@ -164,13 +160,12 @@ def cpc_loss_floor(num_candidates: int, kl_forward: jax.Array | float, kl_revers
     )
 
 
-def _summarize(losses: jax.Array, found: Contrast, axis_name: str | None) -> CPCOutput:
+def _summarize(losses: jax.Array, found: Contrast, spec: ContrastSpec) -> CPCOutput:
     """Means over the global batch. Divides before it adds: at extreme temperatures the sum alone would overflow."""
-    num_devices = 1 if axis_name is None else lax.axis_size(axis_name)
-    share = 1 / (losses.size * num_devices)
+    share = 1 / (losses.size * spec.num_devices)
     loss, accuracy = jnp.sum(losses * share), jnp.mean(found.rank == 0, dtype=losses.dtype)
-    if axis_name is not None:
-        loss, accuracy = lax.psum(loss, axis_name), lax.pmean(accuracy, axis_name)
+    if spec.axis_name is not None:
+        loss, accuracy = lax.psum(loss, spec.axis_name), lax.pmean(accuracy, spec.axis_name)
     return CPCOutput(loss, math.log(found.num_candidates) - loss, found.num_candidates, accuracy)
 
 
@@ -184,7 +179,12 @@ def _unit_length(z: jax.Array) -> jax.Array:
 
 
 def _inverse(temperature: float | jax.Array, codes: jax.Array) -> jax.Array:
-    """One over the temperature, never infinite: below the smallest normal float it is taken as that."""
+    """One over the temperature, never infinite: below the smallest normal float it is taken as that.
+
+    Refuses what can be seen to be wrong; a traced temperature has no value yet.
+    """
+    if not isinstance(temperature, jax.core.Tracer) and not temperature > 0:
+        raise ValueError(f"temperature={temperature}: it divides the scores and must be > 0")
     dtype = jnp.promote_types(codes.dtype, jnp.float32)
     return 1 / jnp.maximum(jnp.asarray(temperature, dtype), jnp.finfo(dtype).tiny)
 
@@ -195,9 +195,3 @@ def _check_codes(z_x: jax.Array, z_y: jax.Array) -> None:
     for z in (z_x, z_y):
         if not jnp.issubdtype(z.dtype, jnp.floating):
             raise ValueError(f"codes of dtype {z.dtype}: expected a float dtype; cast them first")
-
-
-def _check_temperature(temperature: float | jax.Array) -> None:
-    """Refuses what can be seen to be wrong; a traced temperature has no value yet."""
-    if not isinstance(temperature, jax.core.Tracer) and not temperature > 0:
-        raise ValueError(f"temperature={temperature}: it divides the scores and must be > 0")

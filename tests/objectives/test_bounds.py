@@ -110,6 +110,13 @@ def test_eight_shards_give_the_value_and_gradient_of_one(name):
     chex.assert_trees_all_close(gradient, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_a_true_pair_far_above_all_others_has_a_finite_gradient_of_leave_one_out():
+    scores = jnp.float32(lopsided() + 400 * np.eye(len(lopsided())))
+    of_others = jax.nn.softmax(jnp.where(jnp.eye(len(scores), dtype=bool), -jnp.inf, scores), axis=0)
+    expected = (jnp.eye(len(scores)) - of_others) / len(scores)
+    np.testing.assert_allclose(jax.grad(bounds.leave_one_out)(scores), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["infonce", "donsker_varadhan", "smile", "jensen_shannon", "club", "leave_one_out"])
 def test_scores_times_200_stay_finite(name):
     scores = jnp.float32(200 * lopsided())

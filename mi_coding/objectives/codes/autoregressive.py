@@ -213,28 +213,20 @@ def _cross_entropy(
     """The mean of −ln P over drawn codes; its gradient is the local expectation gradient."""
     if key is None:
         raise ValueError("an autoregressive model draws codes: cross_entropy needs a key")
-    draw = partial(_one_draw, code_gradient, params, code, given, rows)
-    return jnp.mean(jax.vmap(draw)(jax.random.split(key, samples)))
 
+    def one_draw(key: jax.Array) -> jax.Array:
+        own_key, given_key = jax.random.split(key)
+        z = sample_codes(own_key, code, rows)
+        told = None if given is None else sample_codes(given_key, given, rows)
+        logs = jnp.take_along_axis(_next_log_probs(params, z, told), z[..., None], axis=-1)
+        value = -jnp.mean(jnp.sum(logs, axis=(1, 2)))
+        if not code_gradient:
+            return value
+        frozen = jax.lax.stop_gradient(_masked(params))
+        value += _pull(code, -_if_changed(frozen, z, told, changed_given=False))
+        return value if given is None else value + _pull(given, -_if_changed(frozen, z, told, changed_given=True))
 
-def _one_draw(
-    code_gradient: bool,
-    params: _Params,
-    code: jax.Array,
-    given: jax.Array | None,
-    rows: jax.Array | None,
-    key: jax.Array,
-) -> jax.Array:
-    own_key, given_key = jax.random.split(key)
-    z = sample_codes(own_key, code, rows)
-    told = None if given is None else sample_codes(given_key, given, rows)
-    logs = jnp.take_along_axis(_next_log_probs(params, z, told), z[..., None], axis=-1)
-    value = -jnp.mean(jnp.sum(logs, axis=(1, 2)))
-    if not code_gradient:
-        return value
-    frozen = jax.lax.stop_gradient(_masked(params))
-    value += _pull(code, -_if_changed(frozen, z, told, changed_given=False))
-    return value if given is None else value + _pull(given, -_if_changed(frozen, z, told, changed_given=True))
+    return jnp.mean(jax.vmap(one_draw)(jax.random.split(key, samples)))
 
 
 def _pull(log_q: jax.Array, costs: jax.Array) -> jax.Array:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from mi_coding.objectives.codes.encoded import check_codes
+
 _LOG_2PI = math.log(2 * math.pi)
 _MOST_STRETCH = 2.0  # of one coupling, as a logarithm: keeps early training finite
 
@@ -62,7 +64,7 @@ def gaussian_mixture(dim: int, *, components: int, noise: float = 0.0, condition
         return params
 
     def log_prob(params: dict[str, jax.Array], z: jax.Array, given: jax.Array | None = None) -> jax.Array:
-        _check_codes(z, given, dim, conditional)
+        check_codes(z, given, dim, conditional)
         means, weights = params["means"][:, None], params["weights"][:, None]
         if conditional:
             means = means + jnp.einsum("cij,bj->cbi", params["slopes"], given)
@@ -111,7 +113,7 @@ def coupling_flow(dim: int, *, layers: int = 4, hidden: int = 64, noise: float =
         ]
 
     def log_prob(params: list[dict[str, jax.Array]], z: jax.Array, given: jax.Array | None = None) -> jax.Array:
-        _check_codes(z, given, dim, conditional=False)
+        check_codes(z, given, dim, conditional=False)
         log_volume = jnp.zeros(len(z))
         for layer, kept in zip(params, halves, strict=True):
             hidden_units = jnp.tanh((z * kept) @ layer["in"] + layer["bias"])
@@ -155,12 +157,3 @@ def _normal(key: jax.Array, like: jax.Array, rows: jax.Array | None) -> jax.Arra
 def _check(dim: int, noise: float) -> None:
     if dim < 1 or noise < 0:
         raise ValueError(f"dim={dim} must be at least 1 and noise={noise} at least 0")
-
-
-def _check_codes(z: jax.Array, given: jax.Array | None, dim: int, conditional: bool) -> None:
-    if z.ndim != 2 or z.shape[1] != dim:
-        raise ValueError(f"codes of shape {z.shape}: expected [b, {dim}]")
-    if conditional != (given is not None):
-        raise ValueError(
-            "a conditional model needs the code that is given" if conditional else "a prior is given no code"
-        )

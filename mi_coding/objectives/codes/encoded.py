@@ -12,11 +12,7 @@ MOST_CODES = 65_536
 
 
 def check_size(num_symbols: int, num_values: int) -> None:
-    """Refuses what is no code.
-
-    Raises:
-        ValueError: unless M ≥ 1 and K ≥ 2.
-    """
+    """Raises ValueError unless M ≥ 1 and K ≥ 2."""
     if num_symbols < 1:
         raise ValueError(f"num_symbols={num_symbols}: a code has at least 1 symbol")
     if num_values < 2:
@@ -24,14 +20,20 @@ def check_size(num_symbols: int, num_values: int) -> None:
 
 
 def check_listable(count: int, what: str, most: int = MOST_CODES) -> None:
-    """Refuses to list more than `most` things.
-
-    Raises:
-        ValueError: naming the number and the limit.
-    """
+    """Raises ValueError, which names the number and the limit, for more than `most` things to list."""
     if count > most:
         raise ValueError(
             f"{what} are {count:,}, more than the {most:,} that are enumerated; take fewer symbols or values"
+        )
+
+
+def check_codes(z: jax.Array, given: jax.Array | None, size: int, conditional: bool) -> None:
+    """Raises ValueError unless z is [b, size], and `given` is there if and only if the model is conditional."""
+    if z.ndim != 2 or z.shape[1] != size:
+        raise ValueError(f"codes of shape {z.shape}: expected [b, {size}]")
+    if conditional != (given is not None):
+        raise ValueError(
+            "a conditional model needs the code that is given" if conditional else "a prior is given no code"
         )
 
 

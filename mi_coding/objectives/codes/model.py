@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mi_coding.objectives.codes.encoded import all_codes
+from mi_coding.objectives.codes.encoded import all_codes, check_codes
 
 
 class CodeModel(NamedTuple):
@@ -89,11 +89,6 @@ def exact_entropy(model: CodeModel, params: Any) -> jax.Array:
 
 
 def _check_codes(model: CodeModel, z: jax.Array, given: jax.Array | None) -> None:
-    if z.ndim != 2 or z.shape[1] != model.num_symbols:
-        raise ValueError(f"codes of shape {z.shape}: expected [b, {model.num_symbols}]")
-    if model.conditional != (given is not None):
-        raise ValueError(
-            "a conditional model needs the code that is given" if model.conditional else "a prior is given no code"
-        )
+    check_codes(z, given, model.num_symbols, model.conditional)
     if given is not None and given.shape != z.shape:
         raise ValueError(f"codes of shape {z.shape} given codes of shape {given.shape}: expected one shape")
