@@ -48,6 +48,10 @@ MAY = {
     "main": ({"errors", "command", "config", "runs", "training"}, {"jax"}),
     "embed": ({"errors", "command", "data", "reporting", "runs"}, {"numpy"}),
     "evaluate": ({"errors", "command", "data", "reporting", "runs"}, set()),
+    "inspect": (
+        {"errors", "command", "data", "pairs", "evaluation", "reporting", "runs"},
+        {"jax", "numpy"},
+    ),
     "estimate": (
         {"errors", "command", "critics", "objectives", "reporting"},
         {"jax", "numpy", "optax", "scipy", "sklearn", "threadpoolctl"},

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from mi_coding.data.account import Account, class_counts
+from mi_coding.data.copies import copies_of
 from mi_coding.data.dataset import (
     Dataset,
     Listing,
@@ -132,6 +133,10 @@ def _complete(dataset: Dataset) -> Account:
     account = dataset.account or _counted(train.films, total)
     account.facts |= {name: num_examples(getattr(dataset, name)) for name in ("train", "validation", "test")}
     account.facts |= _facts(train, dataset.class_names)
+    for name in ("validation", "test"):
+        if copies := copies_of(train, getattr(dataset, name)):
+            pairs = first_names([f"{copy} = {original}" for copy, original in copies])
+            account.note(f"{len(copies):,} {name} example(s) are copies of training examples, byte for byte: {pairs}")
     return account
 
 

@@ -49,6 +49,25 @@ def pair_strip(
     return figure
 
 
+def contact_sheet(images: np.ndarray, captions: Sequence[str], *, title: str, columns: int = 10) -> Figure:
+    """Images side by side in rows, each with a caption under it.
+
+    Args:
+        images: uint8, or float[n, H, W, C] in 0..1, C = 1 or 3.
+        captions: one short line for each, or "".
+    """
+    images = as_images(images)
+    columns = min(columns, len(images))
+    pitch = aspect(images) + (0.25 if any(captions) else 0.08)
+    figure, axes = tile_canvas(columns=columns, rows=-(-len(images) // columns) * pitch, header=0.36)
+    for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        row, column = divmod(number, columns)
+        draw_tile(axes, image, column, row * pitch)
+        draw_caption(axes, caption, column, row * pitch + aspect(images), other=False)
+    heading(figure, title)
+    return figure
+
+
 def are_images(examples: np.ndarray) -> bool:
     """Whether these can be shown: [n, H, W, C] with one or three channels.
 

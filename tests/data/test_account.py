@@ -66,3 +66,18 @@ def test_films_account_for_frames_seconds_and_files_that_are_no_films(tmp_path):
     assert summary["data/films"] == 3
     assert summary["data/frames"] <= 90
     assert 20 < summary["data/frame_rate"] < 30  # 20 to 60 ms a frame
+
+
+def test_copies_of_training_images_in_other_splits_are_counted_with_their_names(tmp_path):
+    make_folder(tmp_path / "train", count=30, side=8)
+    make_folder(tmp_path / "test", count=5, side=8)  # the same random numbers: its ants are the first five of training
+    dataset = data.load(f"folder:{tmp_path}")
+    copied = [f"ant/{i:04d}.png" for i in range(5) if f"train/ant/{i:04d}.png" in dataset.train.names]
+    (note,) = [line for line in dataset.account.notes if " test example" in line]
+    assert note.startswith(f"{len(copied)} test example(s) are copies of training examples, byte for byte: ")
+    assert any(f"test/{name} = train/{name}" in note for name in copied)
+
+
+def test_examples_of_one_split_alone_are_no_copies(tmp_path):
+    make_folder(tmp_path, count=30, side=8)
+    assert data.load(f"folder:{tmp_path}").account.notes == []
