@@ -30,7 +30,7 @@ ENDLESS = [
     "--config.checkpoint.keep=1000",
     "--config.log.every_steps=5",
 ]
-ON_EIGHT, ON_FOUR, ON_EIGHT_AGAIN = 20, 40, 60
+ON_EIGHT, ON_FOUR, ON_EIGHT_AGAIN = 10, 30, 40
 """Steps whose checkpoints are compared, and so many devices that took them."""
 
 

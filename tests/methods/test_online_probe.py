@@ -32,13 +32,13 @@ def test_the_loss_of_the_probe_has_a_gradient_for_the_probe_alone(key, images, l
     experiment, _ = make_experiment(num_classes=3)
     state = init_state(experiment, jax.random.key(0), labelled)
     params = state.params | {"probe": jax.tree.map(lambda leaf: leaf + 0.3, state.params["probe"])}
-    x, y = experiment.sample_pairs(key, labelled, jnp.arange(16))
+    x, y = jax.jit(experiment.sample_pairs)(key, labelled, jnp.arange(16))
 
     def probe_loss(params):
         loss, (metrics, _) = experiment.loss(params, state.stats, key, x, y, None)
         return loss - metrics["loss"]
 
-    gradient = jax.grad(probe_loss)(params)
+    gradient = jax.jit(jax.grad(probe_loss))(params)
     assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(without_probe(gradient)))
     assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(gradient["probe"]))
 
@@ -73,7 +73,7 @@ def test_hidden_labels_count_for_nothing(key, labelled):
     state = init_state(experiment, jax.random.key(0), labelled)
     kernel = jax.random.normal(key, state.params["probe"]["kernel"].shape)
     params = state.params | {"probe": state.params["probe"] | {"kernel": kernel}}
-    x, y = experiment.sample_pairs(key, labelled, jnp.arange(16))
+    x, y = jax.jit(experiment.sample_pairs)(key, labelled, jnp.arange(16))
 
     def probe_loss_and_accuracy(hidden):
         halves = [(shown, jnp.where(hidden, -1, labels)) for shown, labels in (x, y)]
