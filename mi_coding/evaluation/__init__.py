@@ -1,5 +1,6 @@
 """What are trained codes worth? One question a file; a new one is an `Evaluator` and a line in `EVALUATORS`."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -52,7 +53,10 @@ def chosen(method: Method, pairs: PairSampler) -> list[type[Evaluator]]:
 
 def evaluate(evaluators: Iterable[Evaluator], trained: Trained) -> dict[str, Any]:
     """The entries of summary.json for (params, stats) on examples that training never saw."""
-    return {key: value for evaluator in evaluators for key, value in evaluator.evaluate(trained).items()}
+    summary = {}
+    for evaluator in evaluators:
+        summary |= _tried(evaluator, lambda one: one.evaluate(trained), trained) or {}
+    return summary
 
 
 def validation(evaluators: Iterable[Evaluator], trained: Trained) -> Callable[[int, Variables], dict[str, float]]:
@@ -62,5 +66,34 @@ def validation(evaluators: Iterable[Evaluator], trained: Trained) -> Callable[[i
 
 
 def report_sections(evaluators: Iterable[Evaluator], trained: Trained, summary: Summary) -> list[Section]:
-    """The figures of a report."""
-    return [section for evaluator in evaluators for section in evaluator.sections(trained, summary)]
+    """The figures of a report; one that fails is named in its place."""
+    sections = []
+    for evaluator in evaluators:
+        drawn = _tried(evaluator, lambda one: _drawn(one.sections(trained, summary)), trained)
+        text = "This part of the report could not be made; a warning above says why."
+        sections += [Section(_title(evaluator), text, None, "")] if drawn is None else drawn
+    return sections
+
+
+def _tried(evaluator: Evaluator, ask: Callable[[Evaluator], Any], trained: Trained) -> Any:
+    """What an evaluation answers; None, with a warning, where it fails: training must not end without a report."""
+    try:
+        return ask(evaluator)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        trained.warn(f"{_title(evaluator)} failed, and is left out: {type(error).__name__}: {reason}")
+        return None
+
+
+def _drawn(sections: list[Section]) -> list[Section]:
+    """The sections, their figures drawn: drawing may fail, too."""
+    return [section for section in sections if section.png]
+
+
+def _title(evaluator: Evaluator) -> str:
+    """The name of an evaluation in words.
+
+    >>> _title(HeldoutBounds())
+    'Heldout bounds'
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(evaluator).__name__).capitalize()

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+FEWEST_ON_MAP = 4  # codes
+_ALIKE = 1e-5  # difference of directions in any component below which codes are one, to the rounding of float32
 COSINES_AT_ONCE = 2**26  # cosines of `nearest` in memory at a time: 256 MiB
 
 
@@ -57,6 +59,22 @@ def nearest(queries: np.ndarray, codes: np.ndarray, *, count: int) -> tuple[np.n
     return tuple(np.concatenate(part)[: len(queries)] for part in zip(*parts, strict=True))
 
 
+def why_they_tell_nothing(codes: np.ndarray) -> str:
+    """Why codes float[n, D] can tell nothing about their examples, in a few words; "" where they can.
+
+    >>> why_they_tell_nothing(np.eye(5)), why_they_tell_nothing(np.ones((5, 2)))
+    ('', 'the 5 codes are all alike')
+    >>> why_they_tell_nothing(np.array([[np.nan, 1.0], [1.0, 0.0]]))
+    '1 of 2 codes is not finite'
+    """
+    finite = np.isfinite(codes).all(axis=1)
+    if missing := int(np.sum(~finite)):
+        return f"{missing:,} of {len(codes):,} codes {'is' if missing == 1 else 'are'} not finite"
+    if len(codes) > 1 and np.ptp(unit(codes), axis=0).max(initial=0) < _ALIKE:
+        return f"the {len(codes):,} codes are all alike"
+    return ""
+
+
 def map_codes(codes: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """float32[n, 2]: a map on which codes with a large cosine lie close together (t-SNE, JMLR 9:2579, 2008).
 
@@ -64,7 +82,13 @@ def map_codes(codes: np.ndarray, *, seed: int = 0) -> np.ndarray:
 
     >>> map_codes(np.eye(5)).shape
     (5, 2)
+
+    Raises:
+        ValueError: for fewer than four codes, and for codes that are all alike or not finite, on which t-SNE can end
+            the process.
     """
+    if (reason := why_they_tell_nothing(codes)) or len(codes) < FEWEST_ON_MAP:
+        raise ValueError(reason or f"{len(codes)} codes make no map; expected at least {FEWEST_ON_MAP}")
     from sklearn.manifold import TSNE  # two seconds to import, which the first step need not wait for
 
     perplexity = min(30, (len(codes) - 1) / 3)

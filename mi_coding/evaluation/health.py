@@ -9,7 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mi_coding.evaluation.base import PairEvaluator, Trained
-from mi_coding.evaluation.codes import encode, unit
+from mi_coding.evaluation.codes import encode, unit, why_they_tell_nothing
 from mi_coding.reporting.results import Group, Rows, Summary, group_rows
 
 NUM_PAIRS = 4096  # pairs that health figures are taken from, where `config.evaluation.num_pairs` does not allow fewer
@@ -34,11 +34,25 @@ class Health(PairEvaluator):
         features = encode(trained.encoder("features"), shown)
         if trained.method.halves_are_alike:
             z_x, z_y = trained.pair_codes()(trained.variables, key, population, jnp.arange(count))
-            return health_summary(np.asarray(z_x), np.asarray(z_y), features)
-        return health_summary(encode(trained.encoder("codes"), shown), None, features)
+            z_x, z_y = np.asarray(z_x), np.asarray(z_y)
+        else:
+            z_x, z_y = encode(trained.encoder("codes"), shown), None
+        if reason := why_they_tell_nothing(z_x):
+            trained.warn(f"{reason}: they tell nothing; {_likely_why(examples)}")
+            if not np.isfinite(z_x).all():
+                return {}
+        return health_summary(z_x, z_y, features)
 
     def groups(self, summary: Summary) -> list[Group]:
         return [group_rows("health of the codes", summary, _ROWS)]
+
+
+def _likely_why(examples: Any) -> str:
+    """The likely cause of codes that tell nothing."""
+    halves = [np.asarray(half) for half in jax.tree.leaves(examples)]
+    if all(np.ptp(half, axis=0).max() == 0 for half in halves):
+        return f"the {len(halves[0]):,} test examples are all alike, too: look at the data"
+    return "the examples differ, so training has collapsed or has not begun: compare the loss with ln N"
 
 
 def health_summary(codes_x: np.ndarray, codes_y: np.ndarray | None, features: np.ndarray) -> dict[str, float]:

@@ -28,7 +28,7 @@ class Section:
 
     heading: str  # a few words
     text: str  # one sentence that tells how to read the figure
-    figure: Figure
+    figure: Figure | None  # None where it could not be drawn, as the text then says
     name: str  # of its PNG file, without the ending
     table: Table | None = None  # more about what the figure shows
 
@@ -83,18 +83,18 @@ def write_plots(folder: Path, sections: Iterable[Section]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for section in sections:
-        write_atomically(folder / f"{section.name}.png", section.png)
+        if section.figure is not None:
+            write_atomically(folder / f"{section.name}.png", section.png)
 
 
 def _section(section: Section) -> str:
-    picture = base64.b64encode(section.png).decode()
-    alt, folded = escape(f"{section.heading}. {section.text}", quote=True), ""
+    alt, figure, folded = escape(f"{section.heading}. {section.text}", quote=True), "", ""
+    if section.figure is not None:
+        picture = base64.b64encode(section.png).decode()
+        figure = f'<figure><img alt="{alt}" src="data:image/png;base64,{picture}"></figure>'
     if table := section.table:
         folded = f"<details><summary>{escape(table.title)}</summary>{_table(table.columns, table.rows)}</details>"
-    return (
-        f"<section><h2>{escape(section.heading)}</h2><p>{escape(section.text)}</p>"
-        f'<figure><img alt="{alt}" src="data:image/png;base64,{picture}"></figure>{folded}</section>'
-    )
+    return f"<section><h2>{escape(section.heading)}</h2><p>{escape(section.text)}</p>{figure}{folded}</section>"
 
 
 def _tile(tile: Tile) -> str:

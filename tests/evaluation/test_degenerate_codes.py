@@ -1,0 +1,122 @@
+"""Codes that are all alike, few, constant or not finite: every figure and probe is made or left out with its reason."""
+
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from commands import ROOT, TINY, fitting
+from PIL import Image
+
+from mi_coding import main
+from mi_coding.evaluation import evaluate, report_sections
+from mi_coding.evaluation.base import Evaluator
+from mi_coding.evaluation.classifiers import Examples, knn_probe, linear_probe
+from mi_coding.evaluation.codes import map_codes, nearest, why_they_tell_nothing
+from mi_coding.evaluation.health import effective_rank, uniformity
+from mi_coding.evaluation.map import code_map
+from mi_coding.reporting.page import Section, write_plots
+
+RNG = np.random.default_rng(0)
+ALIKE = {
+    "ones": np.ones((40, 3), np.float32),
+    "zeros": np.zeros((40, 3), np.float32),
+    "one direction": np.ones((40, 3), np.float32) * RNG.uniform(1, 2, (40, 1)).astype(np.float32),
+}
+POOR = {
+    "two codes": np.repeat(np.eye(3, dtype=np.float32)[:2], 20, axis=0),
+    "one component": np.pad(RNG.normal(size=(40, 1)), [(0, 0), (0, 2)]).astype(np.float32),
+    "four codes": RNG.normal(size=(4, 3)).astype(np.float32),
+    "copies of one and another": np.concatenate([np.ones((39, 3)), -np.ones((1, 3))]).astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_codes_that_are_all_alike_make_no_map_and_say_so(name):
+    assert why_they_tell_nothing(ALIKE[name]) == "the 40 codes are all alike"
+    with pytest.raises(ValueError, match="the 40 codes are all alike"):
+        map_codes(ALIKE[name])
+
+
+def test_codes_that_are_not_finite_or_few_make_no_map():
+    codes = RNG.normal(size=(9, 2))
+    codes[3, 1] = np.nan
+    with pytest.raises(ValueError, match="1 of 9 codes is not finite"):
+        map_codes(codes)
+    with pytest.raises(ValueError, match="3 codes make no map; expected at least 4"):
+        map_codes(np.eye(3))
+
+
+@pytest.mark.parametrize("name", POOR)
+def test_poor_codes_make_a_map_that_is_finite(name):
+    assert why_they_tell_nothing(POOR[name]) == ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        points = map_codes(POOR[name])
+    assert np.isfinite(points).all()
+    code_map(points, np.arange(len(points)) % 2, title="")
+
+
+@pytest.mark.parametrize("name", ALIKE | POOR)
+def test_every_probe_and_figure_of_health_is_finite_on_poor_codes(name):
+    codes = (ALIKE | POOR)[name]
+    examples = Examples(codes, np.arange(len(codes)) % 2)
+    for probe in (
+        linear_probe(examples, examples, examples),
+        knn_probe(examples, examples, neighbours=3, temperature=1),
+    ):
+        assert 0 <= probe.accuracy <= 1
+    assert np.isfinite([uniformity(codes), effective_rank(codes)]).all()
+    positions, cosines = nearest(codes, codes, count=3)
+    assert positions.shape == cosines.shape == (len(codes), 3)
+    assert np.isfinite(cosines).all()
+
+
+class FailsEverywhere(Evaluator):
+    def evaluate(self, trained):
+        raise RuntimeError("no\nanswer")
+
+    def sections(self, trained, summary):
+        raise ValueError("no figure")
+
+
+class CannotBeDrawn(Evaluator):
+    def evaluate(self, trained):
+        return {"drawn": 1.0}
+
+    def sections(self, trained, summary):
+        def fail(*args, **options):
+            raise MemoryError("of the figure")
+
+        return [Section("Heading", "Text.", SimpleNamespace(savefig=fail), "figure")]
+
+
+def test_a_part_that_fails_is_named_in_its_place_and_the_others_stay(tmp_path):
+    told = []
+    trained, evaluators = SimpleNamespace(warn=told.append), (FailsEverywhere(), CannotBeDrawn())
+    assert evaluate(evaluators, trained) == {"drawn": 1.0}
+    sections = report_sections(evaluators, trained, {})
+    assert [section.heading for section in sections] == ["Fails everywhere", "Cannot be drawn"]
+    assert told == [
+        "Fails everywhere failed, and is left out: RuntimeError: no answer",
+        "Fails everywhere failed, and is left out: ValueError: no figure",
+        "Cannot be drawn failed, and is left out: MemoryError: of the figure",
+    ]
+    write_plots(tmp_path / "plots", sections)
+    assert list((tmp_path / "plots").iterdir()) == []
+
+
+def test_a_run_on_black_images_ends_with_a_report_that_says_what_is_wrong(tmp_path, capsys):
+    (tmp_path / "black").mkdir()
+    for i in range(40):
+        Image.new("RGB", (16, 16)).save(tmp_path / "black" / f"{i:02d}.png")
+    config, run = str(ROOT / "configs" / "simclr.py"), tmp_path / "run"
+    small = fitting(config, *TINY, "--config.num_steps=2", "--config.optimizer.warmup_steps=2")
+    source = f"--config.data.source=folder:{tmp_path / 'black'}"
+    assert main.main(["main", f"--config={config}", f"--workdir={run}", *small, source]) == 0
+    told = capsys.readouterr().err
+    assert "codes are all alike: they tell nothing; the 8 test examples are all alike, too: look at the data" in told
+    assert "failed" not in told
+    report = (run / "report.html").read_text()
+    assert "codes are all alike: they tell nothing" in report
+    assert "Map of codes" not in report
