@@ -28,7 +28,7 @@ from mi_coding.command import IMAGE_OPTIONS, image_spec, options, run_command, s
 from mi_coding.errors import InputError
 from mi_coding.reporting import terminal
 from mi_coding.reporting.codes_file import CODES_FILES, Columns, check_output_path
-from mi_coding.reporting.recorder import MOST_WAITING
+from mi_coding.reporting.recorder import LEAST_SECONDS, MOST_WAITING
 from mi_coding.runs.restore import HALVES, TrainedEncoder, other_shapes, restore
 from mi_coding.runs.run import video_options
 
@@ -102,7 +102,7 @@ def _report(encoder: TrainedEncoder, count: int, parts: data.Ordered, seconds: f
     skipped, waited = parts.skipped, parts.wait_seconds / seconds
     if skipped:
         terminal.warning(f"no code for {len(skipped):,} that cannot be decoded: {data.first_names(skipped)}")
-    if waited > MOST_WAITING:
+    if waited > MOST_WAITING and parts.wait_seconds > LEAST_SECONDS:
         terminal.warning(f"{waited:.0%} of the time was spent waiting for input, more than {MOST_WAITING:.0%}")
     what = (encoder.output and encoder.output.description) or f"{encoder.dim:,} numbers"
     speed = f"in {seconds:.1f} s, {count / seconds:,.0f} examples/s, {waited:.1%} of it waiting for input"

@@ -5,11 +5,23 @@ import math
 
 import numpy as np
 import pytest
-from commands import CPC, SHORT, assert_same_losses, assert_same_parameters, begun, evaluated, parameters, train
+from commands import (
+    CPC,
+    SHORT,
+    assert_same_losses,
+    assert_same_parameters,
+    begun,
+    evaluated,
+    fitting,
+    parameters,
+    read_config,
+    train,
+)
 from finished_runs import ARRAYS, save_pairs
 
 import mi_coding
 from mi_coding import embed, evaluate, main
+from mi_coding.runs.run import prepare
 
 
 def run(workdir, path, *more, config=ARRAYS):
@@ -44,6 +56,18 @@ def test_vectors_give_every_number_and_a_report_without_pictures_of_them(finishe
     assert 0 <= summary["probe/linear_accuracy"] <= 1
     assert {path.stem for path in (finished / "plots").iterdir()} == {"bound", "probes", "codes"}
     assert "Nearest neighbours" not in (finished / "report.html").read_text()
+
+
+def test_a_batch_with_more_pairs_than_there_are_examples_is_warned_of(tmp_path):
+    source = f"--config.data.source=npz:{save_pairs(tmp_path / 'few.npz', count=20)}"
+    warnings = []
+    for size in (8, 24):
+        overrides = [*fitting(ARRAYS, *SHORT, source), f"--config.batch_size={size}"]
+        prepare(read_config(*overrides, config=ARRAYS), tmp_path / "run", warnings.append)
+    (warning,) = warnings
+    assert warning.startswith(
+        "batch_size 24 draws each of the 14 training examples 1.7 times: many distractors are twins"
+    )
 
 
 def test_memorised_pairs_are_warned_of(tmp_path):

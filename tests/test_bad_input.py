@@ -40,6 +40,7 @@ def plan(*arguments):
         ("--config.batch_size=many", ["config.batch_size='many'", "a whole number", "256"]),
         ("--config.batch_size=100", ["must divide by 8 devices", "96 and 104"]),
         ("--config.batch_size=1", ["at least 2"]),
+        ("--config.evaluation.num_pairs=1", ["evaluation.num_pairs=1", "2"]),
         ("--config.batch_size=4", ["must divide by 8 devices", "nearest are 8"]),
         ("--config.microbatch_size=5", ["must divide the 32 pairs of each of 8 device(s)", "4 and 8"]),
         ("--config.objective.num_distractors=256", ["of the 255", "at most 255"]),

@@ -77,6 +77,9 @@ def test_features_go_into_a_csv_as_well(workdir, folder, names, tmp_path):
 def test_much_waiting_for_input_is_warned_of(workdir, folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(embed, "MOST_WAITING", -1.0)
     assert run(workdir, f"folder:{folder}", tmp_path / "codes.npz") == 0
+    assert "waiting" not in capsys.readouterr().err  # of a job of a second
+    monkeypatch.setattr(embed, "LEAST_SECONDS", -1.0)
+    assert run(workdir, f"folder:{folder}", tmp_path / "codes.npz") == 0
     assert "of the time was spent waiting for input, more than" in capsys.readouterr().err
 
 

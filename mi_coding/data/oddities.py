@@ -22,7 +22,7 @@ def oddest(examples: np.ndarray, count: int = 10) -> list[Oddity]:
     >>> images[7] = 0
     >>> odd = oddest(images, 1)[0]
     >>> odd.position, odd.measure
-    (7, 'flat or contrasty')
+    (7, 'dark or bright')
 
     Args:
         examples: [n, …] of any shape; of images [n, H, W, C] sharpness and colour are measured too.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from mi_coding.evaluation.classifiers import Examples
 from mi_coding.evaluation.codes import encode
 from mi_coding.evaluation.heldout import ENCODE_AT_ONCE, HeldoutBound, make_heldout_bound, make_pair_codes
 from mi_coding.methods import Method, Variables
-from mi_coding.options import NotNegativeInt, PositiveInt, option
+from mi_coding.options import NotNegativeInt, PositiveInt, Range, option
 from mi_coding.pairs import BoundSpec, PairSampler
 from mi_coding.reporting.page import Section
 from mi_coding.reporting.results import Group, Summary, Tile
@@ -129,7 +129,9 @@ class Evaluator:
 class PairEvaluator(Evaluator):
     """A question whose answer is a mean over held-out pairs."""
 
-    num_pairs: PositiveInt = option("evaluation.num_pairs", 10_240, "independent pairs for each held-out bound")
+    num_pairs: Annotated[int, Range(least=2)] = option(
+        "evaluation.num_pairs", 10_240, "independent pairs for each held-out bound"
+    )
 
 
 @dataclass(frozen=True)

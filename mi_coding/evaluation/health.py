@@ -16,7 +16,10 @@ NUM_PAIRS = 4096  # pairs that health figures are taken from, where `config.eval
 MOST_CODES = 10_000  # codes whose pairs `uniformity` takes the mean over; of more, a sample
 _CODES_AT_ONCE = 1024  # compared with all others
 _ROWS: Rows = {
-    "health/alignment": ("alignment of x and y: mean squared distance, 0 is best, 2 unrelated", lambda v: f"{v:.3f}"),
+    "health/alignment": (
+        "alignment of x and y as the critic has them: mean squared distance, 0 is best, 2 unrelated",
+        lambda v: f"{v:.3f}",
+    ),
     "health/uniformity": ("uniformity of codes: 0 is collapse, lower is better", lambda v: f"{v:.2f}"),
     "health/effective_rank": ("effective rank of features", lambda v: f"{v:.1f}"),
     "health/feature_dim": ("number of features, the most that rank can be", lambda v: f"{v:,.0f}"),
@@ -41,7 +44,10 @@ class Health(PairEvaluator):
             trained.warn(f"{reason}: they tell nothing; {_likely_why(examples)}")
             if not np.isfinite(z_x).all():
                 return {}
-        return health_summary(z_x, z_y, features)
+        summary = health_summary(z_x, None, features)
+        if z_y is None:
+            return summary
+        return {"health/alignment": alignment(*trained.method.compared(trained.variables[0], z_x, z_y))} | summary
 
     def groups(self, summary: Summary) -> list[Group]:
         return [group_rows("health of the codes", summary, _ROWS)]

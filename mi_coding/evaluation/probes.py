@@ -17,7 +17,7 @@ from mi_coding.reporting.figure import INK, MUTED, SMALL, TEXT, TITLE, Axes, Fig
 from mi_coding.reporting.page import Section
 from mi_coding.reporting.results import Group, Summary, Tile, finite, percent, show
 
-TRAINED, UNTRAINED, RAW = "trained encoder", "untrained encoder", "raw pixels"
+TRAINED, UNTRAINED, RAW = "trained encoder", "untrained encoder", "raw input"
 FEATURES = {  # kind of features → the summary's keys for their linear and their nearest-neighbour accuracy
     TRAINED: ("probe/linear_accuracy", "probe/knn_accuracy"),
     UNTRAINED: ("probe/random_encoder_accuracy", "probe/random_encoder_knn_accuracy"),

@@ -148,6 +148,11 @@ class Method:
         """z_x, z_y, float32[b, D] each: the codes of pairs."""
         return self.encode(params, stats, x).codes, self.encode(params, stats, y, half="y").codes
 
+    def compared(self, params: Any, z_x: jax.Array, z_y: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The codes of pairs as the method compares their directions, float32[b, D] each: by default as they are."""
+        del params
+        return z_x, z_y
+
     def probe_logits(self, params: Any, stats: Any, x: jax.Array) -> jax.Array:
         """float32[b, K]: what the online probe makes of x, where there is one (`uses_labels`)."""
         raise NotImplementedError

@@ -175,8 +175,11 @@ class Contrastive(Candidates):
             return super().pair_codes(params, stats, x, y)
         return tuple(jnp.split(self.encode(params, stats, jnp.concatenate([x, y])).codes, 2))
 
+    def compared(self, params: Any, z_x: jax.Array, z_y: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return self.critic.apply(params["critic"], z_x, z_y)
+
     def contrast(self, params: Any, z_x: jax.Array, z_y: jax.Array) -> CPCOutput:
-        return self.heldout_loss(*self.critic.apply(params["critic"], z_x, z_y))
+        return self.heldout_loss(*self.compared(params, z_x, z_y))
 
     @property
     def scored_shapes(self) -> ScoredShapes:

@@ -12,6 +12,7 @@ from mi_coding.reporting.terminal import Progress
 
 _NOT_LEFT = 0.01  # share of ln N: a loss that is nearer to ln N is still at chance level
 MOST_WAITING = 0.1  # share of the time that may be spent waiting for data before a warning
+LEAST_SECONDS = 10.0  # of waiting, below which a large share is no loss worth a warning
 
 
 class TrainingSpec(NamedTuple):
@@ -136,7 +137,7 @@ class Recorder:
         self._waited_before = waited
         share = (waited - before) / max(now - since, 1e-9)
         settled = step_before > self._counted_from[0]  # workers have started
-        if settled and share > MOST_WAITING and not self._warned_of_input:
+        if settled and share > MOST_WAITING and waited > LEAST_SECONDS and not self._warned_of_input:
             self._warned_of_input = True
             self._warn(
                 f"{share:.0%} of the time is spent waiting for data, more than {MOST_WAITING:.0%}: raise "

@@ -106,7 +106,16 @@ def prepare(config: Mapping[str, Any], workdir: Path, warn: Callable[[str], None
     method = with_parts(plan, described, count_classes(dataset.train), num_devices=num_devices, num_steps=num_steps)
     run = Run(plan, workdir, dataset, method, num_devices, num_steps, not data.in_memory(dataset.train), warn)
     steps_per_call(run)  # refuses what cannot be
+    _warn_of_twins(run, data.num_examples(dataset.train))
     return run
+
+
+def _warn_of_twins(run: Run, num_train: int) -> None:
+    """Warns of a batch that has most training examples more than once."""
+    size = run.plan.run.batch_size
+    if size > num_train and not run.plan.pairs.film_gap:
+        often = f"batch_size {size:,} draws each of the {num_train:,} training examples {size / num_train:.1f} times"
+        run.warn(f"{often}: many distractors are twins of the true y; choose batch_size ≤ {num_train:,}, or more data")
 
 
 def check_devices(plan: Plan, num_devices: int) -> None:

@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -123,3 +124,23 @@ def test_health_has_a_row_for_each_figure_that_is_there():
     (group,) = Health().groups({"health/effective_rank": 12.34, "health/feature_dim": 256, "loss": 1.0})
     assert [row[1] for row in group.rows] == ["12.3", "256"]
     assert "loss" not in group.keys
+
+
+def test_alignment_is_of_the_codes_as_the_critic_compares_them():
+    z, turn = codes(64), np.eye(4)[[1, 2, 3, 0]].astype(np.float32)
+    z = np.pad(z, [(0, 0), (0, 4 - z.shape[1])]) if z.shape[1] < 4 else z[:, :4]
+    method = SimpleNamespace(halves_are_alike=True, compared=lambda params, z_x, z_y: (z_x @ params, z_y))
+    trained = SimpleNamespace(
+        method=method,
+        variables=(turn, None),
+        population=lambda name: z,
+        key=lambda name: None,
+        pairs=SimpleNamespace(examples_of=lambda population: population),
+        views=lambda key, examples: examples,
+        encoder=lambda output: lambda x: x,
+        pair_codes=lambda: lambda variables, key, population, rows: (z, z @ turn),
+        warn=pytest.fail,
+    )
+    summary = Health(num_pairs=64).evaluate(trained)
+    assert alignment(z, z @ turn) > 1
+    assert summary["health/alignment"] == pytest.approx(0, abs=1e-5)

@@ -38,7 +38,7 @@ def test_headlines_stand_beside_their_baselines():
     }
     (tile,) = LabelProbes().tiles(summary)
     assert (tile.label, tile.value, tile.share) == ("cosine kNN", "75.0", 0.75)
-    assert tile.context == "untrained encoder 50.0 %, raw pixels —"
+    assert tile.context == "untrained encoder 50.0 %, raw input —"
 
 
 @pytest.mark.parametrize("count", [5, 300])
@@ -63,7 +63,7 @@ def test_the_online_probe_is_judged_by_the_label_of_its_own_image():
 
 def test_bars_have_their_length_their_value_and_the_chance_level():
     figure = probe_bars(
-        {"linear": {"trained encoder": 0.953, "raw pixels": 0.55}, "cosine kNN": {"trained encoder": 1.0}}, chance=0.1
+        {"linear": {"trained encoder": 0.953, "raw input": 0.55}, "cosine kNN": {"trained encoder": 1.0}}, chance=0.1
     )
     assert_texts_inside_and_apart(figure)
     shown = texts(figure)

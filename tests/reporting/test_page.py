@@ -78,8 +78,8 @@ def test_the_page_is_well_formed_and_says_everything_it_was_given(tmp_path, summ
     text = Page(write(tmp_path / "report.html", summary | {"heldout/entropy_nats": 3.25}, sections)).text()
     for part in (
         "held-out bound 4.62 ± 0.02 nats of at most 5.55 nats",
-        "linear probe 95.3 % untrained encoder 61.2 %, raw pixels 55.3 %",
-        "cosine kNN 93.1 % untrained encoder 40.1 %, raw pixels 47.5 %",
+        "linear probe 95.3 % untrained encoder 61.2 %, raw input 55.3 %",
+        "cosine kNN 93.1 % untrained encoder 40.1 %, raw input 47.5 %",
         "candidates N 256 the true y ranked first for 81.2 % of x",
         "Warning the bound is within 5 % of its ceiling",
         "Pairs Two frames of one clip.",

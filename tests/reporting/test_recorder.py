@@ -85,6 +85,11 @@ def test_a_large_share_of_time_spent_waiting_for_data_is_warned_of_once(record):
     assert record({1: 2.5, 2: 2.0, 3: 2.0}, input_wait=lambda: 0.0)[2] == []
 
 
+def test_a_large_share_of_a_second_is_no_warning(record):
+    start = time.perf_counter()
+    assert record({1: 2.5, 2: 2.0, 3: 2.0, 4: 2.0}, input_wait=lambda: time.perf_counter() - start)[2] == []
+
+
 def test_without_candidates_information_is_shown_and_no_ceiling(record):
     codes = {"best_mi_nats": 1.7, "entropy_nats": 2.1}
     _, shown, warnings, curves = record(

@@ -111,7 +111,7 @@ def test_the_closing_table_shows_numbers_beside_ceilings_and_baselines(summary):
         "features linear probe cosine kNN",
         "trained encoder 95.3 % 93.1 %",
         "untrained encoder 61.2 % 40.1 %",
-        "raw pixels 55.3 % 47.5 %",
+        "raw input 55.3 % 47.5 %",
         "steps 2,000",
         "time 92.3 s",
         "until the first step 8.2 s",
@@ -127,7 +127,7 @@ def test_the_closing_table_has_no_empty_group_and_hides_no_unknown_key(summary):
     shown = rows(unlabelled | {"heldout/entropy_nats": 3.25, "note [x]": "text"})
     assert "heldout/entropy_nats 3.25" in shown
     assert "note [x] text" in shown
-    assert not any("probe" in row or "raw pixels" in row for row in shown)
+    assert not any("probe" in row or "raw input" in row for row in shown)
 
 
 def test_the_closing_table_of_nothing_is_nothing():
