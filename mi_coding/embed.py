@@ -8,6 +8,7 @@
     --output       .npz (codes, paths, labels), .parquet or .csv; written atomically
     --layer        codes (the default), what the critic scores, or features, before the projection head; a discrete
                    code is written as bytes of packed bits, see mi_coding.stored_codes.unpack
+    --layout       what folders are, see config.data.layout: auto (the default), splits, classes or flat
     --half         x (the default) or y: which half of given pairs
     --image_size   pixels, --channels: what images are brought to; by default what the run was trained with
 
@@ -73,7 +74,7 @@ def write_codes(encoder: TrainedEncoder, listing: data.Listing, output: Path) ->
 
 def _embed(argv: list[str]) -> int:
     required = dict.fromkeys(("workdir", "source", "output"))
-    given = options(argv, required | {"layer": "codes", "half": "x"} | IMAGE_OPTIONS)
+    given = options(argv, required | {"layer": "codes", "half": "x", "layout": "auto"} | IMAGE_OPTIONS)
     output = Path(given.output)
     if reason := check_output_path(output):
         raise InputError(reason)
@@ -83,7 +84,8 @@ def _embed(argv: list[str]) -> int:
     encoder = TrainedEncoder(run, layer=given.layer, half=given.half)
     with spelled_as_flags():
         spec, video = image_spec(run.plan.config, given), video_options(run.plan)
-        listing = data.list_all(given.source, **spec, video=video, warn=terminal.warning)
+        reading = {"white": run.plan.data.white, "layout": given.layout}
+        listing = data.list_all(given.source, **spec, **reading, video=video, warn=terminal.warning)
         print(*listing.account.lines(), sep="\n", flush=True)
         split = data.one_half(listing.split, HALVES.index(given.half))
         shape = tuple(data.describe_examples(split)[0]["shape"])

@@ -114,7 +114,7 @@ def _pairs(dataset: data.Dataset, plan: Plan) -> list[Section]:
         return []
     shapes = [tuple(half["shape"]) for half in data.describe_examples(dataset.train)]
     pairs.check_examples(plan.data.source, shapes, dataset.train)
-    examples: Any = jax.tree.map(jnp.asarray, subsample(dataset.train, NUM_PAIRS).examples)
+    examples: Any = jax.tree.map(jnp.asarray, subsample(dataset.test, NUM_PAIRS).examples)
     rows = jnp.arange(len(jax.tree.leaves(examples)[0]))
     x, y = jax.jit(partial(pairs_of_batch, pairs=pairs))(jax.random.key(plan.run.seed), examples, rows)
     originals = None if pairs.takes_given_pairs else examples

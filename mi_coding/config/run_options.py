@@ -66,6 +66,12 @@ class DataOptions:
     channels: Annotated[int, OneOf(data.CHANNELS)] = option(
         "data.channels", 0, "1 or 3 converts to grey or colour; 0 keeps what the images have"
     )
+    white: NotNegative = option(
+        "data.white", 0.0, "value that is white in images of more than 8 bits; 0 by the range of the data"
+    )
+    layout: Annotated[str, OneOf(data.LAYOUTS)] = option(
+        "data.layout", "auto", "what the folders of folder:PATH are: splits, classes, or flat for neither"
+    )
     placement: Annotated[str, OneOf(data.PLACEMENTS)] = option(
         "data.placement", "auto", "memory keeps all examples on the devices, stream reads batch by batch"
     )

@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import warnings
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,12 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from PIL.Image import DecompressionBombError, Transpose
+from PIL.Image import DecompressionBombError, DecompressionBombWarning, Transpose
+from PIL.JpegImagePlugin import JpegImageFile
 
 from mi_coding.errors import InputError, Setting
 
-_GREY_MODES = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N")
-_UNSCALED_MODES = ("I", "F")  # 32 bits, with no known value for white
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")  # that need not be looked into
+_DEEP_MODES = {"I;16": 65535, "I;16L": 65535, "I;16B": 65535, "I;16N": 65535, "I": 65535, "F": 1}  # → white by default
+_GREY_MODES = ("1", "L", "LA", "La", *_DEEP_MODES)
+_BACKGROUND = "white"  # on which transparent pixels are shown
+_MOST_PIXELS = 2**28 // 3 * 2  # that are decoded of one image, 179 million as in Pillow: half a gigabyte
+_MOST_LOOKED_AT = 256  # images whose values tell what is white
 _ORIENTATION = 0x0112  # EXIF
 _UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -28,6 +34,7 @@ _UPRIGHT = {
 }
 # What Pillow 13 raised for 80,000 damaged files, and the base classes of these errors.
 _BROKEN = (OSError, ValueError, TypeError, LookupError, SyntaxError, EOFError, struct.error, DecompressionBombError)
+warnings.simplefilter("ignore", DecompressionBombWarning)  # a scan of 100 million pixels is an image, and fits
 _MAX_CHUNK = 256  # images that one thread decodes in a row
 
 
@@ -36,6 +43,7 @@ class ImageSpec(NamedTuple):
 
     image_size: int = 0  # pixels; the shorter side is resized to it, the central square is cropped; 0 keeps the size
     channels: int = 0  # 1 or 3 converts to grey or colour; 0 keeps the channels
+    white: float = 0  # value that is white in images of more than 8 bits; 0 for the largest that their format has
 
 
 class LazyImages(ABC):
@@ -64,6 +72,16 @@ class LazyImages(ABC):
         if image is not None:
             _check_same_shape(self.name(i), image.shape, self.name(self._first), self.shape[1:])
         return image
+
+    def settle_white(self, white: float) -> None:
+        """From now on `white` is white in images of more than 8 bits."""
+        self._spec = self._spec._replace(white=white)
+
+    def largest_value(self) -> tuple[int, float]:
+        """How many of some images have more than 8 bits a value, and the largest value of these."""
+        some = np.unique(np.linspace(0, len(self) - 1, _MOST_LOOKED_AT).astype(int)).tolist()
+        found = [value for i in some if (value := _largest_deep_value(self.encoded(i))) is not None]
+        return len(found), max(found, default=0.0)
 
     def check_like(self, other: "LazyImages") -> None:
         """Raises InputError, naming one image of each, unless images have the shape of those of another split."""
@@ -104,24 +122,59 @@ class JoinedImages(LazyImages):
 def decode(encoded: Path | bytes, spec: ImageSpec) -> np.ndarray | None:
     """Decodes an image file to uint8[H, W, C]; returns None where it is not an image, is truncated or broken.
 
-    EXIF orientation is applied, transparency is dropped, 16 bits become 8, and of an animation the first frame is
-    decoded. Pixels of 32 bits count as broken, since no value is known to be white.
+    EXIF orientation is applied, transparent pixels are shown on white, of an animation the first frame is decoded, and
+    values of more than 8 bits are scaled so that `spec.white` is white. A large JPEG is decoded at a fraction of its
+    size where `spec.image_size` allows; what then still has more than 179 million pixels is not decoded.
 
     >>> decode(b"not an image", ImageSpec()) is None
     True
     """
     try:
-        with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
-            if image.mode in _UNSCALED_MODES:
-                return None
+        with _opened(encoded) as image:
             if spec.image_size:
                 image.draft(None, (2 * spec.image_size,) * 2)  # a large JPEG is decoded at a fraction of its size
+            if image.width * image.height > _MOST_PIXELS:
+                return None
             channels = spec.channels or (1 if image.mode in _GREY_MODES else 3)
-            pixels = _resize(_convert(_upright(image), channels), spec.image_size)
+            pixels = _resize(_convert(_upright(image), channels, spec.white), spec.image_size)
     except _BROKEN:
         return None
     array = np.asarray(pixels)
     return array[:, :, None] if channels == 1 else array
+
+
+def is_image_file(path: Path) -> bool:
+    """Whether a file is one that Pillow reads: what is in it decides, and a usual suffix is believed until decoding."""
+    if path.suffix.lower() in _SUFFIXES:
+        return True
+    try:
+        with Image.open(path):
+            return True
+    except DecompressionBombError:
+        return True
+    except _BROKEN:
+        return False
+
+
+def why_too_large(encoded: Path | bytes) -> str:
+    """How many pixels an image has and may have, where these are too many; else ""."""
+    try:
+        with _opened(encoded) as image:
+            size = image.width * image.height
+    except DecompressionBombError as error:
+        return str(error).partition(",")[0].lower()
+    except _BROKEN:
+        return ""
+    return f"{size / 1e6:,.0f} million pixels, more than {_MOST_PIXELS / 1e6:.0f}" if size > _MOST_PIXELS else ""
+
+
+def white_of(largest: float) -> float:
+    """The value that is white in images whose largest value this is: 1, or the largest number of as many bits.
+
+    >>> white_of(0.7), white_of(4000), white_of(256), white_of(40000)
+    (1.0, 4095.0, 511.0, 65535.0)
+    """
+    return 1.0 if largest <= 1 else float(2 ** max(8, int(np.ceil(np.log2(largest + 1)))) - 1)
 
 
 def resize_floats(images: np.ndarray, spec: ImageSpec) -> np.ndarray:
@@ -177,11 +230,35 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _convert(image: Image.Image, channels: int) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # Pillow warns about a direct conversion to another mode
+def _opened(encoded: Path | bytes) -> Image.Image:
+    """An image, not yet decoded. Pillow's limit on pixels is for all that a file has, also where few are decoded."""
+    if isinstance(encoded, bytes):
+        start, file = encoded[:3], io.BytesIO(encoded)
+    else:
+        file = encoded
+        with encoded.open("rb") as opened:
+            start = opened.read(3)
+    return JpegImageFile(file) if start == b"\xff\xd8\xff" else Image.open(file)
+
+
+def _largest_deep_value(encoded: Path | bytes) -> float | None:
+    """The largest value of an image of more than 8 bits; None for any other, and for one that is broken."""
+    try:
+        with _opened(encoded) as image:
+            values = np.asarray(image) if image.mode in _DEEP_MODES else None
+    except _BROKEN:
+        return None
+    return None if values is None else float(np.nanmax(values, initial=0))
+
+
+def _convert(image: Image.Image, channels: int, white: float) -> Image.Image:
+    if image.mode in _DEEP_MODES:
+        white = white or _DEEP_MODES[image.mode]
+        values = np.nan_to_num(np.asarray(image, np.float64), nan=0.0) * (256 / (white + 1) if white > 1 else 255)
+        image = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, _BACKGROUND), image)
     mode = "L" if channels == 1 else "RGB"
     return image if image.mode == mode else image.convert(mode)
 

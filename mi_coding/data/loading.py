@@ -1,5 +1,6 @@
 """Loading of examples by one string: `load` for splits, `list_all` for all examples in order."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from mi_coding.data.dataset import (
 from mi_coding.data.films.encoded import EncodedFilms, VideoOptions
 from mi_coding.data.films.frames import FilmTable
 from mi_coding.data.films.loading import decode_source, film_dataset, film_listing
-from mi_coding.data.images import ImageSpec
+from mi_coding.data.images import ImageSpec, LazyImages, white_of, why_too_large
 from mi_coding.data.sources import Source, open_source
 from mi_coding.data.stream import MAX_UNREADABLE
 from mi_coding.errors import InputError, Setting
@@ -38,6 +39,8 @@ def load(
     *,
     image_size: int = 0,
     channels: int = 0,
+    white: float = 0,
+    layout: str = "auto",
     placement: str = "auto",
     video: VideoOptions = _DEFAULT_VIDEO,
     warn: Say = lambda line: None,
@@ -52,6 +55,9 @@ def load(
     Args:
         source: `digits`, `tfds:NAME` (also NAME/CONFIG and NAME:VERSION), `folder:PATH`, `npz:PATH` or `video:GLOB`.
         image_size, channels: see `ImageSpec`; 0 keeps those of the images, which must then all be the same.
+        white: value that is white in images of more than 8 bits; 0 for the largest number of as many bits as the values
+            of some of them take, or 1 where none is above.
+        layout: what the folders of `folder:` are: "splits", "classes", "flat" for neither, or "auto", see `Folder`.
         placement: "memory" decodes every image now; "stream" leaves images encoded; "auto" decides by their size. The
             digits and arrays are always in memory. Films are always decoded into a file, from which frames are read.
         video: how films are decoded and split.
@@ -60,10 +66,12 @@ def load(
     Raises:
         InputError: for an unknown source, and for data that is missing, broken or inconsistent.
     """
-    opened, spec = open_source(source), _image_spec(image_size, channels)
+    opened, spec = open_source(source, layout), _image_spec(image_size, channels, white)
     if placement not in PLACEMENTS:
         raise InputError(Setting("data.placement", placement), f" is unknown; expected one of {', '.join(PLACEMENTS)}")
     loaded = opened.load(spec)
+    if isinstance(loaded, Dataset) and not in_memory(loaded.train):
+        _settle_white([split.examples for split in loaded.splits], spec, loaded.account, warn)
     dataset = _splits(opened, loaded, spec, placement, video, warn, log)
     return dataset._replace(account=_complete(dataset))
 
@@ -101,6 +109,8 @@ def list_all(
     *,
     image_size: int = 0,
     channels: int = 0,
+    white: float = 0,
+    layout: str = "auto",
     video: VideoOptions = _DEFAULT_VIDEO,
     warn: Say = lambda line: None,
     log: Say = print,
@@ -115,10 +125,12 @@ def list_all(
 
     Args, Raises: see `load`.
     """
-    spec = _image_spec(image_size, channels)
-    listed = open_source(source).list_all(spec)
+    spec = _image_spec(image_size, channels, white)
+    listed = open_source(source, layout).list_all(spec)
     if isinstance(listed, EncodedFilms):
         listed = film_listing(listed, decode_source(listed, spec, video, warn, log))
+    elif not in_memory(listed.split):
+        _settle_white([listed.split.examples], spec, listed.account, warn)
     account = listed.account or _counted(listed.split.films, num_examples(listed.split))
     account.facts |= _facts(listed.split, listed.class_names)
     return listed._replace(account=account)
@@ -169,13 +181,33 @@ def _num_levels(split: Split) -> int:
     return len(np.unique(take(split, some).examples))
 
 
-def _image_spec(image_size: int, channels: int) -> ImageSpec:
+_FEWEST_LEVELS = 64  # of images of more than 8 bits, below which white is probably another value
+
+
+def _settle_white(parts: list[LazyImages], spec: ImageSpec, account: Account | None, warn: Say) -> None:
+    """Chooses what is white in images of more than 8 bits, all splits alike, and says so."""
+    count, largest = parts[0].largest_value()
+    if not count:
+        return
+    white = spec.white or white_of(largest)
+    for part in parts:
+        part.settle_white(white)
+    found = f"images of more than 8 bits have values up to {largest:,.5g}; {white:,.5g} is white"
+    if account is not None:
+        account.note(found)
+    some = np.unique(np.linspace(0, len(parts[0]) - 1, _MOST_LOOKED_AT).astype(int)).tolist()
+    levels = len(np.unique(np.concatenate([np.unique(image) for i in some if (image := parts[0].read(i)) is not None])))
+    if levels < _FEWEST_LEVELS:
+        warn(f"{found}, so they have {levels} levels of grey; expected {_FEWEST_LEVELS}: set {Setting('data.white')}")
+
+
+def _image_spec(image_size: int, channels: int, white: float) -> ImageSpec:
     if not 0 <= image_size <= MAX_IMAGE_SIZE:
         expected = f"; expected at least 0 and at most {MAX_IMAGE_SIZE:,}"
         raise InputError(Setting("data.image_size", image_size), expected)
     if channels not in CHANNELS:
         raise InputError(Setting("data.channels", channels), f"; expected one of {', '.join(map(str, CHANNELS))}")
-    return ImageSpec(image_size, channels)
+    return ImageSpec(image_size, channels, white)
 
 
 def _num_bytes(dataset: Dataset) -> int:
@@ -190,24 +222,30 @@ def _fits_in_memory(dataset: Dataset, placement: str) -> bool:
 def _decode_all(dataset: Dataset, warn: Say) -> Dataset:
     """Decodes every image; files that cannot be decoded are left out, counted and named."""
     splits = [take(split, np.arange(num_examples(split)))._replace(films=split.films) for split in dataset.splits]
-    unreadable = [
-        name for split, decoded in zip(dataset.splits, splits, strict=True) for name in _missing(split, decoded)
-    ]
-    if unreadable:
-        total = sum(map(num_examples, dataset.splits))
-        message = f"{len(unreadable):,} of {total:,} images cannot be decoded: {first_names(unreadable)}"
-        if len(unreadable) > MAX_UNREADABLE * total:
-            share = f"{len(unreadable) / total:.1%}, more than {MAX_UNREADABLE:.0%}"
-            raise InputError(f"{message}; that is {share}: repair or remove these files")
-        warn(f"{message}; left out")
+    parts = zip(dataset.splits, splits, strict=True)
+    unreadable = [name for split, decoded in parts for name in _missing(split, decoded)]
+    check_readable(unreadable, sum(map(num_examples, dataset.splits)), warn)
     account = dataset.account or Account("images", sum(map(num_examples, dataset.splits)))
     account.leave_out("cannot be decoded", unreadable)
     return dataset._replace(**dict(zip(("train", "validation", "test"), splits, strict=True)), account=account)
 
 
+def check_readable(unreadable: Sequence[str], total: int, warn: Say) -> None:
+    """Warns of images that cannot be decoded; raises InputError where they are too many: one rule for all readers."""
+    if not unreadable:
+        return
+    message = f"{len(unreadable):,} of {total:,} images cannot be decoded: {first_names(unreadable)}"
+    if len(unreadable) > MAX_UNREADABLE * total:
+        share = f"{len(unreadable) / total:.1%}, more than {MAX_UNREADABLE:.0%}"
+        raise InputError(f"{message}; that is {share}: repair or remove these files")
+    warn(f"{message}; left out")
+
+
 def _missing(split: Split, decoded: Split) -> list[str]:
-    """Names of the images of a split that are not among the decoded ones."""
+    """Names of the images of a split that are not among the decoded ones, with the reason where they are too large."""
     if num_examples(split) == num_examples(decoded):
         return []
     found = set(decoded.names)
-    return [name for name in names(split) if name not in found]
+    lost = [(i, name) for i, name in enumerate(names(split)) if name not in found]
+    reasons = [why_too_large(split.examples.encoded(i)) for i, _ in lost]
+    return [f"{name} ({reason})" if reason else name for (_, name), reason in zip(lost, reasons, strict=True)]

@@ -131,6 +131,8 @@ def load_data(plan: Plan, warn: Callable[[str], None], source: str = "", **spec:
     return data.load(
         source or options.source,
         **{"image_size": options.image_size, "channels": options.channels} | spec,
+        white=options.white,
+        layout=options.layout,
         placement=options.placement,
         video=video_options(plan),
         warn=warn,

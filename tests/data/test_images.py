@@ -7,7 +7,7 @@ import pytest
 from pictures import pixels, write
 from PIL import Image, ImageOps
 
-from mi_coding.data.images import ImageSpec, decode, resize_floats
+from mi_coding.data.images import ImageSpec, decode, is_image_file, resize_floats, why_too_large
 
 
 @pytest.mark.parametrize("shape", [(4, 6, 3), (5, 3, 1)])
@@ -56,17 +56,70 @@ def test_exif_orientation_is_applied(tmp_path, orientation, suffix):
     np.testing.assert_array_equal(decode(tmp_path / f"a.{suffix}", ImageSpec()), expected)
 
 
-def test_pixels_of_32_bits_are_not_decoded(tmp_path):
-    for dtype in (np.int32, np.float32):
-        Image.fromarray(np.full((4, 5), 70000, dtype)).save(tmp_path / "a.tif")
-        assert decode(tmp_path / "a.tif", ImageSpec()) is None
+@pytest.mark.parametrize(
+    ("dtype", "suffix", "values", "white", "shown"),
+    [
+        (np.uint16, "png", (0, 32768, 65535), 0, (0, 128, 255)),
+        (np.uint16, "png", (0, 2048, 4095), 4095, (0, 128, 255)),  # of a camera of 12 bits
+        (np.uint16, "tif", (0, 512, 5000), 1023, (0, 128, 255)),  # what is brighter than white is white
+        (np.int32, "tif", (0, 2**19, 2**20 - 1), 2**20 - 1, (0, 128, 255)),
+        (np.float32, "tif", (0.0, 0.5, 1.0), 0, (0, 127, 255)),
+        (np.float32, "tif", (-1.0, np.nan, 2.0), 1, (0, 0, 255)),
+    ],
+)
+def test_values_of_more_than_8_bits_are_scaled_so_that_white_is_white(tmp_path, dtype, suffix, values, white, shown):
+    Image.fromarray(np.array([values], dtype)).save(tmp_path / f"a.{suffix}")
+    decoded = decode(tmp_path / f"a.{suffix}", ImageSpec(white=white))
+    assert decoded[0, :, 0].tolist() == list(shown)
 
 
-@pytest.mark.parametrize("transparency", [3, bytes(range(0, 240, 3))])
-def test_a_palette_with_transparency_keeps_its_colours(tmp_path, transparency):
-    image = Image.fromarray(pixels(3)).quantize(80)
-    image.save(tmp_path / "a.png", transparency=transparency)  # warnings are errors here
-    np.testing.assert_array_equal(decode(tmp_path / "a.png", ImageSpec()), np.asarray(image.convert("RGB")))
+TRANSPARENT, HALF = (200, 10, 30, 0), (0, 100, 200, 128)
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix", "pixel", "shown"),
+    [
+        ("RGBA", "png", TRANSPARENT, [255, 255, 255]),
+        ("RGBA", "png", HALF, [127, 177, 227]),
+        ("RGBA", "webp", TRANSPARENT, [255, 255, 255]),
+        ("RGBA", "tif", TRANSPARENT, [255, 255, 255]),
+        ("LA", "png", (10, 0), [255]),
+        ("LA", "png", (0, 128), [127]),
+        ("RGBA", "png", (1, 2, 3, 255), [1, 2, 3]),
+    ],
+)
+def test_transparent_pixels_are_shown_on_white(tmp_path, mode, suffix, pixel, shown):
+    options = {"lossless": True, "exact": True} if suffix == "webp" else {}
+    Image.new(mode, (4, 4), pixel).save(tmp_path / f"a.{suffix}", **options)
+    np.testing.assert_allclose(decode(tmp_path / f"a.{suffix}", ImageSpec())[1, 2], shown, atol=1)
+
+
+def test_transparent_colours_of_palettes_and_of_colour_images_are_shown_on_white(tmp_path):
+    image = Image.fromarray(np.array([[0, 1, 2]], np.uint8), "P")
+    image.putpalette([9, 9, 9, 50, 60, 70, 80, 90, 100])
+    image.save(tmp_path / "a.png", transparency=1)  # warnings are errors here
+    assert decode(tmp_path / "a.png", ImageSpec())[0].tolist() == [[9, 9, 9], [255, 255, 255], [80, 90, 100]]
+    image.save(tmp_path / "a.png", transparency=bytes((255, 255, 0)))
+    assert decode(tmp_path / "a.png", ImageSpec())[0].tolist() == [[9, 9, 9], [50, 60, 70], [255, 255, 255]]
+    Image.fromarray(np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8)).save(tmp_path / "a.png", transparency=(1, 2, 3))
+    assert decode(tmp_path / "a.png", ImageSpec())[0].tolist() == [[255, 255, 255], [4, 5, 6]]
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "jpe", "pgm", "ppm", "pnm", "jp2", "tga", "avif", "PNG", "txt"])
+def test_what_is_in_a_file_decides_whether_it_is_an_image(tmp_path, suffix):
+    path, image = tmp_path / f"a.{suffix}", Image.fromarray(pixels(3, (16, 24, 3)))
+    image.convert("L" if suffix == "pgm" else "RGB").save(path, **({"format": "PNG"} if suffix == "txt" else {}))
+    assert is_image_file(path)
+    assert decode(path, ImageSpec(channels=3)).shape == (16, 24, 3)
+    path.write_text("words")
+    assert is_image_file(path) == (suffix == "PNG")  # a usual suffix is believed until the file is decoded
+
+
+def test_a_large_jpeg_is_decoded_at_a_fraction_and_counts_as_too_large_otherwise(tmp_path):
+    Image.new("L", (14_000, 13_000), 7).save(tmp_path / "a.jpg")  # 182 million pixels
+    assert decode(tmp_path / "a.jpg", ImageSpec(image_size=32)).tolist() == np.full((32, 32, 1), 7).tolist()
+    assert decode(tmp_path / "a.jpg", ImageSpec()) is None
+    assert why_too_large(tmp_path / "a.jpg") == "182 million pixels, more than 179"
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpeg", "gif", "bmp", "webp", "tiff"])

@@ -14,8 +14,8 @@ SOURCES: dict[str, type[Source]] = {kind.scheme: kind for kind in (Digits, Tfds,
 """Scheme of `config.data.source`, the part before the colon, to the source that takes the part after it."""
 
 
-def open_source(source: str) -> Source:
-    """Parses a string such as `folder:PATH`; reads nothing.
+def open_source(source: str, layout: str = "auto") -> Source:
+    """Parses a string such as `folder:PATH`; reads nothing. `layout` is what folders are, one of `LAYOUTS`.
 
     >>> open_source("folder:/path/to/images")  # whether it exists is found out by `load`
     Folder(argument='/path/to/images')
@@ -28,6 +28,6 @@ def open_source(source: str) -> Source:
         near = difflib.get_close_matches(scheme, SOURCES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise InputError(Setting("data.source", source), f" is unknown; expected one of {', '.join(SOURCES)}{hint}")
-    opened = SOURCES[scheme](argument)
+    opened = SOURCES[scheme](argument, layout)
     opened.check(source)
     return opened

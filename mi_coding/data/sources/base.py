@@ -1,7 +1,7 @@
 """The contract of a source of examples."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from mi_coding.data.dataset import Dataset, Listing, concatenate
@@ -9,12 +9,15 @@ from mi_coding.data.films.encoded import EncodedFilms
 from mi_coding.data.images import ImageSpec
 from mi_coding.errors import InputError, Setting
 
+LAYOUTS = ("auto", "splits", "classes", "flat")  # what folders below a folder are
+
 
 @dataclass(frozen=True)
 class Source(ABC):
     """A source of examples. A new one implements `load`, and is entered in `SOURCES`."""
 
     argument: str = ""  # the part of `config.data.source` after the colon
+    layout: str = field(default="auto", repr=False)  # what folders below it are, one of LAYOUTS, where it has folders
 
     scheme: ClassVar[str]  # the part before it
     example: ClassVar[str]  # what a user may type

@@ -1,20 +1,27 @@
 """`folder:PATH`: image files below a folder, with or without class folders and folders for the splits."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
 
+from mi_coding.data.account import Account
 from mi_coding.data.cuts import check_counts, cut
 from mi_coding.data.dataset import Dataset, Listing, Split
-from mi_coding.data.images import ImageSpec, LazyImages
-from mi_coding.data.sources.base import Source
-from mi_coding.errors import InputError
+from mi_coding.data.images import ImageSpec, LazyImages, is_image_file
+from mi_coding.data.sources.base import LAYOUTS, Source
+from mi_coding.errors import InputError, Setting
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
-_VALIDATION = ("val", "validation")
-_HELD_OUT = ("test", *_VALIDATION)
+_SPLIT_NAMES = {  # what people call them, in any case
+    "train": ("train", "training", "trainset"),
+    "validation": ("val", "valid", "validation", "validate", "dev"),
+    "test": ("test", "testing", "testset", "heldout", "held_out", "eval", "evaluation"),
+    "unlabelled": ("unlabelled", "unlabeled", "unsup", "unsupervised", "extra_unlabelled"),
+}
+_SPLIT_OF = {name: split for split, names in _SPLIT_NAMES.items() for name in names}
+_NOT_DATA = ("__macosx", "@eadir", "$recycle.bin")  # folders that archives and file servers leave, beside hidden ones
 _SHARES = (0.2, 0.1)  # test and validation, where the folder has no splits
 
 
@@ -35,10 +42,15 @@ class FolderImages(LazyImages):
 class Folder(Source):
     """The images below a folder, whose path is the argument.
 
-    Folders `train` and `test`, and perhaps `val`, are the splits; with `train` and `val` alone, as ImageNet is
-    unpacked, `val` is the test split. A missing validation split is cut from the train split, a tenth of each class.
-    Without a folder `train` all images are split, of each class 70 % train, 10 % validation, 20 % test. The first
-    folder below a split is the class of an image; without such folders, or with a single one, there are no labels.
+    Folders such as `train` and `test`, and perhaps `val` and `unlabelled`, in any case and by their usual synonyms, are
+    the splits; with `train` and `val` alone, as ImageNet is unpacked, `val` is the test split. A missing validation
+    split is cut from the train split, a tenth of each class. Images of `unlabelled` are trained on, too, with hidden
+    labels, −1. Without such folders all images are split, of each class 70 % train, 10 % validation, 20 % test. The
+    first folder below a split is the class of an image; without such folders, or with one alone, there are no labels.
+
+    `layout` says what the folders below PATH are: "splits", "classes", or "flat" for neither; "auto" takes them for
+    splits where train and another are there, or nothing but splits. What they were taken for is noted in the account,
+    as are files that are no images, empty folders, and images that lie beside the folders.
     """
 
     scheme = "folder"
@@ -47,21 +59,23 @@ class Folder(Source):
 
     def load(self, spec: ImageSpec) -> Dataset:
         """The three splits, still encoded."""
-        root = self._root()
-        held_out = [name for name in _HELD_OUT if (root / name).is_dir()]
-        if (root / "train").is_dir():
-            splits = _splits_of_folders(root, held_out)
-        elif held_out:
-            found = f"{root} has a folder {held_out[0]} and no folder train"
-            raise InputError(f"{found}; expected train and test, or only classes or images")
-        else:
-            test, validation, train = _scan(root, root).cut(*_SHARES)
+        root, account = self._root(), Account("images")
+        folders = self._splits(root, account)
+        unlabelled = None
+        if folders is None:
+            scanned = _scan(root, root, account, flat=self.layout == "flat")
+            test, validation, train = scanned.cut(*_SHARES)
             splits = [train, validation, test]
+        else:
+            unlabelled = folders.pop("unlabelled", None)
+            splits = _splits_of_folders(root, folders, account)
         check_counts(str(root), [len(files.names) for files in splits])
         class_names = splits[0].class_names
-        return Dataset(
-            root.resolve().name, *(files.split(root, class_names, spec) for files in splits), class_names or None
-        )
+        if unlabelled is not None:
+            splits[0] = splits[0].with_unlabelled(_scan(root, unlabelled, account, flat=True), account)
+        _note_layout(root, folders, class_names, account)
+        made = (files.split(root, class_names, spec) for files in splits)
+        return Dataset(root.resolve().name, *made, class_names or None, account)
 
     def list_all(self, spec: ImageSpec) -> Listing:
         """All images, still encoded, in the order of their paths: split after split, class after class.
@@ -69,15 +83,23 @@ class Folder(Source):
         Splits and classes are those of `load`; but any split may be missing, and unless each of them has class folders
         there are no labels.
         """
-        root = self._root()
-        splits = sorted(name for name in ("train", *_HELD_OUT) if (root / name).is_dir())
-        parts = [_scan(root, root / name) for name in splits] or [_scan(root, root)]
+        root, account = self._root(), Account("images")
+        folders = self._splits(root, account)
+        if folders is None:
+            parts = [_scan(root, root, account, flat=self.layout == "flat")]
+        else:
+            hidden = folders.get("unlabelled")
+            parts = [_scan(root, folder, account, flat=folder == hidden) for folder in sorted(folders.values())]
+            parts = [
+                part._replace(classes=[None] * len(part.names)) if part.folder == hidden else part for part in parts
+            ]
         classes = None
         if all(part.classes is not None for part in parts):
             classes = [name for part in parts for name in part.classes]
         files = _Files(root, [name for part in parts for name in part.names], classes)
+        _note_layout(root, folders, files.class_names, account)
         split = files.split(root, files.class_names, spec)
-        return Listing(split, None if split.labels is None else files.class_names)
+        return Listing(split, None if split.labels is None else files.class_names, account)
 
     def _root(self) -> Path:
         root = Path(self.argument).expanduser()
@@ -85,6 +107,28 @@ class Folder(Source):
             state = "is a file" if root.exists() else "does not exist"
             raise InputError(self.setting, f" {state}; expected a folder with images")
         return root
+
+    def _splits(self, root: Path, account: Account) -> dict[str, Path] | None:
+        """Split → its folder; None where the folders below the root are no splits."""
+        if self.layout not in LAYOUTS:
+            expected = f" is unknown; expected one of {', '.join(LAYOUTS)}"
+            raise InputError(Setting("data.layout", self.layout), expected)
+        folders = _folders(root)
+        found = [(_SPLIT_OF[folder.name.lower()], folder) for folder in folders if folder.name.lower() in _SPLIT_OF]
+        kinds = {split for split, _ in found}
+        is_split = {"train"} < kinds - {"unlabelled"} or (len(found) == len(folders) and kinds)
+        if self.layout in ("classes", "flat") or (self.layout == "auto" and not is_split):
+            return None
+        if not found:
+            raise InputError(self.setting, " has no folder train; expected folders such as train and test")
+        for split in kinds:
+            if len(same := [folder.name for of, folder in found if of == split]) > 1:
+                raise InputError(f"{root} has both {' and '.join(same)}; expected one folder for {split}")
+        others = [folder.name for folder in folders if folder not in [folder for _, folder in found]]
+        others = [name for name in others if any(_images_below(root / name, Account()))]
+        if others:
+            account.note(f"folders beside the splits are left out: {', '.join(others)}")
+        return dict(found)
 
 
 class _Files(NamedTuple):
@@ -95,16 +139,16 @@ class _Files(NamedTuple):
 
     folder: Path
     names: list[str]  # paths relative to the root of the source
-    classes: list[str] | None  # name of the class folder of each file; None where there are no class folders
+    classes: list[str | None] | None  # class folder of each file, None where hidden; None where there are no classes
 
     @property
     def class_names(self) -> list[str]:
-        return sorted(set(self.classes or ()))
+        return sorted(set(self.classes or ()) - {None})
 
     def labels(self, class_names: list[str]) -> np.ndarray | None:
-        """int32[n], positions among `class_names`; None where these are fewer than two."""
-        ids = {name: number for number, name in enumerate(class_names)}
-        return np.array([ids[name] for name in self.classes], np.int32) if len(ids) > 1 else None
+        """int32[n], positions among `class_names`, −1 where hidden; None where these are fewer than two."""
+        ids = {name: number for number, name in enumerate(class_names)} | {None: -1}
+        return np.array([ids[name] for name in self.classes], np.int32) if len(class_names) > 1 else None
 
     def split(self, root: Path, class_names: list[str], spec: ImageSpec) -> Split:
         return Split(FolderImages(root, self.names, spec), self.labels(class_names))
@@ -116,26 +160,38 @@ class _Files(NamedTuple):
     def shuffled(self) -> Self:
         return self._at(cut(None, len(self.names), ())[0].tolist())
 
+    def with_unlabelled(self, others: Self, account: Account) -> Self:
+        """These files and others whose labels are hidden."""
+        account.note(f"{len(others.names):,} images of {others.folder.name} are trained on without labels")
+        classes = None if self.classes is None else [*self.classes, *([None] * len(others.names))]
+        return self._replace(names=[*self.names, *others.names], classes=classes).shuffled()
+
     def _at(self, positions: list[int]) -> Self:
         classes = None if self.classes is None else [self.classes[i] for i in positions]
         return self._replace(names=[self.names[i] for i in positions], classes=classes)
 
 
-def _splits_of_folders(root: Path, held: list[str]) -> list[_Files]:
-    """Files of train, validation and test; `held` are the folders beside train."""
-    if not held or set(_VALIDATION) <= set(held):
-        given = f"both {' and '.join(_VALIDATION)}" if held else "a folder train and no test"
-        raise InputError(f"{root} has {given}; expected train, test and perhaps val, or train and val")
-    folders = [root / name for name in ("train", *reversed(held))]
-    if len({folder.resolve() for folder in folders}) < len(folders):
+def _splits_of_folders(root: Path, folders: dict[str, Path], account: Account) -> list[_Files]:
+    """Files of train, validation and test."""
+    if "train" not in folders:
+        found = f"{root} has a folder {next(iter(folders.values())).name} and no folder train"
+        raise InputError(f"{found}; expected train and test, or only classes or images, ", *_AS_CLASSES)
+    if len(folders) == 1:
+        found = f"{root} has a folder {folders['train'].name} and no test"
+        raise InputError(f"{found}; expected train, test and perhaps val, or train and val, ", *_AS_CLASSES)
+    ordered = [folders[split] for split in ("train", "validation", "test") if split in folders]
+    if len({folder.resolve() for folder in ordered}) < len(ordered):
         raise InputError(f"{root} has splits that are links to one folder; expected splits that share no image")
-    scanned = [_scan(root, folder) for folder in folders]
+    scanned = [_scan(root, folder, account) for folder in ordered]
     _check_classes(*scanned)
     train, *others = (files.shuffled() for files in scanned)
     if len(others) == 1:
         validation, train = train.cut(0.1)
         others.insert(0, validation)
     return [train, *others]
+
+
+_AS_CLASSES = ("or ", Setting("data.layout", "classes", flag=True), " where these are classes")
 
 
 def _check_classes(train: _Files, *others: _Files) -> None:
@@ -151,27 +207,45 @@ def _check_classes(train: _Files, *others: _Files) -> None:
             raise InputError(f"{found}; expected the classes of training: rename or remove the folder")
 
 
-def _scan(root: Path, folder: Path) -> _Files:
-    """All image files below a folder, sorted."""
-    loose = sorted(entry.name for entry in folder.iterdir() if _is_image(entry.name) and not entry.is_dir())
-    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    below = {name: _images_below(folder / name) for name in classes}
-    if not loose and not any(below.values()):
-        raise InputError(f"{folder} holds no image; expected files ending in {', '.join(SUFFIXES)}")
-    if loose and classes:
-        found = f"{len(loose):,} image(s) such as {loose[0]} lie beside the class folders of {folder}"
-        raise InputError(f"{found}; expected all images inside class folders, or no such folders")
-    empty = [name for name in classes if not below[name]]
-    if empty:
-        raise InputError(f"class folder {folder / empty[0]} holds no image; add images or remove the folder")
+def _scan(root: Path, folder: Path, account: Account, *, flat: bool = False) -> _Files:
+    """All image files below a folder, sorted; what is left out is counted."""
+    folders = [] if flat else _folders(folder)
+    below = {one.name: list(_images_below(one, account)) for one in folders}
+    below = {name: found for name, found in below.items() if found}
+    loose = list(_images_below(folder, account)) if flat else _loose(folder, account)
+    if not loose and not below:
+        raise InputError(f"{folder} holds no image; expected files that Pillow reads, such as PNG or JPEG")
     start = os.path.relpath(folder, root)
-    names = [os.path.join(name, file) for name in classes for file in below[name]] or loose
-    names = [name if start == "." else os.path.join(start, name) for name in names]
-    return _Files(folder, names, [name for name in classes for _ in below[name]] if classes else None)
+    prefix = "" if start == "." else start
+    if below and loose:
+        account.found += len(loose)
+        account.leave_out("beside the class folders", [os.path.join(prefix, name) for name in loose])
+        loose = []
+    if empty := [one.name for one in folders if one.name not in below]:
+        account.note(f"{len(empty):,} folders without images are left out: {', '.join(empty[:3])}")
+    names = [os.path.join(prefix, name, file) for name in sorted(below) for file in below[name]]
+    names = names or [os.path.join(prefix, name) for name in loose]
+    account.found += len(names)
+    return _Files(folder, names, [name for name in sorted(below) for _ in below[name]] if below else None)
 
 
-def _images_below(folder: Path) -> list[str]:
-    """Paths relative to `folder`; symbolic links are followed, and no folder is visited twice."""
+def _folders(folder: Path) -> list[Path]:
+    """The folders that may hold data, sorted."""
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and _may_be_data(entry.name))
+
+
+def _may_be_data(name: str) -> bool:
+    return not name.startswith(".") and name.lower() not in _NOT_DATA
+
+
+def _loose(folder: Path, account: Account) -> list[str]:
+    """Names of the images that lie in a folder itself, sorted."""
+    names = (entry.name for entry in folder.iterdir() if not entry.is_dir())
+    return sorted(name for name in names if _is_image(folder / name, account))
+
+
+def _images_below(folder: Path, account: Account) -> Iterator[str]:
+    """Sorted paths relative to `folder`; symbolic links are followed, and no folder is visited twice."""
     found, seen = [], set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
@@ -179,11 +253,29 @@ def _images_below(folder: Path) -> list[str]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if _may_be_data(name))
         start = os.path.relpath(parent, folder)
-        found += [name if start == "." else os.path.join(start, name) for name in names if _is_image(name)]
-    return sorted(found)
+        images = (name for name in names if _is_image(Path(parent, name), account))
+        found += [name if start == "." else os.path.join(start, name) for name in images]
+    return iter(sorted(found))
 
 
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+def _is_image(path: Path, account: Account) -> bool:
+    """Whether a file is an image; others are counted by their suffix, and hidden ones are not."""
+    if path.name.startswith("."):
+        return False
+    if is_image_file(path):
+        return True
+    account.found += 1
+    account.leave_out(f"not an image, {path.suffix.lower() or 'no suffix'}", [path.name])
+    return False
+
+
+def _note_layout(root: Path, folders: dict[str, Path] | None, class_names: list[str], account: Account) -> None:
+    """Says what the folders were taken for."""
+    if folders is not None:
+        named = ", ".join(f"{folder.name} ({split})" for split, folder in folders.items())
+        account.note(f"the folders below {root.name} are taken for splits: {named}")
+    if class_names:
+        shown = ", ".join(class_names[:5]) + (", …" if len(class_names) > 5 else "")
+        account.note(f"class folders: {len(class_names):,} ({shown})")

@@ -5,9 +5,10 @@ import pickle
 import numpy as np
 import pytest
 from pictures import numbers, pixels, write
+from PIL import Image
 
 from mi_coding import data
-from mi_coding.data import loading
+from mi_coding.data import images, loading
 from mi_coding.data.images import ImageSpec
 from mi_coding.errors import InputError
 
@@ -91,12 +92,15 @@ def test_a_corrupt_file_is_named_and_left_out_with_its_label(tmp_path):
     assert 7 not in [number for number, _ in both]
 
 
-def test_more_than_one_percent_of_corrupt_files_is_an_error(tmp_path):
-    make(tmp_path, {"a": 90})
-    (tmp_path / "a" / "0002.png").write_bytes(b"torn")
+def test_more_than_a_tenth_of_corrupt_files_is_an_error(tmp_path):
+    make(tmp_path, {"a": 40})
+    for i in range(4):
+        (tmp_path / "a" / f"000{i + 2}.png").write_bytes(b"torn")
+    assert data.load(f"folder:{tmp_path}").account.used == 36
+    (tmp_path / "a" / "0009.png").write_bytes(b"torn")
     message = refused(tmp_path)
-    assert "1 of 90 images cannot be decoded: a/0002.png" in message
-    assert "that is 1.1%, more than 1%" in message
+    assert "5 of 40 images cannot be decoded: " in message
+    assert "that is 12.5%, more than 10%" in message
 
 
 def test_streamed_images_equal_those_in_memory_without_corrupt_ones(tmp_path):
@@ -165,8 +169,8 @@ def test_the_first_examples_of_a_split_are_of_all_classes(tmp_path):
 def test_suffixes_in_any_case_are_images_and_hidden_files_are_not(tmp_path):
     where = make(tmp_path, {"a": 10, "b/deep/deeper": 10})
     (tmp_path / "a" / "0001.png").rename(tmp_path / "a" / "0001.PNG")
-    for name in ("a/.hidden.png", "a/notes.txt", ".hidden/1.png", "b/.hidden/1.png", "notes.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    for name in ("a/.hidden.png", ".hidden/1.png", "b/.hidden/1.png", "__MACOSX/a/1.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         write(tmp_path / "picture.png").replace(tmp_path / name)
     dataset = data.load(f"folder:{tmp_path}")
     shown = [
@@ -222,7 +226,6 @@ def test_lazy_images_can_be_pickled(tmp_path):
         ({"train/a": 20, "test": 4}, "expected labels in every split or in none"),
         ({"train": 20, "test/a": 4}, "expected labels in every split or in none"),
         ({"train/a": 20, "test/b": 4}, "class 'b'"),
-        ({"a": 20, ".": 2}, "2 image(s) such as 0021.png lie beside the class folders"),
         ({"a": 3}, "too few images"),
         ({"train/a": 20, "test/a": 1}, "too few images"),
     ],
@@ -232,10 +235,93 @@ def test_an_inconsistent_layout_is_refused(tmp_path, layout, words):
     assert words in refused(tmp_path)
 
 
-def test_an_empty_class_folder_is_refused(tmp_path):
-    make(tmp_path, {"train/a": 20, "test/a": 4})
-    (tmp_path / "train" / "empty").mkdir()
-    assert "empty holds no image; add images or remove the folder" in refused(tmp_path)
+def account(root, **options):
+    return data.load(f"folder:{root}", **options).account
+
+
+def test_what_lies_beside_the_class_folders_is_left_out_and_counted(tmp_path):
+    make(tmp_path, {"cat": 20, "dog": 20, ".": 1})
+    (tmp_path / "cat" / "notes.txt").write_text("no image")
+    (tmp_path / "labels.csv").write_text("no,image")
+    (tmp_path / "empty").mkdir()
+    told = account(tmp_path)
+    assert {reason: left.count for reason, left in told.left_out.items()} == {
+        "beside the class folders": 1,
+        "not an image, .txt": 1,
+        "not an image, .csv": 1,
+    }
+    assert (told.found, told.used) == (43, 40)
+    assert "1 folders without images are left out: empty" in told.notes
+    assert "class folders: 2 (cat, dog)" in told.notes
+
+
+def test_a_class_called_train_is_a_class_among_others(tmp_path):
+    make(tmp_path, {"bus": 20, "car": 20, "train": 20})
+    dataset = data.load(f"folder:{tmp_path}")
+    assert dataset.class_names == ["bus", "car", "train"]
+    assert dataset.account.used == 60
+    listing = data.list_all(f"folder:{tmp_path}")
+    assert (len(listing.split.examples), listing.class_names) == (60, ["bus", "car", "train"])
+
+
+@pytest.mark.parametrize("names", [("Train", "Test"), ("training", "testing"), ("TRAIN", "Valid"), ("train", "dev")])
+def test_splits_are_known_by_their_usual_names_in_any_case(tmp_path, names):
+    make(tmp_path, {f"{split}/{name}": n for split, n in zip(names, (20, 5), strict=True) for name in ("ant", "bee")})
+    dataset = data.load(f"folder:{tmp_path}")
+    assert dataset.class_names == ["ant", "bee"]
+    assert len(dataset.test.examples) == 10
+    (note,) = [note for note in dataset.account.notes if "taken for splits" in note]
+    assert f"{names[0]} (train)" in note
+    assert data.list_all(f"folder:{tmp_path}").class_names == ["ant", "bee"]
+
+
+def test_folders_beside_splits_are_left_out_and_named(tmp_path):
+    make(tmp_path, {"train/a": 20, "test/a": 4, "drafts": 3})
+    assert "folders beside the splits are left out: drafts" in account(tmp_path).notes
+
+
+@pytest.mark.parametrize(
+    ("layout", "classes"), [("classes", ["test", "train"]), ("flat", None), ("splits", ["a", "b"])]
+)
+def test_a_layout_that_is_given_is_not_guessed(tmp_path, layout, classes):
+    make(tmp_path, {f"{split}/{name}": 12 for split in ("train", "test") for name in "ab"})
+    dataset = data.load(f"folder:{tmp_path}", layout=layout)
+    assert dataset.class_names == classes
+    assert dataset.account.used == 48
+
+
+def test_unlabelled_images_are_trained_on_and_hidden_from_probes(tmp_path):
+    make(tmp_path, {"train/a": 20, "train/b": 20, "test/a": 4, "test/b": 4, "unlabelled": 30})
+    dataset = data.load(f"folder:{tmp_path}")
+    assert np.bincount(dataset.train.labels + 1).tolist() == [30, 18, 18]
+    for split in (dataset.validation, dataset.test):
+        assert split.labels.min() == 0
+    assert "30 images of unlabelled are trained on without labels" in dataset.account.notes
+    listing = data.list_all(f"folder:{tmp_path}")
+    assert np.bincount(listing.split.labels + 1).tolist() == [30, 24, 24]
+
+
+def test_images_of_12_bits_in_16_have_the_white_of_their_range_in_all_splits(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(40):
+        Image.fromarray(rng.integers(0, 4096, (8, 8)).astype(np.uint16)).save(tmp_path / f"{i}.png")
+    dataset = data.load(f"folder:{tmp_path}")
+    assert all(split.examples.max() > 250 for split in dataset.splits)
+    assert dataset.account.facts["levels"] > 200
+    assert any("values up to 4,09" in note and "4,095 is white" in note for note in dataset.account.notes)
+    warned = []
+    dark = data.load(f"folder:{tmp_path}", white=65535, warn=warned.append)
+    assert dark.train.examples.max() == 15
+    assert "16 levels of grey; expected 64: set config.data.white" in warned[0]
+
+
+def test_a_scan_that_is_too_large_is_left_out_with_its_reason(tmp_path, monkeypatch):
+    make(tmp_path, {".": 40}, shape=(4, 6, 3))
+    write(tmp_path / "scan.png", 0, (40, 60, 3))
+    monkeypatch.setattr(images, "_MOST_PIXELS", 1000)
+    warned = []
+    data.load(f"folder:{tmp_path}", image_size=4, warn=warned.append)
+    assert warned == ["1 of 41 images cannot be decoded: scan.png (0 million pixels, more than 0); left out"]
 
 
 def test_a_missing_folder_or_a_file_is_refused(tmp_path):
