@@ -91,14 +91,18 @@ def image_spec(trained_with: Mapping[str, int], given: flags.FlagValues) -> dict
 
 
 @contextmanager
-def spelled_as_flags() -> Iterator[None]:
-    """Errors about the data name the flag of a command that has no config: --source for data.source."""
+def spelled_as_flags(given: flags.FlagValues) -> Iterator[None]:
+    """Errors about the data name the flag of a command that has no config, where it has one: --source for data.source.
+
+    Args:
+        given: the flags of the command.
+    """
+
+    def as_flag(setting: Setting) -> str:
+        group, _, name = setting.key.rpartition(".")
+        return setting.spelled(f"--{name}") if group == "data" and name in given else str(setting)
+
     try:
         yield
     except InputError as error:
-        raise InputError(error.spelled(_as_flag)) from None
-
-
-def _as_flag(setting: Setting) -> str:
-    group, _, name = setting.key.rpartition(".")
-    return setting.spelled(f"--{name}") if group == "data" else str(setting)
+        raise InputError(error.spelled(as_flag)) from None

@@ -10,6 +10,7 @@
                    code is written as bytes of packed bits, see mi_coding.stored_codes.unpack
     --layout       what folders are, see config.data.layout: auto (the default), splits, classes or flat
     --half         x (the default) or y: which half of given pairs
+    --cache_dir    of decoded films; by default that of the run
     --image_size   pixels, --channels: what images are brought to; by default what the run was trained with
 
 Files that cannot be decoded are counted, named and left out. Memory does not grow with the number of examples, but for
@@ -74,16 +75,16 @@ def write_codes(encoder: TrainedEncoder, listing: data.Listing, output: Path) ->
 
 def _embed(argv: list[str]) -> int:
     required = dict.fromkeys(("workdir", "source", "output"))
-    given = options(argv, required | {"layer": "codes", "half": "x", "layout": "auto"} | IMAGE_OPTIONS)
+    given = options(argv, required | {"layer": "codes", "half": "x", "layout": "auto", "cache_dir": ""} | IMAGE_OPTIONS)
     output = Path(given.output)
     if reason := check_output_path(output):
         raise InputError(reason)
-    with spelled_as_flags():
+    with spelled_as_flags(given):
         data.open_source(given.source)
     run = restore(given.workdir, terminal.warning)
     encoder = TrainedEncoder(run, layer=given.layer, half=given.half)
-    with spelled_as_flags():
-        spec, video = image_spec(run.plan.config, given), video_options(run.plan)
+    with spelled_as_flags(given):
+        spec, video = image_spec(run.plan.config, given), video_options(run.plan, given.cache_dir)
         reading = {"white": run.plan.data.white, "layout": given.layout}
         listing = data.list_all(given.source, **spec, **reading, video=video, warn=terminal.warning)
         print(*listing.account.lines(), sep="\n", flush=True)

@@ -5,6 +5,7 @@
     --workdir      of the run; its newest checkpoint is read
     --source       digits, tfds:NAME, folder:PATH, npz:PATH or video:GLOB, its examples of the shape trained on
     --output       where the numbers go; by default DIR/evaluation-<source>.json, and summary.json stays as it is
+    --cache_dir    of decoded films; by default that of the run
     --image_size   pixels, --channels: what images are brought to; by default what the run was trained with
 
 The data is cut as for training: probes learn from its training split, and every result is read from its test split.
@@ -40,16 +41,16 @@ def file_name(source: str) -> str:
 
 
 def _evaluate(argv: list[str]) -> int:
-    given = options(argv, dict.fromkeys(("workdir", "source")) | {"output": ""} | IMAGE_OPTIONS)
+    given = options(argv, dict.fromkeys(("workdir", "source")) | {"output": "", "cache_dir": ""} | IMAGE_OPTIONS)
     workdir = Path(given.workdir)
     output = Path(given.output) if given.output else workdir / file_name(given.source)
     if not output.absolute().parent.is_dir() or output.is_dir():
         raise InputError(f"--output={output} is no file in a folder that exists")
-    with spelled_as_flags():
+    with spelled_as_flags(given):
         data.open_source(given.source)
         restored = restore(workdir, terminal.warning)
         spec = image_spec(restored.plan.config, given)
-        dataset = load_data(restored.plan, terminal.warning, given.source, **spec)
+        dataset = load_data(restored.plan, terminal.warning, given.source, given.cache_dir, **spec)
         described = data.describe_examples(dataset.train), restored.examples
         here, trained = ([tuple(half["shape"]) for half in halves] for halves in described)
         if here != trained:

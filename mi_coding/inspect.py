@@ -57,7 +57,7 @@ def _inspect(argv: list[str]) -> int:
     warnings: list[str] = []
     warn = partial(_warn, warnings)
     if plan is None:
-        with spelled_as_flags():
+        with spelled_as_flags(given):
             spec = image_spec({"data.image_size": 0, "data.channels": 0}, given)
             dataset = data.load(given.source, **spec, warn=warn)
     else:

@@ -125,7 +125,9 @@ def check_devices(plan: Plan, num_devices: int) -> None:
     plan.method.check(plan.pairs, plan.encoder, plan.run.batch_size, num_devices)
 
 
-def load_data(plan: Plan, warn: Callable[[str], None], source: str = "", **spec: int) -> data.Dataset:
+def load_data(
+    plan: Plan, warn: Callable[[str], None], source: str = "", cache_dir: str = "", **spec: int
+) -> data.Dataset:
     """The data of a config, or another source, with images brought to the config's size and channels or to others."""
     options = plan.data
     return data.load(
@@ -134,14 +136,14 @@ def load_data(plan: Plan, warn: Callable[[str], None], source: str = "", **spec:
         white=options.white,
         layout=options.layout,
         placement=options.placement,
-        video=video_options(plan),
+        video=video_options(plan, cache_dir),
         warn=warn,
     )
 
 
-def video_options(plan: Plan) -> data.VideoOptions:
-    """How the films of a source are decoded and cut."""
-    return data.VideoOptions(plan.pairs.film_gap, plan.data.frame_rate, plan.data.cache_dir)
+def video_options(plan: Plan, cache_dir: str = "") -> data.VideoOptions:
+    """How the films of a source are decoded and cut; `cache_dir` takes the place of that of the plan."""
+    return data.VideoOptions(plan.pairs.film_gap, plan.data.frame_rate, cache_dir or plan.data.cache_dir)
 
 
 def with_parts(

@@ -43,9 +43,12 @@ def decode_films(films: Sequence[EncodedFilm], spec: ImageSpec, options: VideoOp
     Raises:
         InputError: where no film can be decoded, frames differ in shape, or the disk has no room.
     """
-    identity = [_VERSION, list(spec), options.frame_rate, [film.identity() for film in films]]
+    identity = [_VERSION, [spec.image_size, spec.channels], options.frame_rate, [film.identity() for film in films]]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:20]
     folder = (Path(options.cache_dir).expanduser() if options.cache_dir else default_cache()) / key
+    if folder.exists() and (damage := _damage(folder)):
+        log(f"decoded films in {folder} are damaged ({damage}): they are decoded anew")
+        shutil.rmtree(folder, ignore_errors=True)
     if not (folder / _FILMS).exists():
         _write(folder, films, options.frame_rate, log)
     return _read(folder)
@@ -161,6 +164,19 @@ def _publish(unfinished: Path, folder: Path) -> None:
     except OSError:
         if not (folder / _FILMS).exists():  # where it exists, another process was faster, with the same films
             raise
+
+
+def _damage(folder: Path) -> str:
+    """What is wrong with decoded films on disk, in a few words; "" where all their bytes are there."""
+    try:
+        rows = json.loads((folder / _FILMS).read_text(encoding="utf-8"))
+        frames, times = np.load(folder / _FRAMES, mmap_mode="r"), np.load(folder / _TIMES)
+        last = max(row["first"] + row["count"] for row in rows if "count" in row)
+        if len(frames) != len(times) or last > len(times):
+            return f"{len(frames)} frames, {len(times)} times and {last} of the films"
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        return " ".join(str(error).split())[:100]
+    return ""
 
 
 def _read(folder: Path) -> DecodedFilms:

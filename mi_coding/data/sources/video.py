@@ -14,7 +14,8 @@ from mi_coding.errors import InputError
 class Video(Source):
     """The films whose paths match a pattern such as `clips/**/*.mp4`, in the order of their paths.
 
-    The argument is a pattern with `*`, `?`, `[…]` and `**`, or the path of one file.
+    The argument is the path of one file, or a pattern with `*`, `?`, `[…]` and `**`. What exists by its name is meant,
+    whatever characters it contains: a file, and the folders in front of a pattern. Elsewhere `[[]` stands for `[`.
     """
 
     scheme = "video"
@@ -23,10 +24,26 @@ class Video(Source):
     def load(self, spec: ImageSpec) -> EncodedFilms:
         """All films, still encoded."""
         pyav()
-        matches = sorted(glob.glob(os.path.expanduser(self.argument), recursive=True))
+        matches = _matches(os.path.expanduser(self.argument))
         paths = [Path(match) for match in matches if os.path.isfile(match)]
         if not paths:
             found = f" matches {'only folders' if matches else 'nothing'} in {Path.cwd()}"
             such = "such as 'video:clips/**/*.mp4', in quotes so that the shell leaves it alone"
+            such += "; [[] stands for [" if "[" in self.argument else ""
             raise InputError(self.setting, f"{found}; expected a pattern that matches files, {such}")
         return EncodedFilms(self.argument, [VideoFile(path, spec) for path in paths])
+
+
+def _matches(pattern: str) -> list[str]:
+    """Paths that match a pattern, sorted; a path that exists, or folders in front, are taken by their names.
+
+    >>> _matches("no such [file].mp4")
+    []
+    """
+    if os.path.isfile(pattern):
+        return [pattern]
+    head, rest = "", pattern
+    for end in (i + 1 for i, character in enumerate(pattern) if character == os.sep):
+        if os.path.isdir(pattern[:end]):
+            head, rest = pattern[:end], pattern[end:]
+    return sorted(glob.glob(glob.escape(head) + rest, recursive=True))

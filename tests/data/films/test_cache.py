@@ -1,5 +1,6 @@
 """The cache of decoded films: complete or absent, and read again as long as nothing changes."""
 
+import os
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -135,3 +136,18 @@ def test_the_default_cache_follows_the_xdg_standard(monkeypatch):
     assert default_cache() == Path("/somewhere/mi_coding/films")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert default_cache() == Path.home() / ".cache" / "mi_coding" / "films"
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("frames.npy", 1000), ("frames.npy", 0), ("times.npy", 90), ("films.json", 9)]
+)
+def test_a_damaged_cache_is_made_anew_and_this_is_said(clips, tmp_path, name, size):
+    cache = tmp_path / "cache"
+    first, _ = load_clips(clips, cache)
+    (file,) = cache.rglob(name)
+    os.truncate(file, size)
+    again, lines = load_clips(clips, cache)
+    assert "are damaged (" in lines[0]
+    assert lines[0].endswith("): they are decoded anew")
+    np.testing.assert_array_equal(again.test.examples, first.test.examples)
+    assert not any("damaged" in line for line in load_clips(clips, cache)[1])
