@@ -21,6 +21,7 @@ from finished_runs import ARRAYS, save_pairs
 
 import mi_coding
 from mi_coding import embed, evaluate, main
+from mi_coding.runs.restore import restore
 from mi_coding.runs.run import prepare
 
 
@@ -58,6 +59,46 @@ def test_vectors_give_every_number_and_a_report_without_pictures_of_them(finishe
     assert "Nearest neighbours" not in (finished / "report.html").read_text()
 
 
+UNSCALED = np.array([1e-3, 1e4, 1.0]), np.array([0.0, 3e4, -7.0])
+"""Factors and offsets of the columns of x."""
+
+
+def unscaled(path, source):
+    """The pairs of another file, with the columns of x in other units."""
+    with np.load(source) as file:
+        np.savez(path, x=file["x"] * UNSCALED[0] + UNSCALED[1], y=file["y"], labels=file["labels"])
+    return path
+
+
+def test_units_of_columns_change_neither_training_nor_codes(arrays, pairs, tmp_path):
+    other, workdir = unscaled(tmp_path / "other.npz", pairs), tmp_path / "run"
+    assert run(workdir, other) == 0
+    ours, theirs = parameters(workdir), parameters(arrays.workdir)
+    for name, leaf in ours.items():
+        np.testing.assert_allclose(leaf, theirs[name], rtol=2e-2, atol=2e-3, err_msg=name)
+    with np.load(pairs) as file:
+        x = file["x"]
+    expected = mi_coding.load_encoder(arrays.workdir)(x)
+    np.testing.assert_allclose(mi_coding.load_encoder(workdir)(x * UNSCALED[0] + UNSCALED[1]), expected, atol=2e-2)
+    assert embed.main(["embed", f"--workdir={workdir}", f"--source=npz:{other}", f"--output={tmp_path / 'c.npz'}"]) == 0
+    with np.load(tmp_path / "c.npz") as file:
+        np.testing.assert_allclose(file["codes"], expected, atol=2e-2)
+    assert evaluate.main(["evaluate", f"--workdir={workdir}", f"--source=npz:{other}"]) == 0
+    (found,) = workdir.glob("evaluation-*.json")
+    figures = json.loads(found.read_text()), json.loads((workdir / "summary.json").read_text())
+    assert figures[0]["heldout/mi_lower_bound_nats"] == pytest.approx(
+        figures[1]["heldout/mi_lower_bound_nats"], abs=1e-4
+    )
+    assert "mean 0 and deviation 1 on the training split" in figures[1]["data/notes"]
+
+
+def test_tables_that_are_left_as_they_are_have_no_scale(pairs, tmp_path, capsys):
+    workdir = tmp_path / "run"
+    assert run(workdir, unscaled(tmp_path / "other.npz", pairs), "--config.pairs.scale=none") == 0
+    assert "mean 0" not in capsys.readouterr().out
+    assert restore(workdir, pytest.fail).scale is None
+
+
 def test_a_batch_with_more_pairs_than_there_are_examples_is_warned_of(tmp_path):
     source = f"--config.data.source=npz:{save_pairs(tmp_path / 'few.npz', count=20)}"
     warnings = []
@@ -74,7 +115,7 @@ def test_memorised_pairs_are_warned_of(tmp_path):
     few = save_pairs(tmp_path / "few.npz", count=60)
     greedy = ["--config.num_steps=120", "--config.optimizer.learning_rate=0.03", "--config.optimizer.weight_decay=0.0"]
     source = f"--config.data.source=npz:{few}"
-    overrides = [*SHORT, *greedy, source, "--config.evaluation.every_steps=10"]
+    overrides = [*SHORT, *greedy, source, "--config.evaluation.every_steps=10", "--config.pairs.scale=none"]
     trained = train(tmp_path / "run", *overrides, config=ARRAYS)
     evaluated(trained)
     assert any("the training pairs are memorised (overfitting)" in warning for warning in trained.warnings)

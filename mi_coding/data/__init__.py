@@ -22,6 +22,7 @@ from mi_coding.data.images import ImageSpec, LazyImages
 from mi_coding.data.loading import CHANNELS, MAX_IMAGE_SIZE, PLACEMENTS, check_readable, list_all, load
 from mi_coding.data.ordered import Ordered
 from mi_coding.data.pieces import StreamSpec
+from mi_coding.data.scaling import apply_scale, fit_scale, scaled_half
 from mi_coding.data.sources import Source, open_source
 from mi_coding.data.sources.base import LAYOUTS
 from mi_coding.data.stream import Batch, Stream

@@ -33,6 +33,7 @@ class PairSampler:
         are_sequences: whether x is a sequence that holds every pair of a step and the steps before it, and y is ().
         evaluations: names of the evaluations in `EVALUATORS` that go with this kind.
         two_encoders: whether x and y have an encoder each.
+        standardises: whether columns of tables are brought to mean 0 and deviation 1 by the training split.
         film_gap: seconds from x to y, by which films are split; 0 for pairs of single examples.
         group_size: pairs of one film that lie side by side in a training batch; 1 where each is drawn by itself.
         candidates_within: pairs in a group whose members alone are the candidates; None where the whole batch is.
@@ -46,6 +47,7 @@ class PairSampler:
     are_sequences: ClassVar[bool] = False
     evaluations: ClassVar[tuple[str, ...]] = ("pairs",)
     two_encoders: ClassVar[bool] = False
+    standardises: ClassVar[bool] = False
     film_gap: ClassVar[float] = 0.0
     group_size: ClassVar[int] = 1
     candidates_within: ClassVar[int | None] = None

@@ -12,11 +12,12 @@ from mi_coding.pairs.augmentations.compose import as_numbers
 from mi_coding.pairs.base import PairSampler, Shape
 
 _SEPARATE, _SHARED = "separate", "shared"
+_STANDARD = "standard"
 
 
 @dataclass(frozen=True, eq=False)
 class Given(PairSampler):
-    """Pairs as they come: an example is (x, y), and nothing is changed; their view is x.
+    """Pairs as they come: an example is (x, y), and nothing but their scale is changed; their view is x.
 
     >>> x, y = Given().pair(jax.random.key(0), (jnp.full(3, 255, jnp.uint8), jnp.array([0.5, -2.0])))
     >>> x.tolist(), y.tolist()
@@ -27,7 +28,15 @@ class Given(PairSampler):
         "pairs.encoders", _SEPARATE, "x and y have an encoder each, or share one"
     )
 
+    scale: Annotated[str, OneOf((_STANDARD, "none"))] = option(
+        "pairs.scale", _STANDARD, "columns of tables get mean 0 and deviation 1 by the training split; none leaves them"
+    )
+
     takes_given_pairs = True
+
+    @property
+    def standardises(self) -> bool:
+        return self.scale == _STANDARD
 
     @property
     def two_encoders(self) -> bool:

@@ -55,6 +55,11 @@ class Restored(NamedTuple):
         """What an example looks like, see `data.describe_examples`."""
         return self.metadata["data"]["examples"]
 
+    @property
+    def scale(self) -> Any:
+        """By which tables were scaled, see `data.fit_scale`; None where they were not."""
+        return self.metadata["data"].get("scale values")
+
 
 def restore(workdir: str | Path, warn: Callable[[str], None]) -> Restored:
     """Reads the newest good checkpoint of a run, on whatever devices are here; writes nothing.
@@ -141,6 +146,7 @@ class TrainedEncoder:
             raise InputError(f"half={half!r} is unknown; expected {expected}")
         self._given, described = len(run.examples) > 1, run.examples[HALVES.index(half)]
         self._variables, self._pairs = run.variables, run.plan.pairs
+        self._scale = run.scale and run.scale[HALVES.index(half)]
         self.output: OutputCodes | None = None
         if layer == "codes" and half == "x":
             self.output = run.method.output_codes(run.variables, run.summary)
@@ -166,6 +172,7 @@ class TrainedEncoder:
 
     def each(self, parts: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """The codes of each part, at most `batch_size` checked examples; see `encode_each`."""
+        parts = (part if self._scale is None else data.scaled_half(part, self._scale) for part in parts)
         return encode_each(partial(self._encode, self._variables), parts, batch_size=self.batch_size)
 
     def compile(self, like: np.ndarray | data.LazyImages) -> None:

@@ -39,6 +39,7 @@ class Run:
         num_steps: of the whole run.
         streamed: whether training examples are read batch by batch, and do not live on the devices.
         warn: takes one line that a person must see.
+        scale: by which tables of the data set were scaled, see `data.fit_scale`; None where they were not.
     """
 
     plan: Plan
@@ -49,6 +50,7 @@ class Run:
     num_steps: int
     streamed: bool
     warn: Callable[[str], None]
+    scale: Any = None
 
     def key(self, purpose: str) -> jax.Array:
         """The random key of one purpose, from the seed: "init", "train", "validation", "test", "probe" or "report"."""
@@ -102,9 +104,11 @@ def prepare(config: Mapping[str, Any], workdir: Path, warn: Callable[[str], None
     dataset = load_data(plan, warn)
     num_steps = plan.run.total_steps(data.num_examples(dataset.train))
     check_data(plan, dataset)
+    scale = data.fit_scale(dataset.train) if plan.pairs.standardises else None
+    dataset = scaled(dataset, scale)
     described = data.describe_examples(dataset.train)
     method = with_parts(plan, described, count_classes(dataset.train), num_devices=num_devices, num_steps=num_steps)
-    run = Run(plan, workdir, dataset, method, num_devices, num_steps, not data.in_memory(dataset.train), warn)
+    run = Run(plan, workdir, dataset, method, num_devices, num_steps, not data.in_memory(dataset.train), warn, scale)
     steps_per_call(run)  # refuses what cannot be
     _warn_of_twins(run, data.num_examples(dataset.train))
     return run
@@ -116,6 +120,16 @@ def _warn_of_twins(run: Run, num_train: int) -> None:
     if size > num_train and not run.plan.pairs.film_gap:
         often = f"batch_size {size:,} draws each of the {num_train:,} training examples {size / num_train:.1f} times"
         run.warn(f"{often}: many distractors are twins of the true y; choose batch_size ≤ {num_train:,}, or more data")
+
+
+def scaled(dataset: data.Dataset, scale: Any) -> data.Dataset:
+    """A data set with its tables scaled, which the account notes; unchanged for None."""
+    if scale is None:
+        return dataset
+    columns = " and ".join(f"{len(one['mean']):,}" for one in scale if one is not None)
+    dataset.account.note(f"columns of tables ({columns}) have mean 0 and deviation 1 on the training split")
+    train, validation, test = (data.apply_scale(split, scale) for split in dataset.splits)
+    return dataset._replace(train=train, validation=validation, test=test)
 
 
 def check_devices(plan: Plan, num_devices: int) -> None:
@@ -237,12 +251,14 @@ def count_classes(train: data.Split) -> int:
 def checkpoint_metadata(run: Run) -> dict[str, Any]:
     """What each checkpoint carries along, so that it can be read, and continued from, without the config's data.
 
-    Under "data": what an example looks like, how many there are to train on, and their classes.
+    Under "data": what an example looks like, how many there are to train on, their classes and their scale.
     """
     train = run.dataset.train
     trained_on = {
         "examples": data.describe_examples(train),
         "training examples": data.num_examples(train),
         "classes": count_classes(train),
+        "scale": "none" if run.scale is None else "standard",
+        "scale values": run.scale,
     }
     return {"data": trained_on, "num_candidates": run.method.num_candidates}

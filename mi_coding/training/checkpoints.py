@@ -16,6 +16,7 @@ from mi_coding.training.processes import all_processes, is_main_process, on_all_
 from mi_coding.training.step import TrainState
 
 _T = TypeVar("_T")
+_LONGEST = 200  # letters of what has changed that a message holds
 
 
 class Checkpoints:
@@ -151,11 +152,13 @@ def checksum(tree: Any) -> int:
 
 def _check_same_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Other examples under the same indices would silently continue as a different run."""
-    for name in before.keys() & now.keys():
-        if before[name] != now[name]:
+    before = {"scale": "none"} | dict(before)  # of versions that scaled nothing
+    for name in now:
+        if name in before and before[name] != now[name]:
+            changed = f"{name} was {before[name]} and is {now[name]}"
+            changed = changed if len(changed) < _LONGEST else f"{name} differ"
             raise InputError(
-                f"the data has changed since the run began: {name} was {before[name]} and is {now[name]}; "
-                "restore the data, or start a new --workdir"
+                f"the data has changed since the run began: {changed}; restore the data, or start a new --workdir"
             )
 
 
