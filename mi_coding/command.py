@@ -6,13 +6,15 @@ import select
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from absl import flags
 
 from mi_coding.errors import InputError, Setting
 
 AS_TRAINED = -1
-IMAGE_OPTIONS = {"image_size": AS_TRAINED, "channels": AS_TRAINED}  # what images are brought to
+IMAGE_OPTIONS = {"image_size": AS_TRAINED, "channels": AS_TRAINED, "white": float(AS_TRAINED), "layout": ""}
+"""What images are brought to, and what a folder of them is taken for; by default as in training."""
 
 
 def run_command(argv: list[str] | None, doc: str, run: Callable[[list[str]], int]) -> int:
@@ -59,7 +61,10 @@ def _reader_left() -> bool:
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
-def options(argv: list[str], defaults: Mapping[str, str | int | None]) -> flags.FlagValues:
+_DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float}
+
+
+def options(argv: list[str], defaults: Mapping[str, str | int | float | None]) -> flags.FlagValues:
     """Reads `--NAME=VALUE …`, and nothing else; an option whose default is None must be given, or InputError is raised.
 
     >>> options(["embed", "--workdir=runs/a"], {"workdir": None, "layer": "codes"}).workdir
@@ -67,13 +72,13 @@ def options(argv: list[str], defaults: Mapping[str, str | int | None]) -> flags.
     """
     values = flags.FlagValues()
     for name, default in defaults.items():
-        define = flags.DEFINE_integer if isinstance(default, int) else flags.DEFINE_string
-        define(name, default, "", flag_values=values)
+        _DEFINE.get(type(default), flags.DEFINE_string)(name, default, "", flag_values=values)
     try:
         stray = values(argv)[1:]
     except flags.IllegalFlagValueError as error:  # of a number: text may be anything
         given = str(error).removeprefix("flag ").partition(": ")[0]
-        raise InputError(f"{given}; expected a whole number") from None
+        is_whole = isinstance(defaults[given.removeprefix("--").partition("=")[0]], int)
+        raise InputError(f"{given}; expected a {'whole ' if is_whole else ''}number") from None
     except flags.Error as error:
         raise InputError(" ".join(str(error).split())) from None
     if stray:
@@ -84,10 +89,9 @@ def options(argv: list[str], defaults: Mapping[str, str | int | None]) -> flags.
     return values
 
 
-def image_spec(trained_with: Mapping[str, int], given: flags.FlagValues) -> dict[str, int]:
-    """`image_size` and `channels`, as given or else as the config of a run has them."""
-    values = {name: given[name].value for name in IMAGE_OPTIONS}
-    return {name: trained_with[f"data.{name}"] if value == AS_TRAINED else value for name, value in values.items()}
+def image_options(given: flags.FlagValues) -> dict[str, Any]:
+    """Those of `IMAGE_OPTIONS` that a person gave."""
+    return {name: given[name].value for name, default in IMAGE_OPTIONS.items() if given[name].value != default}
 
 
 @contextmanager

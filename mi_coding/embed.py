@@ -8,10 +8,11 @@
     --output       .npz (codes, paths, labels), .parquet or .csv; written atomically
     --layer        codes (the default), what the critic scores, or features, before the projection head; a discrete
                    code is written as bytes of packed bits, see mi_coding.stored_codes.unpack
-    --layout       what folders are, see config.data.layout: auto (the default), splits, classes or flat
     --half         x (the default) or y: which half of given pairs
     --cache_dir    of decoded films; by default that of the run
     --image_size   pixels, --channels: what images are brought to; by default what the run was trained with
+    --white        value that is white in images of more than 8 bits a pixel; by default that of the run
+    --layout       what a folder is taken for: auto, classes, splits or flat; by default as in the run
 
 Files that cannot be decoded are counted, named and left out. Memory does not grow with the number of examples, but for
 their names.
@@ -26,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from mi_coding import data
-from mi_coding.command import IMAGE_OPTIONS, image_spec, options, run_command, spelled_as_flags
+from mi_coding.command import IMAGE_OPTIONS, image_options, options, run_command, spelled_as_flags
 from mi_coding.errors import InputError
 from mi_coding.reporting import terminal
 from mi_coding.reporting.codes_file import CODES_FILES, Columns, check_output_path
@@ -68,6 +69,7 @@ def write_codes(encoder: TrainedEncoder, listing: data.Listing, output: Path) ->
     ):
         for codes in encoder.each(examples(parts)):
             part = waiting.popleft()
+            data.check_readable(parts.skipped, total)
             file.write(as_stored(codes), part.names, part.labels)
             counting.update(file.num_rows + len(parts.skipped))
     print(f"{output}: {_report(encoder, file.num_rows, parts, max(time.perf_counter() - started, 1e-9))}")
@@ -75,18 +77,17 @@ def write_codes(encoder: TrainedEncoder, listing: data.Listing, output: Path) ->
 
 def _embed(argv: list[str]) -> int:
     required = dict.fromkeys(("workdir", "source", "output"))
-    given = options(argv, required | {"layer": "codes", "half": "x", "layout": "auto", "cache_dir": ""} | IMAGE_OPTIONS)
+    given = options(argv, required | {"layer": "codes", "half": "x", "cache_dir": ""} | IMAGE_OPTIONS)
     output = Path(given.output)
     if reason := check_output_path(output):
         raise InputError(reason)
     with spelled_as_flags(given):
-        data.open_source(given.source)
+        data.open_source(given.source, given.layout or "auto")
     run = restore(given.workdir, terminal.warning)
     encoder = TrainedEncoder(run, layer=given.layer, half=given.half)
     with spelled_as_flags(given):
-        spec, video = image_spec(run.plan.config, given), video_options(run.plan, given.cache_dir)
-        reading = {"white": run.plan.data.white, "layout": given.layout}
-        listing = data.list_all(given.source, **spec, **reading, video=video, warn=terminal.warning)
+        images, video = run.image_options(given.source) | image_options(given), video_options(run.plan, given.cache_dir)
+        listing = data.list_all(given.source, **images, video=video, warn=terminal.warning)
         print(*listing.account.lines(), sep="\n", flush=True)
         split = data.one_half(listing.split, HALVES.index(given.half))
         shape = tuple(data.describe_examples(split)[0]["shape"])

@@ -7,6 +7,8 @@
     --output       where the numbers go; by default DIR/evaluation-<source>.json, and summary.json stays as it is
     --cache_dir    of decoded films; by default that of the run
     --image_size   pixels, --channels: what images are brought to; by default what the run was trained with
+    --white        value that is white in images of more than 8 bits a pixel; by default that of the run
+    --layout       what a folder is taken for: auto, classes, splits or flat; by default as in the run
 
 The data is cut as for training: probes learn from its training split, and every result is read from its test split.
 """
@@ -16,7 +18,7 @@ import sys
 from pathlib import Path
 
 from mi_coding import data
-from mi_coding.command import IMAGE_OPTIONS, image_spec, options, run_command, spelled_as_flags
+from mi_coding.command import IMAGE_OPTIONS, image_options, options, run_command, spelled_as_flags
 from mi_coding.errors import InputError
 from mi_coding.reporting import terminal
 from mi_coding.reporting.metrics import write_json
@@ -47,10 +49,10 @@ def _evaluate(argv: list[str]) -> int:
     if not output.absolute().parent.is_dir() or output.is_dir():
         raise InputError(f"--output={output} is no file in a folder that exists")
     with spelled_as_flags(given):
-        data.open_source(given.source)
+        data.open_source(given.source, given.layout or "auto")
         restored = restore(workdir, terminal.warning)
-        spec = image_spec(restored.plan.config, given)
-        dataset = load_data(restored.plan, terminal.warning, given.source, given.cache_dir, **spec)
+        images = restored.image_options(given.source) | image_options(given)
+        dataset = load_data(restored.plan, terminal.warning, given.source, given.cache_dir, **images)
         described = data.describe_examples(dataset.train), restored.examples
         here, trained = ([tuple(half["shape"]) for half in halves] for halves in described)
         if here != trained:

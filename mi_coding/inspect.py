@@ -6,6 +6,8 @@
     --config       whose pairs are drawn, and whose image size and channels are used, such as configs/simclr.py
     --output       the page; written atomically
     --image_size   pixels, --channels: what images are brought to; by default what the config says, else 0: as they are
+    --white        value that is white in images of more than 8 bits a pixel, --layout: what a folder is taken for
+                   (auto, classes, splits or flat); by default what the config says
 
 The page has the account of the source, twenty examples as the encoder is given them, pairs as the config draws them,
 and the ten examples that differ most from the others.
@@ -21,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mi_coding import data
-from mi_coding.command import AS_TRAINED, IMAGE_OPTIONS, image_spec, options, run_command, spelled_as_flags
+from mi_coding.command import IMAGE_OPTIONS, image_options, options, run_command, spelled_as_flags
 from mi_coding.data.oddities import oddest
 from mi_coding.errors import InputError
 from mi_coding.evaluation.base import subsample
@@ -58,11 +60,9 @@ def _inspect(argv: list[str]) -> int:
     warn = partial(_warn, warnings)
     if plan is None:
         with spelled_as_flags(given):
-            spec = image_spec({"data.image_size": 0, "data.channels": 0}, given)
-            dataset = data.load(given.source, **spec, warn=warn)
+            dataset = data.load(given.source, **image_options(given), warn=warn)
     else:
-        spec = {name: given[name].value for name in IMAGE_OPTIONS if given[name].value != AS_TRAINED}
-        dataset = load_data(plan, warn, **spec)
+        dataset = load_data(plan, warn, **image_options(given))
     print(*dataset.account.lines(), sep="\n", flush=True)
     write_report(output, _report(given.source or plan.data.source, dataset, plan, warnings))
     print(f"\npage: {output}")

@@ -143,3 +143,51 @@ def test_ctrl_c_leaves_no_file(workdir, folder, tmp_path, capsys, monkeypatch):
 def test_help_says_what_the_options_are(capsys):
     assert embed.main(["embed", "--help"]) == 0
     assert "--layer" in capsys.readouterr().out
+
+
+def test_a_grey_picture_among_colours_has_the_channels_of_the_run(workdir, folder, tmp_path):
+    Image.open(folder / "bee" / "0003.png").convert("L").save(tmp_path / "grey.png")
+    Image.open(folder / "bee" / "0003.png").save(tmp_path / "in_colour.png")
+    codes = tmp_path / "codes.npz"
+    assert run(workdir, f"folder:{tmp_path}", codes) == 0
+    image = Image.open(tmp_path / "grey.png").convert("RGB").resize((8, 8), Image.Resampling.BILINEAR)
+    with np.load(codes) as file:
+        assert file["paths"].tolist() == ["grey.png", "in_colour.png"]
+        np.testing.assert_allclose(file["codes"][0], mi_coding.load_encoder(workdir)(np.asarray(image)[None])[0], 1e-5)
+
+
+def deep(folder, brightest, count=40):
+    """Grey PNGs of 16 bits, 9 × 9, with values up to `brightest`."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        values = rng.integers(0, brightest + 1, (9, 9)).astype(np.uint16)
+        values[0, 0] = brightest
+        Image.fromarray(values).save(folder / f"{number:02d}.png")
+    return f"folder:{folder}"
+
+
+def test_a_darker_set_has_the_white_of_the_run_or_the_one_that_is_given(tmp_path, capsys):
+    workdir, codes = tmp_path / "run", tmp_path / "codes.npz"
+    begun(
+        workdir, f"--config.data.source={deep(tmp_path / 'bright', 4000)}", "--config.data.image_size=0", config=SIMCLR
+    )
+    dark = deep(tmp_path / "dark", 1000, count=2)
+    for options, white in (([], 4095), (["--white=1023"], 1023)):
+        capsys.readouterr()
+        assert run(workdir, dark, codes, *options) == 0
+        assert f"values up to 1,000; {white:,} is white" in capsys.readouterr().out
+        values = np.asarray(Image.open(tmp_path / "dark" / "00.png"), float)
+        image = (values * 256 / (white + 1)).astype(np.uint8)[None, :, :, None]
+        with np.load(codes) as file:
+            np.testing.assert_allclose(file["codes"][0], mi_coding.load_encoder(workdir)(image)[0], rtol=1e-5)
+
+
+def test_the_layout_that_is_given_is_taken_and_told(workdir, folder, tmp_path, capsys):
+    make_folder(tmp_path / "all", count=2, side=8, classes=("train", "test"))
+    for options, labels in ((["--layout=classes"], [0, 0, 1, 1]), ([], None)):
+        assert run(workdir, f"folder:{tmp_path / 'all'}", tmp_path / "codes.npz", *options) == 0
+        with np.load(tmp_path / "codes.npz") as file:
+            assert (file["labels"].tolist() if "labels" in file else None) == labels
+    assert run(workdir, "digits", tmp_path / "codes.npz", "--layout=classes") == 2
+    assert "--layout='classes' is for a folder, and the source is digits" in capsys.readouterr().err

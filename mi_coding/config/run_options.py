@@ -82,4 +82,4 @@ class DataOptions:
     cache_dir: str = option("data.cache_dir", "", "of decoded films; '' is mi_coding/films in the user's cache")
 
     def __post_init__(self) -> None:
-        data.open_source(self.source)
+        data.open_source(self.source, self.layout)

@@ -19,7 +19,7 @@ from mi_coding.data.films.encoded import VideoOptions
 from mi_coding.data.films.frames import FilmTable, FramePairs
 from mi_coding.data.films.loading import sample_films
 from mi_coding.data.images import ImageSpec, LazyImages
-from mi_coding.data.loading import CHANNELS, MAX_IMAGE_SIZE, PLACEMENTS, check_readable, list_all, load
+from mi_coding.data.loading import CHANNELS, MAX_IMAGE_SIZE, PLACEMENTS, ImageOptions, check_readable, list_all, load
 from mi_coding.data.ordered import Ordered
 from mi_coding.data.pieces import StreamSpec
 from mi_coding.data.scaling import apply_scale, fit_scale, scaled_half

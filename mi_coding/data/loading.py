@@ -1,7 +1,7 @@
 """Loading of examples by one string: `load` for splits, `list_all` for all examples in order."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -34,17 +34,30 @@ MEMORY_BYTES = 4 * 2**30  # size of the decoded images of all splits up to which
 _DEFAULT_VIDEO = VideoOptions()
 
 
+class ImageOptions(TypedDict, total=False):
+    """What images are brought to, and what a folder of them is taken for.
+
+    Attributes:
+        image_size, channels: see `ImageSpec`; 0, the default, keeps those of the images, which must then be the same.
+        white: value that is white in images of more than 8 bits; 0, the default, for the largest number of as many bits
+            as the values of some of them take, or 1 where none is above.
+        layout: what the folders of `folder:` are: "splits", "classes", "flat" for neither, or "auto", see `Folder`.
+    """
+
+    image_size: int
+    channels: int
+    white: float
+    layout: str
+
+
 def load(
     source: str,
     *,
-    image_size: int = 0,
-    channels: int = 0,
-    white: float = 0,
-    layout: str = "auto",
     placement: str = "auto",
     video: VideoOptions = _DEFAULT_VIDEO,
     warn: Say = lambda line: None,
     log: Say = print,
+    **images: Unpack[ImageOptions],
 ) -> Dataset:
     """Loads the examples of a source such as `digits`, split into train, validation and test.
 
@@ -54,19 +67,16 @@ def load(
 
     Args:
         source: `digits`, `tfds:NAME` (also NAME/CONFIG and NAME:VERSION), `folder:PATH`, `npz:PATH` or `video:GLOB`.
-        image_size, channels: see `ImageSpec`; 0 keeps those of the images, which must then all be the same.
-        white: value that is white in images of more than 8 bits; 0 for the largest number of as many bits as the values
-            of some of them take, or 1 where none is above.
-        layout: what the folders of `folder:` are: "splits", "classes", "flat" for neither, or "auto", see `Folder`.
         placement: "memory" decodes every image now; "stream" leaves images encoded; "auto" decides by their size. The
             digits and arrays are always in memory. Films are always decoded into a file, from which frames are read.
         video: how films are decoded and split.
         warn: called with one line about files that cannot be decoded, which are left out.
         log: called with one line about the size on disk before films are decoded, and one about their splits.
+        images: see `ImageOptions`.
     Raises:
         InputError: for an unknown source, and for data that is missing, broken or inconsistent.
     """
-    opened, spec = open_source(source, layout), _image_spec(image_size, channels, white)
+    opened, spec = open_source(source, images.pop("layout", "auto")), _image_spec(**images)
     if placement not in PLACEMENTS:
         raise InputError(Setting("data.placement", placement), f" is unknown; expected one of {', '.join(PLACEMENTS)}")
     loaded = opened.load(spec)
@@ -107,13 +117,10 @@ def _splits(
 def list_all(
     source: str,
     *,
-    image_size: int = 0,
-    channels: int = 0,
-    white: float = 0,
-    layout: str = "auto",
     video: VideoOptions = _DEFAULT_VIDEO,
     warn: Say = lambda line: None,
     log: Say = print,
+    **images: Unpack[ImageOptions],
 ) -> Listing:
     """Lists all examples of a source in its order, without splits; images stay encoded.
 
@@ -125,8 +132,8 @@ def list_all(
 
     Args, Raises: see `load`.
     """
-    spec = _image_spec(image_size, channels, white)
-    listed = open_source(source, layout).list_all(spec)
+    opened, spec = open_source(source, images.pop("layout", "auto")), _image_spec(**images)
+    listed = opened.list_all(spec)
     if isinstance(listed, EncodedFilms):
         listed = film_listing(listed, decode_source(listed, spec, video, warn, log))
     elif not in_memory(listed.split):
@@ -195,18 +202,21 @@ def _settle_white(parts: list[LazyImages], spec: ImageSpec, account: Account | N
     found = f"images of more than 8 bits have values up to {largest:,.5g}; {white:,.5g} is white"
     if account is not None:
         account.note(found)
+        account.facts["white"] = white
     some = np.unique(np.linspace(0, len(parts[0]) - 1, _MOST_LOOKED_AT).astype(int)).tolist()
     levels = len(np.unique(np.concatenate([np.unique(image) for i in some if (image := parts[0].read(i)) is not None])))
     if levels < _FEWEST_LEVELS:
         warn(f"{found}, so they have {levels} levels of grey; expected {_FEWEST_LEVELS}: set {Setting('data.white')}")
 
 
-def _image_spec(image_size: int, channels: int, white: float) -> ImageSpec:
+def _image_spec(image_size: int = 0, channels: int = 0, white: float = 0.0) -> ImageSpec:
     if not 0 <= image_size <= MAX_IMAGE_SIZE:
         expected = f"; expected at least 0 and at most {MAX_IMAGE_SIZE:,}"
         raise InputError(Setting("data.image_size", image_size), expected)
     if channels not in CHANNELS:
         raise InputError(Setting("data.channels", channels), f"; expected one of {', '.join(map(str, CHANNELS))}")
+    if not 0 <= white < np.inf:
+        raise InputError(Setting("data.white", white), "; expected the value that is white, or 0 to choose by the data")
     return ImageSpec(image_size, channels, white)
 
 

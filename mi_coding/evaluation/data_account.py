@@ -15,6 +15,7 @@ _ROWS: Rows = {
     "data/test": ("to test", number),
     "data/shape": ("shape of an example", str),
     "data/levels": ("levels of their pixels, in a sample", number),
+    "data/white": ("white, in images of more than 8 bits", number),
     "data/films": ("films to train", number),
     "data/seconds": ("seconds of them", number),
     "data/frames": ("frames of them", number),

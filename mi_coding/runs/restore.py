@@ -60,6 +60,27 @@ class Restored(NamedTuple):
         """By which tables were scaled, see `data.fit_scale`; None where they were not."""
         return self.metadata["data"].get("scale values")
 
+    def image_options(self, source: str) -> data.ImageOptions:
+        """What the images of a source are brought to unless a person says otherwise: to what training had.
+
+        A config that keeps channels, or chooses what is white by its data, means those of its data; but the training
+        data itself is read as in training, so that films are not decoded anew. A layout is for folders only.
+        """
+        trained, is_folder = self.plan.data, data.open_source(source).takes_layout
+        as_in_training = self.plan.pairs.takes_films or (source == trained.source and not is_folder)
+        return {
+            "image_size": trained.image_size,
+            "channels": trained.channels if as_in_training else trained.channels or self._channels,
+            "white": trained.white or self.metadata["data"].get("white", 0.0),
+            "layout": trained.layout if is_folder else "auto",
+        }
+
+    @property
+    def _channels(self) -> int:
+        """Channels of the images that a run was trained on; 0 of anything else."""
+        shapes = [half["shape"] for half in self.examples]
+        return shapes[0][-1] if len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][-1] in data.CHANNELS else 0
+
 
 def restore(workdir: str | Path, warn: Callable[[str], None]) -> Restored:
     """Reads the newest good checkpoint of a run, on whatever devices are here; writes nothing.

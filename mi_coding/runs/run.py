@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -140,15 +140,17 @@ def check_devices(plan: Plan, num_devices: int) -> None:
 
 
 def load_data(
-    plan: Plan, warn: Callable[[str], None], source: str = "", cache_dir: str = "", **spec: int
+    plan: Plan,
+    warn: Callable[[str], None],
+    source: str = "",
+    cache_dir: str = "",
+    **images: Unpack[data.ImageOptions],
 ) -> data.Dataset:
-    """The data of a config, or another source, with images brought to the config's size and channels or to others."""
+    """The data of a config, or another source, with images brought to what the config says or to something else."""
     options = plan.data
     return data.load(
         source or options.source,
-        **{"image_size": options.image_size, "channels": options.channels} | spec,
-        white=options.white,
-        layout=options.layout,
+        **{name: getattr(options, name) for name in data.ImageOptions.__annotations__} | images,
         placement=options.placement,
         video=video_options(plan, cache_dir),
         warn=warn,
@@ -251,7 +253,8 @@ def count_classes(train: data.Split) -> int:
 def checkpoint_metadata(run: Run) -> dict[str, Any]:
     """What each checkpoint carries along, so that it can be read, and continued from, without the config's data.
 
-    Under "data": what an example looks like, how many there are to train on, their classes and their scale.
+    Under "data": what an example looks like, how many there are to train on, their classes and their scale, and what is
+    white where pixels have more than 8 bits: other images must be scaled as these were.
     """
     train = run.dataset.train
     trained_on = {
@@ -261,4 +264,6 @@ def checkpoint_metadata(run: Run) -> dict[str, Any]:
         "scale": "none" if run.scale is None else "standard",
         "scale values": run.scale,
     }
+    if "white" in run.dataset.account.facts:
+        trained_on["white"] = run.dataset.account.facts["white"]
     return {"data": trained_on, "num_candidates": run.method.num_candidates}

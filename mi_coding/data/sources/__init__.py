@@ -2,7 +2,7 @@
 
 import difflib
 
-from mi_coding.data.sources.base import Source
+from mi_coding.data.sources.base import LAYOUTS, Source
 from mi_coding.data.sources.digits import Digits
 from mi_coding.data.sources.folder import Folder
 from mi_coding.data.sources.npz import Npz
@@ -30,4 +30,8 @@ def open_source(source: str, layout: str = "auto") -> Source:
         raise InputError(Setting("data.source", source), f" is unknown; expected one of {', '.join(SOURCES)}{hint}")
     opened = SOURCES[scheme](argument, layout)
     opened.check(source)
+    if layout not in LAYOUTS:
+        raise InputError(Setting("data.layout", layout), f" is unknown; expected one of {', '.join(LAYOUTS)}")
+    if layout != "auto" and not opened.takes_layout:
+        raise InputError(Setting("data.layout", layout), f" is for a folder, and the source is {source}; expected auto")
     return opened

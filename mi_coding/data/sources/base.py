@@ -24,6 +24,7 @@ class Source(ABC):
     # Whether images may differ in size without this being known before they are streamed, so that streaming requires
     # `image_size` and `channels`.
     needs_size_to_stream: ClassVar[bool] = False
+    takes_layout: ClassVar[bool] = False  # whether it is a folder, which can be taken for one thing or another
 
     def __str__(self) -> str:
         return f"{self.scheme}:{self.argument}" if self.argument else self.scheme

@@ -11,7 +11,7 @@ from mi_coding.data.account import Account
 from mi_coding.data.cuts import check_counts, cut
 from mi_coding.data.dataset import Dataset, Listing, Split
 from mi_coding.data.images import ImageSpec, LazyImages, is_image_file
-from mi_coding.data.sources.base import LAYOUTS, Source
+from mi_coding.data.sources.base import Source
 from mi_coding.errors import InputError, Setting
 
 _SPLIT_NAMES = {  # what people call them, in any case
@@ -56,6 +56,7 @@ class Folder(Source):
     scheme = "folder"
     example = "folder:/path/to/images"
     needs_size_to_stream = True
+    takes_layout = True
 
     def load(self, spec: ImageSpec) -> Dataset:
         """The three splits, still encoded."""
@@ -110,9 +111,6 @@ class Folder(Source):
 
     def _splits(self, root: Path, account: Account) -> dict[str, Path] | None:
         """Split → its folder; None where the folders below the root are no splits."""
-        if self.layout not in LAYOUTS:
-            expected = f" is unknown; expected one of {', '.join(LAYOUTS)}"
-            raise InputError(Setting("data.layout", self.layout), expected)
         folders = _folders(root)
         found = [(_SPLIT_OF[folder.name.lower()], folder) for folder in folders if folder.name.lower() in _SPLIT_OF]
         kinds = {split for split, _ in found}

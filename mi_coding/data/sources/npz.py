@@ -109,7 +109,7 @@ def _numbers(path: Path, name: str, array: np.ndarray) -> np.ndarray:
 def _examples(path: Path, arrays: dict[str, np.ndarray], spec: ImageSpec) -> Arrays:
     if "images" in arrays:
         return _images(path, arrays["images"], spec)
-    if spec != ImageSpec():
+    if spec.image_size or spec.channels:
         raise InputError(f"{path} holds no images to resize; given ", *_given(spec), ", expected 0 for both")
     if "sequences" in arrays:
         sequences = arrays["sequences"].astype(np.float32, copy=False)

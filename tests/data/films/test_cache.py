@@ -26,6 +26,13 @@ def test_cached_films_are_not_decoded_again(clips, cached, monkeypatch):
     np.testing.assert_array_equal(again.test.examples, first.test.examples)
 
 
+def test_what_is_white_in_images_leaves_the_cache_of_films_as_it_is(tmp_path):
+    logged = []
+    for white in (0, 4095):
+        decode_films([Broken()], ImageSpec(4, 1, white), data.VideoOptions(cache_dir=str(tmp_path)), logged.append)
+    assert len(logged) == 1
+
+
 @pytest.mark.parametrize("change", ["file", "size", "rate"])
 def test_other_files_sizes_or_rates_are_decoded_anew(clips, cached, tmp_path, change):
     cache, first, _ = cached
