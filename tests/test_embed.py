@@ -191,3 +191,15 @@ def test_the_layout_that_is_given_is_taken_and_told(workdir, folder, tmp_path, c
             assert (file["labels"].tolist() if "labels" in file else None) == labels
     assert run(workdir, "digits", tmp_path / "codes.npz", "--layout=classes") == 2
     assert "--layout='classes' is for a folder, and the source is digits" in capsys.readouterr().err
+
+
+def test_a_source_of_which_too_much_is_unreadable_is_refused_as_in_training(workdir, tmp_path, capsys):
+    folder = make_folder(tmp_path / "images", count=20, side=8)
+    for number in range(5):
+        (folder / "ant" / f"{number:04d}.png").write_bytes(b"torn")
+    (tmp_path / "out").mkdir()
+    assert run(workdir, f"folder:{folder}", tmp_path / "out" / "codes.npz") == 2
+    assert "5 of 40 images cannot be decoded: ant/0000.png, ant/0001.png, ant/0002.png, …; that is 12.5%" in one_line(
+        capsys
+    )
+    assert list((tmp_path / "out").iterdir()) == []

@@ -17,11 +17,17 @@ from PIL.JpegImagePlugin import JpegImageFile
 from mi_coding.errors import InputError, Setting
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")  # that need not be looked into
-_DEEP_MODES = {"I;16": 65535, "I;16L": 65535, "I;16B": 65535, "I;16N": 65535, "I": 65535, "F": 1}  # → white by default
-_GREY_MODES = ("1", "L", "LA", "La", *_DEEP_MODES)
+DEEP_MODES = {"I;16": 65535, "I;16L": 65535, "I;16B": 65535, "I;16N": 65535, "I": 65535, "F": 1}  # → white by default
+_GREY_MODES = ("1", "L", "LA", "La", *DEEP_MODES)
 _BACKGROUND = "white"  # on which transparent pixels are shown
 _MOST_PIXELS = 2**28 // 3 * 2  # that are decoded of one image, 179 million as in Pillow: half a gigabyte
-_MOST_LOOKED_AT = 256  # images whose values tell what is white
+# Without formats that start other programs (EPS), that Pillow knows and does not read (MPEG, HDF5), or that a suffix
+# alone tells from other files (TGA).
+_FORMATS = (
+    *("PNG", "JPEG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM", "QOI", "PCX", "ICO", "ICNS"),
+    *("SGI", "SUN", "PSD", "DDS"),
+)
+_UNMARKED = {".tga": ("TGA",), ".icb": ("TGA",), ".vda": ("TGA",), ".vst": ("TGA",)}
 _ORIENTATION = 0x0112  # EXIF
 _UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -33,7 +39,7 @@ _UPRIGHT = {
     8: Transpose.ROTATE_90,
 }
 # What Pillow 13 raised for 80,000 damaged files, and the base classes of these errors.
-_BROKEN = (OSError, ValueError, TypeError, LookupError, SyntaxError, EOFError, struct.error, DecompressionBombError)
+BROKEN = (OSError, ValueError, TypeError, LookupError, SyntaxError, EOFError, struct.error, DecompressionBombError)
 warnings.simplefilter("ignore", DecompressionBombWarning)  # a scan of 100 million pixels is an image, and fits
 _MAX_CHUNK = 256  # images that one thread decodes in a row
 
@@ -76,12 +82,6 @@ class LazyImages(ABC):
     def settle_white(self, white: float) -> None:
         """From now on `white` is white in images of more than 8 bits."""
         self._spec = self._spec._replace(white=white)
-
-    def largest_value(self) -> tuple[int, float]:
-        """How many of some images have more than 8 bits a value, and the largest value of these."""
-        some = np.unique(np.linspace(0, len(self) - 1, _MOST_LOOKED_AT).astype(int)).tolist()
-        found = [value for i in some if (value := _largest_deep_value(self.encoded(i))) is not None]
-        return len(found), max(found, default=0.0)
 
     def check_like(self, other: "LazyImages") -> None:
         """Raises InputError, naming one image of each, unless images have the shape of those of another split."""
@@ -130,17 +130,31 @@ def decode(encoded: Path | bytes, spec: ImageSpec) -> np.ndarray | None:
     True
     """
     try:
-        with _opened(encoded) as image:
+        with open_image(encoded) as image:
             if spec.image_size:
                 image.draft(None, (2 * spec.image_size,) * 2)  # a large JPEG is decoded at a fraction of its size
             if image.width * image.height > _MOST_PIXELS:
                 return None
             channels = spec.channels or (1 if image.mode in _GREY_MODES else 3)
             pixels = _resize(_convert(_upright(image), channels, spec.white), spec.image_size)
-    except _BROKEN:
+    except BROKEN:
         return None
     array = np.asarray(pixels)
     return array[:, :, None] if channels == 1 else array
+
+
+def open_image(encoded: Path | bytes) -> Image.Image:
+    """An image, not yet decoded; raises one of `BROKEN` where it is none.
+
+    Pillow's limit on pixels is for all that a file has, also where few of them are decoded, so JPEGs pass it by.
+    """
+    if isinstance(encoded, bytes):
+        start, file, formats = encoded[:3], io.BytesIO(encoded), _FORMATS
+    else:
+        file, formats = encoded, _FORMATS + _UNMARKED.get(encoded.suffix.lower(), ())
+        with encoded.open("rb") as opened:
+            start = opened.read(3)
+    return JpegImageFile(file) if start == b"\xff\xd8\xff" else Image.open(file, formats=formats)
 
 
 def is_image_file(path: Path) -> bool:
@@ -148,22 +162,24 @@ def is_image_file(path: Path) -> bool:
     if path.suffix.lower() in _SUFFIXES:
         return True
     try:
-        with Image.open(path):
+        if not path.is_file():  # to open a pipe would wait for its other end
+            return False
+        with open_image(path):
             return True
     except DecompressionBombError:
         return True
-    except _BROKEN:
+    except BROKEN:
         return False
 
 
 def why_too_large(encoded: Path | bytes) -> str:
     """How many pixels an image has and may have, where these are too many; else ""."""
     try:
-        with _opened(encoded) as image:
+        with open_image(encoded) as image:
             size = image.width * image.height
     except DecompressionBombError as error:
         return str(error).partition(",")[0].lower()
-    except _BROKEN:
+    except BROKEN:
         return ""
     return f"{size / 1e6:,.0f} million pixels, more than {_MOST_PIXELS / 1e6:.0f}" if size > _MOST_PIXELS else ""
 
@@ -230,30 +246,9 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _opened(encoded: Path | bytes) -> Image.Image:
-    """An image, not yet decoded. Pillow's limit on pixels is for all that a file has, also where few are decoded."""
-    if isinstance(encoded, bytes):
-        start, file = encoded[:3], io.BytesIO(encoded)
-    else:
-        file = encoded
-        with encoded.open("rb") as opened:
-            start = opened.read(3)
-    return JpegImageFile(file) if start == b"\xff\xd8\xff" else Image.open(file)
-
-
-def _largest_deep_value(encoded: Path | bytes) -> float | None:
-    """The largest value of an image of more than 8 bits; None for any other, and for one that is broken."""
-    try:
-        with _opened(encoded) as image:
-            values = np.asarray(image) if image.mode in _DEEP_MODES else None
-    except _BROKEN:
-        return None
-    return None if values is None else float(np.nanmax(values, initial=0))
-
-
 def _convert(image: Image.Image, channels: int, white: float) -> Image.Image:
-    if image.mode in _DEEP_MODES:
-        white = white or _DEEP_MODES[image.mode]
+    if image.mode in DEEP_MODES:
+        white = white or DEEP_MODES[image.mode]
         values = np.nan_to_num(np.asarray(image, np.float64), nan=0.0) * (256 / (white + 1) if white > 1 else 255)
         image = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
     if image.has_transparency_data:

@@ -22,6 +22,7 @@ from mi_coding.data.dataset import (
 from mi_coding.data.films.encoded import EncodedFilms, VideoOptions
 from mi_coding.data.films.frames import FilmTable
 from mi_coding.data.films.loading import decode_source, film_dataset, film_listing
+from mi_coding.data.glance import look_at
 from mi_coding.data.images import ImageSpec, LazyImages, white_of, why_too_large
 from mi_coding.data.sources import Source, open_source
 from mi_coding.data.stream import MAX_UNREADABLE
@@ -81,6 +82,7 @@ def load(
         raise InputError(Setting("data.placement", placement), f" is unknown; expected one of {', '.join(PLACEMENTS)}")
     loaded = opened.load(spec)
     if isinstance(loaded, Dataset) and not in_memory(loaded.train):
+        loaded = loaded._replace(account=loaded.account or _counted(None, sum(map(num_examples, loaded.splits))))
         _settle_white([split.examples for split in loaded.splits], spec, loaded.account, warn)
     dataset = _splits(opened, loaded, spec, placement, video, warn, log)
     return dataset._replace(account=_complete(dataset))
@@ -137,6 +139,7 @@ def list_all(
     if isinstance(listed, EncodedFilms):
         listed = film_listing(listed, decode_source(listed, spec, video, warn, log))
     elif not in_memory(listed.split):
+        listed = listed._replace(account=listed.account or _counted(None, num_examples(listed.split)))
         _settle_white([listed.split.examples], spec, listed.account, warn)
     account = listed.account or _counted(listed.split.films, num_examples(listed.split))
     account.facts |= _facts(listed.split, listed.class_names)
@@ -191,18 +194,21 @@ def _num_levels(split: Split) -> int:
 _FEWEST_LEVELS = 64  # of images of more than 8 bits, below which white is probably another value
 
 
-def _settle_white(parts: list[LazyImages], spec: ImageSpec, account: Account | None, warn: Say) -> None:
-    """Chooses what is white in images of more than 8 bits, all splits alike, and says so."""
-    count, largest = parts[0].largest_value()
-    if not count:
+def _settle_white(parts: list[LazyImages], spec: ImageSpec, account: Account, warn: Say) -> None:
+    """Chooses what is white in images of more than 8 bits, all splits alike; says so, and what else is altered."""
+    glance = look_at(parts)
+    for line in glance.warnings():
+        warn(line)
+    for line in glance.notes():
+        account.note(line)
+    if not glance.deep:
         return
-    white = spec.white or white_of(largest)
+    white = spec.white or white_of(glance.largest)
     for part in parts:
         part.settle_white(white)
-    found = f"images of more than 8 bits have values up to {largest:,.5g}; {white:,.5g} is white"
-    if account is not None:
-        account.note(found)
-        account.facts["white"] = white
+    found = f"images of more than 8 bits have values up to {glance.largest:,.5g}; {white:,.5g} is white"
+    account.note(found)
+    account.facts["white"] = white
     some = np.unique(np.linspace(0, len(parts[0]) - 1, _MOST_LOOKED_AT).astype(int)).tolist()
     levels = len(np.unique(np.concatenate([np.unique(image) for i in some if (image := parts[0].read(i)) is not None])))
     if levels < _FEWEST_LEVELS:
@@ -240,7 +246,7 @@ def _decode_all(dataset: Dataset, warn: Say) -> Dataset:
     return dataset._replace(**dict(zip(("train", "validation", "test"), splits, strict=True)), account=account)
 
 
-def check_readable(unreadable: Sequence[str], total: int, warn: Say) -> None:
+def check_readable(unreadable: Sequence[str], total: int, warn: Say = lambda line: None) -> None:
     """Warns of images that cannot be decoded; raises InputError where they are too many: one rule for all readers."""
     if not unreadable:
         return

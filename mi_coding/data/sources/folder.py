@@ -1,7 +1,6 @@
 """`folder:PATH`: image files below a folder, with or without class folders and folders for the splits."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -10,7 +9,8 @@ import numpy as np
 from mi_coding.data.account import Account
 from mi_coding.data.cuts import check_counts, cut
 from mi_coding.data.dataset import Dataset, Listing, Split
-from mi_coding.data.images import ImageSpec, LazyImages, is_image_file
+from mi_coding.data.image_files import holds_image, images_below, images_in, leave_out, subfolders
+from mi_coding.data.images import ImageSpec, LazyImages
 from mi_coding.data.sources.base import Source
 from mi_coding.errors import InputError, Setting
 
@@ -21,7 +21,7 @@ _SPLIT_NAMES = {  # what people call them, in any case
     "unlabelled": ("unlabelled", "unlabeled", "unsup", "unsupervised", "extra_unlabelled"),
 }
 _SPLIT_OF = {name: split for split, names in _SPLIT_NAMES.items() for name in names}
-_NOT_DATA = ("__macosx", "@eadir", "$recycle.bin")  # folders that archives and file servers leave, beside hidden ones
+_FEW = 0.1  # share of the images in class folders up to which images beside these are left out
 _SHARES = (0.2, 0.1)  # test and validation, where the folder has no splits
 
 
@@ -49,8 +49,9 @@ class Folder(Source):
     first folder below a split is the class of an image; without such folders, or with one alone, there are no labels.
 
     `layout` says what the folders below PATH are: "splits", "classes", or "flat" for neither; "auto" takes them for
-    splits where train and another are there, or nothing but splits. What they were taken for is noted in the account,
-    as are files that are no images, empty folders, and images that lie beside the folders.
+    splits where train and another are there, or nothing but splits; train alone is cut like a folder without splits.
+    What they were taken for is noted in the account, as are files that are no images, empty folders, and images that
+    lie beside the folders.
     """
 
     scheme = "folder"
@@ -64,16 +65,16 @@ class Folder(Source):
         folders = self._splits(root, account)
         unlabelled = None
         if folders is None:
-            scanned = _scan(root, root, account, flat=self.layout == "flat")
+            scanned = _scan(root, root, account, self.layout)
             test, validation, train = scanned.cut(*_SHARES)
             splits = [train, validation, test]
         else:
             unlabelled = folders.pop("unlabelled", None)
-            splits = _splits_of_folders(root, folders, account)
+            splits = _splits_of_folders(root, folders, account, self.layout)
         check_counts(str(root), [len(files.names) for files in splits])
         class_names = splits[0].class_names
         if unlabelled is not None:
-            splits[0] = splits[0].with_unlabelled(_scan(root, unlabelled, account, flat=True), account)
+            splits[0] = splits[0].with_unlabelled(_scan(root, unlabelled, account, "flat"), account)
         _note_layout(root, folders, class_names, account)
         made = (files.split(root, class_names, spec) for files in splits)
         return Dataset(root.resolve().name, *made, class_names or None, account)
@@ -87,10 +88,11 @@ class Folder(Source):
         root, account = self._root(), Account("images")
         folders = self._splits(root, account)
         if folders is None:
-            parts = [_scan(root, root, account, flat=self.layout == "flat")]
+            parts = [_scan(root, root, account, self.layout)]
         else:
             hidden = folders.get("unlabelled")
-            parts = [_scan(root, folder, account, flat=folder == hidden) for folder in sorted(folders.values())]
+            layouts = {folder: "flat" if folder == hidden else self.layout for folder in sorted(folders.values())}
+            parts = [_scan(root, folder, account, layout) for folder, layout in layouts.items()]
             parts = [
                 part._replace(classes=[None] * len(part.names)) if part.folder == hidden else part for part in parts
             ]
@@ -111,10 +113,13 @@ class Folder(Source):
 
     def _splits(self, root: Path, account: Account) -> dict[str, Path] | None:
         """Split → its folder; None where the folders below the root are no splits."""
-        folders = _folders(root)
+        folders = subfolders(root)
+        folders = [folder for folder in folders if holds_image(folder)]
         found = [(_SPLIT_OF[folder.name.lower()], folder) for folder in folders if folder.name.lower() in _SPLIT_OF]
         kinds = {split for split, _ in found}
         is_split = {"train"} < kinds - {"unlabelled"} or (len(found) == len(folders) and kinds)
+        if self.layout == "auto" and found and not is_split:
+            _check_classes_like_splits([folder for _, folder in found], folders)
         if self.layout in ("classes", "flat") or (self.layout == "auto" and not is_split):
             return None
         if not found:
@@ -122,10 +127,7 @@ class Folder(Source):
         for split in kinds:
             if len(same := [folder.name for of, folder in found if of == split]) > 1:
                 raise InputError(f"{root} has both {' and '.join(same)}; expected one folder for {split}")
-        others = [folder.name for folder in folders if folder not in [folder for _, folder in found]]
-        others = [name for name in others if any(_images_below(root / name, Account()))]
-        if others:
-            account.note(f"folders beside the splits are left out: {', '.join(others)}")
+        _leave_out_beside([folder for _, folder in found], root, account)
         return dict(found)
 
 
@@ -169,24 +171,45 @@ class _Files(NamedTuple):
         return self._replace(names=[self.names[i] for i in positions], classes=classes)
 
 
-def _splits_of_folders(root: Path, folders: dict[str, Path], account: Account) -> list[_Files]:
-    """Files of train, validation and test."""
+def _splits_of_folders(root: Path, folders: dict[str, Path], account: Account, layout: str) -> list[_Files]:
+    """Files of train, validation and test; notes which are cut from others."""
     if "train" not in folders:
         found = f"{root} has a folder {next(iter(folders.values())).name} and no folder train"
         raise InputError(f"{found}; expected train and test, or only classes or images, ", *_AS_CLASSES)
-    if len(folders) == 1:
-        found = f"{root} has a folder {folders['train'].name} and no test"
-        raise InputError(f"{found}; expected train, test and perhaps val, or train and val, ", *_AS_CLASSES)
     ordered = [folders[split] for split in ("train", "validation", "test") if split in folders]
     if len({folder.resolve() for folder in ordered}) < len(ordered):
         raise InputError(f"{root} has splits that are links to one folder; expected splits that share no image")
-    scanned = [_scan(root, folder, account) for folder in ordered]
+    scanned = [_scan(root, folder, account, layout) for folder in ordered]
     _check_classes(*scanned)
+    if len(scanned) == 1:
+        test, validation, train = scanned[0].cut(*_SHARES)
+        account.note(f"{ordered[0].name} is cut at random, 70 : 10 : 20 of each class: no other split was found")
+        return [train, validation, test]
     train, *others = (files.shuffled() for files in scanned)
     if len(others) == 1:
-        validation, train = train.cut(0.1)
+        validation, train = train.cut(_SHARES[1])
+        account.note(f"a tenth of each class of {ordered[0].name} is held out to validate, {ordered[1].name} to test")
         others.insert(0, validation)
     return [train, *others]
+
+
+def _check_classes_like_splits(found: list[Path], folders: list[Path]) -> None:
+    """Raises InputError where a class that is called like a split has folders inside, as splits have."""
+    other = next(folder.name for folder in folders if folder not in found)
+    for folder in found:
+        if any(map(holds_image, subfolders(folder))):
+            both = f"{folder} has folders inside, as a split has, and lies beside {other}, which is none; expected "
+            splits, classes = (Setting("data.layout", layout, flag=True) for layout in ("splits", "classes"))
+            raise InputError(both, splits, " or ", classes)
+
+
+def _leave_out_beside(splits: list[Path], root: Path, account: Account) -> None:
+    """Counts what lies in a folder beside its splits."""
+    others = {folder.name: list(images_below(folder, account)) for folder in subfolders(root) if folder not in splits}
+    if named := [name for name, images in others.items() if images]:
+        account.note(f"folders beside the splits are left out: {', '.join(named)}")
+    beside = [os.path.join(name, image) for name, images in others.items() for image in images]
+    leave_out(account, "beside the splits", images_in(root, account) + beside)
 
 
 _AS_CLASSES = ("or ", Setting("data.layout", "classes", flag=True), " where these are classes")
@@ -205,19 +228,20 @@ def _check_classes(train: _Files, *others: _Files) -> None:
             raise InputError(f"{found}; expected the classes of training: rename or remove the folder")
 
 
-def _scan(root: Path, folder: Path, account: Account, *, flat: bool = False) -> _Files:
+def _scan(root: Path, folder: Path, account: Account, layout: str = "auto") -> _Files:
     """All image files below a folder, sorted; what is left out is counted."""
-    folders = [] if flat else _folders(folder)
-    below = {one.name: list(_images_below(one, account)) for one in folders}
+    flat = layout == "flat"
+    folders = [] if flat else subfolders(folder)
+    below = {one.name: list(images_below(one, account)) for one in folders}
     below = {name: found for name, found in below.items() if found}
-    loose = list(_images_below(folder, account)) if flat else _loose(folder, account)
+    loose = list(images_below(folder, account)) if flat else images_in(folder, account)
     if not loose and not below:
         raise InputError(f"{folder} holds no image; expected files that Pillow reads, such as PNG or JPEG")
     start = os.path.relpath(folder, root)
     prefix = "" if start == "." else start
     if below and loose:
-        account.found += len(loose)
-        account.leave_out("beside the class folders", [os.path.join(prefix, name) for name in loose])
+        _check_few_beside(folder, loose, sum(map(len, below.values())), layout)
+        leave_out(account, "beside the class folders", [os.path.join(prefix, name) for name in loose])
         loose = []
     if empty := [one.name for one in folders if one.name not in below]:
         account.note(f"{len(empty):,} folders without images are left out: {', '.join(empty[:3])}")
@@ -227,46 +251,12 @@ def _scan(root: Path, folder: Path, account: Account, *, flat: bool = False) -> 
     return _Files(folder, names, [name for name in sorted(below) for _ in below[name]] if below else None)
 
 
-def _folders(folder: Path) -> list[Path]:
-    """The folders that may hold data, sorted."""
-    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and _may_be_data(entry.name))
-
-
-def _may_be_data(name: str) -> bool:
-    return not name.startswith(".") and name.lower() not in _NOT_DATA
-
-
-def _loose(folder: Path, account: Account) -> list[str]:
-    """Names of the images that lie in a folder itself, sorted."""
-    names = (entry.name for entry in folder.iterdir() if not entry.is_dir())
-    return sorted(name for name in names if _is_image(folder / name, account))
-
-
-def _images_below(folder: Path, account: Account) -> Iterator[str]:
-    """Sorted paths relative to `folder`; symbolic links are followed, and no folder is visited twice."""
-    found, seen = [], set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if _may_be_data(name))
-        start = os.path.relpath(parent, folder)
-        images = (name for name in names if _is_image(Path(parent, name), account))
-        found += [name if start == "." else os.path.join(start, name) for name in images]
-    return iter(sorted(found))
-
-
-def _is_image(path: Path, account: Account) -> bool:
-    """Whether a file is an image; others are counted by their suffix, and hidden ones are not."""
-    if path.name.startswith("."):
-        return False
-    if is_image_file(path):
-        return True
-    account.found += 1
-    account.leave_out(f"not an image, {path.suffix.lower() or 'no suffix'}", [path.name])
-    return False
+def _check_few_beside(folder: Path, loose: list[str], num_inside: int, layout: str) -> None:
+    """Raises InputError where it is not clear whether images are beside class folders, or folders beside images."""
+    if layout == "auto" and len(loose) > max(1, _FEW * num_inside):
+        beside = f"{len(loose):,} image(s) such as {loose[0]} lie beside the class folders of {folder}; expected "
+        classes, flat = (Setting("data.layout", layout, flag=True) for layout in ("classes", "flat"))
+        raise InputError(beside, classes, ", which leaves them out, or ", flat, ", which takes all")
 
 
 def _note_layout(root: Path, folders: dict[str, Path] | None, class_names: list[str], account: Account) -> None:

@@ -1,6 +1,9 @@
 """Images in folders: every layout, and every error in one."""
 
+import os
 import pickle
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -220,7 +223,6 @@ def test_lazy_images_can_be_pickled(tmp_path):
     ("layout", "words"),
     [
         ({}, "holds no image"),
-        ({"train/a": 20}, "a folder train and no test"),
         ({"train/a": 20, "val/a": 4, "validation/a": 4}, "both val and validation"),
         ({"test/a": 20, "val/a": 4}, "a folder test and no folder train"),
         ({"train/a": 20, "test": 4}, "expected labels in every split or in none"),
@@ -270,14 +272,24 @@ def test_splits_are_known_by_their_usual_names_in_any_case(tmp_path, names):
     dataset = data.load(f"folder:{tmp_path}")
     assert dataset.class_names == ["ant", "bee"]
     assert len(dataset.test.examples) == 10
+    assert f"a tenth of each class of {names[0]} is held out to validate, {names[1]} to test" in dataset.account.notes
     (note,) = [note for note in dataset.account.notes if "taken for splits" in note]
     assert f"{names[0]} (train)" in note
     assert data.list_all(f"folder:{tmp_path}").class_names == ["ant", "bee"]
 
 
+def test_a_folder_for_training_alone_is_cut_by_its_classes(tmp_path):
+    make(tmp_path, {"train/a": 20, "train/b": 20})
+    dataset = data.load(f"folder:{tmp_path}")
+    assert [np.bincount(split.labels).tolist() for split in dataset.splits] == [[14, 14], [2, 2], [4, 4]]
+    assert "train is cut at random, 70 : 10 : 20 of each class: no other split was found" in dataset.account.notes
+
+
 def test_folders_beside_splits_are_left_out_and_named(tmp_path):
-    make(tmp_path, {"train/a": 20, "test/a": 4, "drafts": 3})
-    assert "folders beside the splits are left out: drafts" in account(tmp_path).notes
+    make(tmp_path, {"train/a": 20, "test/a": 4, "drafts": 3, ".": 1})
+    told = account(tmp_path)
+    assert "folders beside the splits are left out: drafts" in told.notes
+    assert (told.found, told.used, told.left_out["beside the splits"].count) == (28, 24, 4)
 
 
 @pytest.mark.parametrize(
@@ -315,6 +327,51 @@ def test_images_of_12_bits_in_16_have_the_white_of_their_range_in_all_splits(tmp
     assert "16 levels of grey; expected 64: set config.data.white" in warned[0]
 
 
+def test_what_is_white_is_told_by_the_images_of_all_splits(tmp_path):
+    for split, brightest, count in (("train", 900, 20), ("test", 4000, 5)):
+        (tmp_path / split).mkdir()
+        for i in range(count):
+            values = np.linspace(0, brightest, 64).reshape(8, 8).astype(np.uint16) + i % 2
+            Image.fromarray(values).save(tmp_path / split / f"{i}.png")
+    dataset = data.load(f"folder:{tmp_path}")
+    assert dataset.account.facts["white"] == 4095
+    assert dataset.test.examples.max() == 4001 * 256 // 4096
+    assert dataset.train.examples.max() == 901 * 256 // 4096
+
+
+def test_values_below_black_and_no_numbers_are_told(tmp_path):
+    for i in range(20):
+        values = np.linspace(-1 if i < 3 else 0, 1, 64, dtype=np.float32).reshape(8, 8)
+        values[0, 1] = np.nan if i < 2 else 0
+        Image.fromarray(values).save(tmp_path / f"{i}.tif")
+    notes = account(tmp_path).notes
+    assert "3 of 20 images looked at have values below 0, which are black" in notes
+    assert "2 of 20 images looked at have values that are no numbers, which are black" in notes
+
+
+def test_transparent_images_and_colours_of_16_bits_are_counted(tmp_path):
+    make(tmp_path, {".": 20})
+    Image.new("RGBA", (6, 4), (9, 9, 9, 0)).save(tmp_path / "0003.png")
+    (tmp_path / "0004.png").write_bytes(colours_of_16_bits(6, 4))
+    warned = []
+    notes = data.load(f"folder:{tmp_path}", warn=warned.append).account.notes
+    assert "1 of 20 images looked at may have transparent pixels, which are shown on white" in notes
+    (line,) = warned
+    assert line.startswith("1 of 20 images looked at have colours of 16 bits, of which Pillow reads the upper 8")
+
+
+def colours_of_16_bits(width, height):
+    """A PNG file of values up to 4,095."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    row = b"\0" + np.linspace(0, 4095, width * 3).astype(">u2").tobytes()
+    head = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    chunks = chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(row * height)), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
 def test_a_scan_that_is_too_large_is_left_out_with_its_reason(tmp_path, monkeypatch):
     make(tmp_path, {".": 40}, shape=(4, 6, 3))
     write(tmp_path / "scan.png", 0, (40, 60, 3))
@@ -322,6 +379,46 @@ def test_a_scan_that_is_too_large_is_left_out_with_its_reason(tmp_path, monkeypa
     warned = []
     data.load(f"folder:{tmp_path}", image_size=4, warn=warned.append)
     assert warned == ["1 of 41 images cannot be decoded: scan.png (0 million pixels, more than 0); left out"]
+
+
+def test_hidden_files_those_of_a_system_and_what_is_no_image_are_counted_in_load_and_in_list_all(tmp_path):
+    where = make(tmp_path, {"a": 20, "b": 20, "__MACOSX/a": 3, "a/.cache": 1})
+    (tmp_path / "b" / "._0021.png").write_bytes(b"resource fork")
+    (tmp_path / "b" / "film.mpg").write_bytes(b"\0\0\1\xb3" + bytes(64))  # Pillow knows such a file, and reads none
+    (tmp_path / "b" / "plot.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+    (tmp_path / "b" / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(64))
+    os.mkfifo(tmp_path / "b" / "pipe")  # to open it would wait forever
+    for told in (account(tmp_path), data.list_all(f"folder:{tmp_path}").account):
+        assert (told.found, told.used) == (len(where) + 5, 40)
+        assert {reason: left.count for reason, left in told.left_out.items()} == {
+            "hidden or of the system": 5,
+            "not an image, .mpg": 1,
+            "not an image, .eps": 1,
+            "not an image, .heic": 1,
+            "not an image, no suffix": 1,
+        }
+
+
+def test_many_images_beside_a_folder_of_few_are_ambiguous_until_a_layout_is_given(tmp_path):
+    make(tmp_path, {"thumbs": 4, ".": 40})
+    message = refused(tmp_path)
+    assert "40 image(s) such as 0005.png lie beside the class folders" in message
+    assert "; expected --config.data.layout=classes, which leaves them out, or --config.data.layout=flat" in message
+    assert account(tmp_path, layout="flat").used == 44
+    make(tmp_path, {"thumbs": 20})
+    assert account(tmp_path, layout="classes").used == 20
+
+
+def test_a_folder_for_training_beside_others_is_ambiguous_where_it_has_folders_itself(tmp_path):
+    make(tmp_path, {"train/a": 20, "train/b": 20, "more/b": 10})
+    assert "train has folders inside, as a split has, and lies beside more, which is none" in refused(tmp_path)
+    assert data.load(f"folder:{tmp_path}", layout="classes").class_names == ["more", "train"]
+
+
+def test_folders_without_images_do_not_decide_what_a_folder_is_taken_for(tmp_path):
+    make(tmp_path, {"test/a": 3, "test/b": 3})
+    (tmp_path / "logs").mkdir()
+    assert data.list_all(f"folder:{tmp_path}").class_names == ["a", "b"]
 
 
 def test_a_missing_folder_or_a_file_is_refused(tmp_path):
