@@ -1,25 +1,43 @@
-"""Video files, decoded by PyAV, whose wheels contain FFmpeg.
+"""Video files, decoded by PyAV.
 
 Frames are identified by presentation time, never by count: the frame rate may vary. Orientation metadata and
 non-square pixels are respected.
 """
 
+import heapq
 import math
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from mi_coding.data.films.container import (
+    Packet,
+    PacketReader,
+    announced_seconds,
+    decoded,
+    list_packets,
+    open_container,
+    pyav,
+    video_stream,
+)
 from mi_coding.data.films.encoded import EncodedFilm, Extent, PutFrame, UnusableFilmError
 from mi_coding.data.images import ImageSpec
-from mi_coding.errors import InputError
 
 _MISSING_SECONDS = 0.5  # by which a film may be shorter than its header announces
 _ROUNDING = 1e-3  # seconds: containers round times, some to milliseconds
+_REORDERED = 16  # frames by which a codec reorders at most, H.264
 _GREY = "gray"  # prefix of the names of all pixel formats without colour
+
+
+class _Keyframe(NamedTuple):
+    """A frame at which decoding can begin."""
+
+    pts: int
+    place: int  # of its packet in the file, counted from 0
 
 
 class VideoFile(EncodedFilm):
@@ -35,69 +53,123 @@ class VideoFile(EncodedFilm):
 
     def extent(self, frame_rate: float) -> Extent:
         """Counts the packets, which needs no decoding, and decodes the first frame."""
-        packets = _packets(self._path)
-        times = [time for time, _ in packets if time is not None]
-        most = math.ceil(max(times, default=0) * frame_rate) + 2 if frame_rate and times else len(packets)
-        with _open(self._path) as container:
-            stream = _video_stream(container)
-            first = next(_decoded(container, stream, []), None)
+        packets = list_packets(self._path)
+        times = [packet.pts for packet in packets if packet.pts is not None]
+        with open_container(self._path) as container:
+            stream = video_stream(container)
+            seconds = (max(times) - min(times)) * stream.time_base if times else 0
+            most = math.ceil(seconds * frame_rate) + 2 if frame_rate and times else len(packets)
+            first = next(decoded(container.demux(stream), stream, []), None)
             if first is None:
                 raise UnusableFilmError("no frame of it can be decoded")
+            _pts(first)
             return Extent(min(most, len(packets)), _Resizer(self._spec, stream)(first).shape)
 
     def decode(self, put: PutFrame, *, frame_rate: float, threads: int) -> tuple[float, str | None]:
-        packets, broken = _packets(self._path) if frame_rate else [], []
-        keyframes = sorted(time for time, is_keyframe in packets if is_keyframe and time is not None)
-        with _open(self._path) as container:
-            stream = _video_stream(container)
+        packets, last = list_packets(self._path) if frame_rate else [], -np.inf
+
+        def put_new(time: float, frame: np.ndarray) -> None:
+            nonlocal last
+            if time > last:  # what stands before a jump that went wrong is there already
+                put(time, frame)
+                last = time
+
+        try:
+            end, notes = self._decode(put_new, frame_rate, threads, _keyframes(packets))
+        except _WrongJumpError:
+            end, notes = self._decode(put_new, frame_rate, threads, [])
+        times = [packet.pts for packet in packets if packet.pts is not None]
+        if shared := len(times) - len(set(times)):  # in MPEG-PS, frames of one PES packet have one time together
+            notes.append(f"gives {shared:,} frame(s) the time of another, so that times may be off by as many frames")
+        return end, "; ".join(notes) or None
+
+    def _decode(
+        self, put: PutFrame, frame_rate: float, threads: int, keyframes: list[_Keyframe]
+    ) -> tuple[float, list[str]]:
+        broken: list[str] = []
+        with open_container(self._path) as container:
+            stream = video_stream(container)
             stream.thread_type, stream.codec_context.thread_count = "AUTO", threads
             resize = _Resizer(self._spec, stream)
-            frames = _Frames(container, stream, broken)
-            for time, frame in _at_rate(frames, frame_rate, keyframes):
+            frames = _Frames(container, stream, broken, keyframes)
+            for time, frame in _at_rate(frames, frame_rate):
                 put(time, resize(frame))
-            announced = _announced_seconds(container, stream)
-        note = broken[0] if broken else None
-        if note is None and announced and frames.end < announced - max(_MISSING_SECONDS, 0.02 * announced):
-            note = f"ends after {frames.end:.2f} of the {announced:.2f} s that its header announces"
-        return frames.end, note
+            announced = announced_seconds(container, stream)
+        notes = broken[:1]
+        if not notes and announced and frames.end < announced - max(_MISSING_SECONDS, 0.02 * announced):
+            notes.append(f"ends after {frames.end:.2f} of the {announced:.2f} s that its header announces")
+        if frames.disordered:
+            notes.append(f"has {frames.disordered:,} frame(s) whose times do not increase, which are left out")
+        return frames.end, notes
+
+
+class _WrongJumpError(Exception):
+    """What follows a jump is not the keyframe that was meant."""
 
 
 class _Frames(Iterator[tuple[float, Any]]):
-    """Yields (seconds since the first frame, frame) in presentation order; can seek to keyframes.
+    """Yields (seconds since the first frame, frame) in presentation order; can jump to keyframes.
 
-    A frame whose time does not increase is left out.
+    A frame whose time does not increase is left out, and counted.
     """
 
-    def __init__(self, container: Any, stream: Any, broken: list[str]):
-        self._container, self._stream, self._broken = container, stream, broken
-        self._decoded = _decoded(container, stream, broken)
-        self._start, self._last, self._interval = None, -np.inf, 0.0
+    def __init__(self, container: Any, stream: Any, broken: list[str], keyframes: list[_Keyframe]):
+        self._stream, self._broken = stream, broken
+        self._packets = PacketReader(container, stream)
+        is_permuted = container.format.name == "avi" and stream.codec_context.has_b_frames
+        self._ahead = _REORDERED if is_permuted else 0  # AVI keeps the order of the file in place of times
+        self._keyframes = [] if is_permuted else keyframes
+        self._decoded = self._with_times()
+        self._start, self._last, self._interval, self._target = None, -np.inf, 0.0, None
         self.end = 0.0  # seconds at which the last frame so far stops being shown
+        self.disordered = 0  # frames whose times do not increase
 
     def __next__(self) -> tuple[float, Any]:
         unit = self._stream.time_base
-        for frame in self._decoded:
-            if frame.pts is None:
-                remedy = "put it into a container that keeps them, such as .mp4 or .mkv"
-                raise UnusableFilmError(f"its frames have no times; {remedy}")
-            self._start = frame.pts if self._start is None else self._start
-            time = float((frame.pts - self._start) * unit)
+        for pts, frame in self._decoded:
+            self._start = pts if self._start is None else self._start
+            if self._target is not None and pts < self._target:
+                continue  # shown before the keyframe, and made of frames that were skipped
+            time = float((pts - self._start) * unit)
             if time <= self._last:
+                self.disordered += 1
                 continue
             duration = float(frame.duration * unit) if frame.duration else 0.0
-            self._interval = duration or (time - self._last if self._last >= 0 else 0.0)
-            self._last, self.end = time, time + self._interval
+            if self._target is None:
+                self._interval = duration or (time - self._last if self._last >= 0 else 0.0)
+            elif pts > self._target:
+                raise _WrongJumpError
+            self._last, self.end, self._target = time, time + (duration or self._interval), None
             return time, frame
+        if self._target is not None:
+            raise _WrongJumpError
         raise StopIteration
 
-    def seek(self, time: float) -> None:
-        """Continues at the last keyframe shown at or before `time`."""
-        timestamp = self._start + round(time / self._stream.time_base)
-        self._container.seek(timestamp, stream=self._stream, backward=True)
-        self._decoded = _decoded(self._container, self._stream, self._broken)
+    def jump(self, time: float) -> bool:
+        """Goes on at the last keyframe shown at or before `time`, unless its packet is being decoded already."""
+        latest = self._start + (time + _ROUNDING) / self._stream.time_base
+        place = bisect_right(self._keyframes, latest, key=lambda keyframe: keyframe.pts) - 1
+        if place < 0 or self._keyframes[place].place < self._packets.count:
+            return False
+        self._target = self._keyframes[place].pts
+        self._packets.skip_to(self._keyframes[place].place)
+        self._stream.codec_context.flush_buffers()
+        self._decoded = self._with_times()
+        return True
+
+    def _with_times(self) -> Iterator[tuple[int, Any]]:
+        """Yields (pts, frame). The order of the decoder is right; in some containers their times have to be sorted."""
+        frames, times = deque(), []
+        for frame in decoded(self._packets, self._stream, self._broken):
+            frames.append(frame)
+            heapq.heappush(times, _pts(frame))
+            if len(frames) > self._ahead:
+                yield heapq.heappop(times), frames.popleft()
+        while frames:
+            yield heapq.heappop(times), frames.popleft()
 
 
-def _at_rate(frames: _Frames, frame_rate: float, keyframes: list[float]) -> Iterator[tuple[float, Any]]:
+def _at_rate(frames: _Frames, frame_rate: float) -> Iterator[tuple[float, Any]]:
     """Yields the frames shown at times 0, 1/frame_rate, …, each once; all frames for a rate of 0."""
     if not frame_rate:
         yield from frames
@@ -107,13 +179,18 @@ def _at_rate(frames: _Frames, frame_rate: float, keyframes: list[float]) -> Iter
         if shown is not None and time > wanted / frame_rate + _ROUNDING:
             yield shown
             wanted, shown = math.ceil((time - _ROUNDING) * frame_rate), None
-            place = bisect_right(keyframes, wanted / frame_rate + _ROUNDING) - 1
-            if place >= 0 and keyframes[place] > time:
-                frames.seek(keyframes[place])
+            if frames.jump(wanted / frame_rate):
                 continue
         shown = (time, frame)
     if shown is not None and wanted / frame_rate < frames.end:
         yield shown
+
+
+def _pts(frame: Any) -> int:
+    if frame.pts is None:
+        remedy = "put it into a container that keeps them, such as .mp4 or .mkv"
+        raise UnusableFilmError(f"its frames have no times; {remedy}")
+    return frame.pts
 
 
 class _Resizer:
@@ -158,78 +235,7 @@ def _upright(pixels: np.ndarray, frame: Any) -> np.ndarray:
     return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
 
 
-def _decoded(container: Any, stream: Any, broken: list[str]) -> Iterator[Any]:
-    """Yields frames until the end or an error, which is appended to `broken` after the frames already decoded."""
-    av, any_yet = pyav(), False
-    try:
-        for packet in container.demux(stream):
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                if any_yet:
-                    raise
-                continue  # a recording may start between keyframes
-            any_yet = any_yet or bool(frames)
-            yield from (frame for frame in frames if not frame.is_corrupt)
-    except av.FFmpegError as error:
-        broken.append(f"breaks off: {_reason(error)}")
-        with suppress(av.FFmpegError):  # of a decoder that was flushed before
-            yield from (frame for frame in stream.codec_context.decode(None) if not frame.is_corrupt)
-
-
-def _packets(path: Path) -> list[tuple[float | None, bool]]:
-    """(seconds since the first frame, None where it has no time; whether it is a keyframe) of every packet."""
-    found = []
-    with _open(path) as container:
-        stream = _video_stream(container)
-        with suppress(pyav().FFmpegError):  # what follows a packet that cannot be read is lost
-            for packet in container.demux(stream):
-                if packet.size:
-                    found.append((packet.pts, packet.is_keyframe))
-        start = min((pts for pts, _ in found if pts is not None), default=0)
-        unit = stream.time_base
-        return [(None if pts is None else float((pts - start) * unit), is_keyframe) for pts, is_keyframe in found]
-
-
-def _announced_seconds(container: Any, stream: Any) -> float:
-    """Duration of the video stream by the header; 0 where the header has only that of all streams together."""
-    if stream.duration:
-        return float(stream.duration * stream.time_base)
-    alone = len(container.streams) == 1 and container.duration
-    return container.duration / pyav().time_base if alone else 0.0
-
-
-def _video_stream(container: Any) -> Any:
-    """The first video stream that is not an attached cover picture."""
-    av = pyav()
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
-            return stream
-    others = sorted({stream.type for stream in container.streams} - {"data"})
-    only = f"only {', '.join(others)}" if others else "nor any other that can be read; its end may be cut off"
-    raise UnusableFilmError(f"it has no video stream, {only}")
-
-
-def _open(path: Path) -> Any:
-    av = pyav()
-    try:
-        return av.open(str(path))
-    except (av.FFmpegError, OSError) as error:
-        raise UnusableFilmError(_reason(error)) from None
-
-
-def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).lower()
-
-
-def pyav() -> Any:
-    """PyAV, imported on first use: it is slow to import, and an extra.
-
-    Raises:
-        InputError: where it is not installed.
-    """
-    try:
-        import av
-    except ImportError:
-        raise InputError("a source 'video:…' needs PyAV; install it with: pip install 'mi_coding[video]'") from None
-    return av
+def _keyframes(packets: list[Packet]) -> list[_Keyframe]:
+    """The keyframes to which one can jump, by time: none where the times in the file go back."""
+    found = [_Keyframe(p.pts, k) for k, p in enumerate(packets) if p.is_keyframe and p.pts is not None]
+    return found if found == sorted(found) else []

@@ -4,8 +4,9 @@ import glob
 import os
 from pathlib import Path
 
+from mi_coding.data.films.container import pyav
 from mi_coding.data.films.encoded import EncodedFilms
-from mi_coding.data.films.video_file import VideoFile, pyav
+from mi_coding.data.films.video_file import VideoFile
 from mi_coding.data.images import ImageSpec
 from mi_coding.data.sources.base import Source
 from mi_coding.errors import InputError

@@ -9,6 +9,7 @@ from clips import STEP, cut_off, write_clip, write_sound
 
 from mi_coding import data
 from mi_coding.data.films import video_file
+from mi_coding.data.films.container import PacketReader
 from mi_coding.data.films.encoded import UnusableFilmError
 from mi_coding.data.images import ImageSpec
 from mi_coding.errors import InputError
@@ -50,19 +51,19 @@ def test_times_are_relative_to_the_first_frame(tmp_path):
 
 @pytest.mark.parametrize("keyframes", [1, 3, 100])
 @pytest.mark.parametrize("rate", [1.0, 7.0, 30.0])
-def test_a_lower_rate_keeps_the_frames_shown_at_its_times_and_seeks(tmp_path, monkeypatch, keyframes, rate):
+def test_a_lower_rate_keeps_the_frames_shown_at_its_times_and_jumps(tmp_path, monkeypatch, keyframes, rate):
     times = np.sort(np.random.default_rng(3).choice(4000, 30, replace=False))
     times -= times[0]
     path = write_clip(tmp_path / "clip.mp4", times, keyframes=keyframes)
-    seeks, seek = [], video_file._Frames.seek
-    monkeypatch.setattr(video_file._Frames, "seek", lambda self, time: seeks.append(time) or seek(self, time))
+    jumps, skip_to = [], PacketReader.skip_to
+    monkeypatch.setattr(PacketReader, "skip_to", lambda self, place: jumps.append(place) or skip_to(self, place))
     kept_times, frames, end, _ = decode(path, frame_rate=rate)
     wanted = np.arange(0, end, 1 / rate)
     shown = np.unique(np.searchsorted(times / 1000, wanted + 1e-3, side="right") - 1)
     assert numbers(frames) == shown.tolist()
     np.testing.assert_allclose(kept_times, times[shown] / 1000, atol=1e-9)
     if rate == 1.0:
-        assert bool(seeks) == (keyframes < 100)
+        assert bool(jumps) == (keyframes < 100)
 
 
 @pytest.mark.parametrize("mirror", [False, True])
@@ -201,21 +202,23 @@ def test_without_pyav_the_error_names_the_extra(monkeypatch):
 
 
 def test_frames_whose_time_does_not_increase_are_left_out(clip, monkeypatch):
-    decoded = video_file._decoded
+    decoded = video_file.decoded
 
     def stutter(*arguments):
         for frame in decoded(*arguments):
             yield frame
             yield frame
 
-    monkeypatch.setattr(video_file, "_decoded", stutter)
-    assert numbers(decode(clip)[1]) == list(range(8))
+    monkeypatch.setattr(video_file, "decoded", stutter)
+    _, frames, _, note = decode(clip)
+    assert numbers(frames) == list(range(8))
+    assert note == "has 8 frame(s) whose times do not increase, which are left out"
 
 
 def test_frames_without_times_are_refused(clip, monkeypatch):
     class Timeless:
         pts = None
 
-    monkeypatch.setattr(video_file, "_decoded", lambda *_: iter([Timeless()]))
+    monkeypatch.setattr(video_file, "decoded", lambda *_: iter([Timeless()]))
     with pytest.raises(UnusableFilmError, match="have no times"):
         decode(clip)
