@@ -87,7 +87,10 @@ def _tried(evaluator: Evaluator, ask: Callable[[Evaluator], Any], trained: Train
 
 def _drawn(sections: list[Section]) -> list[Section]:
     """The sections, their figures drawn: drawing may fail, too."""
-    return [section for section in sections if section.png]
+    for section in sections:
+        if section.figure is not None:
+            section.png  # noqa: B018  it is kept, for the page and the file
+    return sections
 
 
 def _title(evaluator: Evaluator) -> str:

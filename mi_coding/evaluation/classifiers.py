@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from jax.scipy.linalg import solve_triangular
 
-from mi_coding.evaluation.codes import nearest
+from mi_coding.evaluation.codes import LONGEST, nearest
 
 REGULARISERS = (0.001, 0.01, 0.1, 1.0, 10.0)  # choices for C, inverse to the L2 penalty; the strongest one first
 
@@ -70,7 +70,8 @@ def linear_probe(train: Examples, validation: Examples, test: Examples) -> Probe
     _check(train=train, validation=validation, test=test)
     mean = np.mean(train.features, axis=0, dtype=np.float64).astype(np.float32)
     features = np.asarray(train.features, np.float32) - mean
-    deviation = np.sqrt(np.mean(np.square(features), axis=0, dtype=np.float64)).astype(np.float32)
+    wide = np.float64 if np.abs(features).max(initial=0) > LONGEST else np.float32
+    deviation = np.sqrt(np.mean(np.square(features, dtype=wide), axis=0, dtype=np.float64)).astype(np.float32)
     scale = np.where(deviation > 1e-6, deviation, 1)
     features /= scale
     classes, labels = np.unique(train.labels, return_inverse=True)

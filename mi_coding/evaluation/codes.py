@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 FEWEST_ON_MAP = 4  # codes
 _ALIKE = 1e-5  # difference of directions in any component below which codes are one, to the rounding of float32
+LONGEST = 1e15  # component of a code above which float32 may not hold its squares
 COSINES_AT_ONCE = 2**26  # cosines of `nearest` in memory at a time: 256 MiB
 
 
@@ -75,6 +76,17 @@ def why_they_tell_nothing(codes: np.ndarray) -> str:
     return ""
 
 
+def why_no_map(codes: np.ndarray) -> str:
+    """Why `map_codes` cannot lay out these codes float[n, D], in a few words; "" where it can.
+
+    >>> why_no_map(np.eye(3)), why_no_map(np.eye(4))
+    ('3 codes are too few; a map needs 4', '')
+    """
+    if len(codes) < FEWEST_ON_MAP:
+        return f"{len(codes)} codes are too few; a map needs {FEWEST_ON_MAP}"
+    return why_they_tell_nothing(codes)
+
+
 def map_codes(codes: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """float32[n, 2]: a map on which codes with a large cosine lie close together (t-SNE, JMLR 9:2579, 2008).
 
@@ -87,11 +99,13 @@ def map_codes(codes: np.ndarray, *, seed: int = 0) -> np.ndarray:
         ValueError: for fewer than four codes, and for codes that are all alike or not finite, on which t-SNE can end
             the process.
     """
-    if (reason := why_they_tell_nothing(codes)) or len(codes) < FEWEST_ON_MAP:
-        raise ValueError(reason or f"{len(codes)} codes make no map; expected at least {FEWEST_ON_MAP}")
+    if reason := why_no_map(codes):
+        raise ValueError(reason)
     from sklearn.manifold import TSNE  # two seconds to import, which the first step need not wait for
 
     perplexity = min(30, (len(codes) - 1) / 3)
+    codes = unit(codes) if np.abs(codes).max() > LONGEST else codes  # the start is by PCA, which squares them
+    codes = np.pad(codes, [(0, 0), (0, max(0, 2 - codes.shape[1]))])  # and has no two components of one number
     with threadpool_limits(1):  # on a busy machine, threads would mostly wait for each other
         return TSNE(metric="cosine", init="pca", perplexity=perplexity, random_state=seed).fit_transform(codes)
 
@@ -103,6 +117,8 @@ def unit(codes: np.ndarray) -> np.ndarray:
     [[0.0, 1.0], [0.0, 0.0]]
     """
     codes = np.asarray(codes)
+    if np.abs(codes).max(initial=0) > LONGEST:
+        codes = codes.astype(np.float64)
     return (codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)).astype(np.float32)
 
 

@@ -17,7 +17,7 @@ from mi_coding.methods import Variables
 from mi_coding.options import group
 from mi_coding.reporting.figure import BLUE, INK, MUTED, ORANGE, SMALL, TITLE, Chart
 from mi_coding.reporting.page import Section
-from mi_coding.reporting.results import Group, Rows, Summary, Tile, finite, group_rows, percent
+from mi_coding.reporting.results import Group, Rows, Summary, Tile, finite, group_rows, percent, show
 from mi_coding.reporting.strips import as_images, aspect, draw_tile, tile_canvas
 
 NUM_VALIDATED = 2048  # pairs of a held-out figure during training, at most `config.evaluation.num_pairs`
@@ -107,8 +107,8 @@ class DiscreteCodes(PairEvaluator):
         if mi is None or entropy is None:
             return []
         bits, used = finite(summary, "heldout/bits_per_example") or 0.0, ""
-        if "code/used" in summary:
-            used = f", {summary['code/used']:,} of {summary['code/possible']:,} codes in use"
+        if finite(summary, "code/used") is not None:
+            used = f", {show(summary, 'code/used')} of {show(summary, 'code/possible')} codes in use"
         costs = f"of the {entropy:.2f} nats that a code costs"
         tiles = [Tile("held-out information", f"{mi:.2f}", "nats", costs, mi / entropy)] if entropy > 0 else []
         tiles.append(Tile("memory", f"{bits:.2f}", "bits", f"an example{used}"))

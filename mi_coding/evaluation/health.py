@@ -41,7 +41,7 @@ class Health(PairEvaluator):
         else:
             z_x, z_y = encode(trained.encoder("codes"), shown), None
         if reason := why_they_tell_nothing(z_x):
-            trained.warn(f"{reason}: they tell nothing; {_likely_why(examples)}")
+            trained.warn(f"{reason}: they tell nothing; {likely_why(z_x, examples)}")
             if not np.isfinite(z_x).all():
                 return {}
         summary = health_summary(z_x, None, features)
@@ -53,8 +53,14 @@ class Health(PairEvaluator):
         return [group_rows("health of the codes", summary, _ROWS)]
 
 
-def _likely_why(examples: Any) -> str:
-    """The likely cause of codes that tell nothing."""
+def likely_why(codes: np.ndarray, examples: Any) -> str:
+    """The likely cause of codes float[n, D] that tell nothing, of these examples.
+
+    >>> likely_why(np.array([[np.nan]]), np.array([[1.0]]))
+    'the encoder overflows or its parameters are not finite: look for the step at which the loss grew'
+    """
+    if not np.isfinite(codes).all():
+        return "the encoder overflows or its parameters are not finite: look for the step at which the loss grew"
     halves = [np.asarray(half) for half in jax.tree.leaves(examples)]
     if all(np.ptp(half, axis=0).max() == 0 for half in halves):
         return f"the {len(halves[0]):,} test examples are all alike, too: look at the data"

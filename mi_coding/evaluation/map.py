@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mi_coding.evaluation.base import Evaluator, Trained
-from mi_coding.evaluation.codes import FEWEST_ON_MAP, map_codes, why_they_tell_nothing
+from mi_coding.evaluation.codes import map_codes, why_no_map
 from mi_coding.reporting.figure import BLUE, INK, TEXT, Axes, Figure, blank, heading
 from mi_coding.reporting.page import Section
 from mi_coding.reporting.results import Summary
@@ -23,8 +23,8 @@ class CodeMap(Evaluator):
     """Codes of test examples by t-SNE; labels only colour the points."""
 
     def sections(self, trained: Trained, summary: Summary) -> list[Section]:
-        if len(trained.shown_codes) < FEWEST_ON_MAP or why_they_tell_nothing(trained.shown_codes):
-            return []  # which `Health` tells
+        if reason := why_no_map(trained.shown_codes):
+            return [Section("Map of codes", f"No map: {reason}.", None, "codes")]
         labels = trained.shown.labels
         text = "Codes of one view of each test image, laid out by t-SNE so that codes with a large cosine lie together."
         if labels is not None:

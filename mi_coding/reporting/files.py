@@ -7,7 +7,8 @@ from pathlib import Path
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Writes a file so that a reader, or a kill, sees either the old content or all of the new.
 
-    Its folder must exist; another file of that name is replaced. Text is written as UTF-8.
+    Its folder must exist; another file of that name is replaced. Text is written as UTF-8; of a file name that is
+    none, the other bytes stand escaped, as \\udcff.
 
     Raises:
         OSError: where the folder is missing or cannot be written; nothing is left behind.
@@ -15,7 +16,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # the same folder: a rename cannot cross disks
     try:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        temporary.write_bytes(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -139,5 +139,5 @@ def draw_tile(axes: Axes, image: np.ndarray, left: float, top: float, *, frame: 
 
 def draw_caption(axes: Axes, text: str, left: float, top: float, *, other: bool) -> None:
     """A line under a tile at this place, in the colour of frames where `other`."""
-    colour = ORANGE if other else MUTED
-    axes.text(left + TILE / 2, top, text, fontsize=SMALL - 1.5, color=colour, ha="center", va="top")
+    place = {"ha": "center", "va": "top", "parse_math": False}  # a $ of a file name begins no formula
+    axes.text(left + TILE / 2, top, text, fontsize=SMALL - 1.5, color=ORANGE if other else MUTED, **place)

@@ -8,6 +8,8 @@ def test_a_file_is_replaced_whole_and_no_other_file_is_left(tmp_path):
     path.write_text("a much longer text that was there before")
     files.write_atomically(path, "β")
     assert path.read_bytes() == "β".encode()
+    files.write_atomically(path, "as \udcff.png")  # how Python spells a file name that is not UTF-8
+    assert path.read_bytes() == b"as \\udcff.png"
     files.write_atomically(path, b"\x00\xff")
     assert path.read_bytes() == b"\x00\xff"
     assert list(tmp_path.iterdir()) == [path]

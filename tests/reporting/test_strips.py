@@ -34,3 +34,10 @@ def test_a_strip_shows_originals_above_pairs_and_bytes_by_their_intensity():
     np.testing.assert_allclose(shown[3], 0.5)
     with pytest.raises(ValueError, match="n images"):
         pair_strip(x, x, title="", originals=x[:2])
+
+
+def test_a_caption_is_shown_as_it_is_written(tmp_path):
+    x = np.zeros((1, 8, 8, 1))
+    figure = pair_strip(x, x, title="pair", captions=["a$b_$.mp4"])
+    figure.savefig(tmp_path / "pair.png")
+    assert "a$b_$.mp4" in texts(figure)
