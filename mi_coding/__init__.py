@@ -1,10 +1,11 @@
 """Mutual information coding: codes that carry information about the other half of a pair, in nats."""
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mi_coding.objectives import bounds
-from mi_coding.objectives.cpc import CPCOutput, cpc, cpc_loss_floor, nt_xent
+if TYPE_CHECKING:
+    from mi_coding.objectives import bounds
+    from mi_coding.objectives.cpc import CPCOutput, cpc, cpc_loss_floor, nt_xent
 
 __all__ = [
     "CPCOutput",
@@ -19,14 +20,20 @@ __all__ = [
 __version__ = "0.1.0"
 
 _WHEN_ASKED_FOR = {
+    "CPCOutput": "mi_coding.objectives.cpc",
+    "bounds": "mi_coding.objectives",
+    "cpc": "mi_coding.objectives.cpc",
+    "cpc_loss_floor": "mi_coding.objectives.cpc",
+    "nt_xent": "mi_coding.objectives.cpc",
     "MIEstimate": "mi_coding.estimate",
     "estimate_mi": "mi_coding.estimate",
     "load_encoder": "mi_coding.runs.restore",
 }
-"""Name → the module that has it. What needs Flax, Orbax, SciPy or all the rooms is imported only by who uses it."""
+"""Name → the module that has it, imported when it is used: a command handles signals before the slow imports."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in _WHEN_ASKED_FOR:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_WHEN_ASKED_FOR[name]), name)
+    module = import_module(_WHEN_ASKED_FOR[name])
+    return import_module(f"{module.__name__}.{name}") if name == "bounds" else getattr(module, name)

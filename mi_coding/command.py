@@ -3,6 +3,7 @@
 import logging
 import os
 import select
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,16 +12,20 @@ from typing import Any
 from absl import flags
 
 from mi_coding.errors import InputError, Setting
+from mi_coding.interrupts import Interrupted, end, leave, stoppable
 
 AS_TRAINED = -1
 IMAGE_OPTIONS = {"image_size": AS_TRAINED, "channels": AS_TRAINED, "white": float(AS_TRAINED), "layout": ""}
 """What images are brought to, and what a folder of them is taken for; by default as in training."""
 
 
-def run_command(argv: list[str] | None, doc: str, run: Callable[[list[str]], int]) -> int:
+def run_command(
+    argv: list[str] | None, doc: str, run: Callable[[list[str]], int], *, stopped: int | None = None
+) -> int:
     """Runs a command; returns its exit code: 2, and one line on stderr, for a mistake of the user.
 
-    Where nobody reads the output any more (`… | head`) the code is 1, and nothing is said.
+    Ctrl-C and SIGTERM end it with one line, which says what is kept, see `interrupts.keeps`. Where nobody reads the
+    output any more (`… | head`) the code is 1, and nothing is said.
 
     >>> run_command(["embed", "--help"], "Says this.", run=None)
     Says this.
@@ -30,9 +35,21 @@ def run_command(argv: list[str] | None, doc: str, run: Callable[[list[str]], int
         argv: the command line, the program's name first; None for that of this process.
         doc: what `--help` prints.
         run: gets the command line and returns an exit code.
+        stopped: the exit code after Ctrl-C or SIGTERM; None for 130 and 143, as a shell has them.
     """
-    argv = sys.argv if argv is None else argv
+    of_process, argv = argv is None, sys.argv if argv is None else argv
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax logs every file it touches
+    with stoppable(stopped):
+        try:
+            return _run(argv, doc, run)
+        except KeyboardInterrupt as error:
+            number = error.number if isinstance(error, Interrupted) else signal.SIGINT
+            if of_process:  # whose orderly shutdown crashes beside a compilation that was left (jaxlib 0.10.2)
+                leave(number)
+            return end(number)
+
+
+def _run(argv: list[str], doc: str, run: Callable[[list[str]], int]) -> int:
     try:
         code = 0
         if {"-h", "--help"} & set(argv):

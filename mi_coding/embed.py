@@ -18,6 +18,11 @@ Files that cannot be decoded are counted, named and left out. Memory does not gr
 their names.
 """
 
+from mi_coding.interrupts import end_while_importing, keeps
+
+if __name__ == "__main__":
+    end_while_importing()
+
 import sys
 import time
 from collections import deque
@@ -37,7 +42,7 @@ from mi_coding.runs.run import video_options
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line; returns the exit code: 0 done, 2 a mistake in the command, 130 interrupted."""
+    """The command line; returns the exit code: 0 done, 2 a mistake in the command, 130 or 143 stopped by a signal."""
     return run_command(argv, __doc__, _embed)
 
 
@@ -72,6 +77,7 @@ def write_codes(encoder: TrainedEncoder, listing: data.Listing, output: Path) ->
             data.check_readable(parts.skipped, total)
             file.write(as_stored(codes), part.names, part.labels)
             counting.update(file.num_rows + len(parts.skipped))
+    keeps(f"interrupted; {output} was written")
     print(f"{output}: {_report(encoder, file.num_rows, parts, max(time.perf_counter() - started, 1e-9))}")
 
 
@@ -81,6 +87,7 @@ def _embed(argv: list[str]) -> int:
     output = Path(given.output)
     if reason := check_output_path(output):
         raise InputError(reason)
+    keeps(f"interrupted; {output} was not written")
     with spelled_as_flags(given):
         data.open_source(given.source, given.layout or "auto")
     run = restore(given.workdir, terminal.warning)
@@ -93,11 +100,7 @@ def _embed(argv: list[str]) -> int:
         shape = tuple(data.describe_examples(split)[0]["shape"])
         if shape not in encoder.shapes:
             raise other_shapes(given.source, [shape], [encoder.shape])
-        try:
-            write_codes(encoder, listing._replace(split=split), output)
-        except KeyboardInterrupt:
-            print(f"interrupted; {output} was not written", file=sys.stderr)
-            return 130
+        write_codes(encoder, listing._replace(split=split), output)
     return 0
 
 

@@ -13,6 +13,11 @@
 The data is cut as for training: probes learn from its training split, and every result is read from its test split.
 """
 
+from mi_coding.interrupts import end_while_importing, keeps
+
+if __name__ == "__main__":
+    end_while_importing()
+
 import re
 import sys
 from pathlib import Path
@@ -29,7 +34,7 @@ from mi_coding.runs.run import Run, load_data, scaled
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line; returns the exit code: 0 done, 2 a mistake in the command."""
+    """The command line; returns the exit code: 0 done, 2 a mistake in the command, 130 or 143 stopped by a signal."""
     return run_command(argv, __doc__, _evaluate)
 
 
@@ -48,6 +53,7 @@ def _evaluate(argv: list[str]) -> int:
     output = Path(given.output) if given.output else workdir / file_name(given.source)
     if not output.absolute().parent.is_dir() or output.is_dir():
         raise InputError(f"--output={output} is no file in a folder that exists")
+    keeps(f"interrupted; {output} was not written")
     with spelled_as_flags(given):
         data.open_source(given.source, given.layout or "auto")
         restored = restore(workdir, terminal.warning)
@@ -63,6 +69,7 @@ def _evaluate(argv: list[str]) -> int:
     run = Run(plan, workdir, dataset, method, method.parts.num_devices, step, streamed=True, warn=terminal.warning)
     _, summary = evaluate_run(run, restored.variables)
     write_json(output, {"evaluation/source": given.source, "evaluation/step": restored.step} | summary)
+    keeps(f"interrupted; {output} was written")
     terminal.closing_table(group_results(summary, restored.plan.evaluators))
     print(f"\nevaluation: {output}")
     return 0

@@ -16,6 +16,13 @@ import time
 _STARTED = time.perf_counter()  # before the slow imports: the first step is counted from the command
 
 # ruff: noqa: E402
+from mi_coding.interrupts import end_while_importing, keeps
+
+STOPPED = 0
+"""The exit code after SIGTERM or Ctrl-C: what is trained is saved, and the same command continues."""
+if __name__ == "__main__":
+    end_while_importing(STOPPED)
+
 import errno
 import sys
 from datetime import datetime
@@ -35,10 +42,11 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.ERO
 
 def main(argv: list[str] | None = None) -> int:
     """The command line. Returns the exit code: 0 done or stopped and saved, 1 failed, 2 a mistake in the command."""
-    return run_command(argv, __doc__, _main)
+    return run_command(argv, __doc__, _main, stopped=STOPPED)
 
 
 def _main(argv: list[str]) -> int:
+    keeps("stopped before the first step; the same command starts again")
     command = build.parse(argv)
     if command.print_config:
         plan = build.plan(command.config, command.typed)

@@ -66,9 +66,9 @@ def by_slurm(workdir):
     return start(workdir, places, 4, variables)
 
 
-def by_arguments(workdir):
+def by_arguments(workdir, *more):
     told = [f"--coordinator=127.0.0.1:{free_port()}", "--num_processes=2"]
-    return start(workdir, [([*told, f"--process_id={i}"], {}) for i in range(2)], 2)
+    return start(workdir, [([*more, *told, f"--process_id={i}"], {}) for i in range(2)], 2)
 
 
 def end(processes, within):
@@ -122,6 +122,41 @@ def test_a_signal_to_one_process_has_all_save_and_end_well(runs):
     _, (stopped, said), _ = runs
     assert [process.returncode for process in stopped] == [0, 0], said
     assert "SIGTERM: saved step" in said[0][0]
+
+
+def told_at(text, workdir, place, number, *more):
+    """Codes, lines and errors of two processes of which one gets a signal once the main one has printed a text."""
+    started = by_arguments(workdir, *more)
+    said = ""
+    try:
+        while text not in said:
+            line = started[0].stdout.readline()
+            assert line, started[0].communicate()
+            said += line
+        started[place].send_signal(number)
+    except BaseException:
+        end(started, within=0.1)
+        raise
+    rest = end(started, within=90)
+    return [process.returncode for process in started], rest[0][0].splitlines(), [errors for _, errors in rest]
+
+
+@pytest.mark.parametrize(("place", "number"), [(0, signal.SIGTERM), (1, signal.SIGINT)])
+def test_a_signal_to_one_process_ends_both_while_they_compile(place, number, tmp_path):
+    codes, out, errors = told_at("data: ", tmp_path / "run", place, number)
+    assert (codes, errors) == ([0, 0], ["", ""])
+    assert out[-1].startswith(f"{number.name}: stopped before the first step; the same command")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("place", "number"), [(0, signal.SIGINT), (1, signal.SIGTERM)])
+def test_a_signal_to_one_process_ends_both_while_one_evaluates(place, number, tmp_path):
+    workdir = tmp_path / "run"
+    codes, out, errors = told_at("evaluating on", workdir, place, number, "--config.num_steps=2")
+    assert codes == [0, 0], errors
+    assert not any("Traceback" in error for error in errors)
+    assert out[-1].startswith(f"{number.name}: saved step 2; the same command")
+    assert not (workdir / "summary.json").exists()
 
 
 def test_only_the_first_process_speaks(runs):

@@ -21,6 +21,7 @@ SOURCE = Path(__file__).parents[1] / "mi_coding"
 # Room → rooms of mi_coding it may import, and packages beside the standard library; in the order of the data.
 MAY = {
     "errors": (set(), set()),
+    "interrupts": (set(), set()),
     "options": ({"errors"}, set()),
     "data": ({"errors"}, {"numpy", "sklearn", "PIL", "tensorflow_datasets", "grain", "absl", "av"}),
     "pairs": ({"errors", "options"}, {"jax", "numpy"}),
@@ -33,7 +34,7 @@ MAY = {
         {"errors", "options", "pairs", "encoders", "critics", "contrast", "objectives", "stored_codes"},
         {"jax", "numpy", "optax"},
     ),
-    "training": ({"errors", "options", "objectives"}, {"jax", "numpy", "optax", "orbax"}),
+    "training": ({"errors", "interrupts", "options", "objectives"}, {"jax", "numpy", "optax", "orbax"}),
     "reporting": (set(), {"numpy", "matplotlib", "rich", "tensorboardX", "PIL", "pyarrow"}),
     "evaluation": (
         {"options", "data", "pairs", "methods", "objectives", "stored_codes", "reporting"},
@@ -41,13 +42,14 @@ MAY = {
     ),
     "config": ({"errors", "options", "data", "training"}, {"absl", "ml_collections", "rich"}),
     "runs": (
-        {"errors", "options", "config", "data", "pairs", "encoders", "methods", "training", "evaluation", "reporting"},
+        {"errors", "interrupts", "options", "config", "data", "pairs", "encoders", "methods", "training", "evaluation"}
+        | {"reporting"},
         {"jax", "numpy", "flax"},
     ),
-    "command": ({"errors"}, {"absl"}),
-    "main": ({"errors", "command", "config", "runs", "training"}, {"jax"}),
-    "embed": ({"errors", "command", "data", "reporting", "runs"}, {"numpy"}),
-    "evaluate": ({"errors", "command", "data", "reporting", "runs"}, set()),
+    "command": ({"errors", "interrupts"}, {"absl"}),
+    "main": ({"errors", "interrupts", "command", "config", "runs", "training"}, {"jax"}),
+    "embed": ({"errors", "interrupts", "command", "data", "reporting", "runs"}, {"numpy"}),
+    "evaluate": ({"errors", "interrupts", "command", "data", "reporting", "runs"}, set()),
     "inspect": (
         {"errors", "command", "data", "pairs", "evaluation", "reporting", "runs"},
         {"jax", "numpy"},

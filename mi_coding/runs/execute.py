@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mi_coding.interrupts import describe, keeps, stop
 from mi_coding.reporting import terminal
 from mi_coding.reporting.metrics import read_metrics, write_json
 from mi_coding.reporting.results import group_results
@@ -49,6 +50,7 @@ def execute(
         on_all_processes(lambda: begin(workdir, run.plan.nested_config) if is_main_process() else nullcontext()),
         persistent_compilation_cache(workdir / "programs"),
     ):
+        keeps(f"stopped before the first step; the same command with --workdir={workdir} starts again")
         return _train_and_evaluate(run, warnings, command_started, profile)
 
 
@@ -56,19 +58,21 @@ def _train_and_evaluate(run: Run, warnings: list[str], command_started: float, p
     keep, metadata = run.plan.run.keep_checkpoints, checkpoint_metadata(run)
     with Checkpoints(run.workdir / "checkpoints", keep=keep, metadata=metadata) as checkpoints:
         trained, summary = train_run(run, checkpoints, command_started=command_started, profile=profile)
+    saved = int(trained.state.step)
+    keeps(f"saved step {saved}; the same command with --workdir={run.workdir} continues from it")
+    if trained.stopped_by and saved == run.num_steps:
+        stop(trained.stopped_by)  # the others may not know, and would evaluate
     if trained.stopped_by:
-        log_on_main(
-            f"{trained.stopped_by.name}: saved step {int(trained.state.step)}; the same command with "
-            f"--workdir={run.workdir} continues from it"
-        )
+        log_on_main(describe(trained.stopped_by))
     if trained.stopped_by or not is_main_process():  # the others have nothing more to do, and wait to leave together
         return 0
     print("evaluating on examples that training never saw", flush=True)
     codes, found = evaluate_run(run, trained.state.variables, read_metrics(run.workdir))
     summary |= found
-    write_json(run.workdir / "summary.json", summary)
     terminal.closing_table(group_results(summary, run.plan.evaluators))
     report = write_report(run, codes, summary, warnings)
+    write_json(run.workdir / "summary.json", summary)  # the last: with it a run has finished
+    keeps(f"finished; {report} is written")
     print(f"\nreport: {report}")
     return 0
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from mi_coding import data, evaluation
+from mi_coding.interrupts import deferred
 from mi_coding.reporting import terminal
 from mi_coding.reporting.metrics import MetricsWriter
 from mi_coding.reporting.phases import Phases
@@ -57,15 +58,19 @@ def train_run(
             phases=phases,
         )
         hooks, save = _hooks(run, recorder, phases, checkpoints, writer)
-        trained = train(
-            steps.advance,
-            state,
-            parallel=parallel,
-            num_steps=run.num_steps,
-            steps_per_call=steps_per_call(run),
-            hooks=[*hooks, trace] if trace else hooks,
-            save=save,
-        )
+        on_all_processes(lambda: None)  # all have compiled: from here on a signal is saved for the end of a step
+        with deferred() as received:
+            trained = train(
+                steps.advance,
+                state,
+                parallel=parallel,
+                num_steps=run.num_steps,
+                steps_per_call=steps_per_call(run),
+                hooks=[*hooks, trace] if trace else hooks,
+                save=save,
+            )
+            checkpoints.wait()
+        trained = trained._replace(stopped_by=trained.stopped_by or next(iter(received), None))
     return trained, recorder.summary()
 
 

@@ -82,13 +82,21 @@ class Checkpoints:
             )
         return None
 
-    def close(self) -> None:
+    def wait(self) -> None:
         """Waits for the write in progress.
 
         Raises:
             SaveError: if it fails.
         """
         self._write(self._manager.wait_until_finished)
+
+    def close(self) -> None:
+        """Waits for the write in progress, and can write no more.
+
+        Raises:
+            SaveError: if it fails.
+        """
+        self.wait()
         self._manager.close()
 
     def __enter__(self) -> Self:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 
 from mi_coding.errors import NonFiniteLossError
+from mi_coding.interrupts import deferred
 from mi_coding.training.devices import DataParallel
 from mi_coding.training.step import TrainState
 
@@ -81,7 +82,7 @@ def train(
     """
     step, in_flight, told_to_stop = int(state.step), deque(), deque()
     state = parallel.replicate(state)
-    with _stop_signals() as received:
+    with deferred() as received:
         while step < num_steps:
             count = min(steps_per_call, _next_due(step, num_steps, [*hooks, save]) - step)
             state, metrics = advance(state, count)
@@ -101,7 +102,8 @@ def train(
                 _call(due, step, parallel.fetch(state), parallel.fetch(metrics))
             if stopping:
                 break
-    stopped_by = (received or [signal.SIGTERM])[0] if step < num_steps else None  # or of another process
+    of_another = [signal.SIGTERM] if step < num_steps else [None]
+    stopped_by = [*received, *of_another][0]
     return Trained(parallel.fetch(state), stopped_by)
 
 
@@ -115,20 +117,3 @@ def _call(due: Sequence[Hook], step: int, state: TrainState, metrics: dict[str, 
         raise NonFiniteLossError(f"the loss of step {non_finite_at} is not finite")
     for hook in due:
         hook.call(step, state, metrics)
-
-
-@contextmanager
-def _stop_signals() -> Iterator[list[signal.Signals]]:
-    """Records SIGTERM and SIGINT instead of terminating; a second one of the same kind is not caught."""
-    received: list[signal.Signals] = []
-
-    def note(number: int, _: Any) -> None:
-        received.append(signal.Signals(number))
-        signal.signal(number, before[number])
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -5,23 +5,33 @@ Built on `jax.distributed`. In a run of one process every function here returns 
 
 import importlib.util
 import os
+import signal
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
+from jax._src import distributed
 from jax.experimental import multihost_utils
 from orbax.checkpoint import multihost
 
+from mi_coding import interrupts
 from mi_coding.errors import AgreedError, InputError, NonFiniteLossError, PeersUnavailableError, SaveError
 
 HEARTBEAT_SECONDS = 30
 """A process that sends no heartbeat for this long counts as dead, and the others exit."""
 
+_STOPPED, _GONE = "mi_coding_stopped", "mi_coding_gone"  # keys in the store that the processes share
+_LOOK_EVERY = 0.25  # seconds
+_CONNECTING = 5.0  # seconds that a signal waits for the others; they may never come
+_CLEANING_UP = 90.0  # seconds that the others may take to stop
 _WAIT_AT_THE_END = 7 * 24 * 3600  # seconds: the other processes wait while the main one evaluates
 _LONGEST_TEXT = 4096  # bytes
 _T = TypeVar("_T")
@@ -92,21 +102,26 @@ def initialize_distributed(place: ProcessSpec | None) -> Iterator[None]:
     """A context in which the processes of a run are connected; without `place` and scheduler there is only this one.
 
     A process that fails by itself exits at once, without the shutdown barrier, which the others would never reach: they
-    miss its heartbeat within `HEARTBEAT_SECONDS` and exit as well. Errors that all processes agree on are raised.
+    miss its heartbeat within `HEARTBEAT_SECONDS` and exit as well. Errors that all processes agree on are raised. A
+    process that is stopped by a signal tells the others, and all exit together with the code of one that is stopped.
 
     Args:
         place: from the command line; None lets JAX detect it where a scheduler runs.
     Raises:
         PeersUnavailableError: if the processes do not connect within five minutes.
     """
-    if (place.num_processes > 1) if place else cluster(os.environ):
-        _initialize(place)
+    with interrupts.deferred(_CONNECTING) as received:  # the others are nearly there, and can soon be told
+        if (place.num_processes > 1) if place else cluster(os.environ):
+            _initialize(place)
     try:
-        yield
-        if jax.process_count() > 1:
-            # JAX's own barrier does not outlast the evaluation of the main process, which may take hours: jaxlib 0.10.2
-            # aborts a process that has waited in it for five minutes, whatever `shutdown_timeout_seconds` says.
-            multihost.get_barrier_sync_fn()(key="leave", timeout_ms=1000 * _WAIT_AT_THE_END)
+        with _stopping_together():
+            if received:
+                interrupts.stop(received[0])
+            yield
+            if jax.process_count() > 1:
+                # JAX's own barrier does not outlast the evaluation of the main process, which may take hours: jaxlib
+                # 0.10.2 aborts a process that has waited in it for five minutes, whatever `shutdown_timeout_seconds`.
+                multihost.get_barrier_sync_fn()(key="leave", timeout_ms=1000 * _WAIT_AT_THE_END)
     except (AgreedError, NonFiniteLossError):  # the loss is the same in all processes
         raise
     except BaseException as error:
@@ -126,7 +141,58 @@ def _initialize(place: ProcessSpec | None) -> None:
         raise PeersUnavailableError(f"the processes cannot connect to each other: {reason}") from None
 
 
+@contextmanager
+def _stopping_together() -> Iterator[None]:
+    """A context in which a signal to one process of a run stops all of them, see `interrupts`."""
+    client = distributed.global_state.client
+    if client is None:
+        yield
+        return
+    ended = threading.Event()
+
+    def follow() -> None:
+        with suppress(jax.errors.JaxRuntimeError):  # the main process is gone, which the heartbeat notices
+            while not ended.wait(_LOOK_EVERY):
+                if told := client.key_value_dir_get(_STOPPED):
+                    interrupts.follow(signal.Signals(int(told[0][1])))
+
+    follower = threading.Thread(target=follow, daemon=True, name="mi_coding-stops")
+    follower.start()
+    interrupts.stop_together(partial(_stop_others, client))
+    try:
+        yield
+        interrupts.stop_together(None)
+    finally:
+        ended.set()
+        follower.join()
+
+
+def _stop_others(client: Any, number: signal.Signals) -> bool:
+    """Tells the others, and returns once this process may exit; whether it is the main one.
+
+    Nobody exits before all know, since what they wait for would fail, and the main process exits last: it serves them.
+    """
+    place, count = jax.process_index(), jax.process_count()
+    with suppress(jax.errors.JaxRuntimeError):  # without them, it is their heartbeat that ends the others
+        client.key_value_set(f"{_STOPPED}/{place}", str(int(number)), allow_overwrite=True)
+        _wait_for(lambda: len(client.key_value_dir_get(_STOPPED)) == count)
+        if is_main_process():
+            _wait_for(lambda: len(client.key_value_dir_get(_GONE)) == count - 1)
+            time.sleep(_LOOK_EVERY)
+        else:
+            client.key_value_set(f"{_GONE}/{place}", "")
+    return is_main_process()
+
+
+def _wait_for(have: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _CLEANING_UP
+    while not have() and time.monotonic() < deadline:
+        time.sleep(_LOOK_EVERY)
+
+
 def _leave(error: BaseException) -> None:
+    if number := interrupts.stopped_by():  # and then what the processes wait for fails
+        interrupts.leave(number)
     if isinstance(error, (InputError, SaveError, OSError)):
         print(f"mi_coding: error: {error}", file=sys.stderr)
     else:

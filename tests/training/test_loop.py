@@ -102,6 +102,12 @@ def test_a_signal_saves_the_step_it_met_and_stops(key, images, number):
     assert signal.getsignal(number) is before
 
 
+def test_a_signal_during_the_last_step_is_not_lost(key, images):
+    kill = Hook(2, lambda step, state, metrics: os.kill(os.getpid(), signal.SIGTERM) if step == 2 else None)
+    trained = go(make_experiment()[0], key, images, num_steps=2, hooks=[kill], steps_per_call=1)
+    assert (trained.stopped_by, int(trained.state.step)) == (signal.SIGTERM, 2)
+
+
 def test_a_non_finite_loss_stops_the_run_at_its_step_and_is_not_saved(key, images):
     def breaks(z_x, z_y, *, key, axis_name):
         out = mi_coding.cpc(z_x, z_y, axis_name=axis_name)
