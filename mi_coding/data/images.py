@@ -65,7 +65,7 @@ class LazyImages(ABC):
         self._count, self._spec = count, spec
         first = next((i for i in range(count) if self._decode(i) is not None), None)
         if first is None:
-            none = f"none of {count} images can be decoded, such as {self.name(0)}"
+            none = f"none of {count} images can be decoded, such as {self.described(0)}"
             raise InputError(f"{none}; expected PNG, JPEG or like")
         self._first, self.shape = first, (count, *self._decode(first).shape)
 
@@ -86,6 +86,11 @@ class LazyImages(ABC):
     def check_like(self, other: "LazyImages") -> None:
         """Raises InputError, naming one image of each, unless images have the shape of those of another split."""
         _check_same_shape(self.name(self._first), self.shape[1:], other.name(other._first), other.shape[1:])
+
+    def described(self, i: int) -> str:
+        """The name of an image that cannot be decoded, with the reason where it is too large."""
+        reason = why_too_large(self.encoded(i))
+        return f"{self.name(i)} ({reason})" if reason else self.name(i)
 
     @abstractmethod
     def name(self, i: int) -> str:

@@ -23,7 +23,7 @@ from mi_coding.data.films.encoded import EncodedFilms, VideoOptions
 from mi_coding.data.films.frames import FilmTable
 from mi_coding.data.films.loading import decode_source, film_dataset, film_listing
 from mi_coding.data.glance import look_at
-from mi_coding.data.images import ImageSpec, LazyImages, white_of, why_too_large
+from mi_coding.data.images import ImageSpec, LazyImages, white_of
 from mi_coding.data.sources import Source, open_source
 from mi_coding.data.stream import MAX_UNREADABLE
 from mi_coding.errors import InputError, Setting
@@ -202,6 +202,9 @@ def _settle_white(parts: list[LazyImages], spec: ImageSpec, account: Account, wa
     for line in glance.notes():
         account.note(line)
     if not glance.deep:
+        if spec.white:
+            unused = "is for images of more than 8 bits, and none of those looked at is one"
+            account.note(f"white {spec.white:,.5g} {unused}")
         return
     white = spec.white or white_of(glance.largest)
     for part in parts:
@@ -262,6 +265,4 @@ def _missing(split: Split, decoded: Split) -> list[str]:
     if num_examples(split) == num_examples(decoded):
         return []
     found = set(decoded.names)
-    lost = [(i, name) for i, name in enumerate(names(split)) if name not in found]
-    reasons = [why_too_large(split.examples.encoded(i)) for i, _ in lost]
-    return [f"{name} ({reason})" if reason else name for (_, name), reason in zip(lost, reasons, strict=True)]
+    return [split.examples.described(i) for i, name in enumerate(names(split)) if name not in found]

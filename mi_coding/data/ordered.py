@@ -73,7 +73,7 @@ class Ordered(Iterator[Split], AbstractContextManager):
         lazy = self._split.examples
         decoded = zip(rows, (image for piece in pieces for image in piece.result()), strict=True)
         readable = {row: image for row, image in decoded if image is not None}
-        self.skipped += [lazy.name(row) for row in rows if row not in readable]
+        self.skipped += [lazy.described(row) for row in rows if row not in readable]
         examples = np.stack([*readable.values()]) if readable else np.zeros((0, *lazy.shape[1:]), np.uint8)
         labels = None if self._split.labels is None else self._split.labels[[*readable]]
         return Split(examples, labels, [lazy.name(row) for row in readable])

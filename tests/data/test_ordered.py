@@ -28,6 +28,8 @@ class Slow:
     def name(self, i):
         return f"{i}.png"
 
+    described = name
+
     def read(self, i):
         self.read_so_far += 1
         self.threads.add(threading.get_ident())

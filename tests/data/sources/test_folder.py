@@ -327,6 +327,26 @@ def test_images_of_12_bits_in_16_have_the_white_of_their_range_in_all_splits(tmp
     assert "16 levels of grey; expected 64: set config.data.white" in warned[0]
 
 
+def test_a_scan_that_is_too_large_has_its_reason_where_codes_are_written_and_where_it_is_alone(tmp_path, monkeypatch):
+    make(tmp_path, {".": 20})
+    write(tmp_path / "scan.png", 0, (40, 60, 3))
+    monkeypatch.setattr(images, "_MOST_PIXELS", 1000)
+    with data.Ordered(data.list_all(f"folder:{tmp_path}").split, batch_size=8) as parts:
+        list(parts)
+    assert parts.skipped == ["scan.png (0 million pixels, more than 0)"]
+    make(tmp_path / "alone", {".": 20}, shape=(40, 60, 3))
+    message = refused(tmp_path / "alone")
+    assert message.startswith("none of 14 images can be decoded, such as 00")
+    assert ".png (0 million pixels, more than 0); expected PNG" in message
+
+
+def test_a_white_that_no_image_has_a_use_for_is_told(tmp_path):
+    make(tmp_path, {".": 20})
+    told = account(tmp_path, white=4095)
+    assert "white 4,095 is for images of more than 8 bits, and none of those looked at is one" in told.notes
+    assert "white" not in told.facts
+
+
 def test_what_is_white_is_told_by_the_images_of_all_splits(tmp_path):
     for split, brightest, count in (("train", 900, 20), ("test", 4000, 5)):
         (tmp_path / split).mkdir()
