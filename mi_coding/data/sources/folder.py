@@ -236,7 +236,10 @@ def _scan(root: Path, folder: Path, account: Account, layout: str = "auto") -> _
     below = {name: found for name, found in below.items() if found}
     loose = list(images_below(folder, account)) if flat else images_in(folder, account)
     if not loose and not below:
-        raise InputError(f"{folder} holds no image; expected files that Pillow reads, such as PNG or JPEG")
+        counts = sorted(account.left_out.items(), key=lambda item: -item[1].count)
+        found = "".join(f"{left.count:,} {reason}; " for reason, left in counts[:3])
+        expected = "expected files that Pillow reads, such as PNG or JPEG"
+        raise InputError(f"{folder} holds no image; {found and 'found '}{found}{expected}")
     start = os.path.relpath(folder, root)
     prefix = "" if start == "." else start
     if below and loose:

@@ -441,6 +441,13 @@ def test_folders_without_images_do_not_decide_what_a_folder_is_taken_for(tmp_pat
     assert data.list_all(f"folder:{tmp_path}").class_names == ["a", "b"]
 
 
+def test_a_folder_without_images_says_what_it_has_instead(tmp_path):
+    for number in range(3):
+        (tmp_path / f"IMG_{number}.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(64))
+    (tmp_path / "notes.txt").write_text("no image")
+    assert "holds no image; found 3 not an image, .heic; 1 not an image, .txt; expected files that" in refused(tmp_path)
+
+
 def test_a_missing_folder_or_a_file_is_refused(tmp_path):
     assert "does not exist" in refused(tmp_path / "nowhere")
     (tmp_path / "file").write_text("")
