@@ -20,7 +20,7 @@ from mi_coding.data.films.frames import FilmTable
 from mi_coding.data.images import ImageSpec
 from mi_coding.errors import InputError, Setting
 
-_VERSION = 1  # of the layout on disk, part of the key
+_VERSION = 2  # of the layout on disk and of which frames are decoded, part of the key
 _FRAMES, _TIMES, _FILMS = "frames.npy", "times.npy", "films.json"
 _STALE_SECONDS = 24 * 3600  # age at which an unfinished folder counts as abandoned
 
