@@ -3,8 +3,8 @@
     python -m mi_coding.embed --workdir=DIR --source=folder:PATH --output=codes.npz
 
     --workdir      of the run whose encoder is used; its newest checkpoint is read
-    --source       digits, tfds:NAME, folder:PATH, npz:PATH or video:GLOB; of given pairs, one half is encoded; of
-                   films every frame, as many of a second as in training
+    --source       digits, tfds:NAME, folder:PATH, npz:PATH, video:GLOB, parquet:PATH or webdataset:GLOB;
+                   of given pairs, one half is encoded; of films every frame, as many of a second as in training
     --output       .npz (codes, paths, labels), .parquet or .csv; written atomically
     --layer        codes (the default), what the critic scores, or features, before the projection head; a discrete
                    code is written as bytes of packed bits, see mi_coding.stored_codes.unpack

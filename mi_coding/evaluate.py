@@ -3,7 +3,8 @@
     python -m mi_coding.evaluate --workdir=DIR --source=folder:PATH [--output=FILE.json]
 
     --workdir      of the run; its newest checkpoint is read
-    --source       digits, tfds:NAME, folder:PATH, npz:PATH or video:GLOB, its examples of the shape trained on
+    --source       digits, tfds:NAME, folder:PATH, npz:PATH, video:GLOB, parquet:PATH or webdataset:GLOB,
+                   its examples of the shape trained on
     --output       where the numbers go; by default DIR/evaluation-<source>.json, and summary.json stays as it is
     --cache_dir    of decoded films; by default that of the run
     --image_size   pixels, --channels: what images are brought to; by default what the run was trained with

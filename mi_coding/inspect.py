@@ -2,7 +2,7 @@
 
     python -m mi_coding.inspect --source=folder:PATH [--config=FILE] [--output=inspect.html]
 
-    --source       digits, tfds:NAME, folder:PATH, npz:PATH or video:GLOB
+    --source       digits, tfds:NAME, folder:PATH, npz:PATH, video:GLOB, parquet:PATH or webdataset:GLOB
     --config       whose pairs are drawn, and whose image size and channels are used, such as configs/simclr.py
     --output       the page; written atomically
     --image_size   pixels, --channels: what images are brought to; by default what the config says, else 0: as they are

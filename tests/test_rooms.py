@@ -23,7 +23,7 @@ MAY = {
     "errors": (set(), set()),
     "interrupts": (set(), set()),
     "options": ({"errors"}, set()),
-    "data": ({"errors"}, {"numpy", "sklearn", "PIL", "tensorflow_datasets", "grain", "absl", "av"}),
+    "data": ({"errors"}, {"numpy", "sklearn", "PIL", "tensorflow_datasets", "grain", "absl", "av", "pyarrow"}),
     "pairs": ({"errors", "options"}, {"jax", "numpy"}),
     "encoders": ({"options"}, {"jax", "flax"}),
     "critics": (set(), {"jax", "flax"}),

@@ -59,7 +59,9 @@ class RunOptions:
 class DataOptions:
     """Where examples come from, and what images are brought to."""
 
-    source: str = option("data.source", meaning="digits, tfds:NAME, folder:PATH, npz:PATH or video:GLOB")
+    source: str = option(
+        "data.source", meaning="digits, tfds:NAME, folder:PATH, npz:PATH, video:GLOB, parquet:PATH or webdataset:GLOB"
+    )
     image_size: Annotated[int, Range(least=0, most=data.MAX_IMAGE_SIZE)] = option(
         "data.image_size", 0, "pixels: the shorter side is resized to it, the middle square cut out; 0 keeps the size"
     )

@@ -67,7 +67,8 @@ def load(
     ((397, 8, 8, 1), dtype('float32'))
 
     Args:
-        source: `digits`, `tfds:NAME` (also NAME/CONFIG and NAME:VERSION), `folder:PATH`, `npz:PATH` or `video:GLOB`.
+        source: `digits`, `tfds:NAME` (also NAME/CONFIG and NAME:VERSION), `folder:PATH`, `npz:PATH`,
+            `video:GLOB`, `parquet:PATH` or `webdataset:GLOB`.
         placement: "memory" decodes every image now; "stream" leaves images encoded; "auto" decides by their size. The
             digits and arrays are always in memory. Films are always decoded into a file, from which frames are read.
         video: how films are decoded and split.

@@ -6,11 +6,15 @@ from mi_coding.data.sources.base import LAYOUTS, Source
 from mi_coding.data.sources.digits import Digits
 from mi_coding.data.sources.folder import Folder
 from mi_coding.data.sources.npz import Npz
+from mi_coding.data.sources.parquet import Parquet
 from mi_coding.data.sources.tfds import Tfds
 from mi_coding.data.sources.video import Video
+from mi_coding.data.sources.webdataset import Webdataset
 from mi_coding.errors import InputError, Setting
 
-SOURCES: dict[str, type[Source]] = {kind.scheme: kind for kind in (Digits, Tfds, Folder, Npz, Video)}
+SOURCES: dict[str, type[Source]] = {
+    kind.scheme: kind for kind in (Digits, Tfds, Folder, Npz, Video, Parquet, Webdataset)
+}
 """Scheme of `config.data.source`, the part before the colon, to the source that takes the part after it."""
 
 

@@ -20,7 +20,7 @@ _SPLIT_NAMES = {  # what people call them, in any case
     "test": ("test", "testing", "testset", "heldout", "held_out", "eval", "evaluation"),
     "unlabelled": ("unlabelled", "unlabeled", "unsup", "unsupervised", "extra_unlabelled"),
 }
-_SPLIT_OF = {name: split for split, names in _SPLIT_NAMES.items() for name in names}
+SPLIT_OF = {name: split for split, names in _SPLIT_NAMES.items() for name in names}
 _FEW = 0.1  # share of the images in class folders up to which images beside these are left out
 _SHARES = (0.2, 0.1)  # test and validation, where the folder has no splits
 
@@ -115,7 +115,7 @@ class Folder(Source):
         """Split → its folder; None where the folders below the root are no splits."""
         folders = subfolders(root)
         folders = [folder for folder in folders if holds_image(folder)]
-        found = [(_SPLIT_OF[folder.name.lower()], folder) for folder in folders if folder.name.lower() in _SPLIT_OF]
+        found = [(SPLIT_OF[folder.name.lower()], folder) for folder in folders if folder.name.lower() in SPLIT_OF]
         kinds = {split for split, _ in found}
         is_split = {"train"} < kinds - {"unlabelled"} or (len(found) == len(folders) and kinds)
         if self.layout == "auto" and found and not is_split:
