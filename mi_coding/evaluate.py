@@ -31,7 +31,7 @@ from mi_coding.reporting.metrics import write_json
 from mi_coding.reporting.results import group_results
 from mi_coding.runs.evaluate import evaluate_run
 from mi_coding.runs.restore import other_shapes, restore
-from mi_coding.runs.run import Run, load_data, scaled
+from mi_coding.runs.run import Run, load_data, scaled, warn_of_shortcomings
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -65,6 +65,7 @@ def _evaluate(argv: list[str]) -> int:
         if here != trained:
             raise other_shapes(given.source, here, trained)
         dataset = scaled(dataset, restored.scale)
+    warn_of_shortcomings(restored.plan, dataset, terminal.warning)
     print(f"evaluating step {restored.step:,} on {given.source}", flush=True)
     plan, method, step = restored.plan, restored.method, restored.step
     run = Run(plan, workdir, dataset, method, method.parts.num_devices, step, streamed=True, warn=terminal.warning)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from mi_coding.data import Dataset
 from mi_coding.evaluation.base import Evaluator, Trained
 from mi_coding.evaluation.bound import HeldoutBounds
 from mi_coding.evaluation.data_account import DataAccount
@@ -49,6 +50,11 @@ def chosen(method: Method, pairs: PairSampler) -> list[type[Evaluator]]:
     """
     named = {*method.evaluations, *pairs.evaluations}
     return [kind for name, kind in EVALUATORS.items() if kind.for_every_method or name in named]
+
+
+def shortcomings(evaluators: Iterable[Evaluator], dataset: Dataset) -> list[str]:
+    """What a data set lacks for the evaluations, a line each; asked before the first step."""
+    return [line for evaluator in evaluators for line in evaluator.shortcomings(dataset)]
 
 
 def evaluate(evaluators: Iterable[Evaluator], trained: Trained) -> dict[str, Any]:

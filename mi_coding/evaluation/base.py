@@ -104,6 +104,10 @@ class Evaluator:
 
     for_every_method: ClassVar[bool] = True  # asked of every run; else of those whose method or pairs name it
 
+    def shortcomings(self, dataset: Dataset) -> list[str]:
+        """What a data set lacks for this question, one line each, for a person to see before training."""
+        return []
+
     def evaluate(self, trained: Trained) -> dict[str, Any]:
         """Entries of summary.json; none where the question has no answer, as a probe without labels."""
         return {}
@@ -150,6 +154,17 @@ class LabelledViews:
         keys = jax.random.split(trained.key("probe"), 3)
         parts = [encode_views(encoders, *own, trained.pairs, self.views) for own in zip(splits, keys, strict=True)]
         return {name: tuple(part[name] for part in parts) for name in encoders}
+
+
+def unlabelled_splits(dataset: Dataset) -> list[str]:
+    """Which of "train", "validation" and "test" have no known label, for which hidden ones (−1) do not count.
+
+    >>> known, hidden = (Split(np.zeros((2, 1)), np.array(labels)) for labels in ([0, -1], [-1, -1]))
+    >>> unlabelled_splits(Dataset("some", known, known, hidden))
+    ['test']
+    """
+    names = zip(("train", "validation", "test"), dataset.splits, strict=True)
+    return [name for name, split in names if split.labels is None or not np.any(split.labels >= 0)]
 
 
 def subsample(split: Split, most: int) -> Split:

@@ -11,7 +11,15 @@ import numpy as np
 from mi_coding import stored_codes
 from mi_coding.data import num_examples
 from mi_coding.evaluation import code_statistics, heads
-from mi_coding.evaluation.base import NO_CURVE, Curves, LabelledViews, PairEvaluator, Trained, subsample
+from mi_coding.evaluation.base import (
+    NO_CURVE,
+    Curves,
+    LabelledViews,
+    PairEvaluator,
+    Trained,
+    subsample,
+    unlabelled_splits,
+)
 from mi_coding.evaluation.classifiers import linear_probe
 from mi_coding.methods import Variables
 from mi_coding.options import group
@@ -77,7 +85,8 @@ class DiscreteCodes(PairEvaluator):
             "code/beta": head.beta,
         }
         _warn_of_lag(trained, lag)
-        return summary | self._labels(trained, head.number) if trained.num_classes else summary
+        labelled = trained.num_classes and not unlabelled_splits(trained.dataset)
+        return summary | self._labels(trained, head.number) if labelled else summary
 
     def validation(self, trained: Trained) -> Callable[[int, Variables], dict[str, float]]:
         warned, num_pairs = [], min(NUM_VALIDATED, self.num_pairs)

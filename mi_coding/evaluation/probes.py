@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from mi_coding.data import Split, num_examples
-from mi_coding.evaluation.base import Evaluator, LabelledViews, Trained, subsample
+from mi_coding.data import Dataset, Split, num_examples
+from mi_coding.evaluation.base import Evaluator, LabelledViews, Trained, subsample, unlabelled_splits
 from mi_coding.evaluation.classifiers import knn_probe, linear_probe
 from mi_coding.methods import Variables
 from mi_coding.options import Positive, PositiveInt, group, option
@@ -49,8 +49,15 @@ class LabelProbes(Evaluator):
         "evaluation.knn_temperature", 0.07, "weight of a vote: exp(cosine / temperature), arXiv:1805.01978"
     )
 
+    def shortcomings(self, dataset: Dataset) -> list[str]:
+        unknown = [f"no {name}" for name in unlabelled_splits(dataset)]
+        if not 0 < len(unknown) < len(dataset.splits):
+            return []
+        which = " and ".join(unknown)
+        return [f"{which} example has a known label, so there are no probes: label some, or none at all"]
+
     def evaluate(self, trained: Trained) -> dict[str, Any]:
-        if not trained.num_classes:
+        if not trained.num_classes or unlabelled_splits(trained.dataset):
             return {}
         encoders = {
             TRAINED: trained.encoder("features"),

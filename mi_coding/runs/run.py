@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mi_coding import data
+from mi_coding import data, evaluation
 from mi_coding.errors import InputError, Setting
 from mi_coding.methods import Method, Parts
 from mi_coding.runs import build
@@ -111,7 +111,14 @@ def prepare(config: Mapping[str, Any], workdir: Path, warn: Callable[[str], None
     run = Run(plan, workdir, dataset, method, num_devices, num_steps, not data.in_memory(dataset.train), warn, scale)
     steps_per_call(run)  # refuses what cannot be
     _warn_of_twins(run, data.num_examples(dataset.train))
+    warn_of_shortcomings(plan, dataset, warn)
     return run
+
+
+def warn_of_shortcomings(plan: Plan, dataset: data.Dataset, warn: Callable[[str], None]) -> None:
+    """Warns of what a data set lacks for the evaluations of a plan."""
+    for line in evaluation.shortcomings(plan.evaluators, dataset):
+        warn(line)
 
 
 def _warn_of_twins(run: Run, num_train: int) -> None:
@@ -119,7 +126,9 @@ def _warn_of_twins(run: Run, num_train: int) -> None:
     size = run.plan.run.batch_size
     if size > num_train and not run.plan.pairs.film_gap:
         often = f"batch_size {size:,} draws each of the {num_train:,} training examples {size / num_train:.1f} times"
-        run.warn(f"{often}: many distractors are twins of the true y; choose batch_size ≤ {num_train:,}, or more data")
+        distract = run.method.num_candidates is not None
+        so = "many distractors are twins of the true y" if distract else "most pairs of a batch share their example"
+        run.warn(f"{often}: {so}; choose batch_size ≤ {num_train:,}, or more data")
 
 
 def scaled(dataset: data.Dataset, scale: Any) -> data.Dataset:

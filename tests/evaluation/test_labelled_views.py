@@ -8,6 +8,7 @@ import pytest
 from as_it_is import trained
 
 from mi_coding.data import Dataset, Split
+from mi_coding.evaluation import shortcomings
 from mi_coding.evaluation.base import LabelledViews, encode_views, subsample
 from mi_coding.evaluation.probes import LabelProbes
 from mi_coding.pairs import PairSampler
@@ -48,6 +49,22 @@ def test_a_linear_probe_learns_from_training_labels_alone(probed):
 
 def test_only_training_examples_vote_for_a_test_example(probed):
     assert probed["probe/knn_accuracy"] == 1 / 4  # 1/2 by votes of validation examples, 1 by its own
+
+
+def test_a_split_without_a_known_label_is_told_before_training_and_leaves_the_probes_out():
+    def dataset(*labels):
+        splits = (Split(np.eye(4, dtype=np.float32), None if own is None else np.array(own)) for own in labels)
+        return Dataset("some", *splits)
+
+    known, hidden = [0, 1, 0, -1], [-1, -1, -1, -1]
+    assert shortcomings([LabelProbes()], dataset(known, known, known)) == []
+    assert shortcomings([LabelProbes()], dataset(None, None, None)) == []
+    for few in (dataset(known, known, hidden), dataset(known, known, None)):
+        (line,) = shortcomings([LabelProbes()], few)
+        assert line == "no test example has a known label, so there are no probes: label some, or none at all"
+        assert LabelProbes().evaluate(trained(few, num_classes=2)) == {}
+    (line,) = shortcomings([LabelProbes()], dataset(known, hidden, hidden))
+    assert line.startswith("no validation and no test example has a known label")
 
 
 @dataclass(frozen=True, eq=False)
