@@ -164,6 +164,8 @@ def open_image(encoded: Path | bytes) -> Image.Image:
 
 def is_image_file(path: Path) -> bool:
     """Whether a file is one that Pillow reads: what is in it decides, and a usual suffix is believed until decoding."""
+    if not path.is_file():  # to open a pipe would wait for its writer
+        return False
     if path.suffix.lower() in _SUFFIXES:
         return True
     try:

@@ -44,13 +44,12 @@ def execute(
     if run.plan.ignored:
         keys, count = ", ".join(run.plan.ignored), len(run.plan.ignored)
         log_on_main(f"{count} option{'s' * (count > 1)} of kinds that this config does not choose, ignored: {keys}")
-    for line in run.dataset.account.lines():
-        log_on_main(line)
     with (
         on_all_processes(lambda: begin(workdir, run.plan.nested_config) if is_main_process() else nullcontext()),
         persistent_compilation_cache(workdir / "programs"),
     ):
         keeps(f"stopped before the first step; the same command with --workdir={workdir} starts again")
+        log_on_main("\n".join(run.dataset.account.lines()))
         return _train_and_evaluate(run, warnings, command_started, profile)
 
 

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
+from mi_coding.data.account import Account
 from mi_coding.data.cuts import check_counts, cut
 from mi_coding.data.dataset import Arrays, Dataset, Listing, Split, halves, take
-from mi_coding.data.images import ImageSpec
+from mi_coding.data.images import ImageSpec, white_of
 from mi_coding.data.sources.base import Source, one_line
 from mi_coding.errors import InputError, Setting
 
 _SHARES = (0.2, 0.1)  # test and validation
+_SOME = 1000  # images whose values tell whether they are whole numbers
 _EXAMPLES = ("x", "y", "images", "sequences")
 _EXPECTED = "x and y (given pairs), images or sequences; and perhaps labels"
 
@@ -19,9 +21,10 @@ _EXPECTED = "x and y (given pairs), images or sequences; and perhaps labels"
 class Npz(Source):
     """The arrays of one file, whose path is the argument.
 
-    The file has either x and y, given pairs whose rows belong together: uint8 or float[n, …]; or images:
-    uint8[n, H, W, C] or floats in [0, 1], C = 1 or 3, or [n, H, W]; or sequences: float[n, T, C] or [n, T]. With any
-    of them, perhaps labels: int[n], at least 0, or −1 where hidden.
+    The file has either x and y, given pairs whose rows belong together: numbers [n, …], of which bytes are divided by
+    255; or images: uint8[n, H, W, C], floats in [0, 1], or whole numbers that `data.white` or their range scales, C = 1
+    or 3, or [n, H, W]; or sequences: numbers [n, T, C] or [n, T]. With any of them, perhaps labels: int[n], at least 0,
+    or −1 where hidden.
     """
 
     scheme = "npz"
@@ -33,14 +36,14 @@ class Npz(Source):
         Examples with a hidden label, −1, go to the train split. Images are never resized: `spec` is zeros, or what they
         already have.
         """
-        split = self.list_all(spec).split
+        split, _, account = self.list_all(spec)
         count = len(split.names)
         known = np.arange(count) if split.labels is None else np.flatnonzero(split.labels >= 0)
         test, validation, train = cut(None if split.labels is None else split.labels[known], len(known), _SHARES)
         hidden = np.setdiff1d(np.arange(count), known)
         chosen = (np.concatenate([known[train], hidden]), known[validation], known[test])
         check_counts(str(self), [len(part) for part in chosen])
-        return Dataset(Path(self.argument).stem, *(take(split, part) for part in chosen))
+        return Dataset(Path(self.argument).stem, *(take(split, part) for part in chosen), account=account)
 
     def list_all(self, spec: ImageSpec) -> Listing:
         """All examples in the order of the file, with names such as pairs.npz[17]; see `load`."""
@@ -49,13 +52,15 @@ class Npz(Source):
             state = "is a folder" if path.is_dir() else "does not exist"
             raise InputError(self.setting, f" {state}; expected a .npz file")
         arrays = _read(path)
-        examples, labels = _examples(path, arrays, spec), arrays.get("labels")
+        account = Account(next((name for name in ("images", "sequences") if name in arrays), "pairs"))
+        examples, labels = _examples(path, arrays, spec, account), arrays.get("labels")
         lengths = {name: len(array) for name, array in arrays.items()}
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
             raise InputError(f"{path} has arrays of different lengths: {listed}; expected one row an example in each")
-        names = [f"{path.name}[{row}]" for row in range(len(halves(examples)[0]))]
-        return Listing(Split(examples, _labels(path, labels), names))
+        account.found = len(halves(examples)[0])
+        names = [f"{path.name}[{row}]" for row in range(account.found)]
+        return Listing(Split(examples, _labels(path, labels), names), account=account)
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
@@ -96,8 +101,8 @@ def _numbers(path: Path, name: str, array: np.ndarray) -> np.ndarray:
         raise InputError(f"{path}: {name} has shape {array.shape}; expected one row an example: (n, …)")
     if array.dtype == np.uint8:
         return array
-    if not np.issubdtype(array.dtype, np.floating):
-        raise InputError(f"{path}: {name} is of {array.dtype}; expected uint8 or floats, such as {name}.astype('f4')")
+    if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer) or array.dtype == bool):
+        raise InputError(f"{path}: {name} is of {array.dtype}; expected numbers, such as {name}.astype('f4')")
     with np.errstate(over="ignore"):
         array = array.astype(np.float32, copy=False)
     missing = array.size - np.count_nonzero(np.isfinite(array))
@@ -106,9 +111,9 @@ def _numbers(path: Path, name: str, array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _examples(path: Path, arrays: dict[str, np.ndarray], spec: ImageSpec) -> Arrays:
+def _examples(path: Path, arrays: dict[str, np.ndarray], spec: ImageSpec, account: Account) -> Arrays:
     if "images" in arrays:
-        return _images(path, arrays["images"], spec)
+        return _images(path, arrays["images"], spec, account)
     if spec.image_size or spec.channels:
         raise InputError(f"{path} holds no images to resize; given ", *_given(spec), ", expected 0 for both")
     if "sequences" in arrays:
@@ -124,17 +129,32 @@ def _given(spec: ImageSpec) -> tuple[Setting | str, ...]:
     return Setting("data.image_size", spec.image_size), " and ", Setting("data.channels", spec.channels)
 
 
-def _images(path: Path, images: np.ndarray, spec: ImageSpec) -> np.ndarray:
+def _images(path: Path, images: np.ndarray, spec: ImageSpec, account: Account) -> np.ndarray:
     images = images[..., None] if images.ndim == 3 else images
     if images.ndim != 4 or images.shape[-1] not in (1, 3):
         raise InputError(f"{path}: images has shape {images.shape}; expected (n, H, W, C), C = 1 or 3, or (n, H, W)")
-    if images.dtype != np.uint8 and images.size and not 0 <= images.min() <= images.max() <= 1:
-        found = f"floats from {images.min():g} to {images.max():g}"
-        raise InputError(f"{path}: images has {found}; expected uint8, or floats in [0, 1]")
+    images = _by_white(path, images, spec.white, account)
     height, width, channels = images.shape[1:]
     if (spec.image_size or height, spec.image_size or width, spec.channels or channels) != (height, width, channels):
         found = f"{path} has images of {height} × {width} with {channels} channel(s), which are never resized"
         raise InputError(f"{found}; given ", *_given(spec), ", expected 0 for both")
+    return images
+
+
+def _by_white(path: Path, images: np.ndarray, white: float, account: Account) -> np.ndarray:
+    """Images as uint8, or as floats in [0, 1]: values are divided by what is white."""
+    if images.dtype == np.uint8 or not images.size:
+        return images
+    lowest, highest = float(images.min()), float(images.max())
+    if not white and lowest >= 0 and (highest > 1 and np.all(images[:_SOME] == np.round(images[:_SOME]))):
+        white = white_of(highest)
+    if white and lowest >= 0:
+        account.note(f"values of images are up to {highest:,.5g}; {white:,.5g} is white")
+        return np.minimum(images / np.float32(white), 1)
+    if lowest < 0 or highest > 1:
+        found = f"floats from {lowest:g} to {highest:g}"
+        hint = "; expected uint8, whole numbers from 0, or floats in [0, 1]: set "
+        raise InputError(f"{path}: images has {found}{hint}", Setting("data.white"), " to the value that is white")
     return images
 
 

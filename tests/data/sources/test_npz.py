@@ -100,10 +100,11 @@ PAIRS = {"x": VECTORS, "y": VECTORS}
         ({"x": np.where(VECTORS == 7, np.nan, VECTORS), "y": VECTORS}, "1 of 120 values of x are NaN or infinite"),
         ({"x": VECTORS, "y": np.full((N, 2), 1e300)}, "80 of 80 values of y are NaN or infinite in float32"),
         ({"x": VECTORS.astype(object), "y": VECTORS}, "array x holds Python objects; expected an array of numbers"),
-        ({"x": VECTORS.astype(int), "y": VECTORS}, "x is of int64; expected uint8 or floats, such as x.astype('f4')"),
+        ({"x": VECTORS.astype(complex), "y": VECTORS}, "x is of complex128; expected numbers, such as x.astype('f4')"),
         ({"x": ROWS, "y": VECTORS}, "x has shape (40,); expected one row an example: (n, …)"),
         ({"x": VECTORS[:4], "y": VECTORS[:4]}, "too few"),
-        ({"images": np.full((N, 2, 2), 200.0)}, "floats from 200 to 200; expected uint8, or floats in [0, 1]"),
+        ({"images": np.full((N, 2, 2), 200.5)}, "floats from 200.5 to 200.5; expected uint8, whole numbers from 0, or"),
+        ({"images": np.full((N, 2, 2), -1)}, "floats from -1 to -1; expected uint8, whole numbers from 0, or"),
         ({"images": np.zeros((N, 4))}, "images has shape (40, 4); expected (n, H, W, C)"),
         ({"images": np.zeros((N, 4, 4, 2))}, "images has shape (40, 4, 4, 2); expected (n, H, W, C), C = 1 or 3"),
         ({"sequences": np.zeros((N, 4, 4, 2))}, "sequences has shape (40, 4, 4, 2); expected (n, T, C) or (n, T)"),
@@ -114,6 +115,32 @@ PAIRS = {"x": VECTORS, "y": VECTORS}
 )
 def test_inconsistent_arrays_are_refused(path, arrays, words):
     assert words in refused(save(path, **arrays))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.int64, np.float32])
+def test_images_of_whole_numbers_are_scaled_by_their_range_and_this_is_told(path, dtype):
+    images = np.linspace(0, 4000, N * 16).reshape(N, 4, 4).round().astype(dtype)
+    dataset = data.load(save(path, images=images))
+    everything = np.concatenate([split.examples for split in dataset.splits])
+    assert everything.dtype == np.float32
+    assert everything.max() == np.float32(4000 / 4095)
+    assert dataset.account.notes == ["values of images are up to 4,000; 4,095 is white"]
+    by_hand = data.load(save(path, images=images), white=4000)
+    assert max(split.examples.max() for split in by_hand.splits) == 1
+
+
+def test_fractions_of_a_given_white_are_images(path):
+    images = np.linspace(0, 200, N * 16).reshape(N, 4, 4)
+    assert data.load(save(path, images=images), white=400.0).train.examples.max() <= 0.5
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint16, np.int8, bool])
+def test_tables_and_sequences_of_integers_are_the_numbers_that_they_are(path, dtype):
+    values = (np.arange(N * 3).reshape(N, 3) % 100).astype(dtype)
+    x, _ = data.load(save(path, x=values, y=VECTORS)).train.examples
+    assert x.dtype == np.float32
+    assert set(x.ravel()) <= set(values.ravel().astype(np.float32))
+    assert data.load(save(path, sequences=values)).train.examples.max() <= values.max()
 
 
 def test_a_file_that_is_not_npz_is_refused(tmp_path):
