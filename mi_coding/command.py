@@ -12,7 +12,7 @@ from typing import Any
 from absl import flags
 
 from mi_coding.errors import InputError, Setting
-from mi_coding.interrupts import Interrupted, end, leave, stoppable
+from mi_coding.interrupts import Interrupted, end, leave, stoppable, too_late
 
 AS_TRAINED = -1
 IMAGE_OPTIONS = {"image_size": AS_TRAINED, "channels": AS_TRAINED, "white": float(AS_TRAINED), "layout": ""}
@@ -41,7 +41,10 @@ def run_command(
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax logs every file it touches
     with stoppable(stopped):
         try:
-            return _run(argv, doc, run)
+            code = _run(argv, doc, run)
+            if of_process:  # which has only to end, with this code
+                too_late()
+            return code
         except KeyboardInterrupt as error:
             number = error.number if isinstance(error, Interrupted) else signal.SIGINT
             if of_process:  # whose orderly shutdown crashes beside a compilation that was left (jaxlib 0.10.2)

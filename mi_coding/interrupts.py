@@ -43,6 +43,7 @@ class _Command:
         self.watched = False  # by the thread that ends this process at a second signal
         self.noticed = threading.Event()  # by the main thread
         self.stopped_by: signal.Signals | None = None
+        self.finished = False
         self.swallowed = False  # what was raised, by a place that swallows everything
         self.followed: Counter[signal.Signals] = Counter()  # that this process has sent itself
         self.deferred: list[signal.Signals] | None = None
@@ -95,7 +96,7 @@ def stoppable(code: int | None = None) -> Iterator[None]:
         sys.unraisablehook = before_hook
         signal.set_wakeup_fd(wakeup)
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if _command.finished else handler)
         os.close(write)  # which ends the watcher
         watcher.join()
         os.close(read)
@@ -130,6 +131,11 @@ def deferred(at_most: float = math.inf) -> Iterator[list[signal.Signals]]:
         _command.deferred = None
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def too_late() -> None:
+    """After the command signals are ignored: its code is known, and the shutdown, which takes a second, keeps it."""
+    _command.finished = True
 
 
 def keeps(text: str) -> None:

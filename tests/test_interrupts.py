@@ -76,6 +76,14 @@ def test_compiled_code_that_does_not_return_is_left(number, tmp_path):
     assert ended(process) == (0, f"{number.name}: it was not written\n", "")
 
 
+@pytest.mark.parametrize("number", KINDS)
+def test_a_signal_after_the_end_changes_no_code(number, tmp_path):
+    process = begin("import atexit; atexit.register(lambda: (say(), time.sleep(1)))\n        say()", 0, tmp_path)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    assert ended(process) == (7, "", "")
+
+
 def test_a_signal_that_a_place_swallows_is_raised_again(tmp_path):
     swallows = 'type("A", (), {"__del__": lambda self: say() or time.sleep(60)})(); time.sleep(60)'
     process = begin(swallows, 0, tmp_path)
