@@ -94,7 +94,7 @@ def test_units_of_columns_change_neither_training_nor_codes(arrays, pairs, tmp_p
 
 def test_tables_that_are_left_as_they_are_have_no_scale(pairs, tmp_path, capsys):
     workdir = tmp_path / "run"
-    assert run(workdir, unscaled(tmp_path / "other.npz", pairs), "--config.pairs.scale=none") == 0
+    assert run(workdir, unscaled(tmp_path / "other.npz", pairs), "--config.pairs.table_scale=none") == 0
     assert "mean 0" not in capsys.readouterr().out
     assert restore(workdir, pytest.fail).scale is None
 
@@ -115,7 +115,7 @@ def test_memorised_pairs_are_warned_of(tmp_path):
     few = save_pairs(tmp_path / "few.npz", count=60)
     greedy = ["--config.num_steps=120", "--config.optimizer.learning_rate=0.03", "--config.optimizer.weight_decay=0.0"]
     source = f"--config.data.source=npz:{few}"
-    overrides = [*SHORT, *greedy, source, "--config.evaluation.every_steps=10", "--config.pairs.scale=none"]
+    overrides = [*SHORT, *greedy, source, "--config.evaluation.every_steps=10", "--config.pairs.table_scale=none"]
     trained = train(tmp_path / "run", *overrides, config=ARRAYS)
     evaluated(trained)
     assert any("the training pairs are memorised (overfitting)" in warning for warning in trained.warnings)

@@ -29,7 +29,9 @@ class Given(PairSampler):
     )
 
     scale: Annotated[str, OneOf((_STANDARD, "none"))] = option(
-        "pairs.scale", _STANDARD, "columns of tables get mean 0 and deviation 1 by the training split; none leaves them"
+        "pairs.table_scale",
+        _STANDARD,
+        "columns of tables get mean 0 and deviation 1 by the training split; none leaves them",
     )
 
     takes_given_pairs = True
