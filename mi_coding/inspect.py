@@ -99,9 +99,8 @@ def _contact_sheet(some: data.Split) -> list[Section]:
     """Twenty training examples, evenly spaced among some."""
     if not are_images(some.examples):
         return []
-    chosen = np.unique(np.linspace(0, len(some.examples) - 1, NUM_SHOWN).astype(int))
-    names = list(data.names(some))
-    captions = [_label(some, i) for i in chosen]
+    chosen, names = data.evenly_spaced(len(some.examples), NUM_SHOWN), list(data.names(some))
+    captions = ["" if some.labels is None else str(some.labels[i]) for i in chosen]
     figure = contact_sheet(some.examples[chosen], captions, title="Training examples, as decoded")
     table = Table("Names", ("example", "name"), [(str(number + 1), names[i]) for number, i in enumerate(chosen)])
     return [Section("Examples", "As the encoder is given them, but for augmentation.", figure, "examples", table)]
@@ -134,10 +133,6 @@ def _odd(some: data.Split) -> list[Section]:
         f"Among {len(some.examples):,}, by brightness, contrast, sharpness and colour, in robust standard deviations."
     )
     return [Section("Odd ones", text, figure, "odd", Table("Names", ("name", "most unusual in", "σ"), rows))]
-
-
-def _label(some: data.Split, i: int) -> str:
-    return "" if some.labels is None else str(some.labels[i])
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from mi_coding.data.dataset import (
     blocks,
     describe_examples,
     dummy_examples,
+    evenly_spaced,
     first_names,
     in_memory,
     names,

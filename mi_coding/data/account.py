@@ -1,8 +1,10 @@
-"""What came in, what is used, what is left out and why: filled in by the readers of a source, and told once."""
+"""What came in, what is used, what is left out and why: filled in by the readers of a source, and reported once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+import numpy as np
 
 _NAMED = 3  # names of what is left out that a line shows, for each reason
 
@@ -12,6 +14,11 @@ class LeftOut(NamedTuple):
 
     count: int = 0
     names: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> str:
+        """The names, and whether there are more."""
+        return ", ".join(self.names) + (", …" if self.count > len(self.names) else "")
 
 
 @dataclass
@@ -47,8 +54,7 @@ class Account:
     def leave_out(self, reason: str, names: Sequence[str]) -> None:
         """Counts what is left out, by name; of an empty sequence, nothing is counted."""
         if names:
-            count, first = self.left_out.get(reason, LeftOut())
-            self.left_out[reason] = LeftOut(count + len(names), (*first, *names)[:_NAMED])
+            self._add(reason, LeftOut(len(names), tuple(names[:_NAMED])))
 
     def note(self, line: str) -> None:
         """Says once what is assumed or altered."""
@@ -57,17 +63,12 @@ class Account:
 
     def lines(self) -> list[str]:
         """The account for the terminal: what is used and left out, what was found, and the notes, a line each."""
-        used = (
-            f"{self.used:,} of {self.found:,} {self.unit} are used" if self.left_out else f"{self.used:,} {self.unit}"
-        )
-        left = "; ".join(map(self._describe, self.left_out.items()))
+        count = f"{self.used:,} of {self.found:,}" if self.left_out else f"{self.used:,}"
+        used = f"{count} {self.unit}{' are used' if self.left_out else ''}"
+        left = "; ".join(f"{one.count:,} {reason} ({one.named})" for reason, one in self.left_out.items())
         facts = ", ".join(f"{name.replace('_', ' ')} {_written(value)}" for name, value in self.facts.items())
         first = "; ".join(part for part in (used, facts, left and f"left out: {left}") if part)
         return [f"data: {first}", *(f"data: {note}" for note in self.notes)]
-
-    def _describe(self, reason_and_left: tuple[str, LeftOut]) -> str:
-        reason, (count, names) = reason_and_left
-        return f"{count:,} {reason} ({', '.join(names)}{', …' if count > len(names) else ''})"
 
     def summary(self) -> dict[str, Any]:
         """The entries of summary.json."""
@@ -78,12 +79,15 @@ class Account:
 
     def merge(self, other: "Account") -> None:
         """Takes over what another account of the same source tells."""
-        for reason, (count, names) in other.left_out.items():
-            before = self.left_out.get(reason, LeftOut())
-            self.left_out[reason] = LeftOut(before.count + count, (*before.names, *names)[:_NAMED])
+        for reason, left in other.left_out.items():
+            self._add(reason, left)
         for line in other.notes:
             self.note(line)
         self.facts |= other.facts
+
+    def _add(self, reason: str, more: LeftOut) -> None:
+        before = self.left_out.get(reason, LeftOut())
+        self.left_out[reason] = LeftOut(before.count + more.count, (*before.names, *more.names)[:_NAMED])
 
 
 def class_counts(labels: Any, class_names: Sequence[str] | None = None, most: int = 10) -> str:
@@ -92,9 +96,7 @@ def class_counts(labels: Any, class_names: Sequence[str] | None = None, most: in
     >>> class_counts([0, 1, 1, -1], ["ant", "bee"])
     'bee: 2, ant: 1, hidden: 1'
     """
-    counts: dict[int, int] = {}
-    for label in map(int, labels):
-        counts[label] = counts.get(label, 0) + 1
+    counts = dict(zip(*map(np.ndarray.tolist, np.unique(labels, return_counts=True)), strict=True))
     hidden = counts.pop(-1, 0)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     shown = [f"{class_names[label] if class_names else label}: {count:,}" for label, count in ordered[:most]]

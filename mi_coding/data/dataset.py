@@ -58,6 +58,15 @@ def halves(examples: Any) -> tuple[Any, ...]:
     return examples if isinstance(examples, tuple) else (examples,)
 
 
+def evenly_spaced(count: int, most: int) -> np.ndarray:
+    """int64[n], n ≤ most: positions among `count`, of which the first and the last are two.
+
+    >>> evenly_spaced(100, 3).tolist(), evenly_spaced(2, 3).tolist()
+    ([0, 49, 99], [0, 1])
+    """
+    return np.unique(np.linspace(0, count - 1, most).astype(int))
+
+
 def num_examples(split: Split) -> int:
     """Number of examples of a split, including those that cannot be decoded.
 

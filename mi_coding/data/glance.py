@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mi_coding.data.dataset import evenly_spaced
 from mi_coding.data.images import BROKEN, DEEP_MODES, LazyImages, open_image
 
 MOST_LOOKED_AT = 256  # images, evenly spaced over all splits
@@ -12,69 +13,53 @@ _OF_16_BITS = ";16"  # in Pillow's name for how the values of a file become thos
 
 
 class Look(NamedTuple):
-    """What was found in one image; see `Glance`."""
+    """What was found in one image."""
 
-    is_deep: bool = False
-    largest: float = 0.0
-    is_below: bool = False
-    is_no_number: bool = False
-    is_transparent: bool = False
-    is_narrowed: bool = False
+    is_deep: bool = False  # grey values of more than 8 bits
+    largest: float = 0.0  # of these values
+    is_below: bool = False  # some are below 0
+    is_no_number: bool = False  # some are not finite numbers
+    is_transparent: bool = False  # pixels may be transparent
+    is_narrowed: bool = False  # colours of 16 bits, of which Pillow reads the upper 8
 
 
 class Glance(NamedTuple):
-    """What was found in some images.
+    """What was found in some images."""
 
-    Attributes:
-        looked_at: how many images these are.
-        deep: how many of them have grey values of more than 8 bits.
-        largest: of these values.
-        below, no_numbers: how many have values below 0, and values that are no finite numbers.
-        transparent: how many may have transparent pixels.
-        narrowed: how many have colours of 16 bits, of which Pillow reads the upper 8.
-    """
+    looks: list[Look]
 
-    looked_at: int
-    deep: int
-    largest: float
-    below: int
-    no_numbers: int
-    transparent: int
-    narrowed: int
+    @property
+    def largest(self) -> float | None:
+        """The largest of the values of more than 8 bits; None where no image has such values."""
+        return max((look.largest for look in self.looks if look.is_deep), default=None)
 
     def notes(self) -> list[str]:
         """What is altered, a line each with its count; but for what is white."""
         altered = {
-            "have values below 0, which are black": self.below,
-            "have values that are no numbers, which are black": self.no_numbers,
-            "may have transparent pixels, which are shown on white": self.transparent,
+            "is_below": "have values below 0, which are black",
+            "is_no_number": "have values that are no numbers, which are black",
+            "is_transparent": "may have transparent pixels, which are shown on white",
         }
-        return [f"{count:,} of {self.looked_at:,} images looked at {what}" for what, count in altered.items() if count]
+        return [f"{found} {what}" for field, what in altered.items() if (found := self._found(field))]
 
     def warnings(self) -> list[str]:
         """What is lost, and what to do about it."""
-        found = f"{self.narrowed:,} of {self.looked_at:,} images looked at have colours of 16 bits"
         remedy = "where their range is smaller, store them as 8 bits scaled by it, or one file a colour"
-        return [f"{found}, of which Pillow reads the upper 8: {remedy}"] if self.narrowed else []
+        narrowed = self._found("is_narrowed")
+        return [f"{narrowed} have colours of 16 bits, of which Pillow reads the upper 8: {remedy}"] if narrowed else []
+
+    def _found(self, field: str) -> str:
+        count = sum(getattr(look, field) for look in self.looks)
+        return f"{count:,} of {len(self.looks):,} images looked at" if count else ""
 
 
 def look_at(parts: Sequence[LazyImages]) -> Glance:
     """Looks at some images of all splits; only those of more than 8 bits are decoded, and broken ones are passed by."""
     ends = np.cumsum([len(part) for part in parts])
-    some = np.unique(np.linspace(0, ends[-1] - 1, MOST_LOOKED_AT).astype(int))
+    some = evenly_spaced(ends[-1], MOST_LOOKED_AT)
     of = np.searchsorted(ends, some, side="right")
     chosen = [(parts[k], int(i - (ends[k - 1] if k else 0))) for k, i in zip(of, some, strict=True)]
-    looks = [_look(part, i) for part, i in chosen]
-    deep = [look for look in looks if look.is_deep]
-    return Glance(
-        len(looks),
-        len(deep),
-        max((look.largest for look in deep), default=0.0),
-        sum(look.is_below for look in looks),
-        sum(look.is_no_number for look in looks),
-        sum(look.is_transparent for look in looks),
-        sum(look.is_narrowed for look in looks),
-    )
+    return Glance([_look(part, i) for part, i in chosen])
 
 
 def _look(part: LazyImages, i: int) -> Look:

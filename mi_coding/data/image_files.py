@@ -29,11 +29,13 @@ def _may_be_data(name: str) -> bool:
 
 def images_in(folder: Path, account: Account) -> list[str]:
     """Names of the images that lie in a folder itself, sorted."""
+    found = []
     for entry in folder.iterdir():
-        if entry.is_dir() and not _may_be_data(entry.name):
+        if not entry.is_dir():
+            found += [entry.name] if _is_image(str(folder), entry.name, account) else []
+        elif not _may_be_data(entry.name):
             leave_out(account, _HIDDEN, _files_below(entry))
-    names = (entry.name for entry in folder.iterdir() if not entry.is_dir())
-    return sorted(name for name in names if _is_image(folder / name, account))
+    return sorted(found)
 
 
 def _files_below(folder: Path) -> list[str]:
@@ -45,9 +47,9 @@ def holds_image(folder: Path) -> bool:
     return any(True for _ in _walk(folder, Account()))
 
 
-def images_below(folder: Path, account: Account) -> Iterator[str]:
+def images_below(folder: Path, account: Account) -> list[str]:
     """Sorted paths relative to `folder`, see `_walk`."""
-    return iter(sorted(_walk(folder, account)))
+    return sorted(_walk(folder, account))
 
 
 def _walk(folder: Path, account: Account) -> Iterator[str]:
@@ -64,14 +66,17 @@ def _walk(folder: Path, account: Account) -> Iterator[str]:
                 leave_out(account, _HIDDEN, _files_below(Path(parent, name)))
         folders[:] = sorted(name for name in folders if _may_be_data(name))
         start = os.path.relpath(parent, folder)
-        images = (name for name in names if _is_image(Path(parent, name), account))
+        images = (name for name in names if _is_image(parent, name, account))
         yield from (name if start == "." else os.path.join(start, name) for name in images)
 
 
-def _is_image(path: Path, account: Account) -> bool:
-    """Whether a file is an image; others are counted by their suffix, and hidden ones together."""
-    is_hidden = path.name.startswith(".")
-    if not is_hidden and is_image_file(path):
+def _is_image(parent: str, name: str, account: Account) -> bool:
+    """Whether a file is an image; others are counted by their suffix, and hidden ones together.
+
+    Folders hold millions of files, so names stay text here: a `Path` for each would take most of the time.
+    """
+    is_hidden = name.startswith(".")
+    if not is_hidden and is_image_file(os.path.join(parent, name)):
         return True
-    leave_out(account, _HIDDEN if is_hidden else f"not an image, {path.suffix.lower() or 'no suffix'}", [path.name])
+    leave_out(account, _HIDDEN if is_hidden else f"not an image, {Path(name).suffix.lower() or 'no suffix'}", [name])
     return False

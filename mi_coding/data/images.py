@@ -162,16 +162,14 @@ def open_image(encoded: Path | bytes) -> Image.Image:
     return JpegImageFile(file) if start == b"\xff\xd8\xff" else Image.open(file, formats=formats)
 
 
-def is_image_file(path: Path) -> bool:
+def is_image_file(path: str | Path) -> bool:
     """Whether a file is one that Pillow reads: what is in it decides, and a usual suffix is believed until decoding."""
-    if not path.is_file():  # to open a pipe would wait for its writer
+    if not os.path.isfile(path):  # to open a pipe would wait for its other end
         return False
-    if path.suffix.lower() in _SUFFIXES:
+    if os.fspath(path).lower().endswith(_SUFFIXES):
         return True
     try:
-        if not path.is_file():  # to open a pipe would wait for its other end
-            return False
-        with open_image(path):
+        with open_image(Path(path)):
             return True
     except DecompressionBombError:
         return True

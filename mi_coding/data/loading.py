@@ -13,6 +13,7 @@ from mi_coding.data.dataset import (
     Say,
     Split,
     describe_examples,
+    evenly_spaced,
     first_names,
     in_memory,
     names,
@@ -20,10 +21,9 @@ from mi_coding.data.dataset import (
     take,
 )
 from mi_coding.data.films.encoded import EncodedFilms, VideoOptions
-from mi_coding.data.films.frames import FilmTable
 from mi_coding.data.films.loading import decode_source, film_dataset, film_listing
-from mi_coding.data.glance import look_at
-from mi_coding.data.images import ImageSpec, LazyImages, white_of
+from mi_coding.data.glance import MOST_LOOKED_AT, look_at
+from mi_coding.data.images import ImageSpec, white_of
 from mi_coding.data.sources import Source, open_source
 from mi_coding.data.stream import MAX_UNREADABLE
 from mi_coding.errors import InputError, Setting
@@ -82,11 +82,12 @@ def load(
     if placement not in PLACEMENTS:
         raise InputError(Setting("data.placement", placement), f" is unknown; expected one of {', '.join(PLACEMENTS)}")
     loaded = opened.load(spec)
-    if isinstance(loaded, Dataset) and not in_memory(loaded.train):
-        loaded = loaded._replace(account=loaded.account or _counted(None, sum(map(num_examples, loaded.splits))))
-        _settle_white([split.examples for split in loaded.splits], spec, loaded.account, warn)
+    if isinstance(loaded, Dataset):
+        loaded = loaded._replace(account=loaded.account or _account_of_all(*loaded.splits))
+        _settle_white(loaded.splits, spec, loaded.account, warn)
     dataset = _splits(opened, loaded, spec, placement, video, warn, log)
-    return dataset._replace(account=_complete(dataset))
+    _complete(dataset)
+    return dataset
 
 
 def _splits(
@@ -139,33 +140,28 @@ def list_all(
     listed = opened.list_all(spec)
     if isinstance(listed, EncodedFilms):
         listed = film_listing(listed, decode_source(listed, spec, video, warn, log))
-    elif not in_memory(listed.split):
-        listed = listed._replace(account=listed.account or _counted(None, num_examples(listed.split)))
-        _settle_white([listed.split.examples], spec, listed.account, warn)
-    account = listed.account or _counted(listed.split.films, num_examples(listed.split))
-    account.facts |= _facts(listed.split, listed.class_names)
-    return listed._replace(account=account)
+    else:
+        listed = listed._replace(account=listed.account or _account_of_all(listed.split))
+        _settle_white([listed.split], spec, listed.account, warn)
+    listed.account.facts |= _facts(listed.split, listed.class_names)
+    return listed
 
 
-_MOST_LOOKED_AT = 256  # examples whose grey levels are counted
+def _account_of_all(*splits: Split) -> Account:
+    """The account of a source that has left nothing out."""
+    return Account("examples", sum(map(num_examples, splits)))
 
 
-def _complete(dataset: Dataset) -> Account:
-    """The account of a data set with the numbers that a person checks."""
-    train, total = dataset.train, sum(map(num_examples, dataset.splits))
-    account = dataset.account or _counted(train.films, total)
+def _complete(dataset: Dataset) -> None:
+    """Adds the numbers that a person checks to the account of a data set."""
+    train, account = dataset.train, dataset.account
     account.facts |= {name: num_examples(getattr(dataset, name)) for name in ("train", "validation", "test")}
     account.facts |= _facts(train, dataset.class_names)
-    for name in ("validation", "test"):
-        if copies := copies_of(train, getattr(dataset, name)):
+    others = {"validation": dataset.validation, "test": dataset.test}
+    for name, copies in zip(others, copies_of(train, list(others.values())), strict=True):
+        if copies:
             pairs = first_names([f"{copy} = {original}" for copy, original in copies])
             account.note(f"{len(copies):,} {name} example(s) are copies of training examples, byte for byte: {pairs}")
-    return account
-
-
-def _counted(films: FilmTable | None, count: int) -> Account:
-    """The account of a source that left nothing out before it was decoded."""
-    return Account("frames" if films is not None else "examples", count)
 
 
 def _facts(split: Split, class_names: list[str] | None) -> dict[str, Any]:
@@ -188,21 +184,23 @@ def _num_levels(split: Split) -> int:
     """How many values the pixels of some bytes-valued images take; 0 where values are floats."""
     if split.examples.dtype != np.uint8:
         return 0
-    some = np.unique(np.linspace(0, num_examples(split) - 1, _MOST_LOOKED_AT).astype(int))
-    return len(np.unique(take(split, some).examples))
+    return len(np.unique(take(split, evenly_spaced(num_examples(split), MOST_LOOKED_AT)).examples))
 
 
 _FEWEST_LEVELS = 64  # of images of more than 8 bits, below which white is probably another value
 
 
-def _settle_white(parts: list[LazyImages], spec: ImageSpec, account: Account, warn: Say) -> None:
-    """Chooses what is white in images of more than 8 bits, all splits alike; says so, and what else is altered."""
+def _settle_white(splits: Sequence[Split], spec: ImageSpec, account: Account, warn: Say) -> None:
+    """Chooses what is white in encoded images of more than 8 bits, all splits alike; says so, and what is altered."""
+    if in_memory(splits[0]):
+        return
+    parts = [split.examples for split in splits]
     glance = look_at(parts)
     for line in glance.warnings():
         warn(line)
     for line in glance.notes():
         account.note(line)
-    if not glance.deep:
+    if glance.largest is None:
         if spec.white:
             unused = "is for images of more than 8 bits, and none of those looked at is one"
             account.note(f"white {spec.white:,.5g} {unused}")
@@ -213,8 +211,7 @@ def _settle_white(parts: list[LazyImages], spec: ImageSpec, account: Account, wa
     found = f"images of more than 8 bits have values up to {glance.largest:,.5g}; {white:,.5g} is white"
     account.note(found)
     account.facts["white"] = white
-    some = np.unique(np.linspace(0, len(parts[0]) - 1, _MOST_LOOKED_AT).astype(int)).tolist()
-    levels = len(np.unique(np.concatenate([np.unique(image) for i in some if (image := parts[0].read(i)) is not None])))
+    levels = _num_levels(splits[0])
     if levels < _FEWEST_LEVELS:
         warn(f"{found}, so they have {levels} levels of grey; expected {_FEWEST_LEVELS}: set {Setting('data.white')}")
 
@@ -245,9 +242,9 @@ def _decode_all(dataset: Dataset, warn: Say) -> Dataset:
     parts = zip(dataset.splits, splits, strict=True)
     unreadable = [name for split, decoded in parts for name in _missing(split, decoded)]
     check_readable(unreadable, sum(map(num_examples, dataset.splits)), warn)
-    account = dataset.account or Account("images", sum(map(num_examples, dataset.splits)))
-    account.leave_out("cannot be decoded", unreadable)
-    return dataset._replace(**dict(zip(("train", "validation", "test"), splits, strict=True)), account=account)
+    dataset.account.leave_out("cannot be decoded", unreadable)
+    train, validation, test = splits
+    return dataset._replace(train=train, validation=validation, test=test)
 
 
 def check_readable(unreadable: Sequence[str], total: int, warn: Say = lambda line: None) -> None:

@@ -90,11 +90,11 @@ class Folder(Source):
         if folders is None:
             parts = [_scan(root, root, account, self.layout)]
         else:
-            hidden = folders.get("unlabelled")
-            layouts = {folder: "flat" if folder == hidden else self.layout for folder in sorted(folders.values())}
-            parts = [_scan(root, folder, account, layout) for folder, layout in layouts.items()]
             parts = [
-                part._replace(classes=[None] * len(part.names)) if part.folder == hidden else part for part in parts
+                _scan(root, folder, account, "flat").hidden()
+                if split == "unlabelled"
+                else _scan(root, folder, account, self.layout)
+                for split, folder in sorted(folders.items(), key=lambda item: item[1])
             ]
         classes = None
         if all(part.classes is not None for part in parts):
@@ -113,8 +113,7 @@ class Folder(Source):
 
     def _splits(self, root: Path, account: Account) -> dict[str, Path] | None:
         """Split → its folder; None where the folders below the root are no splits."""
-        folders = subfolders(root)
-        folders = [folder for folder in folders if holds_image(folder)]
+        folders = [folder for folder in subfolders(root) if holds_image(folder)]
         found = [(SPLIT_OF[folder.name.lower()], folder) for folder in folders if folder.name.lower() in SPLIT_OF]
         kinds = {split for split, _ in found}
         is_split = {"train"} < kinds - {"unlabelled"} or (len(found) == len(folders) and kinds)
@@ -163,8 +162,12 @@ class _Files(NamedTuple):
     def with_unlabelled(self, others: Self, account: Account) -> Self:
         """These files and others whose labels are hidden."""
         account.note(f"{len(others.names):,} images of {others.folder.name} are trained on without labels")
-        classes = None if self.classes is None else [*self.classes, *([None] * len(others.names))]
+        classes = None if self.classes is None else [*self.classes, *others.hidden().classes]
         return self._replace(names=[*self.names, *others.names], classes=classes).shuffled()
+
+    def hidden(self) -> Self:
+        """These files with hidden labels."""
+        return self._replace(classes=[None] * len(self.names))
 
     def _at(self, positions: list[int]) -> Self:
         classes = None if self.classes is None else [self.classes[i] for i in positions]
@@ -205,7 +208,7 @@ def _check_classes_like_splits(found: list[Path], folders: list[Path]) -> None:
 
 def _leave_out_beside(splits: list[Path], root: Path, account: Account) -> None:
     """Counts what lies in a folder beside its splits."""
-    others = {folder.name: list(images_below(folder, account)) for folder in subfolders(root) if folder not in splits}
+    others = {folder.name: images_below(folder, account) for folder in subfolders(root) if folder not in splits}
     if named := [name for name, images in others.items() if images]:
         account.note(f"folders beside the splits are left out: {', '.join(named)}")
     beside = [os.path.join(name, image) for name, images in others.items() for image in images]
@@ -232,9 +235,9 @@ def _scan(root: Path, folder: Path, account: Account, layout: str = "auto") -> _
     """All image files below a folder, sorted; what is left out is counted."""
     flat = layout == "flat"
     folders = [] if flat else subfolders(folder)
-    below = {one.name: list(images_below(one, account)) for one in folders}
+    below = {one.name: images_below(one, account) for one in folders}
     below = {name: found for name, found in below.items() if found}
-    loose = list(images_below(folder, account)) if flat else images_in(folder, account)
+    loose = images_below(folder, account) if flat else images_in(folder, account)
     if not loose and not below:
         counts = sorted(account.left_out.items(), key=lambda item: -item[1].count)
         found = "".join(f"{left.count:,} {reason}; " for reason, left in counts[:3])
