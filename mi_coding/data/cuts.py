@@ -5,6 +5,7 @@ import numpy as np
 from mi_coding.errors import InputError
 
 _SEED = 0  # the cut belongs to the data set: the seed of a run must not move images between splits
+SHARES = (0.2, 0.1)  # test and validation, where a source has no splits
 _MIN_EXAMPLES = 2  # of a split: a bound needs a distractor
 
 

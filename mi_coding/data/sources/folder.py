@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from mi_coding.data.account import Account
-from mi_coding.data.cuts import check_counts, cut
+from mi_coding.data.cuts import SHARES, check_counts, cut
 from mi_coding.data.dataset import Dataset, Listing, Split
 from mi_coding.data.image_files import holds_image, images_below, images_in, leave_out, subfolders
 from mi_coding.data.images import ImageSpec, LazyImages
@@ -22,7 +22,6 @@ _SPLIT_NAMES = {  # what people call them, in any case
 }
 SPLIT_OF = {name: split for split, names in _SPLIT_NAMES.items() for name in names}
 _FEW = 0.1  # share of the images in class folders up to which images beside these are left out
-_SHARES = (0.2, 0.1)  # test and validation, where the folder has no splits
 
 
 class FolderImages(LazyImages):
@@ -66,7 +65,7 @@ class Folder(Source):
         unlabelled = None
         if folders is None:
             scanned = _scan(root, root, account, self.layout)
-            test, validation, train = scanned.cut(*_SHARES)
+            test, validation, train = scanned.cut(*SHARES)
             splits = [train, validation, test]
         else:
             unlabelled = folders.pop("unlabelled", None)
@@ -185,12 +184,12 @@ def _splits_of_folders(root: Path, folders: dict[str, Path], account: Account, l
     scanned = [_scan(root, folder, account, layout) for folder in ordered]
     _check_classes(*scanned)
     if len(scanned) == 1:
-        test, validation, train = scanned[0].cut(*_SHARES)
+        test, validation, train = scanned[0].cut(*SHARES)
         account.note(f"{ordered[0].name} is cut at random, 70 : 10 : 20 of each class: no other split was found")
         return [train, validation, test]
     train, *others = (files.shuffled() for files in scanned)
     if len(others) == 1:
-        validation, train = train.cut(_SHARES[1])
+        validation, train = train.cut(SHARES[1])
         account.note(f"a tenth of each class of {ordered[0].name} is held out to validate, {ordered[1].name} to test")
         others.insert(0, validation)
     return [train, *others]

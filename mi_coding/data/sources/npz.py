@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from mi_coding.data.account import Account
-from mi_coding.data.cuts import check_counts, cut
+from mi_coding.data.cuts import SHARES, check_counts, cut
 from mi_coding.data.dataset import Arrays, Dataset, Listing, Split, halves, take
 from mi_coding.data.images import ImageSpec, white_of
-from mi_coding.data.sources.base import Source, one_line
+from mi_coding.data.sources.base import Source, as_sequences, one_line
 from mi_coding.errors import InputError, Setting
 
-_SHARES = (0.2, 0.1)  # test and validation
 _SOME = 1000  # images whose values tell whether they are whole numbers
 _EXAMPLES = ("x", "y", "images", "sequences")
 _EXPECTED = "x and y (given pairs), images or sequences; and perhaps labels"
@@ -39,7 +38,7 @@ class Npz(Source):
         split, _, account = self.list_all(spec)
         count = len(split.names)
         known = np.arange(count) if split.labels is None else np.flatnonzero(split.labels >= 0)
-        test, validation, train = cut(None if split.labels is None else split.labels[known], len(known), _SHARES)
+        test, validation, train = cut(None if split.labels is None else split.labels[known], len(known), SHARES)
         hidden = np.setdiff1d(np.arange(count), known)
         chosen = (np.concatenate([known[train], hidden]), known[validation], known[test])
         check_counts(str(self), [len(part) for part in chosen])
@@ -117,11 +116,7 @@ def _examples(path: Path, arrays: dict[str, np.ndarray], spec: ImageSpec, accoun
     if spec.image_size or spec.channels:
         raise InputError(f"{path} holds no images to resize; given ", *_given(spec), ", expected 0 for both")
     if "sequences" in arrays:
-        sequences = arrays["sequences"].astype(np.float32, copy=False)
-        sequences = sequences[:, :, None] if sequences.ndim == 2 else sequences
-        if sequences.ndim != 3:
-            raise InputError(f"{path}: sequences has shape {sequences.shape}; expected (n, T, C) or (n, T)")
-        return sequences
+        return as_sequences(path, arrays["sequences"])
     return arrays["x"], arrays["y"]
 
 

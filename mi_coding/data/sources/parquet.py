@@ -3,22 +3,24 @@
 import json
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from mi_coding.data.account import Account
 from mi_coding.data.dataset import Arrays, Dataset, Listing, Split, take
 from mi_coding.data.images import ImageSpec, LazyImages
-from mi_coding.data.sources.base import Source, one_line
-from mi_coding.data.sources.shards import cut_rows, find_shards, splits_of
-from mi_coding.data.sources.webdataset import number_labels
+from mi_coding.data.sources.base import Source, as_sequences, one_line
+from mi_coding.data.sources.shards import cut_rows, find_shards, number_labels, splits_of
 from mi_coding.errors import InputError, Setting
 
 _IMAGE_NAMES = ("image", "img", "images", "picture", "jpg", "png", "webp", "path", "file", "file_name", "bytes")
 _LABEL_NAMES = ("label", "labels", "class", "target", "cls")
 _CACHE_BYTES = 2**26  # of row groups that a process keeps
+_MOST_OPEN = 64  # files that a process keeps open
 
 
 class Rows:
@@ -28,19 +30,18 @@ class Rows:
         self.shards, self.groups = shards, []  # groups: shard and number in it
         counts = []
         self._forget()
-        for shard in range(len(shards)):
-            for number, count in enumerate(self._guard(shard, _count_rows)):
-                self.groups.append((shard, number))
-                counts.append(count)
+        for shard, path in enumerate(shards):
+            opened = self._opened(shard)
+            self.schema = opened.schema if shard == 0 else self.schema
+            if opened.schema.names != self.schema.names:
+                raise InputError(f"{path} has other columns than {shards[0]}; expected the same in each")
+            self.groups += [(shard, number) for number in range(len(opened.counts))]
+            counts += opened.counts
         self.ends = np.cumsum(np.array(counts, np.int64))
         self.shard_of_rows = np.repeat(np.array([shard for shard, _ in self.groups], np.int32), counts)
-        self.schema = self._guard(0, lambda path: _open(path)[0])
-        for shard, path in enumerate(shards):
-            if self._guard(shard, lambda path: _open(path)[0]).names != self.schema.names:
-                raise InputError(f"{path} has other columns than {shards[0]}; expected the same in each")
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_kept", "_lock")}
+        return {name: value for name, value in vars(self).items() if name not in ("_kept", "_lock", "_opened")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -48,12 +49,16 @@ class Rows:
 
     def _forget(self) -> None:
         self._kept, self._lock = OrderedDict(), threading.Lock()
+        self._opened = lru_cache(_MOST_OPEN)(self._open)  # what a file says of its groups is read once
 
-    def _guard(self, shard: int, read: Any) -> Any:
+    def _open(self, shard: int) -> "_Shard":
+        return self._guard(shard, lambda: _Shard.open(self.shards[shard]))
+
+    def _guard(self, shard: int, read: Callable[[], Any]) -> Any:
         import pyarrow
 
         try:
-            return read(self.shards[shard])
+            return read()
         except (pyarrow.ArrowException, OSError) as error:
             raise InputError(f"{self.shards[shard]} cannot be read: {one_line(error)}; write it again") from None
 
@@ -66,9 +71,7 @@ class Rows:
         """One column of a group, from the cache where it is there."""
         with self._lock:  # two threads would read the same group twice
             if (group, name) not in self._kept:
-                shard, number = self.groups[group]
-                read = self._guard(shard, lambda path: _read_group(path, number, name))
-                self._kept[group, name] = read
+                self._kept[group, name] = self._read(*self.groups[group], name)
                 while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > _CACHE_BYTES:
                     self._kept.popitem(last=False)
             self._kept.move_to_end((group, name))
@@ -76,7 +79,11 @@ class Rows:
 
     def whole(self, name: str) -> list:
         """The groups of a column, all of them, which are not kept."""
-        return [self._guard(shard, lambda path, n=n: _read_group(path, n, name)) for shard, n in self.groups]
+        return [self._read(shard, number, name) for shard, number in self.groups]
+
+    def _read(self, shard: int, number: int, name: str) -> Any:
+        opened = self._opened(shard)
+        return self._guard(shard, lambda: opened.read(number, name))
 
 
 class RowImages(LazyImages):
@@ -109,8 +116,8 @@ class Parquet(Source):
     """The rows of a Parquet file, a folder or glob of them, or a folder of `save_to_disk`.
 
     Columns: an image as bytes, as a path relative to its file, or as {bytes, path}; or x and y; or sequences; and
-    perhaps a label: int, class names in the schema, or text. Splits are told by names such as
-    train-00000-of-00002.parquet or data/test/0.parquet. Other columns are noted in the account.
+    perhaps a label: int, class names in the schema, or text. Names of files and folders give the
+    splits, such as train-00000-of-00002.parquet or data/test/0.parquet. Other columns are noted in the account.
     """
 
     scheme = "parquet"
@@ -181,30 +188,31 @@ def _check_installed(setting: Setting) -> None:
         raise InputError(setting, " needs pyarrow; pip install 'mi_coding[parquet]'") from None
 
 
-def _open(path: Path) -> tuple[Any, Any]:
-    """Schema and opened file: a ParquetFile, or the list of batches of a mapped Arrow file."""
-    import pyarrow
-    import pyarrow.parquet
+class _Shard(NamedTuple):
+    """An opened file."""
 
-    if path.suffix == ".arrow":
-        stream = pyarrow.ipc.open_stream(pyarrow.memory_map(str(path)))
-        return stream.schema, list(stream)
-    file = pyarrow.parquet.ParquetFile(path)
-    return file.schema_arrow, file
+    schema: Any
+    counts: list[int]  # rows of each group
+    read: Callable[[int, str], Any]  # (number of a group, name of a column) → the column
 
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Opens a Parquet file, or maps an Arrow file, whose groups are its batches."""
+        import pyarrow
+        import pyarrow.parquet
 
-def _count_rows(path: Path) -> list[int]:
-    _, file = _open(path)
-    if isinstance(file, list):
-        return [batch.num_rows for batch in file]
-    return [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+        if path.suffix == ".arrow":
+            stream = pyarrow.ipc.open_stream(pyarrow.memory_map(str(path)))
+            batches = list(stream)
+            counts = [batch.num_rows for batch in batches]
+            return cls(stream.schema, counts, lambda number, name: batches[number].column(name))
+        file = pyarrow.parquet.ParquetFile(path)
+        counts = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
 
+        def read(number: int, name: str) -> Any:
+            return file.read_row_group(number, [name], use_threads=False).column(name)
 
-def _read_group(path: Path, number: int, name: str) -> Any:
-    _, file = _open(path)
-    if isinstance(file, list):
-        return file[number].column(name)
-    return file.read_row_group(number, [name], use_threads=False).column(name)
+        return cls(file.schema_arrow, counts, read)
 
 
 def _image_column(schema: Any) -> str | None:
@@ -233,8 +241,8 @@ def _labels(rows: Rows, name: str | None, account: Account) -> tuple[np.ndarray 
         raise InputError(f"{rows.shards[0]}: {name} holds {str(wrong[0])[:50]}; expected whole numbers or text")
     found = [None if label == -1 else label for label in found]  # how Hugging Face hides a label
     labels, names = number_labels(found, account)
-    told = json.loads((rows.schema.metadata or {}).get(b"huggingface", b"{}"))
-    feature = told.get("info", {}).get("features", {}).get(name, {})
+    metadata = json.loads((rows.schema.metadata or {}).get(b"huggingface", b"{}"))
+    feature = metadata.get("info", {}).get("features", {}).get(name, {})
     return labels, names or (feature.get("names") if isinstance(feature, dict) else None)
 
 
@@ -244,14 +252,11 @@ def _arrays(rows: Rows, names: list[str]) -> Arrays:
         try:
             array = np.array([value for part in rows.whole(name) for value in part.to_pylist()], np.float32)
         except (ValueError, TypeError) as error:
-            found = f"{rows.shards[0]}: {name} is no array: {one_line(error)}"
+            found = f"{rows.shards[0]}: {name} is not an array: {one_line(error)}"
             raise InputError(f"{found}; expected numbers, as many in each row") from None
         if missing := array.size - np.count_nonzero(np.isfinite(array)):
             raise InputError(f"{rows.shards[0]}: {missing:,} of {array.size:,} values of {name} are NaN or infinite")
         arrays.append(array[:, None] if array.ndim == 1 else array)
     if len(arrays) == 2:
         return tuple(arrays)
-    sequences = arrays[0][:, :, None] if arrays[0].ndim == 2 else arrays[0]
-    if sequences.ndim != 3:
-        raise InputError(f"{rows.shards[0]}: sequences has shape {sequences.shape}; expected (n, T, C) or (n, T)")
-    return sequences
+    return as_sequences(rows.shards[0], arrays[0])

@@ -1,4 +1,4 @@
-"""What sources of shards have in common: finding the files, and the splits that their names tell."""
+"""What sources of shards have in common: the files, the splits by their names, and classes by text or number."""
 
 import glob
 import re
@@ -7,11 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from mi_coding.data.account import Account
-from mi_coding.data.cuts import check_counts, cut
+from mi_coding.data.cuts import SHARES, check_counts, cut
 from mi_coding.data.sources.folder import SPLIT_OF
 from mi_coding.errors import InputError, Setting
-
-_SHARES = (0.2, 0.1)  # test and validation, where the shards have no splits
 
 
 def find_shards(setting: Setting, argument: str, suffix: str) -> list[Path]:
@@ -58,7 +56,7 @@ def cut_rows(
 
     Args:
         setting: the source, for messages.
-        splits: of each shard, as told by `splits_of`.
+        splits: of each shard, as returned by `splits_of`.
         row_splits: int[n], the shard of each row.
         labels: int32[n], -1 where hidden; or None.
         account: notes what is cut from what.
@@ -76,9 +74,9 @@ def cut_rows(
     known = rows["train"]
     if len(rows) == 1:
         account.note("the shards tell no splits: cut at random, 70 : 10 : 20 of each class")
-        test, validation, train = (known[part] for part in _cut(labels, known, _SHARES))
+        test, validation, train = (known[part] for part in _cut(labels, known, SHARES))
     elif len(rows) == 2:
-        validation, train = (known[part] for part in _cut(labels, known, _SHARES[1:]))
+        validation, train = (known[part] for part in _cut(labels, known, SHARES[1:]))
         test = rows["test" if "test" in rows else "validation"]
         account.note("a tenth of each class of train is held out to validate: the shards have two splits")
     else:
@@ -86,6 +84,29 @@ def cut_rows(
     parts = [np.concatenate([train, hidden]), validation, test]
     check_counts(str(setting.value), [len(part) for part in parts])
     return parts
+
+
+def number_labels(found: list, account: Account) -> tuple[np.ndarray | None, list[str] | None]:
+    """int32[n], -1 where there is none, and the names of classes that are not numbers; None where all are hidden.
+
+    >>> number_labels(["bee", None, "ant"], Account())[0].tolist()
+    [1, -1, 0]
+    """
+    known = [label for label in found if label is not None]
+    if not known:
+        return None, None
+    if len(known) < len(found):
+        account.note(f"{len(found) - len(known):,} of {len(found):,} examples have no label")
+    try:
+        ids = {label: int(label) for label in set(known)}
+        names = None
+    except ValueError:
+        names = sorted(set(map(str, known)))
+        numbers = {name: number for number, name in enumerate(names)}
+        ids = {label: numbers[str(label)] for label in set(known)}
+    if not -1 <= min(ids.values()) <= max(ids.values()) < 2**31:
+        raise InputError(f"labels run from {min(ids.values())} to {max(ids.values())}; expected classes from 0 on")
+    return np.array([-1 if label is None else ids[label] for label in found], np.int32), names
 
 
 def _cut(labels: np.ndarray | None, rows: np.ndarray, shares: tuple[float, ...]) -> list[np.ndarray]:

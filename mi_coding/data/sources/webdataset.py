@@ -13,7 +13,7 @@ from mi_coding.data.account import Account
 from mi_coding.data.dataset import Dataset, Listing, Split
 from mi_coding.data.images import ImageSpec, LazyImages
 from mi_coding.data.sources.base import Source, one_line
-from mi_coding.data.sources.shards import cut_rows, find_shards, splits_of
+from mi_coding.data.sources.shards import cut_rows, find_shards, number_labels, splits_of
 from mi_coding.errors import InputError
 
 _IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
@@ -83,8 +83,8 @@ class Webdataset(Source):
     """The examples of tar shards, whose path, folder or glob is the argument.
 
     Members with one key, their path up to the first dot of the name, are one example: an image (.jpg, .png, .webp …)
-    and perhaps a label: .cls, or the entry label, cls or class of .json. Splits are told by the names of shards, such
-    as train-000000.tar. Other members are counted in the account.
+    and perhaps a label: .cls, or the entry label, cls or class of .json. The names of shards give the splits, such as
+    train-000000.tar. Other members are counted in the account.
     """
 
     scheme = "webdataset"
@@ -125,29 +125,6 @@ class Webdataset(Source):
         return index, *number_labels(index.labels, account), account
 
 
-def number_labels(found: list, account: Account) -> tuple[np.ndarray | None, list[str] | None]:
-    """int32[n], -1 where there is none, and the names of classes that are not numbers; None where all are hidden.
-
-    >>> number_labels(["bee", None, "ant"], Account())[0].tolist()
-    [1, -1, 0]
-    """
-    known = [label for label in found if label is not None]
-    if not known:
-        return None, None
-    if len(known) < len(found):
-        account.note(f"{len(found) - len(known):,} of {len(found):,} examples have no label")
-    try:
-        ids = {label: int(label) for label in set(known)}
-        names = None
-    except ValueError:
-        names = sorted(set(map(str, known)))
-        numbers = {name: number for number, name in enumerate(names)}
-        ids = {label: numbers[str(label)] for label in set(known)}
-    if not -1 <= min(ids.values()) <= max(ids.values()) < 2**31:
-        raise InputError(f"labels run from {min(ids.values())} to {max(ids.values())}; expected classes from 0 on")
-    return np.array([-1 if label is None else ids[label] for label in found], np.int32), names
-
-
 def _label(shard: Path, members: dict[str, tarfile.TarInfo]) -> str | int | None:
     if "cls" in members:
         return _read(shard, members["cls"]).decode(errors="replace").strip() or None
@@ -156,7 +133,7 @@ def _label(shard: Path, members: dict[str, tarfile.TarInfo]) -> str | int | None
     try:
         entries = json.loads(_read(shard, members["json"]))
     except ValueError as error:
-        raise InputError(f"{shard}: {members['json'].name} is no JSON: {one_line(error)}") from None
+        raise InputError(f"{shard}: {members['json'].name} is not JSON: {one_line(error)}") from None
     found = entries if isinstance(entries, dict) else {}
     label = next((found[key] for key in _LABEL_KEYS if key in found), None)
     return label if isinstance(label, str | int) else None
