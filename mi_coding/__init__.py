@@ -1,6 +1,5 @@
 """Mutual information coding: codes that carry information about the other half of a pair, in nats."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,5 +34,4 @@ _WHEN_ASKED_FOR = {
 def __getattr__(name: str) -> Any:
     if name not in _WHEN_ASKED_FOR:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(_WHEN_ASKED_FOR[name])
-    return import_module(f"{module.__name__}.{name}") if name == "bounds" else getattr(module, name)
+    return getattr(__import__(_WHEN_ASKED_FOR[name], fromlist=[name]), name)  # as `from … import name`, modules too

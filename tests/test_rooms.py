@@ -87,11 +87,10 @@ BESIDE_A_TABLE = {"data/sources", "pairs", "encoders", "methods", "evaluation"}
 LOOK_UP = {"runs/build.py", "critics.py", "contrast/__init__.py", "training/devices.py", "training/optimizers.py"}
 
 
-# Names that other things have, too: of arrays in a file, of features of a data set and of containers of films.
+# Names that other things have, too: of arrays in a file and of features of a data set.
 NO_KINDS = {
     ("data/sources/npz.py", "'sequences'"),
     ("data/sources/tfds.py", "'video'"),
-    ("data/films/video_file.py", "'avi'"),
 }
 
 

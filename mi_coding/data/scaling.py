@@ -8,7 +8,7 @@ import numpy as np
 from mi_coding.data.dataset import Split, halves
 
 Scale = list[dict[str, list[float]] | None]
-"""For each half of an example the "mean" and "deviation" of its columns, None where it is no table; plain values."""
+"""For each half of an example the "mean" and "deviation" of its columns, None where it is not a table; plain values."""
 
 
 def fit_scale(train: Split) -> Scale | None:

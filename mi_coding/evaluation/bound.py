@@ -171,10 +171,8 @@ def bound_over_training(train: Curve, validation: Curve | None, num_candidates: 
 
     The faint line is every value, the strong one a running mean over a fiftieth of the run.
     """
-    chart, ceiling = (
-        Chart(3.7, (0.05, 0.14, 0.745, 0.765), "bound on mutual information, nats", "step"),
-        math.log(num_candidates),
-    )
+    chart = Chart(3.7, (0.05, 0.14, 0.745, 0.765), "bound on mutual information, nats", "step")
+    ceiling = math.log(num_candidates)
     chart.ceiling(ceiling, f"ln {num_candidates:,} =")
     chart.axes.plot(*train, color=BLUE, alpha=0.22, linewidth=0.8)
     smooth = chart.smooth(*train, BLUE)

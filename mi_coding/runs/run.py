@@ -110,7 +110,7 @@ def prepare(config: Mapping[str, Any], workdir: Path, warn: Callable[[str], None
     method = with_parts(plan, described, count_classes(dataset.train), num_devices=num_devices, num_steps=num_steps)
     run = Run(plan, workdir, dataset, method, num_devices, num_steps, not data.in_memory(dataset.train), warn, scale)
     steps_per_call(run)  # refuses what cannot be
-    _warn_of_twins(run, data.num_examples(dataset.train))
+    _warn_of_twins(run)
     warn_of_shortcomings(plan, dataset, warn)
     return run
 
@@ -121,9 +121,9 @@ def warn_of_shortcomings(plan: Plan, dataset: data.Dataset, warn: Callable[[str]
         warn(line)
 
 
-def _warn_of_twins(run: Run, num_train: int) -> None:
+def _warn_of_twins(run: Run) -> None:
     """Warns of a batch that has most training examples more than once."""
-    size = run.plan.run.batch_size
+    size, num_train = run.plan.run.batch_size, data.num_examples(run.dataset.train)
     if size > num_train and not run.plan.pairs.film_gap:
         often = f"batch_size {size:,} draws each of the {num_train:,} training examples {size / num_train:.1f} times"
         distract = run.method.num_candidates is not None

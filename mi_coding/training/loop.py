@@ -102,8 +102,8 @@ def train(
                 _call(due, step, parallel.fetch(state), parallel.fetch(metrics))
             if stopping:
                 break
-    of_another = [signal.SIGTERM] if step < num_steps else [None]
-    stopped_by = [*received, *of_another][0]
+    of_another = signal.SIGTERM if step < num_steps else None
+    stopped_by = received[0] if received else of_another
     return Trained(parallel.fetch(state), stopped_by)
 
 

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from mi_coding.data.films.encoded import UnusableFilmError
 from mi_coding.errors import InputError
 
+_WITHOUT_TIMES = {"avi"}  # containers that keep the order of the file in place of times
+
 
 class Packet(NamedTuple):
     """What a container says of a packet."""
@@ -34,7 +36,7 @@ class PacketReader(Iterator[Any]):
         raise StopIteration
 
     def skip_to(self, place: int) -> None:
-        """Goes on with packet number `place`, counted from 0."""
+        """Continues with packet number `place`, counted from 0."""
         self._skip_to = place
 
 
@@ -65,6 +67,11 @@ def list_packets(path: Path) -> list[Packet]:
             if packet.size:
                 found.append(Packet(packet.pts, packet.is_keyframe))
     return found
+
+
+def times_follow_the_file(container: Any, stream: Any) -> bool:
+    """Whether the times of frames are in the order of the file and not in that of presentation, as in AVI."""
+    return container.format.name in _WITHOUT_TIMES and bool(stream.codec_context.has_b_frames)
 
 
 def announced_seconds(container: Any, stream: Any) -> float:

@@ -22,6 +22,7 @@ from mi_coding.data.films.container import (
     list_packets,
     open_container,
     pyav,
+    times_follow_the_file,
     video_stream,
 )
 from mi_coding.data.films.encoded import EncodedFilm, Extent, PutFrame, UnusableFilmError
@@ -116,8 +117,8 @@ class _Frames(Iterator[tuple[float, Any]]):
     def __init__(self, container: Any, stream: Any, broken: list[str], keyframes: list[_Keyframe]):
         self._stream, self._broken = stream, broken
         self._packets = PacketReader(container, stream)
-        is_permuted = container.format.name == "avi" and stream.codec_context.has_b_frames
-        self._ahead = _REORDERED if is_permuted else 0  # AVI keeps the order of the file in place of times
+        is_permuted = times_follow_the_file(container, stream)
+        self._ahead = _REORDERED if is_permuted else 0
         self._keyframes = [] if is_permuted else keyframes
         self._decoded = self._with_times()
         self._start, self._last, self._interval, self._target = None, -np.inf, 0.0, None
@@ -146,7 +147,7 @@ class _Frames(Iterator[tuple[float, Any]]):
         raise StopIteration
 
     def jump(self, time: float) -> bool:
-        """Goes on at the last keyframe shown at or before `time`, unless its packet is being decoded already."""
+        """Continues at the last keyframe shown at or before `time`, unless its packet is being decoded already."""
         latest = self._start + (time + _ROUNDING) / self._stream.time_base
         place = bisect_right(self._keyframes, latest, key=lambda keyframe: keyframe.pts) - 1
         if place < 0 or self._keyframes[place].place < self._packets.count:
