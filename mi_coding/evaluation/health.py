@@ -17,7 +17,7 @@ MOST_CODES = 10_000  # codes whose pairs `uniformity` takes the mean over; of mo
 _CODES_AT_ONCE = 1024  # compared with all others
 _ROWS: Rows = {
     "health/alignment": (
-        "alignment of x and y as the critic has them: mean squared distance, 0 is best, 2 unrelated",
+        "alignment in the critic: mean squared distance, 0 is best, 2 unrelated",
         lambda v: f"{v:.3f}",
     ),
     "health/uniformity": ("uniformity of codes: 0 is collapse, lower is better", lambda v: f"{v:.2f}"),
