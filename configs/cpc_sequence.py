@@ -10,10 +10,11 @@ N = 256 allows, and a linear probe of 0.94 for the digit in an unseen image (unt
 
 Clips, as frames of an image that moves: --config.pairs.name=clips --config.encoder.name=convnet
 --config.encoder.widths=(16,32). Signals of your own, float[n, T] or [n, T, C] under the name `sequences` in a file of
-np.savez, such as a second of audio at 16 kHz in steps of 10 ms:
+np.savez, with `lengths`, int[n], where they are of unequal length; or sound files, folder:PATH. Such as a second of
+audio at 16 kHz in steps of 10 ms, from anywhere in a recording:
 
-    … --config.data.source=npz:PATH --config.pairs.window=0 --config.pairs.step_size=160 --config.objective.num_ahead=12
-      --config.objective.num_times=16 --config.batch_size=64
+    … --config.data.source=folder:PATH --config.pairs.window=0 --config.pairs.step_size=160 --config.pairs.num_steps=100
+      --config.objective.num_ahead=12 --config.objective.num_times=16 --config.batch_size=64
 """
 
 from ml_collections import ConfigDict

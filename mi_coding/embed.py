@@ -37,8 +37,8 @@ from mi_coding.errors import InputError
 from mi_coding.reporting import terminal
 from mi_coding.reporting.codes_file import CODES_FILES, Columns, check_output_path
 from mi_coding.reporting.recorder import LEAST_SECONDS, MOST_WAITING
+from mi_coding.runs.examples import usable_part, video_options
 from mi_coding.runs.restore import HALVES, TrainedEncoder, other_shapes, restore
-from mi_coding.runs.run import video_options
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -95,10 +95,10 @@ def _embed(argv: list[str]) -> int:
     with spelled_as_flags(given):
         images, video = run.image_options(given.source) | image_options(given), video_options(run.plan, given.cache_dir)
         listing = data.list_all(given.source, **images, video=video, warn=terminal.warning)
+        split = usable_part(run.plan, data.one_half(listing.split, HALVES.index(given.half)), listing.account)
         print(*listing.account.lines(), sep="\n", flush=True)
-        split = data.one_half(listing.split, HALVES.index(given.half))
         shape = tuple(data.describe_examples(split)[0]["shape"])
-        if shape not in encoder.shapes:
+        if not encoder.takes(shape):
             raise other_shapes(given.source, [shape], [encoder.shape])
         write_codes(encoder, listing._replace(split=split), output)
     return 0

@@ -30,8 +30,9 @@ from mi_coding.reporting import terminal
 from mi_coding.reporting.metrics import write_json
 from mi_coding.reporting.results import group_results
 from mi_coding.runs.evaluate import evaluate_run
+from mi_coding.runs.examples import load_data, scaled, usable
 from mi_coding.runs.restore import other_shapes, restore
-from mi_coding.runs.run import Run, load_data, scaled, warn_of_shortcomings
+from mi_coding.runs.run import Run, warn_of_shortcomings
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -60,9 +61,10 @@ def _evaluate(argv: list[str]) -> int:
         restored = restore(workdir, terminal.warning)
         images = restored.image_options(given.source) | image_options(given)
         dataset = load_data(restored.plan, terminal.warning, given.source, given.cache_dir, **images)
+        dataset = usable(restored.plan, dataset)
         described = data.describe_examples(dataset.train), restored.examples
         here, trained = ([tuple(half["shape"]) for half in halves] for halves in described)
-        if here != trained:
+        if len(here) != len(trained) or not all(map(restored.plan.pairs.takes_shape, here, trained)):
             raise other_shapes(given.source, here, trained)
         dataset = scaled(dataset, restored.scale)
     warn_of_shortcomings(restored.plan, dataset, terminal.warning)

@@ -37,7 +37,7 @@ from mi_coding.reporting.results import Tile
 from mi_coding.reporting.strips import are_images, contact_sheet
 from mi_coding.runs import build
 from mi_coding.runs.build import Plan
-from mi_coding.runs.run import load_data
+from mi_coding.runs.examples import load_data, usable
 
 NUM_SHOWN, NUM_ODD = 20, 10  # examples on the contact sheet, and the odd ones
 MOST_MEASURED = 2000  # examples that the odd ones are among
@@ -62,7 +62,7 @@ def _inspect(argv: list[str]) -> int:
         with spelled_as_flags(given):
             dataset = data.load(given.source, **image_options(given), warn=warn)
     else:
-        dataset = load_data(plan, warn, **image_options(given))
+        dataset = usable(plan, load_data(plan, warn, **image_options(given)))
     print(*dataset.account.lines(), sep="\n", flush=True)
     write_report(output, _report(given.source or plan.data.source, dataset, plan, warnings))
     print(f"\npage: {output}")

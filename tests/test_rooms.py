@@ -23,7 +23,10 @@ MAY = {
     "errors": (set(), set()),
     "interrupts": (set(), set()),
     "options": ({"errors"}, set()),
-    "data": ({"errors"}, {"numpy", "sklearn", "PIL", "tensorflow_datasets", "grain", "absl", "av", "pyarrow"}),
+    "data": (
+        {"errors"},
+        {"numpy", "scipy", "sklearn", "PIL", "tensorflow_datasets", "grain", "absl", "av", "pyarrow", "soundfile"},
+    ),
     "pairs": ({"errors", "options"}, {"jax", "numpy"}),
     "encoders": ({"options"}, {"jax", "flax"}),
     "critics": (set(), {"jax", "flax"}),

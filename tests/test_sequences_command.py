@@ -10,8 +10,11 @@ from finished_runs import SEQUENCE, SHORT_SEQUENCES
 from mi_coding import main
 from mi_coding.data import Dataset, Split
 from mi_coding.errors import InputError
+from mi_coding.evaluation.bound import HeldoutBounds
 from mi_coding.runs import build
-from mi_coding.runs.run import check_data
+from mi_coding.runs.evaluate import trained_codes
+from mi_coding.runs.examples import check_data
+from mi_coding.runs.run import prepare
 
 
 def short(*overrides):
@@ -126,3 +129,20 @@ def test_a_signal_that_cannot_be_learnt_from_is_told_before_it_is(values, words)
     check_data(whole, signals([]))
     with pytest.raises(InputError, match=words.replace("+", r"\+")):
         check_data(whole, signals(values))
+
+
+def test_more_padding_changes_no_bound_and_sequences_too_short_are_left_out(tmp_path):
+    lengths = 8 + np.arange(80) % 20  # of which 8 … 11 are too short
+    waves, after = np.sin(np.arange(80 * 64)).reshape(80, 64), np.arange(64) >= lengths[:, None]
+    cuts = ["--config.pairs.window=0", "--config.pairs.num_steps=6", "--config.pairs.step_size=2"]
+    bounds = []
+    for width, padding in ((27, 0.0), (64, 1e9)):
+        path = tmp_path / f"{width}.npz"
+        np.savez(path, values=np.where(after, padding, waves)[:, :width], lengths=lengths)
+        overrides = [f"--config.data.source=npz:{path}", *cuts, "--config.encoder.widths=(4,)"]
+        run = prepare(read_config(*short(*overrides), config=SEQUENCE), tmp_path / "run", print)
+        assert run.dataset.account.left_out["shorter than 12 samples"].count == 16
+        trained = trained_codes(run, run.initial_state.variables)
+        bounds.append(HeldoutBounds(num_pairs=32).evaluate(trained))
+    assert bounds[0] == bounds[1]
+    assert math.isfinite(bounds[0]["heldout/mi_lower_bound_nats"])

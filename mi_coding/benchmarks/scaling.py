@@ -29,7 +29,8 @@ from mi_coding.command import run_command
 from mi_coding.errors import InputError, Setting
 from mi_coding.runs import build
 from mi_coding.runs.build import Plan
-from mi_coding.runs.run import check_devices, load_data, with_parts
+from mi_coding.runs.examples import load_data
+from mi_coding.runs.run import check_devices, with_parts
 from mi_coding.training.devices import data_parallel
 from mi_coding.training.flops import PEAK_FLOPS, count_flops
 from mi_coding.training.memory import bytes_needed, describe_bytes

@@ -8,6 +8,7 @@ import numpy as np
 from mi_coding.data.account import Account
 from mi_coding.data.films.frames import FilmTable, Frames
 from mi_coding.data.images import ImageSpec, JoinedImages, LazyImages, decode_all
+from mi_coding.data.sequences import lengths_of
 
 Arrays = np.ndarray | tuple[np.ndarray, ...]
 Say = Callable[[str], None]  # takes one line for the user
@@ -21,6 +22,13 @@ class Split(NamedTuple):
     labels: np.ndarray | None  # int32[n], the class of each example, or None where the source has no labels
     names: Sequence[str] | None = None  # for the user, such as paths; None where there are none, or examples have them
     films: FilmTable | None = None  # for frames of films, which follow one another and when they are shown; else None
+
+    @property
+    def lengths(self) -> np.ndarray | None:
+        """int64[n]: samples of each sequence before its padding, see `sequences.lengths_of`; None of anything else."""
+        if not isinstance(self.examples, np.ndarray) or not np.issubdtype(self.examples.dtype, np.floating):
+            return None
+        return lengths_of(self.examples)
 
 
 class Dataset(NamedTuple):

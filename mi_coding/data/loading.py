@@ -25,7 +25,7 @@ from mi_coding.data.films.loading import decode_source, film_dataset, film_listi
 from mi_coding.data.glance import MOST_LOOKED_AT, look_at
 from mi_coding.data.images import ImageSpec, white_of
 from mi_coding.data.sources import Source, open_source
-from mi_coding.data.stream import MAX_UNREADABLE
+from mi_coding.data.unreadable import check_readable
 from mi_coding.errors import InputError, Setting
 
 PLACEMENTS = ("auto", "memory", "stream")  # whether decoded images stay in memory or are streamed
@@ -143,7 +143,7 @@ def list_all(
     else:
         listed = listed._replace(account=listed.account or _account_of_all(listed.split))
         _settle_white([listed.split], spec, listed.account, warn)
-    listed.account.facts |= _facts(listed.split, listed.class_names)
+    listed.account.facts |= facts_of(listed.split, listed.class_names)
     return listed
 
 
@@ -155,8 +155,7 @@ def _account_of_all(*splits: Split) -> Account:
 def _complete(dataset: Dataset) -> None:
     """Adds the numbers that a person checks to the account of a data set."""
     train, account = dataset.train, dataset.account
-    account.facts |= {name: num_examples(getattr(dataset, name)) for name in ("train", "validation", "test")}
-    account.facts |= _facts(train, dataset.class_names)
+    account.facts |= facts_of_splits(dataset)
     others = {"validation": dataset.validation, "test": dataset.test}
     for name, copies in zip(others, copies_of(train, list(others.values())), strict=True):
         if copies:
@@ -164,7 +163,13 @@ def _complete(dataset: Dataset) -> None:
             account.note(f"{len(copies):,} {name} example(s) are copies of training examples, byte for byte: {pairs}")
 
 
-def _facts(split: Split, class_names: list[str] | None) -> dict[str, Any]:
+def facts_of_splits(dataset: Dataset) -> dict[str, Any]:
+    """How many examples each split has, and what `facts_of` tells of the train split."""
+    counts = {name: num_examples(getattr(dataset, name)) for name in ("train", "validation", "test")}
+    return counts | facts_of(dataset.train, dataset.class_names)
+
+
+def facts_of(split: Split, class_names: list[str] | None) -> dict[str, Any]:
     """Sizes, channels, levels and classes of examples; of films their number, seconds, frames and frame rate."""
     described = describe_examples(split)
     facts: dict[str, Any] = {"shape": " and ".join(" × ".join(map(str, half["shape"])) for half in described)}
@@ -172,6 +177,9 @@ def _facts(split: Split, class_names: list[str] | None) -> dict[str, Any]:
         rate = float(np.median(films.count / np.maximum(films.seconds, 1e-9)))
         facts |= {"films": len(set(films.names)), "seconds": round(float(films.seconds.sum()), 1)}
         facts |= {"frames": int(films.count.sum()), "frame_rate": round(rate, 2)}
+    if len(described) == 1 and len(described[0]["shape"]) == 2 and (lengths := split.lengths) is not None:
+        shortest, longest = int(lengths.min(initial=lengths.max(initial=0))), int(lengths.max(initial=0))
+        facts |= {"samples": f"{shortest:,} to {longest:,}"} if shortest < longest else {}
     if len(described) == 1 and (levels := _num_levels(split)):
         facts["levels"] = levels
     if split.labels is not None:
@@ -245,17 +253,6 @@ def _decode_all(dataset: Dataset, warn: Say) -> Dataset:
     dataset.account.leave_out("cannot be decoded", unreadable)
     train, validation, test = splits
     return dataset._replace(train=train, validation=validation, test=test)
-
-
-def check_readable(unreadable: Sequence[str], total: int, warn: Say = lambda line: None) -> None:
-    """Warns of images that cannot be decoded; raises InputError where they are too many: one rule for all readers."""
-    if not unreadable:
-        return
-    message = f"{len(unreadable):,} of {total:,} images cannot be decoded: {first_names(unreadable)}"
-    if len(unreadable) > MAX_UNREADABLE * total:
-        share = f"{len(unreadable) / total:.1%}, more than {MAX_UNREADABLE:.0%}"
-        raise InputError(f"{message}; that is {share}: repair or remove these files")
-    warn(f"{message}; left out")
 
 
 def _missing(split: Split, decoded: Split) -> list[str]:

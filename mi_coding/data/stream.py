@@ -26,9 +26,9 @@ from absl import flags
 
 from mi_coding.data.dataset import Say, Split
 from mi_coding.data.pieces import Piece, Pieces, StreamSpec
+from mi_coding.data.unreadable import MAX_UNREADABLE
 from mi_coding.errors import InputError
 
-MAX_UNREADABLE = 0.1  # share of examples that may be unreadable; with more the data count as broken
 _MIN_SEEN = 1000  # examples before the share of unreadable ones is checked
 _SHARED_FROM_BYTES = 16 << 10  # smaller arrays go through the pipe, which is faster for them
 _BUFFERED = 2  # pieces ahead in each queue between a worker and this process

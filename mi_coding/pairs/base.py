@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import jax
+import numpy as np
 
 from mi_coding.errors import InputError, Setting
 from mi_coding.options import check_options, option
@@ -96,6 +97,14 @@ class PairSampler:
         except ValueError as error:
             reason = " ".join(str(error).split())
             raise InputError(Setting("pairs"), f" on {self._described(shapes[0])}: {reason}") from None
+
+    def too_short(self, split: Any) -> tuple[np.ndarray, str] | None:
+        """Which examples no pair can be made of, bool[n], and why in a few words; None where all are used."""
+        return None
+
+    def takes_shape(self, shape: Shape, trained: Shape) -> bool:
+        """Whether examples of a shape are views like those of the shape that was trained on."""
+        return shape == trained
 
     def device_data(self, split: Any) -> Any:
         """What `sample` draws from, as NumPy arrays: the examples of a split that is in memory."""

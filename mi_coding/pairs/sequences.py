@@ -1,6 +1,5 @@
 """Sequences as examples of pairs: every step with the steps before it is a pair ⟨past, future⟩."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -25,6 +24,9 @@ class Sequences(SequenceSampler):
     An image of H rows is a sequence of H steps, and a signal of T samples one of T / step_size steps. No sample is in
     two steps: where steps overlap, the future can be read off the past. Examples uint8 or float[T', …] become
     x float32[T, step_size, …], or float32[T, …] for steps of one sample.
+
+    Examples of unequal length end in NaN, which no cut reaches: with `num_steps` a cut lies anywhere before it, and
+    examples that are shorter are left out.
 
     >>> x, _ = Sequences(step_size=2).pair(jax.random.key(0), jnp.arange(7.0))
     >>> x.tolist()
@@ -51,7 +53,7 @@ class Sequences(SequenceSampler):
                 f"sequences of {len(example)} samples are shorter than {max(steps, 1)} step(s) of {self.step_size}; "
                 f"expected at least {max(steps, 1) * self.step_size}"
             )
-        first = jax.random.randint(key, (), 0, len(example) - length + 1) if self.num_steps else 0
+        first = jax.random.randint(key, (), 0, _num_samples(example) - length + 1) if self.num_steps else 0
         cut = jax.lax.dynamic_slice_in_dim(example, first, length).astype(jnp.float32)
         cut = cut / (255 * self.scale if example.dtype == jnp.uint8 else self.scale)
         return cut if self.step_size == 1 else cut.reshape(steps, self.step_size, *cut.shape[1:])
@@ -63,16 +65,35 @@ class Sequences(SequenceSampler):
                 raise InputError(Setting("pairs.window", self.window), hint, Setting("pairs.window", 0, flag=True))
             check_window(self.window, shapes)
         super().check_examples(source, shapes, split)
-        self._check_values(source, split.examples)
+        self._check_values(source, split)
 
-    def _check_values(self, source: str, examples: Any) -> None:
-        """Raises InputError unless numbers are finite and of a size that learns."""
-        if not isinstance(examples, np.ndarray) or examples.dtype == np.uint8:
+    def too_short(self, split: Any) -> tuple[np.ndarray, str] | None:
+        lengths = split.lengths if self.num_steps and not self.window else None
+        least = self.num_steps * self.step_size
+        if lengths is None or split.examples.shape[1] < least:  # of the latter `check_examples` tells more
+            return None
+        return lengths < least, f"shorter than {least:,} samples"
+
+    def takes_shape(self, shape: Shape, trained: Shape) -> bool:
+        if not self.num_steps or self.window:
+            return shape == trained
+        return shape[1:] == trained[1:] and shape[0] >= self.num_steps * self.step_size
+
+    def _check_values(self, source: str, split: Any) -> None:
+        """Raises InputError unless numbers are finite and of a size that learns, and whole cuts of one length."""
+        try:
+            lengths = split.lengths
+        except ValueError as error:
+            raise InputError(f"the values of {source} are not all finite: {error}") from None
+        if lengths is None:
             return
-        with np.errstate(invalid="ignore"):  # of infinities; the next line tells
-            spread = float(np.std(examples, dtype=np.float64))
-        if not math.isfinite(spread):
-            raise InputError(f"the values of {source} are not all finite; remove NaN and infinity first")
+        shortest, longest = int(lengths.min()), int(lengths.max())
+        if not self.num_steps and shortest < split.examples.shape[1]:
+            steps = max(shortest // self.step_size, 1)
+            found = f"sequences of {source} have {shortest:,} to {longest:,} samples; expected such as "
+            cut = Setting("pairs.num_steps", steps, flag=True)
+            raise InputError(found, cut, ", steps of a cut at a random place: shorter sequences are left out")
+        spread = float(np.nanstd(split.examples, dtype=np.float64))
         if not _LEAST_SPREAD <= spread / self.scale <= 1 / _LEAST_SPREAD:
             far = f" have a standard deviation of {spread / self.scale:.3g}, far from 1; expected "
             proposal = (
@@ -82,3 +103,10 @@ class Sequences(SequenceSampler):
 
     def _described(self, shape: Shape) -> str:
         return " × ".join(map(str, shape))
+
+
+def _num_samples(example: jax.Array) -> int | jax.Array:
+    """Samples of one example before its padding."""
+    if not jnp.issubdtype(example.dtype, jnp.floating):
+        return len(example)
+    return jnp.sum(~jnp.isnan(example.reshape(len(example), -1)[:, 0]))

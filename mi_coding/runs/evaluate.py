@@ -12,7 +12,8 @@ from mi_coding.methods import Variables
 from mi_coding.reporting import page
 from mi_coding.reporting.environment import describe_environment
 from mi_coding.reporting.results import collect_tiles, group_results
-from mi_coding.runs.run import Run, count_classes
+from mi_coding.runs.examples import count_classes
+from mi_coding.runs.run import Run
 
 
 def trained_codes(run: Run, variables: Variables | None, curves: Mapping[str, Any] | None = None) -> Trained:

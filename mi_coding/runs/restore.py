@@ -154,7 +154,6 @@ class TrainedEncoder:
     Attributes:
         dim: D.
         shape: of one example, as the run was trained on.
-        shapes: those that are taken: that one, and that of what the encoder is shown.
         batch_size: examples that are encoded at a time.
         output: how codes are written, and the prior of a discrete code; None for features.
     """
@@ -174,11 +173,10 @@ class TrainedEncoder:
             self._function = self.output.encode
         else:
             self._function = lambda params, stats, x: getattr(run.method.encode(params, stats, x, half=half), layer)
-        self.shape = tuple(described["shape"])
-        self.shapes = {self.shape}
+        self.shape = self._shown = tuple(described["shape"])
         if not self._given:
             shown = jax.eval_shape(self._pairs.stills, jax.ShapeDtypeStruct((1, *self.shape), jnp.float32))
-            self.shapes.add(shown.shape[1:])
+            self._shown = shown.shape[1:]
         values = int(np.prod(self.shape))
         self.batch_size = max(_FEWEST_AT_ONCE, min(_MOST_AT_ONCE, _VALUES_AT_ONCE // values))
         self._encode = jax.jit(self._codes)
@@ -201,14 +199,19 @@ class TrainedEncoder:
         dummy = np.zeros((self.batch_size, *like.shape[1:]), like.dtype)
         jax.block_until_ready(self._encode(self._variables, dummy))
 
+    def takes(self, shape: tuple[int, ...]) -> bool:
+        """Whether examples may have a shape: what the run was trained on, or what the encoder is shown."""
+        return shape == self._shown or (self._pairs.takes_shape(shape, self.shape) and len(shape) > 0)
+
     def checked(self, examples: np.ndarray) -> np.ndarray:
         """Examples that can be encoded, of uint8 or float32.
 
         Raises:
             ValueError: naming what was given and what was expected.
         """
-        if examples.ndim == 0 or examples.shape[1:] not in self.shapes:
-            expected = " or ".join(f"(n, {', '.join(map(str, shape))})" for shape in sorted(self.shapes))
+        if examples.ndim == 0 or not self.takes(examples.shape[1:]):
+            shapes = sorted({self.shape, self._shown})
+            expected = " or ".join(f"(n, {', '.join(map(str, shape))})" for shape in shapes)
             raise ValueError(f"examples of shape {examples.shape}; expected {expected}")
         if examples.dtype == np.uint8:
             return examples
@@ -220,6 +223,10 @@ class TrainedEncoder:
     def _check_range(self, examples: np.ndarray) -> None:
         if not examples.size:
             return
+        if self._pairs.are_sequences and (found := self._pairs.too_short(data.Split(examples, None))):
+            if found[0].any():  # others may end in NaN, which is padding
+                raise ValueError(f"{int(found[0].sum()):,} of {len(examples):,} examples are {found[1]}")
+            return
         lowest, highest = examples.min(), examples.max()  # NaN, if there is one
         if not np.isfinite(lowest) or not np.isfinite(highest):
             raise ValueError("examples hold NaN or infinity; expected finite numbers")
@@ -228,7 +235,7 @@ class TrainedEncoder:
             raise ValueError(f"floats from {lowest:g} to {highest:g}; expected images in [0, 1], or uint8 in 0 .. 255")
 
     def _codes(self, variables: Variables, examples: jax.Array) -> jax.Array:
-        as_they_are = self._given or examples.shape[1:] != self.shape
+        as_they_are = self._given or (examples.shape[1:] == self._shown != self.shape)
         shown = as_numbers(examples) if as_they_are else self._pairs.stills(examples)
         return self._function(*variables, shown).astype(jnp.float32)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,8 @@ from mi_coding import data, evaluation
 from mi_coding.errors import InputError, Setting
 from mi_coding.methods import Method, Parts
 from mi_coding.runs import build
-from mi_coding.runs.build import ENCODER_CHOICE, Plan
+from mi_coding.runs.build import Plan
+from mi_coding.runs.examples import check_data, count_classes, load_data, scaled, usable
 from mi_coding.runs.workdir import check_workdir
 from mi_coding.training.experiment import Experiment
 from mi_coding.training.processes import is_main_process
@@ -101,7 +102,7 @@ def prepare(config: Mapping[str, Any], workdir: Path, warn: Callable[[str], None
     check_devices(plan, num_devices)
     if is_main_process():
         check_workdir(workdir, plan.config, lambda before: build.plan(before).config)
-    dataset = load_data(plan, warn)
+    dataset = usable(plan, load_data(plan, warn))
     num_steps = plan.run.total_steps(data.num_examples(dataset.train))
     check_data(plan, dataset)
     scale = data.fit_scale(dataset.train) if plan.pairs.standardises else None
@@ -131,44 +132,11 @@ def _warn_of_twins(run: Run) -> None:
         run.warn(f"{often}: {so}; choose batch_size ≤ {num_train:,}, or more data")
 
 
-def scaled(dataset: data.Dataset, scale: Any) -> data.Dataset:
-    """A data set with its tables scaled, which the account notes; unchanged for None."""
-    if scale is None:
-        return dataset
-    columns = " and ".join(f"{len(one['mean']):,}" for one in scale if one is not None)
-    dataset.account.note(f"columns of tables ({columns}) have mean 0 and deviation 1 on the training split")
-    train, validation, test = (data.apply_scale(split, scale) for split in dataset.splits)
-    return dataset._replace(train=train, validation=validation, test=test)
-
-
 def check_devices(plan: Plan, num_devices: int) -> None:
     """Refuses a config that cannot run on these devices as it says; called before data is read."""
     plan.run.check(num_devices, jax.process_count())
     plan.pairs.check(plan.run.batch_size, num_devices)
     plan.method.check(plan.pairs, plan.encoder, plan.run.batch_size, num_devices)
-
-
-def load_data(
-    plan: Plan,
-    warn: Callable[[str], None],
-    source: str = "",
-    cache_dir: str = "",
-    **images: Unpack[data.ImageOptions],
-) -> data.Dataset:
-    """The data of a config, or another source, with images brought to what the config says or to something else."""
-    options = plan.data
-    return data.load(
-        source or options.source,
-        **{name: getattr(options, name) for name in data.ImageOptions.__annotations__} | images,
-        placement=options.placement,
-        video=video_options(plan, cache_dir),
-        warn=warn,
-    )
-
-
-def video_options(plan: Plan, cache_dir: str = "") -> data.VideoOptions:
-    """How the films of a source are decoded and cut; `cache_dir` takes the place of that of the plan."""
-    return data.VideoOptions(plan.pairs.film_gap, plan.data.frame_rate, cache_dir or plan.data.cache_dir)
 
 
 def with_parts(
@@ -211,29 +179,6 @@ def dummy_batch(method: Method, described: list[dict[str, Any]], count: int) -> 
     return (examples, np.zeros(count, np.int32)) if method.uses_labels else examples
 
 
-def check_data(plan: Plan, dataset: data.Dataset) -> None:
-    """Refuses what only the data can tell: examples that pairs cannot be made of, too few of them for a batch."""
-    num_train = data.num_examples(dataset.train)
-    shapes = [tuple(half["shape"]) for half in data.describe_examples(dataset.train)]
-    if plan.pairs.distinct and plan.run.batch_size > num_train:
-        raise InputError(
-            Setting("pairs.distinct"),
-            f" needs a batch no larger than the data: batch_size {plan.run.batch_size}, {num_train} training examples; "
-            f"use batch_size ≤ {num_train} or ",
-            Setting("pairs.distinct", False, flag=True),
-        )
-    plan.pairs.check_examples(plan.data.source, shapes, dataset.train)
-    for shape in plan.pairs.encoded_shapes(shapes):
-        if not plan.encoder.can_take(shape):
-            raise InputError(
-                Setting(ENCODER_CHOICE.key, plan.config[ENCODER_CHOICE.key]),
-                f" takes {plan.encoder.takes}, and {plan.data.source} gives it shape {shape}; expected 'mlp', which "
-                "takes any",
-            )
-    if not plan.pairs.takes_given_pairs:
-        plan.method.check_shape(plan.pairs.pair_shape(shapes[0]))
-
-
 def steps_per_call(run: Run) -> int:
     """Steps that one call takes on the devices.
 
@@ -252,11 +197,6 @@ def steps_per_call(run: Run) -> int:
     if run.streamed or virtual:
         return 1
     return asked or (1 if on_cpu and not run.plan.encoder.loops_on_cpu else STEPS_PER_CALL)
-
-
-def count_classes(train: data.Split) -> int:
-    """K, so that labels are 0 .. K − 1; 0 where there are none."""
-    return 0 if train.labels is None else int(train.labels.max()) + 1
 
 
 def checkpoint_metadata(run: Run) -> dict[str, Any]:

@@ -2,10 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ClassVar
-
-import numpy as np
 
 from mi_coding.data.dataset import Dataset, Listing, concatenate
 from mi_coding.data.films.encoded import EncodedFilms
@@ -59,16 +56,3 @@ class Source(ABC):
 def one_line(error: Exception) -> str:
     """The message of an error of another package, without line breaks and of limited length."""
     return " ".join(str(error).split())[:200]
-
-
-def as_sequences(path: Path, array: np.ndarray) -> np.ndarray:
-    """float32[n, T, C] of an array [n, T, C] or [n, T]; `path` is the file that it is from.
-
-    Raises:
-        InputError: for any other shape.
-    """
-    sequences = array.astype(np.float32, copy=False)
-    sequences = sequences[:, :, None] if sequences.ndim == 2 else sequences
-    if sequences.ndim != 3:
-        raise InputError(f"{path}: sequences has shape {sequences.shape}; expected (n, T, C) or (n, T)")
-    return sequences

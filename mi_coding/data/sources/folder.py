@@ -1,4 +1,4 @@
-"""`folder:PATH`: image files below a folder, with or without class folders and folders for the splits."""
+"""`folder:PATH`: image or sound files below a folder, with or without class folders and folders for the splits."""
 
 import os
 from pathlib import Path
@@ -9,8 +9,9 @@ import numpy as np
 from mi_coding.data.account import Account
 from mi_coding.data.cuts import SHARES, check_counts, cut
 from mi_coding.data.dataset import Dataset, Listing, Split
-from mi_coding.data.image_files import holds_image, images_below, images_in, leave_out, subfolders
+from mi_coding.data.files import IMAGES, SOUNDS, Files, subfolders
 from mi_coding.data.images import ImageSpec, LazyImages
+from mi_coding.data.sounds import look_at
 from mi_coding.data.sources.base import Source
 from mi_coding.errors import InputError, Setting
 
@@ -39,7 +40,7 @@ class FolderImages(LazyImages):
 
 
 class Folder(Source):
-    """The images below a folder, whose path is the argument.
+    """The images below a folder, whose path is the argument; or the sound files, where there is no image.
 
     Folders such as `train` and `test`, and perhaps `val` and `unlabelled`, in any case and by their usual synonyms, are
     the splits; with `train` and `val` alone, as ImageNet is unpacked, `val` is the test split. A missing validation
@@ -51,6 +52,8 @@ class Folder(Source):
     splits where train and another are there, or nothing but splits; train alone is cut like a folder without splits.
     What they were taken for is noted in the account, as are files that are no images, empty folders, and images that
     lie beside the folders.
+
+    All this is as true of sound files, which are sequences in memory, see `data.sounds`.
     """
 
     scheme = "folder"
@@ -59,23 +62,24 @@ class Folder(Source):
     takes_layout = True
 
     def load(self, spec: ImageSpec) -> Dataset:
-        """The three splits, still encoded."""
-        root, account = self._root(), Account("images")
-        folders = self._splits(root, account)
+        """The three splits: images still encoded, sounds in memory."""
+        root = self._root()
+        files = _files(root)
+        account, folders = files.account, self._splits(root, files)
         unlabelled = None
         if folders is None:
-            scanned = _scan(root, root, account, self.layout)
+            scanned = _scan(root, root, files, self.layout)
             test, validation, train = scanned.cut(*SHARES)
             splits = [train, validation, test]
         else:
             unlabelled = folders.pop("unlabelled", None)
-            splits = _splits_of_folders(root, folders, account, self.layout)
-        check_counts(str(root), [len(files.names) for files in splits])
+            splits = _splits_of_folders(root, folders, files, self.layout)
+        check_counts(str(root), [len(part.names) for part in splits])
         class_names = splits[0].class_names
         if unlabelled is not None:
-            splits[0] = splits[0].with_unlabelled(_scan(root, unlabelled, account, "flat"), account)
+            splits[0] = splits[0].with_unlabelled(_scan(root, unlabelled, files, "flat"), account)
         _note_layout(root, folders, class_names, account)
-        made = (files.split(root, class_names, spec) for files in splits)
+        made = _made(splits, root, class_names, spec, files)
         return Dataset(root.resolve().name, *made, class_names or None, account)
 
     def list_all(self, spec: ImageSpec) -> Listing:
@@ -84,24 +88,25 @@ class Folder(Source):
         Splits and classes are those of `load`; but any split may be missing, and unless each of them has class folders
         there are no labels.
         """
-        root, account = self._root(), Account("images")
-        folders = self._splits(root, account)
+        root = self._root()
+        files = _files(root)
+        folders = self._splits(root, files)
         if folders is None:
-            parts = [_scan(root, root, account, self.layout)]
+            parts = [_scan(root, root, files, self.layout)]
         else:
             parts = [
-                _scan(root, folder, account, "flat").hidden()
+                _scan(root, folder, files, "flat").hidden()
                 if split == "unlabelled"
-                else _scan(root, folder, account, self.layout)
+                else _scan(root, folder, files, self.layout)
                 for split, folder in sorted(folders.items(), key=lambda item: item[1])
             ]
         classes = None
         if all(part.classes is not None for part in parts):
             classes = [name for part in parts for name in part.classes]
-        files = _Files(root, [name for part in parts for name in part.names], classes)
-        _note_layout(root, folders, files.class_names, account)
-        split = files.split(root, files.class_names, spec)
-        return Listing(split, None if split.labels is None else files.class_names, account)
+        whole = _Files(root, [name for part in parts for name in part.names], classes)
+        _note_layout(root, folders, whole.class_names, files.account)
+        (split,) = _made([whole], root, whole.class_names, spec, files)
+        return Listing(split, None if split.labels is None else whole.class_names, files.account)
 
     def _root(self) -> Path:
         root = Path(self.argument).expanduser()
@@ -110,14 +115,14 @@ class Folder(Source):
             raise InputError(self.setting, f" {state}; expected a folder with images")
         return root
 
-    def _splits(self, root: Path, account: Account) -> dict[str, Path] | None:
+    def _splits(self, root: Path, files: Files) -> dict[str, Path] | None:
         """Split → its folder; None where the folders below the root are no splits."""
-        folders = [folder for folder in subfolders(root) if holds_image(folder)]
+        folders = [folder for folder in subfolders(root) if files.are_below(folder)]
         found = [(SPLIT_OF[folder.name.lower()], folder) for folder in folders if folder.name.lower() in SPLIT_OF]
         kinds = {split for split, _ in found}
         is_split = {"train"} < kinds - {"unlabelled"} or (len(found) == len(folders) and kinds)
         if self.layout == "auto" and found and not is_split:
-            _check_classes_like_splits([folder for _, folder in found], folders)
+            _check_classes_like_splits([folder for _, folder in found], folders, files)
         if self.layout in ("classes", "flat") or (self.layout == "auto" and not is_split):
             return None
         if not found:
@@ -125,7 +130,7 @@ class Folder(Source):
         for split in kinds:
             if len(same := [folder.name for of, folder in found if of == split]) > 1:
                 raise InputError(f"{root} has both {' and '.join(same)}; expected one folder for {split}")
-        _leave_out_beside([folder for _, folder in found], root, account)
+        _leave_out_beside([folder for _, folder in found], root, files)
         return dict(found)
 
 
@@ -148,9 +153,6 @@ class _Files(NamedTuple):
         ids = {name: number for number, name in enumerate(class_names)} | {None: -1}
         return np.array([ids[name] for name in self.classes], np.int32) if len(class_names) > 1 else None
 
-    def split(self, root: Path, class_names: list[str], spec: ImageSpec) -> Split:
-        return Split(FolderImages(root, self.names, spec), self.labels(class_names))
-
     def cut(self, *shares: float) -> list[Self]:
         parts = cut(self.labels(self.class_names), len(self.names), shares)
         return [self._at(part.tolist()) for part in parts]
@@ -168,12 +170,37 @@ class _Files(NamedTuple):
         """These files with hidden labels."""
         return self._replace(classes=[None] * len(self.names))
 
+    def among(self, names: list[str]) -> Self:
+        """Those of these files that have one of some names."""
+        chosen = set(names)
+        return self._at([i for i, name in enumerate(self.names) if name in chosen])
+
     def _at(self, positions: list[int]) -> Self:
         classes = None if self.classes is None else [self.classes[i] for i in positions]
         return self._replace(names=[self.names[i] for i in positions], classes=classes)
 
 
-def _splits_of_folders(root: Path, folders: dict[str, Path], account: Account, layout: str) -> list[_Files]:
+def _files(root: Path) -> Files:
+    """How the files of a folder are found: images, or sounds where there are some and no image."""
+    images, sounds = (Files(kind, Account(f"{kind.noun}s")) for kind in (IMAGES, SOUNDS))
+    return sounds if not images.are_below(root) and sounds.are_below(root) else images
+
+
+def _made(parts: list[_Files], root: Path, class_names: list[str], spec: ImageSpec, files: Files) -> list[Split]:
+    """A split of each part: images still encoded, or sounds in memory, all brought to one rate."""
+    if files.kind is IMAGES:
+        return [Split(FolderImages(root, part.names, spec), part.labels(class_names)) for part in parts]
+    if spec.image_size:
+        raise InputError(
+            Setting("data.image_size", spec.image_size), f" is for images; {root} holds sound files: use 0"
+        )
+    names = [name for part in parts for name in part.names]
+    sounds, readable = look_at(root, names, spec.channels, files.account)
+    kept = [part.among(readable) for part in parts]
+    return [Split(sounds.read(part.names), part.labels(class_names), part.names) for part in kept]
+
+
+def _splits_of_folders(root: Path, folders: dict[str, Path], files: Files, layout: str) -> list[_Files]:
     """Files of train, validation and test; notes which are cut from others."""
     if "train" not in folders:
         found = f"{root} has a folder {next(iter(folders.values())).name} and no folder train"
@@ -181,13 +208,13 @@ def _splits_of_folders(root: Path, folders: dict[str, Path], account: Account, l
     ordered = [folders[split] for split in ("train", "validation", "test") if split in folders]
     if len({folder.resolve() for folder in ordered}) < len(ordered):
         raise InputError(f"{root} has splits that are links to one folder; expected splits that share no image")
-    scanned = [_scan(root, folder, account, layout) for folder in ordered]
+    account, scanned = files.account, [_scan(root, folder, files, layout) for folder in ordered]
     _check_classes(*scanned)
     if len(scanned) == 1:
         test, validation, train = scanned[0].cut(*SHARES)
         account.note(f"{ordered[0].name} is cut at random, 70 : 10 : 20 of each class: no other split was found")
         return [train, validation, test]
-    train, *others = (files.shuffled() for files in scanned)
+    train, *others = (part.shuffled() for part in scanned)
     if len(others) == 1:
         validation, train = train.cut(SHARES[1])
         account.note(f"a tenth of each class of {ordered[0].name} is held out to validate, {ordered[1].name} to test")
@@ -195,23 +222,23 @@ def _splits_of_folders(root: Path, folders: dict[str, Path], account: Account, l
     return [train, *others]
 
 
-def _check_classes_like_splits(found: list[Path], folders: list[Path]) -> None:
+def _check_classes_like_splits(found: list[Path], folders: list[Path], files: Files) -> None:
     """Raises InputError where a class that is called like a split has folders inside, as splits have."""
     other = next(folder.name for folder in folders if folder not in found)
     for folder in found:
-        if any(map(holds_image, subfolders(folder))):
+        if any(map(files.are_below, subfolders(folder))):
             both = f"{folder} has folders inside, as a split has, and lies beside {other}, which is none; expected "
             splits, classes = (Setting("data.layout", layout, flag=True) for layout in ("splits", "classes"))
             raise InputError(both, splits, " or ", classes)
 
 
-def _leave_out_beside(splits: list[Path], root: Path, account: Account) -> None:
+def _leave_out_beside(splits: list[Path], root: Path, files: Files) -> None:
     """Counts what lies in a folder beside its splits."""
-    others = {folder.name: images_below(folder, account) for folder in subfolders(root) if folder not in splits}
-    if named := [name for name, images in others.items() if images]:
-        account.note(f"folders beside the splits are left out: {', '.join(named)}")
-    beside = [os.path.join(name, image) for name, images in others.items() for image in images]
-    leave_out(account, "beside the splits", images_in(root, account) + beside)
+    others = {folder.name: files.below(folder) for folder in subfolders(root) if folder not in splits}
+    if named := [name for name, found in others.items() if found]:
+        files.account.note(f"folders beside the splits are left out: {', '.join(named)}")
+    beside = [os.path.join(name, file) for name, found in others.items() for file in found]
+    files.leave_out("beside the splits", files.inside(root) + beside)
 
 
 _AS_CLASSES = ("or ", Setting("data.layout", "classes", flag=True), " where these are classes")
@@ -230,26 +257,25 @@ def _check_classes(train: _Files, *others: _Files) -> None:
             raise InputError(f"{found}; expected the classes of training: rename or remove the folder")
 
 
-def _scan(root: Path, folder: Path, account: Account, layout: str = "auto") -> _Files:
-    """All image files below a folder, sorted; what is left out is counted."""
-    flat = layout == "flat"
+def _scan(root: Path, folder: Path, files: Files, layout: str = "auto") -> _Files:
+    """All files of a kind below a folder, sorted; what is left out is counted."""
+    account, kind, flat = files.account, files.kind, layout == "flat"
     folders = [] if flat else subfolders(folder)
-    below = {one.name: images_below(one, account) for one in folders}
+    below = {one.name: files.below(one) for one in folders}
     below = {name: found for name, found in below.items() if found}
-    loose = images_below(folder, account) if flat else images_in(folder, account)
+    loose = files.below(folder) if flat else files.inside(folder)
     if not loose and not below:
         counts = sorted(account.left_out.items(), key=lambda item: -item[1].count)
         found = "".join(f"{left.count:,} {reason}; " for reason, left in counts[:3])
-        expected = "expected files that Pillow reads, such as PNG or JPEG"
-        raise InputError(f"{folder} holds no image; {found and 'found '}{found}{expected}")
+        raise InputError(f"{folder} holds no {kind.noun}; {found and 'found '}{found}expected {kind.readers}")
     start = os.path.relpath(folder, root)
     prefix = "" if start == "." else start
     if below and loose:
         _check_few_beside(folder, loose, sum(map(len, below.values())), layout)
-        leave_out(account, "beside the class folders", [os.path.join(prefix, name) for name in loose])
+        files.leave_out("beside the class folders", [os.path.join(prefix, name) for name in loose])
         loose = []
     if empty := [one.name for one in folders if one.name not in below]:
-        account.note(f"{len(empty):,} folders without images are left out: {', '.join(empty[:3])}")
+        account.note(f"{len(empty):,} folders without {kind.noun}s are left out: {', '.join(empty[:3])}")
     names = [os.path.join(prefix, name, file) for name in sorted(below) for file in below[name]]
     names = names or [os.path.join(prefix, name) for name in loose]
     account.found += len(names)

@@ -9,11 +9,14 @@ from mi_coding.data.account import Account
 from mi_coding.data.cuts import SHARES, check_counts, cut
 from mi_coding.data.dataset import Arrays, Dataset, Listing, Split, halves, take
 from mi_coding.data.images import ImageSpec, white_of
-from mi_coding.data.sources.base import Source, as_sequences, one_line
+from mi_coding.data.sequences import as_sequences
+from mi_coding.data.sources.base import Source, one_line
 from mi_coding.errors import InputError, Setting
 
 _SOME = 1000  # images whose values tell whether they are whole numbers
-_EXAMPLES = ("x", "y", "images", "sequences")
+_MOST_ROUNDING = 0.01  # to float32, of the standard deviation of a column
+_EXAMPLES = ("x", "y", "images", "sequences", "values")
+_MEANING = {"values": "sequences"}  # what an array of another name is
 _EXPECTED = "x and y (given pairs), images or sequences; and perhaps labels"
 
 
@@ -22,8 +25,9 @@ class Npz(Source):
 
     The file has either x and y, given pairs whose rows belong together: numbers [n, …], of which bytes are divided by
     255; or images: uint8[n, H, W, C], floats in [0, 1], or whole numbers that `data.white` or their range scales, C = 1
-    or 3, or [n, H, W]; or sequences: numbers [n, T, C] or [n, T]. With any of them, perhaps labels: int[n], at least 0,
-    or −1 where hidden.
+    or 3, or [n, H, W]; or sequences, which may also be called values: numbers [n, T, C] or [n, T], of which shorter
+    ones end in NaN or have their lengths, int[n]; with lengths they may also lie one after another, [sum, C] or [sum].
+    With any of them, perhaps labels: int[n], at least 0, or −1 where hidden. Arrays of other names are noted.
     """
 
     scheme = "npz"
@@ -50,20 +54,22 @@ class Npz(Source):
         if not path.is_file():
             state = "is a folder" if path.is_dir() else "does not exist"
             raise InputError(self.setting, f" {state}; expected a .npz file")
-        arrays = _read(path)
-        account = Account(next((name for name in ("images", "sequences") if name in arrays), "pairs"))
+        account = Account()
+        arrays = _read(path, account)
+        account.unit = next((name for name in ("images", "sequences") if name in arrays), "pairs")
         examples, labels = _examples(path, arrays, spec, account), arrays.get("labels")
-        lengths = {name: len(array) for name, array in arrays.items()}
-        if len(set(lengths.values())) > 1:
-            listed = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
+        parts = dict(zip("xy", examples, strict=True)) if isinstance(examples, tuple) else {account.unit: examples}
+        counts = {name: len(part) for name, part in (parts | ({} if labels is None else {"labels": labels})).items()}
+        if len(set(counts.values())) > 1:
+            listed = ", ".join(f"{name} {count:,}" for name, count in counts.items())
             raise InputError(f"{path} has arrays of different lengths: {listed}; expected one row an example in each")
         account.found = len(halves(examples)[0])
         names = [f"{path.name}[{row}]" for row in range(account.found)]
         return Listing(Split(examples, _labels(path, labels), names), account=account)
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays with a meaning here, by name."""
+def _read(path: Path, account: Account) -> dict[str, np.ndarray]:
+    """The arrays with a meaning here, by name; notes the others."""
     with path.open("rb") as opened:  # np.load would leave a truncated file open
         try:
             file = np.load(opened, allow_pickle=False)
@@ -72,18 +78,22 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         if isinstance(file, np.ndarray):
             raise InputError(f"{path} is a single array; expected a .npz file with arrays {_EXPECTED}")
         with file:
-            return {name: _array(path, file, name) for name in _chosen(path, set(file.files))}
+            chosen = _chosen(path, set(file.files))
+            if unread := sorted(set(file.files) - set(chosen)):
+                account.note(f"arrays left out: {', '.join(unread)}")
+            return {_MEANING.get(name, name): _array(path, file, name, account) for name in chosen}
 
 
 def _chosen(path: Path, found: set[str]) -> list[str]:
-    """Which arrays to read: x and y, or images, or sequences; and labels."""
-    kinds = [names for names in (["x", "y"], ["images"], ["sequences"]) if found.issuperset(names)]
+    """Which arrays to read: x and y, or images, or sequences and perhaps lengths; and labels."""
+    kinds = [names for names in (["x", "y"], ["images"], ["sequences"], ["values"]) if found.issuperset(names)]
     if len(kinds) != 1 or found & set(_EXAMPLES) != set(kinds[0]):
         raise InputError(f"{path} has arrays {', '.join(sorted(found)) or 'of no name'}; expected {_EXPECTED}")
-    return [*kinds[0], *(["labels"] if "labels" in found else [])]
+    of_sequences = ["lengths"] if _MEANING.get(kinds[0][0], kinds[0][0]) == "sequences" else []
+    return [*kinds[0], *(name for name in (*of_sequences, "labels") if name in found)]
 
 
-def _array(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
+def _array(path: Path, file: np.lib.npyio.NpzFile, name: str, account: Account) -> np.ndarray:
     try:
         array = file[name]
     except ValueError as error:
@@ -91,23 +101,33 @@ def _array(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
         raise InputError(f"{path}: array {name} {what}; expected an array of numbers") from None
     except (OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: array {name} is broken: {one_line(error)}; write the file again") from None
-    return array if name == "labels" else _numbers(path, name, array)
+    return array if name in ("labels", "lengths") else _numbers(path, name, array, account)
 
 
-def _numbers(path: Path, name: str, array: np.ndarray) -> np.ndarray:
-    """Checks and converts an array to uint8 or finite float32, [n, …]."""
-    if array.ndim < 2 or 0 in array.shape[1:]:
+def _numbers(path: Path, name: str, array: np.ndarray, account: Account) -> np.ndarray:
+    """Checks and converts an array to uint8 or finite float32, [n, …]; NaN that may be padding is seen to later."""
+    is_sequences = _MEANING.get(name, name) == "sequences"
+    if (array.ndim < 2 and not is_sequences) or 0 in array.shape[1:]:
         raise InputError(f"{path}: {name} has shape {array.shape}; expected one row an example: (n, …)")
     if array.dtype == np.uint8:
         return array
     if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer) or array.dtype == bool):
         raise InputError(f"{path}: {name} is of {array.dtype}; expected numbers, such as {name}.astype('f4')")
     with np.errstate(over="ignore"):
-        array = array.astype(np.float32, copy=False)
-    missing = array.size - np.count_nonzero(np.isfinite(array))
-    if missing:
+        numbers = array.astype(np.float32, copy=False)
+    missing = array.size - np.count_nonzero(np.isfinite(numbers))
+    if missing and not is_sequences:
         raise InputError(f"{path}: {missing:,} of {array.size:,} values of {name} are NaN or infinite in float32")
-    return array
+    if array.ndim == 2 and not is_sequences and len(array) and (rounded := _rounded_columns(array, numbers)):
+        found = f"{len(rounded):,} column(s) of {name} lose what tells their values apart in float32"
+        account.note(f"{found}, such as column {rounded[0]}: subtract their mean before saving them")
+    return numbers
+
+
+def _rounded_columns(array: np.ndarray, numbers: np.ndarray) -> list[int]:
+    """Columns whose rounding to float32 is more than a hundredth of their spread, as of times since 1970."""
+    values = array.astype(np.float64, copy=False)
+    return np.flatnonzero(np.abs(values - numbers).max(axis=0) > _MOST_ROUNDING * values.std(axis=0)).tolist()
 
 
 def _examples(path: Path, arrays: dict[str, np.ndarray], spec: ImageSpec, account: Account) -> Arrays:
@@ -116,7 +136,7 @@ def _examples(path: Path, arrays: dict[str, np.ndarray], spec: ImageSpec, accoun
     if spec.image_size or spec.channels:
         raise InputError(f"{path} holds no images to resize; given ", *_given(spec), ", expected 0 for both")
     if "sequences" in arrays:
-        return as_sequences(path, arrays["sequences"])
+        return as_sequences(path, arrays["sequences"], arrays.get("lengths"))
     return arrays["x"], arrays["y"]
 
 

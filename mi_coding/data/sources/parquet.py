@@ -13,7 +13,8 @@ import numpy as np
 from mi_coding.data.account import Account
 from mi_coding.data.dataset import Arrays, Dataset, Listing, Split, take
 from mi_coding.data.images import ImageSpec, LazyImages
-from mi_coding.data.sources.base import Source, as_sequences, one_line
+from mi_coding.data.sequences import as_sequences, padded
+from mi_coding.data.sources.base import Source, one_line
 from mi_coding.data.sources.shards import cut_rows, find_shards, number_labels, splits_of
 from mi_coding.errors import InputError, Setting
 
@@ -247,16 +248,22 @@ def _labels(rows: Rows, name: str | None, account: Account) -> tuple[np.ndarray 
 
 
 def _arrays(rows: Rows, names: list[str]) -> Arrays:
+    columns = [[value for part in rows.whole(name) for value in part.to_pylist()] for name in names]
+    if len(names) == 1:
+        parts = [_as_array(rows, "sequences", value) for value in columns[0]]
+        return as_sequences(rows.shards[0], padded([part.reshape(len(part), -1) for part in parts]))
     arrays = []
-    for name in names:
-        try:
-            array = np.array([value for part in rows.whole(name) for value in part.to_pylist()], np.float32)
-        except (ValueError, TypeError) as error:
-            found = f"{rows.shards[0]}: {name} is not an array: {one_line(error)}"
-            raise InputError(f"{found}; expected numbers, as many in each row") from None
+    for name, values in zip(names, columns, strict=True):
+        array = _as_array(rows, name, values)
         if missing := array.size - np.count_nonzero(np.isfinite(array)):
             raise InputError(f"{rows.shards[0]}: {missing:,} of {array.size:,} values of {name} are NaN or infinite")
         arrays.append(array[:, None] if array.ndim == 1 else array)
-    if len(arrays) == 2:
-        return tuple(arrays)
-    return as_sequences(rows.shards[0], arrays[0])
+    return tuple(arrays)
+
+
+def _as_array(rows: Rows, name: str, values: list) -> np.ndarray:
+    try:
+        return np.array(values, np.float32)
+    except (ValueError, TypeError) as error:
+        found = f"{rows.shards[0]}: {name} is not an array: {one_line(error)}"
+        raise InputError(f"{found}; expected numbers, as many in each row") from None

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mi_coding import data
+from mi_coding.data import sequences
 from mi_coding.errors import InputError
 
 N = 40
@@ -159,3 +160,59 @@ def test_a_file_that_is_not_npz_is_refused(tmp_path):
     damaged[300] ^= 255
     (tmp_path / "damaged.npz").write_bytes(damaged)
     assert "array x is broken" in refused(f"npz:{tmp_path}/damaged.npz")
+
+
+def test_columns_that_float32_cannot_tell_apart_are_noted(path):
+    seconds = 1.7e9 + ROWS.astype(np.float64)
+    notes = data.load(save(path, x=np.stack([ROWS, seconds], 1), y=VECTORS)).account.notes
+    assert notes == [
+        "1 column(s) of x lose what tells their values apart in float32, such as column 1: subtract their mean before "
+        "saving them"
+    ]
+
+
+def test_arrays_of_other_names_are_noted(path):
+    notes = data.load(save(path, x=VECTORS, y=VECTORS, weights=ROWS, times=ROWS)).account.notes
+    assert notes == ["arrays left out: times, weights"]
+
+
+LENGTHS = 3 + np.arange(N) % 5
+
+
+def ragged():
+    return [np.full((length, 2), row, np.float32) for row, length in enumerate(LENGTHS)]
+
+
+@pytest.mark.parametrize("name", ["sequences", "values"])
+@pytest.mark.parametrize("written", ["zeros", "nan", "joined", "int16"])
+def test_sequences_of_unequal_length_end_in_padding_however_they_are_written(path, name, written):
+    whole = np.concatenate(ragged())
+    padded = sequences.padded(ragged())
+    arrays = {
+        "zeros": {name: np.nan_to_num(padded), "lengths": LENGTHS},
+        "nan": {name: padded},
+        "joined": {name: whole, "lengths": LENGTHS},
+        "int16": {name: np.nan_to_num(padded).astype(np.int16), "lengths": LENGTHS},
+    }[written]
+    listing = data.list_all(save(path, **arrays))
+    np.testing.assert_array_equal(listing.split.examples, padded)
+    np.testing.assert_array_equal(listing.split.lengths, LENGTHS)
+    assert listing.account.facts["samples"] == "3 to 7"
+    assert data.load(save(path, **arrays)).train.examples.shape == (28, 7, 2)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        (
+            {"sequences": np.where(ROWS[:, None] == [3, 9], np.nan, 1.0)},
+            "1 of 40 have NaN or infinity before their last",
+        ),
+        ({"sequences": np.ones((N, 4)), "lengths": np.full(N, 5)}, "a length of 5 in row 0; expected at most the 4"),
+        ({"sequences": np.ones((N, 4)), "lengths": np.full(9, 2)}, "9 lengths, whose sum is 18, for 40 sequences"),
+        ({"sequences": np.ones((N, 4)), "lengths": np.full(N, 0.5)}, "lengths is float64[40]; expected whole numbers"),
+        ({"sequences": np.ones((N, 4)), "lengths": np.full(N, -1)}, "expected whole numbers from 0 on"),
+    ],
+)
+def test_lengths_that_do_not_fit_are_told(path, arrays, words):
+    assert words in refused(save(path, **arrays))

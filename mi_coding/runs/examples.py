@@ -1,0 +1,98 @@
+"""The data of a run: loaded, without what no pair can be made of, checked, and its tables scaled."""
+
+from collections.abc import Callable
+from typing import Any, Unpack
+
+import numpy as np
+
+from mi_coding import data
+from mi_coding.errors import InputError, Setting
+from mi_coding.runs.build import ENCODER_CHOICE, Plan
+
+
+def load_data(
+    plan: Plan,
+    warn: Callable[[str], None],
+    source: str = "",
+    cache_dir: str = "",
+    **images: Unpack[data.ImageOptions],
+) -> data.Dataset:
+    """The data of a config, or another source, with images brought to what the config says or to something else."""
+    options = plan.data
+    return data.load(
+        source or options.source,
+        **{name: getattr(options, name) for name in data.ImageOptions.__annotations__} | images,
+        placement=options.placement,
+        video=video_options(plan, cache_dir),
+        warn=warn,
+    )
+
+
+def video_options(plan: Plan, cache_dir: str = "") -> data.VideoOptions:
+    """How the films of a source are decoded and cut; `cache_dir` takes the place of that of the plan."""
+    return data.VideoOptions(plan.pairs.film_gap, plan.data.frame_rate, cache_dir or plan.data.cache_dir)
+
+
+def usable(plan: Plan, dataset: data.Dataset) -> data.Dataset:
+    """A data set without the examples that no pair can be made of, which the account counts.
+
+    Raises:
+        InputError: where fewer than two are left of a split.
+    """
+    kept = [usable_part(plan, split, dataset.account) for split in dataset.splits]
+    if all(split is whole for split, whole in zip(kept, dataset.splits, strict=True)):
+        return dataset
+    data.check_counts(plan.data.source, [data.num_examples(split) for split in kept])
+    train, validation, test = kept
+    dataset = dataset._replace(train=train, validation=validation, test=test)
+    dataset.account.facts |= data.facts_of_splits(dataset)
+    return dataset
+
+
+def usable_part(plan: Plan, split: data.Split, account: Any) -> data.Split:
+    """A split without the examples that no pair can be made of, which the account counts."""
+    found = plan.pairs.too_short(split)
+    if found is None or not found[0].any():
+        return split
+    is_short, reason = found
+    names = list(data.names(split))
+    account.leave_out(reason, [names[i] for i in np.flatnonzero(is_short)])
+    return data.take(split, np.flatnonzero(~is_short))
+
+
+def check_data(plan: Plan, dataset: data.Dataset) -> None:
+    """Refuses what only the data can tell: examples that pairs cannot be made of, too few of them for a batch."""
+    num_train = data.num_examples(dataset.train)
+    shapes = [tuple(half["shape"]) for half in data.describe_examples(dataset.train)]
+    if plan.pairs.distinct and plan.run.batch_size > num_train:
+        raise InputError(
+            Setting("pairs.distinct"),
+            f" needs a batch no larger than the data: batch_size {plan.run.batch_size}, {num_train} training examples; "
+            f"use batch_size ≤ {num_train} or ",
+            Setting("pairs.distinct", False, flag=True),
+        )
+    plan.pairs.check_examples(plan.data.source, shapes, dataset.train)
+    for shape in plan.pairs.encoded_shapes(shapes):
+        if not plan.encoder.can_take(shape):
+            raise InputError(
+                Setting(ENCODER_CHOICE.key, plan.config[ENCODER_CHOICE.key]),
+                f" takes {plan.encoder.takes}, and {plan.data.source} gives it shape {shape}; expected 'mlp', which "
+                "takes any",
+            )
+    if not plan.pairs.takes_given_pairs:
+        plan.method.check_shape(plan.pairs.pair_shape(shapes[0]))
+
+
+def scaled(dataset: data.Dataset, scale: Any) -> data.Dataset:
+    """A data set with its tables scaled, which the account notes; unchanged for None."""
+    if scale is None:
+        return dataset
+    columns = " and ".join(f"{len(one['mean']):,}" for one in scale if one is not None)
+    dataset.account.note(f"columns of tables ({columns}) have mean 0 and deviation 1 on the training split")
+    train, validation, test = (data.apply_scale(split, scale) for split in dataset.splits)
+    return dataset._replace(train=train, validation=validation, test=test)
+
+
+def count_classes(train: data.Split) -> int:
+    """K, so that labels are 0 .. K − 1; 0 where there are none."""
+    return 0 if train.labels is None else int(train.labels.max()) + 1
