@@ -1,23 +1,19 @@
 """`tfds:NAME`: data sets prepared by TensorFlow Datasets as array_record, read at random access without TensorFlow."""
 
-import difflib
-import io
-import logging
-import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from mi_coding.data.account import Account
 from mi_coding.data.cuts import check_counts, cut
 from mi_coding.data.dataset import Dataset, Listing, Split, concatenate
 from mi_coding.data.films.encoded import EncodedFilms
-from mi_coding.data.films.tfds import list_films, videos_without_tensorflow
+from mi_coding.data.films.tfds import list_films
 from mi_coding.data.images import ImageSpec, LazyImages
 from mi_coding.data.sources.base import Source, one_line
+from mi_coding.data.sources.folder import SPLIT_OF
+from mi_coding.data.tfds_builder import how_to_prepare, open_builder, quiet
 from mi_coding.errors import InputError
 
 _BATCH_RECORDS, _BATCH_BYTES = 4096, 2**26  # limits of one read call
@@ -41,43 +37,71 @@ class Tfds(Source):
         """The three splits, still encoded.
 
         The test split is `test`, or `validation` where there is no `test` or its labels are hidden, as -1. A missing
-        validation split is cut from the train split, a tenth of each class.
+        validation split is cut from the train split, a tenth of each class. Images whose labels are hidden, in `train`
+        or in splits such as `unlabelled`, are trained on; splits of other names are left out.
         """
-        builder = _builder(self)
+        builder = open_builder(self.setting, self.argument)
         if (films := _films(self, builder, spec)) is not None:
             return films
         keys = _keys(self, builder.info.features)
-        splits = set(builder.info.splits)
+        splits = {name: info.num_examples for name, info in builder.info.splits.items() if info.num_examples}
         held_out = [name for name in ("test", "validation") if name in splits]
         if "train" not in splits or not held_out:
             raise InputError(f"{self} has splits {', '.join(sorted(splits))}; expected train, and test or validation")
-        train, *parts = [_read(self, builder, name, keys, _MAX_KEPT_BYTES) for name in ("train", *held_out)]
+        read = partial(_read, self, builder, keys=keys, max_kept_bytes=_MAX_KEPT_BYTES)
+        account = Account("images", sum(splits.values()))
+        train, *parts = [read(name) for name in ("train", *held_out)]
+        hidden = [part.name for part in parts if not part.is_labelled]
+        if len(hidden) == len(parts) or (train.labels is not None and not len(train.known)):
+            which = " and ".join(hidden) if len(hidden) == len(parts) else "train"
+            raise InputError(f"{self} has hidden labels (-1) in {which}; expected labels to train and to test")
         parts = [part for part in parts if part.is_labelled]
-        if not parts or not train.is_labelled:
-            hidden = "train" if parts else " and ".join(held_out)
-            raise InputError(f"{self} has hidden labels (-1) in {hidden}; expected labels to train and to test")
-        test = parts[0]
-        if len(parts) == 2:
-            validation, in_train, in_validation = parts[1], train.shuffled(), parts[1].shuffled()
+        others = [name for name in splits if name not in ("train", *held_out)]
+        unlabelled = [name for name in others if _is_unlabelled(self, builder, name, keys)]
+        for name in [*hidden, *(name for name in others if name not in unlabelled)]:
+            why = "whose labels are hidden" if name in hidden else "which is none of train, validation and test"
+            account.leave_out(f"of split {name}, {why}", [f"{name}[{i}]" for i in range(splits[name])])
+        return self._dataset(builder, (train, *parts), [read(name) for name in unlabelled], spec, account)
+
+    def _dataset(
+        self,
+        builder: Any,
+        read: tuple["_SplitRecords", ...],
+        unlabelled: list["_SplitRecords"],
+        spec: ImageSpec,
+        account: Account,
+    ) -> Dataset:
+        """Cut splits: `read` are train, test and perhaps validation; images without labels are trained on, too."""
+        train, test, *validations = read
+        if validations:
+            in_train, in_validation = train.shuffled(), validations[0].shuffled()
         else:
-            validation, (in_validation, in_train) = train, cut(train.labels, len(train.records), (0.1,))
+            known = train.known
+            labels = None if train.labels is None else train.labels[known]
+            in_validation, in_train = (known[part] for part in cut(labels, len(known), (0.1,)))
+            in_train = np.concatenate([in_train, np.setdiff1d(np.arange(len(train.records)), known)])
+            account.note("a tenth of each class of train is held out to validate")
+        validation = validations[0] if validations else train
         chosen = (in_train, in_validation, test.shuffled())
         check_counts(str(self), [len(positions) for positions in chosen])
-        pairs = zip((train, validation, test), chosen, strict=True)
-        class_names = builder.info.features[keys[1]].names if keys[1] else None
-        return Dataset(self.argument, *(records.at(positions, spec) for records, positions in pairs), class_names)
+        splits = [part.at(rows, spec) for part, rows in zip((train, validation, test), chosen, strict=True)]
+        if hidden := len(train.records) - len(train.known):
+            account.note(f"{hidden:,} images of train are trained on without labels")
+        for part in unlabelled:
+            account.note(f"{len(part.records):,} images of {part.name} are trained on without labels")
+            splits[0] = concatenate([splits[0], part.hidden().at(part.shuffled(), spec)], spec)
+        return Dataset(self.argument, *splits, _class_names(builder), account)
 
     def list_all(self, spec: ImageSpec) -> Listing | EncodedFilms:
         """All records of all splits, still encoded, in the order they were prepared, with names such as train[17]."""
-        builder = _builder(self)
+        builder = open_builder(self.setting, self.argument)
         if (films := _films(self, builder, spec)) is not None:
             return films
         keys = _keys(self, builder.info.features)
         names = [name for name, info in builder.info.splits.items() if info.num_examples]
-        read = [_read(self, builder, name, keys, _MAX_KEPT_BYTES_LISTED) for name in names]
+        read = [_read(self, builder, name, keys=keys, max_kept_bytes=_MAX_KEPT_BYTES_LISTED) for name in names]
         parts = [records.at(np.arange(len(records.records)), spec) for records in read]
-        class_names = builder.info.features[keys[1]].names if keys[1] else None
-        return Listing(concatenate(parts, spec), class_names)
+        return Listing(concatenate(parts, spec), _class_names(builder))
 
 
 class TfdsImages(LazyImages):
@@ -111,7 +135,16 @@ class _SplitRecords(NamedTuple):
     @property
     def is_labelled(self) -> bool:
         """Whether no label is hidden."""
-        return self.labels is None or not (self.labels < 0).any()
+        return len(self.known) == len(self.records)
+
+    @property
+    def known(self) -> np.ndarray:
+        """Positions of the records whose label is known, or of all where there are no labels."""
+        return np.arange(len(self.records)) if self.labels is None else np.flatnonzero(self.labels >= 0)
+
+    def hidden(self) -> Self:
+        """These records with hidden labels, where they have labels."""
+        return self if self.labels is None else self._replace(labels=np.full_like(self.labels, -1))
 
     def shuffled(self) -> np.ndarray:
         return cut(None, len(self.records), ())[0]
@@ -133,56 +166,6 @@ def _films(source: Tfds, builder: Any, spec: ImageSpec) -> EncodedFilms | None:
     return list_films(source.argument, builder, keys, partial(_records, source, builder, video), spec)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppresses what TFDS prints about folders, OpenCV, and builders that need TensorFlow."""
-    log = logging.getLogger("absl")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(level)
-
-
-def _builder(source: Tfds) -> Any:
-    with _quiet():
-        import tensorflow_datasets as tfds  # slow to import
-
-        try:
-            with videos_without_tensorflow():
-                # TFDS reads TFDS_DATA_DIR only once, when it is imported.
-                builder = tfds.builder(source.argument, data_dir=os.environ.get("TFDS_DATA_DIR") or None)
-                _ = builder.info.features
-        except Exception as error:  # builders are code of many authors
-            known = tfds.list_builders(with_community_datasets=False)
-            raise InputError(source.setting, _why_no_builder(source.argument, known, error)) from None
-        is_prepared = builder.is_prepared()
-    if not is_prepared:
-        remedy = f"prepare it with: {_how_to_prepare(builder)}; or set TFDS_DATA_DIR to where it is"
-        raise InputError(source.setting, f" is not in {builder.data_path}; {remedy}")
-    return builder
-
-
-def _why_no_builder(argument: str, known: list[str], error: Exception) -> str:
-    name = argument.partition("/")[0].partition(":")[0]
-    if name in known:
-        return f" cannot be opened: {type(error).__name__}: {one_line(error)}"
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean 'tfds:{near[0]}'?" if near else "see tensorflow.org/datasets/catalog"
-    return f" is no data set that TFDS knows; {hint}"
-
-
-def _how_to_prepare(builder: Any) -> str:
-    """A command that needs only TensorFlow: with TFDS 4.9.10, `tfds build` also needs Apache Beam and mlcroissant."""
-    name = builder.info.full_name.rpartition("/")[0] if builder.builder_config else builder.name
-    where = f"data_dir='{builder.data_dir_root}', file_format='array_record'"
-    prepare = f"import tensorflow_datasets as tfds; tfds.builder('{name}', {where}).download_and_prepare()"
-    return f'pip install tensorflow && python -c "{prepare}"'
-
-
 def _keys(source: Tfds, features: Any) -> _Keys:
     images = _of_kind(features, "Image")
     image = _one_of(images, "image")
@@ -192,6 +175,11 @@ def _keys(source: Tfds, features: Any) -> _Keys:
     if features[image].np_dtype != np.uint8:
         raise InputError(f"{source} has images of {np.dtype(features[image].np_dtype)}; expected uint8")
     return image, _label_key(features)
+
+
+def _class_names(builder: Any) -> list[str] | None:
+    key = _label_key(builder.info.features)
+    return builder.info.features[key].names if key else None
 
 
 def _label_key(features: Any) -> str | None:
@@ -221,7 +209,7 @@ def _records(source: Tfds, builder: Any, key: str, split: str) -> Any:
     as_stored = tfds.decode.SkipDecoding()
     as_stored.decode_batch_example_np = _unchanged  # films need it, and TFDS 4.9.10 does not have it
     try:
-        with _quiet():
+        with quiet():
             return builder.as_data_source(split=split, decoders={key: as_stored}, file_format="array_record")
     except (NotImplementedError, ValueError):  # prepared as tfrecord, which has no random access
         convert = f"tfds convert_format --dataset_version_dir={builder.data_path} --out_file_format=array_record"
@@ -229,15 +217,23 @@ def _records(source: Tfds, builder: Any, key: str, split: str) -> Any:
         raise InputError(f"{source} in {builder.data_path} is not array_record; {remedy}") from None
 
 
-def _read(source: Tfds, builder: Any, split: str, keys: _Keys, max_kept_bytes: int) -> _SplitRecords:
+def _read(source: Tfds, builder: Any, split: str, *, keys: _Keys, max_kept_bytes: int) -> _SplitRecords:
     records, info = _records(source, builder, keys[0], split), builder.info.splits[split]
     batch_size = min(_BATCH_RECORDS, max(1, _BATCH_BYTES * len(records) // max(1, info.num_bytes)))
     try:
         kept, labels = _read_all(records, keys, batch_size, max_kept_bytes)
     except RuntimeError as error:  # of array_record: a file is missing or broken
-        remedy = f"remove {builder.data_path} and prepare it with: {_how_to_prepare(builder)}"
+        remedy = f"remove {builder.data_path} and prepare it with: {how_to_prepare(builder)}"
         raise InputError(f"{source} cannot be read: {one_line(error)}; {remedy}") from None
     return _SplitRecords(split, records, keys[0], kept, labels)
+
+
+def _is_unlabelled(source: Tfds, builder: Any, split: str, keys: _Keys) -> bool:
+    """Whether a split is for training without labels, by its name or the first of its labels."""
+    image, label = keys
+    if SPLIT_OF.get(split.lower()) == "unlabelled":
+        return True
+    return label is not None and int(_records(source, builder, image, split)[0][label]) < 0
 
 
 def _read_all(

@@ -135,6 +135,7 @@ def test_validation_is_the_test_split_where_test_labels_are_hidden(pets):
     dataset = data.load("tfds:pets")
     assert min(numbers(dataset.test.examples)) == 70
     assert len(dataset.validation.examples) == 6
+    assert dataset.account.left_out["of split test, whose labels are hidden"].count == 5
     info = json.loads((folder / "dataset_info.json").read_text())
     info["splits"] = [split for split in info["splits"] if split["name"] != "validation"]
     (folder / "dataset_info.json").write_text(json.dumps(info))
@@ -142,8 +143,31 @@ def test_validation_is_the_test_split_where_test_labels_are_hidden(pets):
 
 
 def test_hidden_train_labels_are_refused(pets):
-    pets({"train": records(60, label=lambda number: -1 if number == 7 else 0), "test": records(9, 70)})
+    pets({"train": records(60, label=lambda number: -1), "test": records(9, 70)})
     assert "hidden labels (-1) in train" in refused("tfds:pets")
+
+
+def test_images_with_hidden_labels_are_trained_on_and_never_held_out(pets):
+    pets({"train": records(60, label=lambda number: -1 if number < 20 else 0), "test": records(9, 70)})
+    dataset = data.load("tfds:pets")
+    assert (len(dataset.train.labels), len(dataset.validation.labels)) == (56, 4)
+    assert sorted(numbers(dataset.train.examples[dataset.train.labels < 0])) == list(range(20))
+    assert "20 images of train are trained on without labels" in dataset.account.notes
+
+
+@pytest.mark.parametrize("placement", ["memory", "stream"])
+def test_splits_without_labels_are_trained_on_and_others_left_out_each_with_its_count(pets, placement):
+    splits = {"train": records(20), "test": records(9, 30)}
+    more = {"unlabelled": records(40, 50, label=lambda _: -1), "extra": records(7, 100)}
+    pets(splits | more)
+    dataset = data.load("tfds:pets", placement=placement)
+    train = data.take(dataset.train, np.arange(data.num_examples(dataset.train)))
+    assert sorted(numbers(train.examples[train.labels < 0])) == list(range(50, 90))
+    assert (train.labels >= 0).sum() == 18
+    account = dataset.account
+    assert (account.found, account.used) == (76, 69)
+    assert account.left_out["of split extra, which is none of train, validation and test"].count == 7
+    assert "40 images of unlabelled are trained on without labels" in account.notes
 
 
 def test_a_data_set_without_a_class_label_has_no_labels(pets):
