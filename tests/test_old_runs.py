@@ -18,6 +18,7 @@ CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 # Of parameters after two more steps: Adam moves each by up to 2e-3 a step whatever the size of its gradient, so what
 # is rounding in a small gradient is seen; two steps that were missed, or made twice, move most of them by 1e-3.
 CLOSE_AFTER_STEPS = {"rtol": 1e-3, "atol": 5e-5}
+NEWER = ("data/", "probe/largest_class_share")  # what older runs did not tell
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_evaluate_gives_an_older_run_the_bounds_it_had(name, old_run):
     assert evaluate.main(["evaluate", f"--workdir={workdir}", "--source=digits"]) == 0
     after = read_json(workdir / "evaluation-digits.json")
     assert after.pop("evaluation/step") == 4
-    evaluated = {key for key in after if not key.startswith("data/")}  # which older runs did not tell
+    evaluated = {key for key in after if not key.startswith(NEWER)}
     assert evaluated - {"evaluation/source"} == {key for key in before if not key.startswith("train/")}
     assert_same_heldout(after, before, **CLOSE)
 
@@ -75,7 +76,7 @@ def test_an_older_run_is_continued_by_the_command_that_began_it(old_run, capsys)
         np.testing.assert_allclose(leaf, theirs[name], **CLOSE_AFTER_STEPS, err_msg=name)
     after, before = (read_json(run / "summary.json") for run in (workdir, finished))
     of_a_longer_session = {"train/step_seconds_median", "train/step_seconds_95_percent"}
-    assert {key for key in after if not key.startswith("data/")} == before.keys() - of_a_longer_session
+    assert {key for key in after if not key.startswith(NEWER)} == before.keys() - of_a_longer_session
     assert after["train/steps"] == 4
     assert_same_heldout(after, before, rtol=1e-2, atol=1e-3)  # of parameters that are a little different, see above
     losses = [[line["train/loss"] for line in lines(run) if "train/loss" in line] for run in (workdir, finished)]

@@ -74,6 +74,9 @@ class DataOptions:
     layout: Annotated[str, OneOf(data.LAYOUTS)] = option(
         "data.layout", "auto", "what the folders of folder:PATH are: splits, classes, or flat for neither"
     )
+    group: str = option(
+        "data.group", "", "what must not be in two splits: a pattern of paths, or the name of an array or column"
+    )
     placement: Annotated[str, OneOf(data.PLACEMENTS)] = option(
         "data.placement", "auto", "memory keeps all examples on the devices, stream reads batch by batch"
     )
@@ -84,4 +87,4 @@ class DataOptions:
     cache_dir: str = option("data.cache_dir", "", "of decoded films; '' is mi_coding/films in the user's cache")
 
     def __post_init__(self) -> None:
-        data.open_source(self.source, self.layout)
+        data.open_source(self.source, self.layout, self.group)

@@ -6,7 +6,7 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 
 from mi_coding.data.account import Account, class_counts
-from mi_coding.data.copies import copies_of
+from mi_coding.data.copies import copies_in
 from mi_coding.data.dataset import (
     Dataset,
     Listing,
@@ -14,7 +14,6 @@ from mi_coding.data.dataset import (
     Split,
     describe_examples,
     evenly_spaced,
-    first_names,
     in_memory,
     names,
     num_examples,
@@ -43,12 +42,15 @@ class ImageOptions(TypedDict, total=False):
         white: value that is white in images of more than 8 bits; 0, the default, for the largest number of as many bits
             as the values of some of them take, or 1 where none is above.
         layout: what the folders of `folder:` are: "splits", "classes", "flat" for neither, or "auto", see `Folder`.
+        group: what examples have in common that must not be in two splits, such as a patient: a regular expression of
+            paths, or the name of an array or a column; for splits that are cut here. "" for none.
     """
 
     image_size: int
     channels: int
     white: float
     layout: str
+    group: str
 
 
 def load(
@@ -78,7 +80,8 @@ def load(
     Raises:
         InputError: for an unknown source, and for data that is missing, broken or inconsistent.
     """
-    opened, spec = open_source(source, images.pop("layout", "auto")), _image_spec(**images)
+    opened = open_source(source, images.pop("layout", "auto"), images.pop("group", ""))
+    spec = _image_spec(**images)
     if placement not in PLACEMENTS:
         raise InputError(Setting("data.placement", placement), f" is unknown; expected one of {', '.join(PLACEMENTS)}")
     loaded = opened.load(spec)
@@ -136,7 +139,8 @@ def list_all(
 
     Args, Raises: see `load`.
     """
-    opened, spec = open_source(source, images.pop("layout", "auto")), _image_spec(**images)
+    opened = open_source(source, images.pop("layout", "auto"), images.pop("group", ""))
+    spec = _image_spec(**images)
     listed = opened.list_all(spec)
     if isinstance(listed, EncodedFilms):
         listed = film_listing(listed, decode_source(listed, spec, video, warn, log))
@@ -157,10 +161,8 @@ def _complete(dataset: Dataset) -> None:
     train, account = dataset.train, dataset.account
     account.facts |= facts_of_splits(dataset)
     others = {"validation": dataset.validation, "test": dataset.test}
-    for name, copies in zip(others, copies_of(train, list(others.values())), strict=True):
-        if copies:
-            pairs = first_names([f"{copy} = {original}" for copy, original in copies])
-            account.note(f"{len(copies):,} {name} example(s) are copies of training examples, byte for byte: {pairs}")
+    for line in copies_in(train, others):
+        account.note(line)
 
 
 def facts_of_splits(dataset: Dataset) -> dict[str, Any]:

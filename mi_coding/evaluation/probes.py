@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mi_coding.data import Dataset, Split, num_examples
 from mi_coding.evaluation.base import Evaluator, LabelledViews, Trained, subsample, unlabelled_splits
@@ -18,6 +19,7 @@ from mi_coding.reporting.page import Section
 from mi_coding.reporting.results import Group, Summary, Tile, finite, percent, show
 
 TRAINED, UNTRAINED, RAW = "trained encoder", "untrained encoder", "raw input"
+_LARGEST = "probe/largest_class_share"  # accuracy of the class that most test examples have
 FEATURES = {  # kind of features → the summary's keys for their linear and their nearest-neighbour accuracy
     TRAINED: ("probe/linear_accuracy", "probe/knn_accuracy"),
     UNTRAINED: ("probe/random_encoder_accuracy", "probe/random_encoder_knn_accuracy"),
@@ -72,6 +74,8 @@ class LabelProbes(Evaluator):
             if name == TRAINED:
                 summary |= zip(_TOP_FIVE, (linear.top5_accuracy, knn.top5_accuracy), strict=True)
                 summary["probe/regulariser"] = linear.regulariser
+                summary[_LARGEST] = _largest_share(splits[2].labels)
+                _warn_of_majority(trained, linear.accuracy, summary[_LARGEST], len(splits[2].labels))
         return summary | {f"probe/knn_{name}": value for name, value in vote.items()}
 
     def validation(self, trained: Trained) -> Callable[[int, Variables], dict[str, float]] | None:
@@ -88,9 +92,11 @@ class LabelProbes(Evaluator):
         rows = [(name, *(show(summary, key, percent) for key in keys)) for name, keys in found.items()]
         if any(key in summary for key in _TOP_FIVE):
             rows.insert(1, ("  among its first five", *(show(summary, key, percent) for key in _TOP_FIVE)))
+        if _LARGEST in summary:
+            rows.append(("the largest class alone", *[show(summary, _LARGEST, percent)] * 2))
         settings = "; ".join(f"{label} {show(summary, key)}" for key, label in _SETTINGS.items() if key in summary)
         note = f"{_PROTOCOL} {settings[:1].upper()}{settings[1:]}." if settings else _PROTOCOL
-        keys = frozenset((*_SETTINGS, *_TOP_FIVE, *(key for keys in found.values() for key in keys)))
+        keys = frozenset((*_SETTINGS, *_TOP_FIVE, _LARGEST, *(key for keys in found.values() for key in keys)))
         return [Group("label from one example", ("features", "linear probe", "cosine kNN"), tuple(rows), note, keys)]
 
     def tiles(self, summary: Summary) -> list[Tile]:
@@ -110,6 +116,17 @@ class LabelProbes(Evaluator):
         )
         figure = probe_bars(accuracies, chance=1 / trained.num_classes)
         return [Section("What the features say about the label", text, figure, "probes")]
+
+
+def _largest_share(labels: np.ndarray) -> float:
+    return float(np.unique(labels, return_counts=True)[1].max() / len(labels))
+
+
+def _warn_of_majority(trained: Trained, accuracy: float, share: float, count: int) -> None:
+    """Warns of a probe that is no better, by a standard error, than to name the largest class always."""
+    if accuracy <= share + np.sqrt(share * (1 - share) / count):
+        found = f"the linear probe is right for {accuracy:.1%}, and the largest class has {share:.1%} of the examples"
+        trained.warn(f"{found}: the features say nothing of the label; see the data in the report")
 
 
 def raw_pixels(x: jax.Array) -> jax.Array:

@@ -64,7 +64,8 @@ class Restored(NamedTuple):
         """What the images of a source are brought to unless a person says otherwise: to what training had.
 
         A config that keeps channels, or chooses what is white by its data, means those of its data; but the training
-        data itself is read as in training, so that films are not decoded anew. A layout is for folders only.
+        data itself is read as in training, so that films are not decoded anew. A layout is for folders only, and groups
+        are for the data of training.
         """
         trained, is_folder = self.plan.data, data.open_source(source).takes_layout
         as_in_training = self.plan.pairs.takes_films or (source == trained.source and not is_folder)
@@ -73,6 +74,7 @@ class Restored(NamedTuple):
             "channels": trained.channels if as_in_training else trained.channels or self._channels,
             "white": trained.white or self.metadata["data"].get("white", 0.0),
             "layout": trained.layout if is_folder else "auto",
+            "group": trained.group if source == trained.source else "",
         }
 
     @property

@@ -73,7 +73,7 @@ def test_copies_of_training_images_in_other_splits_are_counted_with_their_names(
     make_folder(tmp_path / "test", count=5, side=8)  # the same random numbers: its ants are the first five of training
     dataset = data.load(f"folder:{tmp_path}")
     copied = [f"ant/{i:04d}.png" for i in range(5) if f"train/ant/{i:04d}.png" in dataset.train.names]
-    (note,) = [line for line in dataset.account.notes if " test example" in line]
+    (note,) = [line for line in dataset.account.notes if " test example" in line and "byte for byte" in line]
     assert note.startswith(f"{len(copied)} test example(s) are copies of training examples, byte for byte: ")
     assert any(f"test/{name} = train/{name}" in note for name in copied)
 

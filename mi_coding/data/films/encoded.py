@@ -72,3 +72,4 @@ class EncodedFilms(NamedTuple):
     films: Sequence[EncodedFilm]  # all of them, in a fixed order
     splits: Sequence[str] | None = None  # "train", "validation" or "test" for each, where the source defines splits
     class_names: list[str] | None = None  # by label, where they are known
+    group: str = ""  # pattern of the names of films that stay in one split; "" for none

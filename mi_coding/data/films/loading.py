@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mi_coding.data.account import Account
-from mi_coding.data.cuts import cut
+from mi_coding.data.cuts import cut, groups_by_name
 from mi_coding.data.dataset import Dataset, Listing, Say, Split, first_names, take
 from mi_coding.data.films.cache import DecodedFilms, decode_films
 from mi_coding.data.films.encoded import EncodedFilms, VideoOptions
@@ -54,10 +54,11 @@ def decode_source(films: EncodedFilms, spec: ImageSpec, options: VideoOptions, w
 def film_dataset(films: EncodedFilms, decoded: DecodedFilms, gap: float, warn: Say, log: Say) -> Dataset:
     """Decoded films in splits, see `split_films`, their frames in a file; warns of films that do not suit the gap."""
     names = None if films.splits is None else [films.splits[k] for k in decoded.films]
-    made = split_films(decoded.table, gap, splits=names, labels=decoded.labels)
+    account = _account(films, decoded)
+    groups = groups_by_name(decoded.table.names, films.group, account)
+    made = split_films(decoded.table, gap, splits=names, labels=decoded.labels, groups=groups)
     _warn_of_gap(decoded.table, made, gap, warn)
     log(f"{len(decoded.table.names) - len(made.too_short):,} film(s): {made.how}")
-    account = _account(films, decoded)
     account.leave_out("too short for the gap", made.too_short)
     return Dataset(films.name, *(_split(decoded, part, made.how) for part in made.parts), films.class_names, account)
 
@@ -110,7 +111,12 @@ def sample_films(split: Split, max_frames: int, gap: float) -> Split:
 
 
 def split_films(
-    table: FilmTable, gap: float, *, splits: Sequence[str] | None = None, labels: np.ndarray | None = None
+    table: FilmTable,
+    gap: float,
+    *,
+    splits: Sequence[str] | None = None,
+    labels: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
 ) -> FilmSplits:
     """Splits films for pairs of frames a gap apart.
 
@@ -123,17 +129,19 @@ def split_films(
         splits: name of the split of each film, where the source defines splits; a missing validation split is cut from
             the train split.
         labels: int[n], the class of each film.
+        groups: int[n], numbers of films that stay in one split, so that films are split whole however few; or None.
     Raises:
         InputError: where no film, or too few, are longer than the gap, or have too few frames to be cut.
     """
     usable = np.flatnonzero(table.seconds > gap)
     _check_any(table, usable, gap, num_gaps=1)
-    if splits is None and len(usable) < MIN_WHOLE_FILMS:
+    if splits is None and len(usable) < MIN_WHOLE_FILMS and groups is None:
         return _split_in_time(table, gap)
     if splits is not None:
         parts, how = _source_splits(np.asarray(splits), usable, labels), "whole films, as the data set splits them"
     else:
-        test, validation, train = cut(_select(labels, usable), len(usable), (_SHARES[2], _SHARES[1]))
+        of_usable = _select(labels, usable), len(usable), (_SHARES[2], _SHARES[1]), _select(groups, usable)
+        test, validation, train = cut(*of_usable)
         parts, how = [usable[chosen] for chosen in (train, validation, test)], "whole films, 70 : 10 : 20"
     for name, chosen in zip(_NAMES, parts, strict=True):
         if len(chosen) < _MIN_FILMS:

@@ -18,8 +18,10 @@ SOURCES: dict[str, type[Source]] = {
 """Scheme of `config.data.source`, the part before the colon, to the source that takes the part after it."""
 
 
-def open_source(source: str, layout: str = "auto") -> Source:
-    """Parses a string such as `folder:PATH`; reads nothing. `layout` is what folders are, one of `LAYOUTS`.
+def open_source(source: str, layout: str = "auto", group: str = "") -> Source:
+    """Parses a string such as `folder:PATH`; reads nothing.
+
+    `layout` is what folders are, one of `LAYOUTS`, and `group` what examples that stay in one split have in common.
 
     >>> open_source("folder:/path/to/images")  # whether it exists is found out by `load`
     Folder(argument='/path/to/images')
@@ -32,10 +34,13 @@ def open_source(source: str, layout: str = "auto") -> Source:
         near = difflib.get_close_matches(scheme, SOURCES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise InputError(Setting("data.source", source), f" is unknown; expected one of {', '.join(SOURCES)}{hint}")
-    opened = SOURCES[scheme](argument, layout)
+    opened = SOURCES[scheme](argument, layout, group)
     opened.check(source)
     if layout not in LAYOUTS:
         raise InputError(Setting("data.layout", layout), f" is unknown; expected one of {', '.join(LAYOUTS)}")
     if layout != "auto" and not opened.takes_layout:
         raise InputError(Setting("data.layout", layout), f" is for a folder, and the source is {source}; expected auto")
+    if group and not opened.groups_are:
+        others = ", ".join(f"{kind.scheme} ({kind.groups_are})" for kind in SOURCES.values() if kind.groups_are)
+        raise InputError(Setting("data.group", group), f" is not for {source}; expected one of {others}")
     return opened

@@ -19,12 +19,17 @@ class Source(ABC):
     argument: str = ""  # the part of `config.data.source` after the colon
     layout: str = field(default="auto", repr=False)  # what folders below it are, one of LAYOUTS, where it has folders
 
+    group: str = field(default="", repr=False)  # what examples that stay in one split have in common, see `groups_are`
+
     scheme: ClassVar[str]  # the part before it
     example: ClassVar[str]  # what a user may type
     # Whether images may differ in size without this being known before they are streamed, so that streaming requires
     # `image_size` and `channels`.
     needs_size_to_stream: ClassVar[bool] = False
     takes_layout: ClassVar[bool] = False  # whether it is a folder, which can be taken for one thing or another
+    groups_are: ClassVar[str] = (
+        ""  # what `group` is: a pattern of paths, or what has a value for each; "" where nothing
+    )
 
     def __str__(self) -> str:
         return f"{self.scheme}:{self.argument}" if self.argument else self.scheme

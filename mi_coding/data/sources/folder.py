@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from mi_coding.data.account import Account
-from mi_coding.data.cuts import SHARES, check_counts, cut
+from mi_coding.data.cuts import SHARES, check_counts, cut, groups_by_name
 from mi_coding.data.dataset import Dataset, Listing, Split
 from mi_coding.data.files import IMAGES, SOUNDS, Files, subfolders
 from mi_coding.data.images import ImageSpec, LazyImages
@@ -60,6 +60,7 @@ class Folder(Source):
     example = "folder:/path/to/images"
     needs_size_to_stream = True
     takes_layout = True
+    groups_are = "a pattern of paths"
 
     def load(self, spec: ImageSpec) -> Dataset:
         """The three splits: images still encoded, sounds in memory."""
@@ -69,11 +70,11 @@ class Folder(Source):
         unlabelled = None
         if folders is None:
             scanned = _scan(root, root, files, self.layout)
-            test, validation, train = scanned.cut(*SHARES)
+            test, validation, train = scanned.cut(*SHARES, group=self.group, account=account)
             splits = [train, validation, test]
         else:
             unlabelled = folders.pop("unlabelled", None)
-            splits = _splits_of_folders(root, folders, files, self.layout)
+            splits = _splits_of_folders(root, folders, files, self.layout, self.group)
         check_counts(str(root), [len(part.names) for part in splits])
         class_names = splits[0].class_names
         if unlabelled is not None:
@@ -153,8 +154,9 @@ class _Files(NamedTuple):
         ids = {name: number for number, name in enumerate(class_names)} | {None: -1}
         return np.array([ids[name] for name in self.classes], np.int32) if len(class_names) > 1 else None
 
-    def cut(self, *shares: float) -> list[Self]:
-        parts = cut(self.labels(self.class_names), len(self.names), shares)
+    def cut(self, *shares: float, group: str, account: Account) -> list[Self]:
+        groups = groups_by_name(self.names, group, account)
+        parts = cut(self.labels(self.class_names), len(self.names), shares, groups)
         return [self._at(part.tolist()) for part in parts]
 
     def shuffled(self) -> Self:
@@ -200,7 +202,7 @@ def _made(parts: list[_Files], root: Path, class_names: list[str], spec: ImageSp
     return [Split(sounds.read(part.names), part.labels(class_names), part.names) for part in kept]
 
 
-def _splits_of_folders(root: Path, folders: dict[str, Path], files: Files, layout: str) -> list[_Files]:
+def _splits_of_folders(root: Path, folders: dict[str, Path], files: Files, layout: str, group: str) -> list[_Files]:
     """Files of train, validation and test; notes which are cut from others."""
     if "train" not in folders:
         found = f"{root} has a folder {next(iter(folders.values())).name} and no folder train"
@@ -211,14 +213,16 @@ def _splits_of_folders(root: Path, folders: dict[str, Path], files: Files, layou
     account, scanned = files.account, [_scan(root, folder, files, layout) for folder in ordered]
     _check_classes(*scanned)
     if len(scanned) == 1:
-        test, validation, train = scanned[0].cut(*SHARES)
+        test, validation, train = scanned[0].cut(*SHARES, group=group, account=account)
         account.note(f"{ordered[0].name} is cut at random, 70 : 10 : 20 of each class: no other split was found")
         return [train, validation, test]
     train, *others = (part.shuffled() for part in scanned)
     if len(others) == 1:
-        validation, train = train.cut(SHARES[1])
+        validation, train = train.cut(SHARES[1], group=group, account=account)
         account.note(f"a tenth of each class of {ordered[0].name} is held out to validate, {ordered[1].name} to test")
         others.insert(0, validation)
+    elif group:
+        raise InputError(Setting("data.group", group), f" is for splits that are cut; {root} has three of its own")
     return [train, *others]
 
 

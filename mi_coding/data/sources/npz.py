@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mi_coding.data.account import Account
-from mi_coding.data.cuts import SHARES, check_counts, cut
+from mi_coding.data.cuts import SHARES, check_counts, cut, number_groups
 from mi_coding.data.dataset import Arrays, Dataset, Listing, Split, halves, take
 from mi_coding.data.images import ImageSpec, white_of
 from mi_coding.data.sequences import as_sequences
@@ -32,6 +32,7 @@ class Npz(Source):
 
     scheme = "npz"
     example = "npz:/path/to/arrays.npz"
+    groups_are = "an array"
 
     def load(self, spec: ImageSpec) -> Dataset:
         """The splits, in memory: of each class 70 % train, 10 % validation, 20 % test.
@@ -39,10 +40,11 @@ class Npz(Source):
         Examples with a hidden label, −1, go to the train split. Images are never resized: `spec` is zeros, or what they
         already have.
         """
-        split, _, account = self.list_all(spec)
+        (split, _, account), groups = self._read(spec)
         count = len(split.names)
         known = np.arange(count) if split.labels is None else np.flatnonzero(split.labels >= 0)
-        test, validation, train = cut(None if split.labels is None else split.labels[known], len(known), SHARES)
+        labels, groups = (None if values is None else values[known] for values in (split.labels, groups))
+        test, validation, train = cut(labels, len(known), SHARES, groups)
         hidden = np.setdiff1d(np.arange(count), known)
         chosen = (np.concatenate([known[train], hidden]), known[validation], known[test])
         check_counts(str(self), [len(part) for part in chosen])
@@ -50,12 +52,16 @@ class Npz(Source):
 
     def list_all(self, spec: ImageSpec) -> Listing:
         """All examples in the order of the file, with names such as pairs.npz[17]; see `load`."""
+        return self._read(spec)[0]
+
+    def _read(self, spec: ImageSpec) -> tuple[Listing, np.ndarray | None]:
+        """All examples, and the number of the group of each; None for no groups."""
         path = Path(self.argument).expanduser()
         if not path.is_file():
             state = "is a folder" if path.is_dir() else "does not exist"
             raise InputError(self.setting, f" {state}; expected a .npz file")
         account = Account()
-        arrays = _read(path, account)
+        arrays = _read(path, account, self.group)
         account.unit = next((name for name in ("images", "sequences") if name in arrays), "pairs")
         examples, labels = _examples(path, arrays, spec, account), arrays.get("labels")
         parts = dict(zip("xy", examples, strict=True)) if isinstance(examples, tuple) else {account.unit: examples}
@@ -65,10 +71,14 @@ class Npz(Source):
             raise InputError(f"{path} has arrays of different lengths: {listed}; expected one row an example in each")
         account.found = len(halves(examples)[0])
         names = [f"{path.name}[{row}]" for row in range(account.found)]
-        return Listing(Split(examples, _labels(path, labels), names), account=account)
+        groups = None if "group" not in arrays else number_groups(arrays["group"].tolist(), account)
+        if groups is not None and len(groups) != account.found:
+            rows = f" has {len(groups):,} rows of {account.found:,} examples; expected one each"
+            raise InputError(Setting("data.group", self.group), rows)
+        return Listing(Split(examples, _labels(path, labels), names), account=account), groups
 
 
-def _read(path: Path, account: Account) -> dict[str, np.ndarray]:
+def _read(path: Path, account: Account, group: str) -> dict[str, np.ndarray]:
     """The arrays with a meaning here, by name; notes the others."""
     with path.open("rb") as opened:  # np.load would leave a truncated file open
         try:
@@ -79,9 +89,13 @@ def _read(path: Path, account: Account) -> dict[str, np.ndarray]:
             raise InputError(f"{path} is a single array; expected a .npz file with arrays {_EXPECTED}")
         with file:
             chosen = _chosen(path, set(file.files))
-            if unread := sorted(set(file.files) - set(chosen)):
+            if group and group not in file.files:
+                found = f" is no array of {path}; expected one of {', '.join(file.files)}"
+                raise InputError(Setting("data.group", group), found)
+            groups = {"group": file[group]} if group else {}
+            if unread := sorted(set(file.files) - {*chosen, group}):
                 account.note(f"arrays left out: {', '.join(unread)}")
-            return {_MEANING.get(name, name): _array(path, file, name, account) for name in chosen}
+            return groups | {_MEANING.get(name, name): _array(path, file, name, account) for name in chosen}
 
 
 def _chosen(path: Path, found: set[str]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from mi_coding.data.account import Account
+from mi_coding.data.cuts import number_groups
 from mi_coding.data.dataset import Arrays, Dataset, Listing, Split, take
 from mi_coding.data.images import ImageSpec, LazyImages
 from mi_coding.data.sequences import as_sequences, padded
@@ -124,12 +125,14 @@ class Parquet(Source):
     scheme = "parquet"
     example = "parquet:/path/to/shards"
     needs_size_to_stream = True
+    groups_are = "a column"
 
     def load(self, spec: ImageSpec) -> Dataset:
         """The three splits: images still encoded, arrays in memory."""
         rows, whole, names, account = self._read(spec)
         labels = whole.labels
-        parts = cut_rows(self.setting, splits_of(rows.shards), rows.shard_of_rows, labels, account)
+        groups = self._groups(rows, account)
+        parts = cut_rows(self.setting, splits_of(rows.shards), rows.shard_of_rows, labels, account, groups)
         if isinstance(whole.examples, RowImages):
             images = [RowImages(rows, part, whole.examples.column, spec) for part in parts]
             made = [
@@ -157,7 +160,7 @@ class Parquet(Source):
             found = f" has columns {', '.join(columns)}; expected an image, x and y, or sequences, perhaps label"
             raise InputError(self.setting, found)
         account = Account("images" if image else "examples", count)
-        if others := [name for name in columns if name not in (image, label, *(arrays or ()))]:
+        if others := [name for name in columns if name not in (image, label, self.group, *(arrays or ()))]:
             account.note(f"columns left out: {', '.join(others)}")
         labels, names = _labels(rows, label, account)
         if image:
@@ -166,6 +169,14 @@ class Parquet(Source):
             raise InputError(self.setting, " holds no images to resize; expected 0 for image_size and channels")
         row_names = [row_name(rows, row) for row in range(count)]
         return rows, Split(_arrays(rows, arrays), labels, row_names), names, account
+
+    def _groups(self, rows: Rows, account: Account) -> np.ndarray | None:
+        if not self.group:
+            return None
+        if self.group not in rows.schema.names:
+            found = f" is no column; expected one of {', '.join(rows.schema.names)}"
+            raise InputError(Setting("data.group", self.group), found)
+        return number_groups([str(value) for part in rows.whole(self.group) for value in part.to_pylist()], account)
 
     def _shards(self) -> list[Path]:
         folder = Path(self.argument).expanduser()

@@ -47,7 +47,12 @@ def _split_of(path: Path) -> str | None:
 
 
 def cut_rows(
-    setting: Setting, splits: list[str | None], row_splits: np.ndarray, labels: np.ndarray | None, account: Account
+    setting: Setting,
+    splits: list[str | None],
+    row_splits: np.ndarray,
+    labels: np.ndarray | None,
+    account: Account,
+    groups: np.ndarray | None = None,
 ) -> list[np.ndarray]:
     """The rows of train, validation and test; hides the labels of unlabelled rows, in place.
 
@@ -60,6 +65,7 @@ def cut_rows(
         row_splits: int[n], the shard of each row.
         labels: int32[n], -1 where hidden; or None.
         account: notes what is cut from what.
+        groups: int[n], numbers of what must not be cut; or None.
     """
     kinds = {split for split in splits if split}
     if kinds and None in splits:
@@ -74,12 +80,16 @@ def cut_rows(
     known = rows["train"]
     if len(rows) == 1:
         account.note("the shards tell no splits: cut at random, 70 : 10 : 20 of each class")
-        test, validation, train = (known[part] for part in _cut(labels, known, SHARES))
+        test, validation, train = (known[part] for part in _cut(labels, known, SHARES, groups))
     elif len(rows) == 2:
-        validation, train = (known[part] for part in _cut(labels, known, SHARES[1:]))
+        validation, train = (known[part] for part in _cut(labels, known, SHARES[1:], groups))
         test = rows["test" if "test" in rows else "validation"]
         account.note("a tenth of each class of train is held out to validate: the shards have two splits")
     else:
+        if groups is not None:
+            raise InputError(
+                Setting("data.group"), f" is for splits that are cut; {setting.value} has three of its own"
+            )
         train, validation, test = known, rows["validation"], rows["test"]
     parts = [np.concatenate([train, hidden]), validation, test]
     check_counts(str(setting.value), [len(part) for part in parts])
@@ -109,5 +119,8 @@ def number_labels(found: list, account: Account) -> tuple[np.ndarray | None, lis
     return np.array([-1 if label is None else ids[label] for label in found], np.int32), names
 
 
-def _cut(labels: np.ndarray | None, rows: np.ndarray, shares: tuple[float, ...]) -> list[np.ndarray]:
-    return cut(None if labels is None else labels[rows], len(rows), shares)
+def _cut(
+    labels: np.ndarray | None, rows: np.ndarray, shares: tuple[float, ...], groups: np.ndarray | None
+) -> list[np.ndarray]:
+    labels, groups = (None if values is None else values[rows] for values in (labels, groups))
+    return cut(labels, len(rows), shares, groups)

@@ -21,6 +21,7 @@ class Video(Source):
 
     scheme = "video"
     example = "video:clips/*.mp4"
+    groups_are = "a pattern of paths"
 
     def load(self, spec: ImageSpec) -> EncodedFilms:
         """All films, still encoded."""
@@ -32,7 +33,7 @@ class Video(Source):
             such = "such as 'video:clips/**/*.mp4', in quotes so that the shell leaves it alone"
             such += "; [[] stands for [" if "[" in self.argument else ""
             raise InputError(self.setting, f"{found}; expected a pattern that matches files, {such}")
-        return EncodedFilms(self.argument, [VideoFile(path, spec) for path in paths])
+        return EncodedFilms(self.argument, [VideoFile(path, spec) for path in paths], group=self.group)
 
 
 def _matches(pattern: str) -> list[str]:

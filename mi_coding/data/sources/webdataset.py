@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mi_coding.data.account import Account
+from mi_coding.data.cuts import groups_by_name
 from mi_coding.data.dataset import Dataset, Listing, Split
 from mi_coding.data.images import ImageSpec, LazyImages
 from mi_coding.data.sources.base import Source, one_line
@@ -90,12 +91,14 @@ class Webdataset(Source):
     scheme = "webdataset"
     example = "webdataset:/path/to/train-*.tar"
     needs_size_to_stream = True
+    groups_are = "a pattern of keys"
 
     def load(self, spec: ImageSpec) -> Dataset:
         """The three splits, still encoded."""
         index, labels, names, account = self._index()
         places = np.array(index.places, np.int64)
-        parts = cut_rows(self.setting, splits_of(index.shards), places[:, 0], labels, account)
+        groups = groups_by_name(index.keys, self.group, account)
+        parts = cut_rows(self.setting, splits_of(index.shards), places[:, 0], labels, account, groups)
         made = (
             Split(
                 TarImages(index.shards, [index.keys[i] for i in rows.tolist()], places[rows], spec),
