@@ -64,7 +64,7 @@ MAY = {
     "benchmarks": (
         {"errors", "options", "data", "pairs", "encoders", "critics", "contrast", "objectives", "methods", "training"}
         | {"reporting", "evaluation", "config", "command", "runs", "estimate"},
-        {"jax", "numpy", "scipy", "optax", "flax", "rich", "av", "torch"},
+        {"jax", "numpy", "scipy", "optax", "flax", "rich", "av", "torch", "PIL", "pyarrow"},
     ),
     "__init__": ({"objectives"}, set()),
 }

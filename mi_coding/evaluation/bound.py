@@ -67,8 +67,8 @@ class HeldoutBounds(PairEvaluator):
         count, num_validation = trained.method.num_candidates, num_examples(trained.dataset.validation)
         text = (
             "The lower bound on the information that codes of a pair share, on training batches and on pairs of the "
-            f"{num_validation:,} validation images. With N = {count:,} candidates no bound passes ln N = "
-            f"{math.log(count):.2f} nats, however much the codes know; and which of {num_validation:,} images a pair "
+            f"{num_validation:,} validation examples. With N = {count:,} candidates no bound passes ln N = "
+            f"{math.log(count):.2f} nats, however much the codes know; and which of {num_validation:,} examples a pair "
             f"shows is worth ln {num_validation:,} = {math.log(num_validation):.2f} nats at most."
         )
         train = trained.curves.get("train/mi_lower_bound_nats", NO_CURVE)

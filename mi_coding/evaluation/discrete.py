@@ -155,7 +155,7 @@ def training_section(curves: Curves, num_validation: int) -> Section:
     chart.axes.set_ylim(bottom=min(0, chart.axes.get_ylim()[0]))
     text = (
         "What the code remembers of x, H(z_x), and what it tells of y, I(z_x; z_y): the mean of all codes on training "
-        f"batches as they are drawn, and the best code on pairs of the {num_validation:,} validation images."
+        f"batches as they are drawn, and the best code on pairs of the {num_validation:,} validation examples."
     )
     return Section("Information over training", text, chart.finished(), "information")
 
@@ -171,7 +171,7 @@ def plane_section(found: Sequence[heads.Head], chosen: int) -> Section:
     prices_differ = len(set(betas.tolist())) > 1
     text = (
         "Each point is one code: to the right what it costs to remember, upwards what it tells about the other half, "
-        "both on pairs of test images. No code lies above the line, where every nat that is stored tells a nat."
+        "both on pairs of test examples. No code lies above the line, where every nat that is stored tells a nat."
     )
     if prices_differ:
         best = _best_at_each_price(betas, information - betas * entropies)
@@ -208,9 +208,9 @@ def examples_section(images: np.ndarray, codes: np.ndarray, *, rows: int, column
             own = codes[:, symbol] == value
             shown.append((name, as_images(images[own][:columns]), float(np.mean(own))))
     del shown[rows:]
-    text = "Test images by the value of the code's symbol, and the share of all images that has it."
+    text = "Test examples by the value of the code's symbol, and the share of all examples that has it."
     if num_symbols > 1:
-        text = "Test images by the value of one symbol of the code, the first few symbols; and the share that has it."
+        text = "Test examples by the value of one symbol of the code, the first few symbols; and the share that has it."
     height = max(aspect(pictures) for _, pictures, _ in shown) + 0.06
     figure, axes = tile_canvas(columns=columns + 2.1, rows=len(shown) * height, header=0.1)
     for row, (name, pictures, share) in enumerate(shown):

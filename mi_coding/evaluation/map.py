@@ -26,10 +26,12 @@ class CodeMap(Evaluator):
         if reason := why_no_map(trained.shown_codes):
             return [Section("Map of codes", f"No map: {reason}.", None, "codes")]
         labels = trained.shown.labels
-        text = "Codes of one view of each test image, laid out by t-SNE so that codes with a large cosine lie together."
+        text = (
+            "Codes of one view of each test example, laid out by t-SNE so that codes with a large cosine lie together."
+        )
         if labels is not None:
             text += " Labels only colour the points: the encoder never learnt from them."
-        figure = code_map(map_codes(trained.shown_codes), labels, title="Codes of test images")
+        figure = code_map(map_codes(trained.shown_codes), labels, title="Codes of test examples")
         return [Section("Map of codes", text, figure, "codes")]
 
 

@@ -52,9 +52,7 @@ def neighbour_section(
     """
     if not are_images(queries):
         return []
-    text = (
-        "On the left a view of a test image, then the views of training images with the nearest codes and their cosine."
-    )
+    text = "On the left a view of a test example, then those of training examples with the nearest codes, and cosines."
     table = None if names is None else _name_table(*names, cosines)
     figure = nearest_neighbours(queries, near, cosines, labels)
     return [Section("Nearest neighbours", text, figure, "neighbours", table)]

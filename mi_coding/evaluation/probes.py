@@ -36,7 +36,7 @@ _SETTINGS = {
 _TOP_FIVE = ("probe/linear_top5_accuracy", "probe/knn_top5_accuracy")
 _PROTOCOL = (
     "Frozen features before the head, batch norm in inference mode; L-BFGS logistic regression, its L2 penalty chosen "
-    "on validation images; vote of cosine neighbours."
+    "on validation examples; vote of cosine neighbours."
 )
 _BAR_COLOURS = ("#2456a6", "#8d99ae", "#c3cad5")
 
@@ -111,8 +111,8 @@ class LabelProbes(Evaluator):
             for column, label in enumerate(("linear", "cosine kNN"))
         }
         text = (
-            "Accuracy for the label of one view of an unseen image. Features are frozen and read before the projection "
-            "head; the linear probe is multinomial logistic regression whose regulariser the validation images chose."
+            "Accuracy for the label of one view of an unseen example. Features are frozen, before the head; the "
+            "linear probe is multinomial logistic regression whose regulariser the validation examples chose."
         )
         figure = probe_bars(accuracies, chance=1 / trained.num_classes)
         return [Section("What the features say about the label", text, figure, "probes")]

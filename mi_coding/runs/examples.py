@@ -83,6 +83,18 @@ def check_data(plan: Plan, dataset: data.Dataset) -> None:
         plan.method.check_shape(plan.pairs.pair_shape(shapes[0]))
 
 
+def standardised(plan: Plan, dataset: data.Dataset) -> tuple[data.Dataset, Any]:
+    """A data set whose tables have mean 0 and deviation 1 where its pairs are such, and the scale; None for none."""
+    if not plan.pairs.standardises:
+        return dataset, None
+    for name, half in zip("xy", data.describe_examples(dataset.train), strict=False):
+        if len(half["shape"]) != 1 and half["dtype"] != "uint8":
+            shape = " × ".join(map(str, half["shape"]))
+            dataset.account.note(f"{name} of {shape} numbers is left as it is: only tables, [n, D], are standardised")
+    scale = data.fit_scale(dataset.train)
+    return scaled(dataset, scale), scale
+
+
 def scaled(dataset: data.Dataset, scale: Any) -> data.Dataset:
     """A data set with its tables scaled, which the account notes; unchanged for None."""
     if scale is None:

@@ -15,7 +15,7 @@ from mi_coding.errors import InputError, Setting
 from mi_coding.methods import Method, Parts
 from mi_coding.runs import build
 from mi_coding.runs.build import Plan
-from mi_coding.runs.examples import check_data, count_classes, load_data, scaled, usable
+from mi_coding.runs.examples import check_data, count_classes, load_data, standardised, usable
 from mi_coding.runs.workdir import check_workdir
 from mi_coding.training.experiment import Experiment
 from mi_coding.training.processes import is_main_process
@@ -105,8 +105,7 @@ def prepare(config: Mapping[str, Any], workdir: Path, warn: Callable[[str], None
     dataset = usable(plan, load_data(plan, warn))
     num_steps = plan.run.total_steps(data.num_examples(dataset.train))
     check_data(plan, dataset)
-    scale = data.fit_scale(dataset.train) if plan.pairs.standardises else None
-    dataset = scaled(dataset, scale)
+    dataset, scale = standardised(plan, dataset)
     described = data.describe_examples(dataset.train)
     method = with_parts(plan, described, count_classes(dataset.train), num_devices=num_devices, num_steps=num_steps)
     run = Run(plan, workdir, dataset, method, num_devices, num_steps, not data.in_memory(dataset.train), warn, scale)

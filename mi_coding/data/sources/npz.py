@@ -7,7 +7,7 @@ import numpy as np
 
 from mi_coding.data.account import Account
 from mi_coding.data.cuts import SHARES, check_counts, cut, number_groups
-from mi_coding.data.dataset import Arrays, Dataset, Listing, Split, halves, take
+from mi_coding.data.dataset import Arrays, Dataset, Listing, Split, evenly_spaced, halves, take
 from mi_coding.data.images import ImageSpec, white_of
 from mi_coding.data.sequences import as_sequences
 from mi_coding.data.sources.base import Source, one_line
@@ -175,16 +175,24 @@ def _by_white(path: Path, images: np.ndarray, white: float, account: Account) ->
     if images.dtype == np.uint8 or not images.size:
         return images
     lowest, highest = float(images.min()), float(images.max())
-    if not white and lowest >= 0 and (highest > 1 and np.all(images[:_SOME] == np.round(images[:_SOME]))):
+    if not white and lowest >= 0 and (highest > 1 and _are_whole(images)):
         white = white_of(highest)
     if white and lowest >= 0:
         account.note(f"values of images are up to {highest:,.5g}; {white:,.5g} is white")
         return np.minimum(images / np.float32(white), 1)
     if lowest < 0 or highest > 1:
-        found = f"floats from {lowest:g} to {highest:g}"
-        hint = "; expected uint8, whole numbers from 0, or floats in [0, 1]: set "
-        raise InputError(f"{path}: images has {found}{hint}", Setting("data.white"), " to the value that is white")
+        found = f"{path}: images has floats from {lowest:g} to {highest:g}"
+        expected = f"{found}; expected uint8, whole numbers from 0, or floats in [0, 1]"
+        if lowest < 0:
+            raise InputError(f"{expected}: add an offset first")
+        raise InputError(f"{expected}: set ", Setting("data.white"), " to the value that is white")
     return images
+
+
+def _are_whole(images: np.ndarray) -> bool:
+    """Whether values are whole numbers, in images that are evenly spaced among all."""
+    some = images[evenly_spaced(len(images), _SOME)]
+    return bool(np.all(some == np.round(some)))
 
 
 def _labels(path: Path, labels: np.ndarray | None) -> np.ndarray | None:
