@@ -11,7 +11,8 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
-    packages=find_packages(include=["mi_coding", "mi_coding.*"]),
+    packages=[*find_packages(include=["mi_coding", "mi_coding.*"]), "mi_coding.configs"],
+    package_dir={"mi_coding.configs": "configs"},  # so that an installed package finds them by their names
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.1",

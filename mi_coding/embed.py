@@ -18,9 +18,11 @@ Files that cannot be decoded are counted, named and left out. Memory does not gr
 their names.
 """
 
+from mi_coding.help import answer_help
 from mi_coding.interrupts import end_while_importing, keeps
 
 if __name__ == "__main__":
+    answer_help(__doc__)
     end_while_importing()
 
 import sys

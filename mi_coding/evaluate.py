@@ -14,9 +14,11 @@
 The data is cut as for training: probes learn from its training split, and every result is read from its test split.
 """
 
+from mi_coding.help import answer_help
 from mi_coding.interrupts import end_while_importing, keeps
 
 if __name__ == "__main__":
+    answer_help(__doc__)
     end_while_importing()
 
 import re

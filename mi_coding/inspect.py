@@ -13,6 +13,13 @@ The page has the account of the source, twenty examples as the encoder is given 
 and the ten examples that differ most from the others.
 """
 
+from mi_coding.help import answer_help
+from mi_coding.interrupts import end_while_importing
+
+if __name__ == "__main__":
+    answer_help(__doc__)
+    end_while_importing()
+
 import sys
 from functools import partial
 from pathlib import Path

@@ -1,11 +1,13 @@
 """Trains codes and says what they know.
 
 python -m mi_coding.main --config=configs/cpc.py [--workdir=DIR] [--config.KEY=VALUE …] [--profile]
-    [--print_config] [--coordinator=HOST:PORT --num_processes=P --process_id=I]
+    [--print_config] [--list_configs] [--coordinator=HOST:PORT --num_processes=P --process_id=I]
 
---config        a file with get_config(); options that it does not have take their defaults
+--config        a file with get_config(), or the name of one that comes with the package, such as cpc or simclr;
+                options that it does not have take their defaults
 --config.KEY    another value for one option
 --print_config  prints every option with its value, type, meaning and where the value comes from; nothing is run
+--list_configs  prints the configs that come with the package, each with what it is for
 --workdir       where the run is kept, by default a new folder in runs/; the same one continues a run
 --profile       writes a trace of some steps, for the profiler of TensorBoard or XProf
 --coordinator, --num_processes, --process_id: which of several processes this is
@@ -16,11 +18,13 @@ import time
 _STARTED = time.perf_counter()  # before the slow imports: the first step is counted from the command
 
 # ruff: noqa: E402
+from mi_coding.help import answer_help
 from mi_coding.interrupts import end_while_importing, keeps
 
 STOPPED = 0
 """The exit code after SIGTERM or Ctrl-C: what is trained is saved, and the same command continues."""
 if __name__ == "__main__":
+    answer_help(__doc__)
     end_while_importing(STOPPED)
 
 import errno
@@ -31,7 +35,7 @@ from pathlib import Path
 import jax
 
 from mi_coding.command import run_command
-from mi_coding.config.listing import print_options
+from mi_coding.config.listing import print_options, print_presets
 from mi_coding.errors import NonFiniteLossError, PeersUnavailableError, SaveError
 from mi_coding.runs import build
 from mi_coding.runs.execute import execute
@@ -46,6 +50,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> int:
+    if "--list_configs" in argv:
+        print_presets()
+        return 0
     keeps("stopped before the first step; the same command starts again")
     command = build.parse(argv)
     if command.print_config:

@@ -22,6 +22,7 @@ SOURCE = Path(__file__).parents[1] / "mi_coding"
 MAY = {
     "errors": (set(), set()),
     "interrupts": (set(), set()),
+    "help": (set(), set()),
     "options": ({"errors"}, set()),
     "data": (
         {"errors"},
@@ -50,15 +51,15 @@ MAY = {
         {"jax", "numpy", "flax"},
     ),
     "command": ({"errors", "interrupts"}, {"absl"}),
-    "main": ({"errors", "interrupts", "command", "config", "runs", "training"}, {"jax"}),
-    "embed": ({"errors", "interrupts", "command", "data", "reporting", "runs"}, {"numpy"}),
-    "evaluate": ({"errors", "interrupts", "command", "data", "reporting", "runs"}, set()),
+    "main": ({"errors", "help", "interrupts", "command", "config", "runs", "training"}, {"jax"}),
+    "embed": ({"errors", "help", "interrupts", "command", "data", "reporting", "runs"}, {"numpy"}),
+    "evaluate": ({"errors", "help", "interrupts", "command", "data", "reporting", "runs"}, set()),
     "inspect": (
-        {"errors", "command", "data", "pairs", "evaluation", "reporting", "runs"},
+        {"errors", "help", "interrupts", "command", "data", "pairs", "evaluation", "reporting", "runs"},
         {"jax", "numpy"},
     ),
     "estimate": (
-        {"errors", "command", "critics", "objectives", "reporting"},
+        {"errors", "help", "command", "critics", "objectives", "reporting"},
         {"jax", "numpy", "optax", "scipy", "sklearn", "threadpoolctl"},
     ),
     "benchmarks": (

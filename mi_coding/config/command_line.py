@@ -12,6 +12,7 @@ from absl import flags
 from ml_collections import ConfigDict
 from ml_collections.config_flags.tuple_parser import TupleParser
 
+from mi_coding.config.presets import find_config
 from mi_coding.errors import InputError, Setting
 from mi_coding.options import TYPES, OptionSpec
 from mi_coding.training.processes import ProcessSpec
@@ -46,7 +47,7 @@ def parse_command(argv: list[str], known: Specs, own: Callable[[Mapping[str, Any
         InputError: one line for whatever is wrong with it.
     """
     path = _config_path(argv)
-    config = flatten(_load(path))
+    config = flatten(load_config(path))
     values = _define_flags()
     overrides = (re.match(r"--?(?:no)?config\.([^=]*)", argument) for argument in argv[1:])
     typed = [override[1] for override in overrides if override]  # keys such as pairs.gap
@@ -122,10 +123,25 @@ def _parse(values: flags.FlagValues, argv: list[str], known: Specs, config: Mapp
         such = f", such as {example!r}" if isinstance(example, spec.type) else ""
         expected = f" has the wrong type; expected {TYPES[spec.type]}{such}"
         raise InputError(Setting(key, text), expected) from None
+    except flags.UnrecognizedFlagError as error:
+        raise InputError(f"--{error.flagname} is no option", *_like(error.flagname, known, values)) from None
     except (flags.Error, AttributeError, TypeError, ValueError) as error:
         raise InputError(_one_line(error)) from None
     if positional:
         raise InputError(f"unexpected argument {positional[0]!r}; options are written --name=value")
+
+
+def _like(name: str, known: Specs, values: flags.FlagValues) -> list[Setting | str]:
+    """What may have been meant by an option that is none: another one, or a key of the config."""
+    if near := difflib.get_close_matches(name, list(values), n=1, cutoff=0.75):
+        return [f"; did you mean --{near[0]}?"]
+    last = {key: key.rpartition(".")[2] for key in known}
+    keys = [key for key, end in last.items() if end == name]
+    keys += [key for key, end in last.items() if name in end.split("_")]
+    keys += [key for end in difflib.get_close_matches(name, last.values(), n=1) for key in known if last[key] == end]
+    if not keys:
+        return ["; options are --config.KEY=VALUE, and those of --help"]
+    return ["; did you mean ", Setting(min(keys[:3], key=len), flag=True), "?"]
 
 
 def _process(values: flags.FlagValues) -> ProcessSpec | None:
@@ -154,15 +170,15 @@ def _config_path(argv: list[str]) -> Path:
         raise InputError("no --config given; expected one such as --config=configs/cpc.py")
     if len(given) > 1:
         raise InputError(f"--config is given {len(given)} times; expected one such as --config=configs/cpc.py")
-    return Path(given[0])
+    return find_config(given[0])
 
 
-def _load(path: Path) -> ConfigDict:
-    """What `get_config()` of a file returns."""
-    if not path.is_file():
-        siblings = sorted(path.parent.glob("*.py")) if path.parent.is_dir() else []
-        hint = f"; there are {', '.join(map(str, siblings))}" if siblings else ""
-        raise InputError(f"--config={path} is no file{hint or '; expected one such as configs/cpc.py'}")
+def load_config(path: Path) -> ConfigDict:
+    """What `get_config()` of a file returns.
+
+    Raises:
+        InputError: where it cannot be loaded, or returns something else.
+    """
     spec = importlib.util.spec_from_file_location("_mi_coding_config", path)
     if spec is None:
         raise InputError(f"--config={path} is not a Python file; expected one such as configs/cpc.py")

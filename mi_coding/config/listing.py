@@ -8,9 +8,22 @@ from rich.table import Table
 from rich.text import Text
 
 from mi_coding.config.command_line import Command
+from mi_coding.config.presets import FOLDER, presets
 from mi_coding.options import OptionSpec
 
 _PLAIN_WIDTH = 400  # in a file or a pipe, which has no width of its own: one line an option
+
+
+def print_presets() -> None:
+    """Prints the configs that come with the package, each with what it is for."""
+    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for heading in ("--config=", "what it learns"):
+        table.add_column(heading, overflow="fold")
+    for name, what in presets().items():
+        table.add_row(Text(name), Text(what))
+    console.print(table)
+    console.print(Text(f"in {FOLDER}; python -m mi_coding.main --config=NAME --print_config shows every option"))
 
 
 def print_options(values: dict[str, Any], specs: dict[str, OptionSpec], command: Command) -> None:

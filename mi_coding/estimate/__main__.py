@@ -5,6 +5,11 @@
 Prints the estimate in nats with a 95 % interval and a test of independence; with --json, one JSON object.
 """
 
+from mi_coding.help import answer_help
+
+if __name__ == "__main__":
+    answer_help(__doc__)
+
 import argparse
 import json
 import sys

@@ -1,0 +1,81 @@
+"""Configs by name, wherever the command is started, and what is told about options that are none."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from commands import ROOT
+
+from mi_coding import main
+from mi_coding.config.presets import find_config, presets
+from mi_coding.errors import InputError
+
+
+def test_a_config_is_found_by_its_name_its_file_name_and_its_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = {
+        find_config(given) for given in ("simclr", "simclr.py", "configs/simclr.py", str(ROOT / "configs/simclr.py"))
+    }
+    assert {path.resolve() for path in found} == {(ROOT / "configs" / "simclr.py").resolve()}
+    (tmp_path / "simclr.py").write_text("")
+    assert find_config("simclr.py").resolve() == tmp_path / "simclr.py"  # a file of one's own comes first
+    for given in ("simcl", "other/simclr.py", "simclr.txt"):
+        with pytest.raises(InputError, match=rf"--config={given} is no file; there are .*simclr"):
+            find_config(given)
+
+
+def test_every_config_says_in_one_line_what_it_is_for(capsys):
+    assert main.main(["main", "--list_configs"]) == 0
+    shown = capsys.readouterr().out
+    names = {path.stem for path in (ROOT / "configs").glob("*.py")}
+    assert presets().keys() == names
+    for name, what in presets().items():
+        assert f"{name} " in shown
+        assert what[-1] in ".?"
+        assert what in shown
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("--seed=3", "--config.seed?"),
+        ("--steps=3", "--config.num_steps?"),
+        ("--batchsize=3", "--config.batch_size?"),
+        ("--learning_rate=3", "--config.optimizer.learning_rate?"),
+        ("--workdr=a", "--workdir?"),
+        ("--xyzzyx=a", "options are --config.KEY=VALUE"),
+    ],
+)
+def test_an_option_that_is_none_is_told_with_what_was_meant(capsys, typed, meant):
+    assert main.main(["main", "--config=simclr", typed]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert meant in error
+
+
+def test_help_comes_before_the_slow_imports():
+    code = "import sys, runpy; sys.argv[1:] = ['--help']\n"
+    code += "import os; end = os._exit; os._exit = lambda code: (print('jax' in sys.modules, flush=True), end(code))\n"
+    code += "runpy.run_module('mi_coding.main', run_name='__main__', alter_sys=True)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.startswith("Trains codes")
+    assert done.stdout.endswith("False\n")
+
+
+def test_a_wheel_has_the_configs_inside(tmp_path):
+    tree = tmp_path / "tree"  # a build leaves files behind
+    for name in ("mi_coding", "configs"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree)
+    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", tmp_path, tree]
+    done = subprocess.run(build, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no wheel can be built here: {done.stderr.strip().splitlines()[-1:]}")
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        inside = {name for name in archive.namelist() if name.startswith("mi_coding/configs/")}
+    assert inside == {f"mi_coding/configs/{name}.py" for name in presets()}
