@@ -93,7 +93,7 @@ LOOK_UP = {"runs/build.py", "critics.py", "contrast/__init__.py", "training/devi
 
 # Names that other things have, too: of arrays in a file and of features of a data set.
 NO_KINDS = {
-    ("data/sources/npz.py", "'sequences'"),
+    ("data/sources/arrays.py", "'sequences'"),
     ("data/sources/tfds.py", "'video'"),
 }
 

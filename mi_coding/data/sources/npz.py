@@ -6,21 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from mi_coding.data.account import Account
-from mi_coding.data.cuts import SHARES, check_counts, cut, number_groups
-from mi_coding.data.dataset import Arrays, Dataset, Listing, Split, evenly_spaced, halves, take
-from mi_coding.data.images import ImageSpec, white_of
-from mi_coding.data.sequences import as_sequences
-from mi_coding.data.sources.base import Source, one_line
+from mi_coding.data.sources.arrays import MEANING, ArraySource, checked_numbers
+from mi_coding.data.sources.base import one_line
 from mi_coding.errors import InputError, Setting
 
-_SOME = 1000  # images whose values tell whether they are whole numbers
-_MOST_ROUNDING = 0.01  # to float32, of the standard deviation of a column
 _EXAMPLES = ("x", "y", "images", "sequences", "values")
-_MEANING = {"values": "sequences"}  # what an array of another name is
 _EXPECTED = "x and y (given pairs), images or sequences; and perhaps labels"
 
 
-class Npz(Source):
+class Npz(ArraySource):
     """The arrays of one file, whose path is the argument.
 
     The file has either x and y, given pairs whose rows belong together: numbers [n, …], of which bytes are divided by
@@ -34,48 +28,15 @@ class Npz(Source):
     example = "npz:/path/to/arrays.npz"
     groups_are = "an array"
 
-    def load(self, spec: ImageSpec) -> Dataset:
-        """The splits, in memory: of each class 70 % train, 10 % validation, 20 % test.
+    @property
+    def title(self) -> Path:
+        return Path(self.argument).expanduser()
 
-        Examples with a hidden label, −1, go to the train split. Images are never resized: `spec` is zeros, or what they
-        already have.
-        """
-        (split, _, account), groups = self._read(spec)
-        count = len(split.names)
-        known = np.arange(count) if split.labels is None else np.flatnonzero(split.labels >= 0)
-        labels, groups = (None if values is None else values[known] for values in (split.labels, groups))
-        test, validation, train = cut(labels, len(known), SHARES, groups)
-        hidden = np.setdiff1d(np.arange(count), known)
-        chosen = (np.concatenate([known[train], hidden]), known[validation], known[test])
-        check_counts(str(self), [len(part) for part in chosen])
-        return Dataset(Path(self.argument).stem, *(take(split, part) for part in chosen), account=account)
-
-    def list_all(self, spec: ImageSpec) -> Listing:
-        """All examples in the order of the file, with names such as pairs.npz[17]; see `load`."""
-        return self._read(spec)[0]
-
-    def _read(self, spec: ImageSpec) -> tuple[Listing, np.ndarray | None]:
-        """All examples, and the number of the group of each; None for no groups."""
-        path = Path(self.argument).expanduser()
-        if not path.is_file():
-            state = "is a folder" if path.is_dir() else "does not exist"
+    def arrays(self, account: Account) -> dict[str, np.ndarray]:
+        if not self.title.is_file():
+            state = "is a folder" if self.title.is_dir() else "does not exist"
             raise InputError(self.setting, f" {state}; expected a .npz file")
-        account = Account()
-        arrays = _read(path, account, self.group)
-        account.unit = next((name for name in ("images", "sequences") if name in arrays), "pairs")
-        examples, labels = _examples(path, arrays, spec, account), arrays.get("labels")
-        parts = dict(zip("xy", examples, strict=True)) if isinstance(examples, tuple) else {account.unit: examples}
-        counts = {name: len(part) for name, part in (parts | ({} if labels is None else {"labels": labels})).items()}
-        if len(set(counts.values())) > 1:
-            listed = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-            raise InputError(f"{path} has arrays of different lengths: {listed}; expected one row an example in each")
-        account.found = len(halves(examples)[0])
-        names = [f"{path.name}[{row}]" for row in range(account.found)]
-        groups = None if "group" not in arrays else number_groups(arrays["group"].tolist(), account)
-        if groups is not None and len(groups) != account.found:
-            rows = f" has {len(groups):,} rows of {account.found:,} examples; expected one each"
-            raise InputError(Setting("data.group", self.group), rows)
-        return Listing(Split(examples, _labels(path, labels), names), account=account), groups
+        return _read(self.title, account, self.group)
 
 
 def _read(path: Path, account: Account, group: str) -> dict[str, np.ndarray]:
@@ -95,7 +56,7 @@ def _read(path: Path, account: Account, group: str) -> dict[str, np.ndarray]:
             groups = {"group": file[group]} if group else {}
             if unread := sorted(set(file.files) - {*chosen, group}):
                 account.note(f"arrays left out: {', '.join(unread)}")
-            return groups | {_MEANING.get(name, name): _array(path, file, name, account) for name in chosen}
+            return groups | {MEANING.get(name, name): _array(path, file, name, account) for name in chosen}
 
 
 def _chosen(path: Path, found: set[str]) -> list[str]:
@@ -103,7 +64,7 @@ def _chosen(path: Path, found: set[str]) -> list[str]:
     kinds = [names for names in (["x", "y"], ["images"], ["sequences"], ["values"]) if found.issuperset(names)]
     if len(kinds) != 1 or found & set(_EXAMPLES) != set(kinds[0]):
         raise InputError(f"{path} has arrays {', '.join(sorted(found)) or 'of no name'}; expected {_EXPECTED}")
-    of_sequences = ["lengths"] if _MEANING.get(kinds[0][0], kinds[0][0]) == "sequences" else []
+    of_sequences = ["lengths"] if MEANING.get(kinds[0][0], kinds[0][0]) == "sequences" else []
     return [*kinds[0], *(name for name in (*of_sequences, "labels") if name in found)]
 
 
@@ -115,93 +76,4 @@ def _array(path: Path, file: np.lib.npyio.NpzFile, name: str, account: Account) 
         raise InputError(f"{path}: array {name} {what}; expected an array of numbers") from None
     except (OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: array {name} is broken: {one_line(error)}; write the file again") from None
-    return array if name in ("labels", "lengths") else _numbers(path, name, array, account)
-
-
-def _numbers(path: Path, name: str, array: np.ndarray, account: Account) -> np.ndarray:
-    """Checks and converts an array to uint8 or finite float32, [n, …]; NaN that may be padding is seen to later."""
-    is_sequences = _MEANING.get(name, name) == "sequences"
-    if (array.ndim < 2 and not is_sequences) or 0 in array.shape[1:]:
-        raise InputError(f"{path}: {name} has shape {array.shape}; expected one row an example: (n, …)")
-    if array.dtype == np.uint8:
-        return array
-    if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer) or array.dtype == bool):
-        raise InputError(f"{path}: {name} is of {array.dtype}; expected numbers, such as {name}.astype('f4')")
-    with np.errstate(over="ignore"):
-        numbers = array.astype(np.float32, copy=False)
-    missing = array.size - np.count_nonzero(np.isfinite(numbers))
-    if missing and not is_sequences:
-        raise InputError(f"{path}: {missing:,} of {array.size:,} values of {name} are NaN or infinite in float32")
-    if array.ndim == 2 and not is_sequences and len(array) and (rounded := _rounded_columns(array, numbers)):
-        found = f"{len(rounded):,} column(s) of {name} lose what tells their values apart in float32"
-        account.note(f"{found}, such as column {rounded[0]}: subtract their mean before saving them")
-    return numbers
-
-
-def _rounded_columns(array: np.ndarray, numbers: np.ndarray) -> list[int]:
-    """Columns whose rounding to float32 is more than a hundredth of their spread, as of times since 1970."""
-    values = array.astype(np.float64, copy=False)
-    return np.flatnonzero(np.abs(values - numbers).max(axis=0) > _MOST_ROUNDING * values.std(axis=0)).tolist()
-
-
-def _examples(path: Path, arrays: dict[str, np.ndarray], spec: ImageSpec, account: Account) -> Arrays:
-    if "images" in arrays:
-        return _images(path, arrays["images"], spec, account)
-    if spec.image_size or spec.channels:
-        raise InputError(f"{path} holds no images to resize; given ", *_given(spec), ", expected 0 for both")
-    if "sequences" in arrays:
-        return as_sequences(path, arrays["sequences"], arrays.get("lengths"))
-    return arrays["x"], arrays["y"]
-
-
-def _given(spec: ImageSpec) -> tuple[Setting | str, ...]:
-    return Setting("data.image_size", spec.image_size), " and ", Setting("data.channels", spec.channels)
-
-
-def _images(path: Path, images: np.ndarray, spec: ImageSpec, account: Account) -> np.ndarray:
-    images = images[..., None] if images.ndim == 3 else images
-    if images.ndim != 4 or images.shape[-1] not in (1, 3):
-        raise InputError(f"{path}: images has shape {images.shape}; expected (n, H, W, C), C = 1 or 3, or (n, H, W)")
-    images = _by_white(path, images, spec.white, account)
-    height, width, channels = images.shape[1:]
-    if (spec.image_size or height, spec.image_size or width, spec.channels or channels) != (height, width, channels):
-        found = f"{path} has images of {height} × {width} with {channels} channel(s), which are never resized"
-        raise InputError(f"{found}; given ", *_given(spec), ", expected 0 for both")
-    return images
-
-
-def _by_white(path: Path, images: np.ndarray, white: float, account: Account) -> np.ndarray:
-    """Images as uint8, or as floats in [0, 1]: values are divided by what is white."""
-    if images.dtype == np.uint8 or not images.size:
-        return images
-    lowest, highest = float(images.min()), float(images.max())
-    if not white and lowest >= 0 and (highest > 1 and _are_whole(images)):
-        white = white_of(highest)
-    if white and lowest >= 0:
-        account.note(f"values of images are up to {highest:,.5g}; {white:,.5g} is white")
-        return np.minimum(images / np.float32(white), 1)
-    if lowest < 0 or highest > 1:
-        found = f"{path}: images has floats from {lowest:g} to {highest:g}"
-        expected = f"{found}; expected uint8, whole numbers from 0, or floats in [0, 1]"
-        if lowest < 0:
-            raise InputError(f"{expected}: add an offset first")
-        raise InputError(f"{expected}: set ", Setting("data.white"), " to the value that is white")
-    return images
-
-
-def _are_whole(images: np.ndarray) -> bool:
-    """Whether values are whole numbers, in images that are evenly spaced among all."""
-    some = images[evenly_spaced(len(images), _SOME)]
-    return bool(np.all(some == np.round(some)))
-
-
-def _labels(path: Path, labels: np.ndarray | None) -> np.ndarray | None:
-    """int32[n]; None where there are none, or all are hidden."""
-    if labels is None:
-        return None
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(f"{path}: labels is {labels.dtype}{list(labels.shape)}; expected whole numbers, one a row")
-    if labels.size and not -1 <= labels.min() <= labels.max() < 2**31:
-        found = f"labels run from {labels.min()} to {labels.max()}"
-        raise InputError(f"{path}: {found}; expected classes from 0 on, or -1 where hidden")
-    return None if (labels < 0).all() else labels.astype(np.int32)
+    return array if name in ("labels", "lengths") else checked_numbers(path, name, array, account)
