@@ -26,7 +26,7 @@ _WHEN_ASKED_FOR = {
     "nt_xent": "mi_coding.objectives.cpc",
     "MIEstimate": "mi_coding.estimate",
     "estimate_mi": "mi_coding.estimate",
-    "load_encoder": "mi_coding.runs.restore",
+    "load_encoder": "mi_coding.runs.trained_encoder",
 }
 """Name → the module that has it, imported when it is used: a command handles signals before the slow imports."""
 

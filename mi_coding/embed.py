@@ -40,7 +40,8 @@ from mi_coding.reporting import terminal
 from mi_coding.reporting.codes_file import CODES_FILES, Columns, check_output_path
 from mi_coding.reporting.recorder import LEAST_SECONDS, MOST_WAITING
 from mi_coding.runs.examples import usable_part, video_options
-from mi_coding.runs.restore import HALVES, TrainedEncoder, other_shapes, restore
+from mi_coding.runs.restore import other_shapes, restore
+from mi_coding.runs.trained_encoder import HALVES, TrainedEncoder
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -115,6 +115,9 @@ def deferred(at_most: float = math.inf) -> Iterator[list[signal.Signals]]:
     if _command.deferred is not None:
         yield _command.deferred
         return
+    if threading.current_thread() is not threading.main_thread():  # which gets no signals
+        yield []
+        return
     received: list[signal.Signals] = []
 
     def note(number: int, _: object) -> None:

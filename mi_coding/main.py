@@ -64,7 +64,8 @@ def _main(argv: list[str]) -> int:
             name = broadcast_from_main(f"{command.config_name}-{datetime.now():%Y%m%d-%H%M%S}")
             workdir = command.workdir or Path("runs") / name
             options = {"typed": command.typed, "command_started": _STARTED, "profile": command.profile}
-            return execute(command.config, workdir, **options)
+            execute(command.config, workdir, **options)
+            return 0
     except (NonFiniteLossError, SaveError, PeersUnavailableError) as error:
         if is_main_process():
             print(f"mi_coding: error: {error}", file=sys.stderr)

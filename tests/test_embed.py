@@ -134,7 +134,7 @@ def test_ctrl_c_leaves_no_file(workdir, folder, tmp_path, capsys, monkeypatch):
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr("mi_coding.runs.restore.TrainedEncoder.each", interrupted)
+    monkeypatch.setattr("mi_coding.runs.trained_encoder.TrainedEncoder.each", interrupted)
     assert run(workdir, f"folder:{folder}", tmp_path / "codes.npz") == 130
     assert "interrupted" in one_line(capsys)
     assert list(tmp_path.iterdir()) == []

@@ -17,7 +17,7 @@ MODULES = sorted(
     for path in (ROOT / "mi_coding").rglob("*.py")
 )
 NAMES = {"jax": jax, "jnp": jnp, "np": np}
-OF_A_RUN = {"mi_coding.runs.restore"}  # their examples need the work directory of a run, WORKDIR
+OF_A_RUN = {"mi_coding.runs.trained_encoder"}  # their examples need the work directory of a run, WORKDIR
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -48,7 +48,11 @@ MAY = {
     "runs": (
         {"errors", "interrupts", "options", "config", "data", "pairs", "encoders", "methods", "training", "evaluation"}
         | {"reporting"},
-        {"jax", "numpy", "flax"},
+        {"jax", "numpy", "flax", "PIL"},
+    ),
+    "learn": (
+        {"errors", "interrupts", "config", "data", "pairs", "evaluation", "reporting", "runs"},
+        {"numpy", "PIL", "ml_collections", "sklearn"},
     ),
     "command": ({"errors", "interrupts"}, {"absl"}),
     "main": ({"errors", "help", "interrupts", "command", "config", "runs", "training"}, {"jax"}),
@@ -67,7 +71,7 @@ MAY = {
         | {"reporting", "evaluation", "config", "command", "runs", "estimate"},
         {"jax", "numpy", "scipy", "optax", "flax", "rich", "av", "torch", "PIL", "pyarrow"},
     ),
-    "__init__": ({"objectives"}, set()),
+    "__init__": ({"objectives", "learn"}, set()),
 }
 
 TABLES = {
@@ -94,6 +98,7 @@ LOOK_UP = {"runs/build.py", "critics.py", "contrast/__init__.py", "training/devi
 # Names that other things have, too: of arrays in a file and of features of a data set.
 NO_KINDS = {
     ("data/sources/arrays.py", "'sequences'"),
+    ("data/sources/npz.py", "'sequences'"),
     ("data/sources/tfds.py", "'video'"),
 }
 

@@ -20,7 +20,7 @@ from mi_coding.data.dataset import (
 from mi_coding.data.films.encoded import VideoOptions
 from mi_coding.data.films.frames import FilmTable, FramePairs
 from mi_coding.data.films.loading import sample_films
-from mi_coding.data.images import ImageSpec, LazyImages
+from mi_coding.data.images import ImageSpec, LazyImages, decode, pixels_of
 from mi_coding.data.loading import (
     CHANNELS,
     MAX_IMAGE_SIZE,

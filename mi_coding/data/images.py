@@ -138,13 +138,19 @@ def decode(encoded: Path | bytes, spec: ImageSpec) -> np.ndarray | None:
         with open_image(encoded) as image:
             if spec.image_size:
                 image.draft(None, (2 * spec.image_size,) * 2)  # a large JPEG is decoded at a fraction of its size
-            if image.width * image.height > _MOST_PIXELS:
-                return None
-            channels = spec.channels or (1 if image.mode in _GREY_MODES else 3)
-            pixels = _resize(_convert(_upright(image), channels, spec.white), spec.image_size)
+            return None if image.width * image.height > _MOST_PIXELS else pixels_of(image, spec)
     except BROKEN:
         return None
-    array = np.asarray(pixels)
+
+
+def pixels_of(image: Image.Image, spec: ImageSpec) -> np.ndarray:
+    """uint8[H, W, C]: the pixels of an opened image, or of one in memory, brought to a size; see `decode`.
+
+    >>> pixels_of(Image.new("RGB", (40, 20)), ImageSpec(image_size=16, channels=1)).shape
+    (16, 16, 1)
+    """
+    channels = spec.channels or (1 if image.mode in _GREY_MODES else 3)
+    array = np.asarray(_resize(_convert(_upright(image), channels, spec.white), spec.image_size))
     return array[:, :, None] if channels == 1 else array
 
 

@@ -54,7 +54,7 @@ class ImageOptions(TypedDict, total=False):
 
 
 def load(
-    source: str,
+    source: str | Source,
     *,
     placement: str = "auto",
     video: VideoOptions = _DEFAULT_VIDEO,
@@ -70,7 +70,7 @@ def load(
 
     Args:
         source: `digits`, `tfds:NAME` (also NAME/CONFIG and NAME:VERSION), `folder:PATH`, `npz:PATH`,
-            `video:GLOB`, `parquet:PATH` or `webdataset:GLOB`.
+            `video:GLOB`, `parquet:PATH` or `webdataset:GLOB`; or an opened one.
         placement: "memory" decodes every image now; "stream" leaves images encoded; "auto" decides by their size. The
             digits and arrays are always in memory. Films are always decoded into a file, from which frames are read.
         video: how films are decoded and split.
@@ -80,7 +80,8 @@ def load(
     Raises:
         InputError: for an unknown source, and for data that is missing, broken or inconsistent.
     """
-    opened = open_source(source, images.pop("layout", "auto"), images.pop("group", ""))
+    layout, group = images.pop("layout", "auto"), images.pop("group", "")
+    opened = source if isinstance(source, Source) else open_source(source, layout, group)
     spec = _image_spec(**images)
     if placement not in PLACEMENTS:
         raise InputError(Setting("data.placement", placement), f" is unknown; expected one of {', '.join(PLACEMENTS)}")

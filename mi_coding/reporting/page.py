@@ -75,6 +75,11 @@ def write_report(path: Path, report: Report) -> None:
     write_atomically(path, page)
 
 
+def results_as_html(groups: Iterable[Group]) -> str:
+    """Tables of results for a notebook."""
+    return "".join(map(_result_group, groups))
+
+
 def write_plots(folder: Path, sections: Iterable[Section]) -> None:
     """Saves the figure of each section as `<name>.png` in a folder, which is made where it is missing.
 

@@ -46,8 +46,10 @@ def evaluate_run(
     return trained, evaluation.evaluate(run.plan.evaluators, trained)
 
 
-def write_report(run: Run, trained: Trained, summary: Mapping[str, Any], warnings: list[str]) -> Path:
-    """Writes report.html, one page that opens offline, and its plots; returns its path."""
+def write_report(
+    run: Run, trained: Trained, summary: Mapping[str, Any], warnings: list[str]
+) -> tuple[Path, list[page.Section]]:
+    """Writes report.html, one page that opens offline, and its plots; returns its path, and its sections."""
     sections = evaluation.report_sections(run.plan.evaluators, trained, summary)
     page.write_plots(run.workdir / "plots", sections)
     path = run.workdir / "report.html"
@@ -62,4 +64,4 @@ def write_report(run: Run, trained: Trained, summary: Mapping[str, Any], warning
         environment=describe_environment() | {"devices": f"{run.num_devices} × {jax.devices()[0].device_kind}"},
     )
     page.write_report(path, report)
-    return path
+    return path, sections

@@ -13,7 +13,7 @@ from mi_coding.runs.build import ENCODER_CHOICE, Plan
 def load_data(
     plan: Plan,
     warn: Callable[[str], None],
-    source: str = "",
+    source: str | data.Source = "",
     cache_dir: str = "",
     **images: Unpack[data.ImageOptions],
 ) -> data.Dataset:

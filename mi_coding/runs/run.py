@@ -87,7 +87,13 @@ class Run:
         return dummy_batch(self.method, data.describe_examples(self.dataset.train), count)
 
 
-def prepare(config: Mapping[str, Any], workdir: Path, warn: Callable[[str], None], typed: Iterable[str] = ()) -> Run:
+def prepare(
+    config: Mapping[str, Any],
+    workdir: Path,
+    warn: Callable[[str], None],
+    typed: Iterable[str] = (),
+    source: data.Source | None = None,
+) -> Run:
     """Checks a config, its data and its work directory, and builds the run; writes nothing.
 
     Args:
@@ -95,6 +101,7 @@ def prepare(config: Mapping[str, Any], workdir: Path, warn: Callable[[str], None
         workdir: where the run is kept.
         warn: takes one line that a person must see.
         typed: keys that a person typed.
+        source: what is read in place of the source that the config names, such as arrays in memory.
     Raises:
         InputError: for a config, data or a directory that cannot work.
     """
@@ -102,7 +109,7 @@ def prepare(config: Mapping[str, Any], workdir: Path, warn: Callable[[str], None
     check_devices(plan, num_devices)
     if is_main_process():
         check_workdir(workdir, plan.config, lambda before: build.plan(before).config)
-    dataset = usable(plan, load_data(plan, warn))
+    dataset = usable(plan, load_data(plan, warn, source or ""))
     num_steps = plan.run.total_steps(data.num_examples(dataset.train))
     check_data(plan, dataset)
     dataset, scale = standardised(plan, dataset)

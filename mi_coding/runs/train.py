@@ -23,9 +23,16 @@ from mi_coding.training.memory import bytes_needed, describe_bytes, loss_bytes
 from mi_coding.training.processes import is_main_process, on_all_processes
 from mi_coding.training.step import TrainState, make_step
 
+OnStep = Callable[[int, dict[str, float]], None]
+
 
 def train_run(
-    run: Run, checkpoints: Checkpoints, *, command_started: float, profile: bool = False
+    run: Run,
+    checkpoints: Checkpoints,
+    *,
+    command_started: float,
+    profile: bool = False,
+    on_step: OnStep | None = None,
 ) -> tuple[Trained, dict[str, float]]:
     """Trains to the end or to a signal; returns that and the entries of summary.json that tell how it went.
 
@@ -34,6 +41,7 @@ def train_run(
         checkpoints: of its work directory.
         command_started: `time.perf_counter()` at the start of the command, for the time until the first step.
         profile: whether to write a trace of some steps into the work directory.
+        on_step: called after every step with its number and its metrics, such as "loss".
     """
     phases, parallel = Phases(), data_parallel(run.plan.run.spmd)
     state = run.initial_state
@@ -58,6 +66,8 @@ def train_run(
             phases=phases,
         )
         hooks, save = _hooks(run, recorder, phases, checkpoints, writer)
+        if on_step and is_main_process():
+            hooks.append(Hook(1, lambda step, state, metrics: on_step(step, jax.tree.map(float, metrics))))
         on_all_processes(lambda: None)  # all have compiled: from here on a signal is saved for the end of a step
         with deferred() as received:
             trained = train(

@@ -7,13 +7,14 @@ from mi_coding.data.sources.digits import Digits
 from mi_coding.data.sources.folder import Folder
 from mi_coding.data.sources.npz import Npz
 from mi_coding.data.sources.parquet import Parquet
+from mi_coding.data.sources.python import FromPython
 from mi_coding.data.sources.tfds import Tfds
 from mi_coding.data.sources.video import Video
 from mi_coding.data.sources.webdataset import Webdataset
 from mi_coding.errors import InputError, Setting
 
 SOURCES: dict[str, type[Source]] = {
-    kind.scheme: kind for kind in (Digits, Tfds, Folder, Npz, Video, Parquet, Webdataset)
+    kind.scheme: kind for kind in (Digits, Tfds, Folder, Npz, Video, Parquet, Webdataset, FromPython)
 }
 """Scheme of `config.data.source`, the part before the colon, to the source that takes the part after it."""
 

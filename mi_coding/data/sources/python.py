@@ -1,0 +1,103 @@
+"""`python:`: arrays, or image files, that were given from Python; another process cannot read them again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from PIL import Image
+
+from mi_coding.data.account import Account
+from mi_coding.data.cuts import SHARES, check_counts, cut
+from mi_coding.data.dataset import Dataset, Listing, Split
+from mi_coding.data.images import ImageSpec, LazyImages, pixels_of
+from mi_coding.data.sources.arrays import ArraySource, checked_numbers
+from mi_coding.errors import InputError
+
+
+class Files(LazyImages):
+    """Images in files, by their paths."""
+
+    def __init__(self, paths: list[Path], spec: ImageSpec):
+        self._paths = paths
+        super().__init__(len(paths), spec)
+
+    def name(self, i: int) -> str:
+        return str(self._paths[i])
+
+    def encoded(self, i: int) -> Path:
+        return self._paths[i]
+
+
+@dataclass(frozen=True)
+class FromPython(ArraySource):
+    """What Python has: arrays by what they are, as in a file of `npz:`, or paths of image files, perhaps with labels.
+
+    Images in arrays are resized as files are, where they have another size than is asked for.
+    """
+
+    given: Mapping[str, np.ndarray] | None = field(default=None, repr=False, compare=False)
+    paths: tuple[Path, ...] = field(default=(), repr=False, compare=False)
+
+    scheme = "python"
+    example = "python:"
+    needs_size_to_stream = True
+
+    def __str__(self) -> str:
+        return "python:"
+
+    @property
+    def title(self) -> Path:
+        return Path("arrays")
+
+    def check(self, typed: str) -> None:
+        pass
+
+    def load(self, spec: ImageSpec) -> Dataset:
+        """The splits, cut as those of `npz:`; of paths, the images are still encoded."""
+        if not self.paths:
+            fitted, spec = self._fitted(spec)
+            return super(FromPython, fitted).load(spec)
+        labels = self._labels()
+        test, validation, train = cut(labels, len(self.paths), SHARES)
+        check_counts("the list of images", [len(part) for part in (train, validation, test)])
+        splits = (self._files(part, labels, spec) for part in (train, validation, test))
+        return Dataset("images", *splits, account=Account("images", len(self.paths)))
+
+    def list_all(self, spec: ImageSpec) -> Listing:
+        """All examples in their order; see `load`."""
+        if not self.paths:
+            fitted, spec = self._fitted(spec)
+            return super(FromPython, fitted).list_all(spec)
+        account = Account("images", len(self.paths))
+        return Listing(self._files(np.arange(len(self.paths)), self._labels(), spec), account=account)
+
+    def arrays(self, account: Account) -> dict[str, np.ndarray]:
+        if self.given is None:
+            raise InputError(self.setting, " was given from Python; expected a source that can be read again")
+        as_they_are = ("labels", "lengths")
+        return {
+            name: array if name in as_they_are else checked_numbers(self.title, name, array, account)
+            for name, array in self.given.items()
+        }
+
+    def _fitted(self, spec: ImageSpec) -> tuple[Self, ImageSpec]:
+        """The same with images of bytes resized, after which nothing is to be resized."""
+        images = (self.given or {}).get("images")
+        if images is None or images.dtype != np.uint8 or not (spec.image_size or spec.channels):
+            return self, spec
+        resized = np.stack([pixels_of(Image.fromarray(_of_mode(image)), spec) for image in images])
+        return replace(self, given={**self.given, "images": resized}), spec._replace(image_size=0, channels=0)
+
+    def _labels(self) -> np.ndarray | None:
+        labels = (self.given or {}).get("labels")
+        return None if labels is None else labels.astype(np.int32)
+
+    def _files(self, chosen: np.ndarray, labels: np.ndarray | None, spec: ImageSpec) -> Split:
+        return Split(Files([self.paths[i] for i in chosen], spec), None if labels is None else labels[chosen])
+
+
+def _of_mode(image: np.ndarray) -> np.ndarray:
+    """An image as Pillow takes it: grey ones have no channels."""
+    return image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image

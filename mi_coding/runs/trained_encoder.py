@@ -1,0 +1,230 @@
+"""The encoder of a run as a function of whatever a person has: arrays, files, images. No data is needed."""
+
+import warnings
+from collections.abc import Iterable, Iterator
+from functools import cached_property, partial
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from mi_coding import data
+from mi_coding.errors import InputError
+from mi_coding.evaluation.codes import encode_each
+from mi_coding.methods import OutputCodes, Variables
+from mi_coding.pairs.given import as_numbers
+from mi_coding.reporting.page import results_as_html
+from mi_coding.reporting.results import group_results
+from mi_coding.runs.restore import Restored, pickled, restore, unpickled
+
+LAYERS = ("codes", "features")
+"""What an encoder can hand out: the projected codes that the critic scores, or the features before the head."""
+
+HALVES = ("x", "y")
+
+_VALUES_AT_ONCE = 2**22  # numbers in a batch of examples
+_FEWEST_AT_ONCE, _MOST_AT_ONCE = 8, 256
+
+
+def load_encoder(workdir: str | Path, *, layer: str = "codes", half: str = "x") -> "TrainedEncoder":
+    """The encoder of a run as a function from a batch of examples to codes, jitted; it needs no data.
+
+    It reads the newest good checkpoint, on whatever devices are here, and the moving average of the weights where the
+    run keeps one. The encoder is shown what the probes see: of an image the image itself, scaled as in training; of
+    moving digits one frame with the image in its middle, whole pixels from the edges.
+
+    >>> encode = load_encoder(WORKDIR)  # of `python -m mi_coding.main --workdir=WORKDIR …`
+    >>> codes = encode(np.zeros((5, 8, 8, 1), np.uint8))
+    >>> codes.shape, codes.dtype
+    ((5, 4), dtype('float32'))
+
+    Args:
+        workdir: of a run, finished or not.
+        layer: "codes", what the critic scores, or of a discrete code the probability of each value of each symbol,
+            symbol by symbol; or "features", before the projection head, what the probes read, and mostly the better
+            choice for a task of another kind.
+        half: of given pairs whether to encode "x" or "y".
+    Returns:
+        encode(examples) → float32[n, D]. Examples are uint8 in 0 .. 255, or floats in [0, 1], of the shape that the
+        run was trained on or of the shape that the encoder is shown; any number of them, in batches of one compiled
+        shape. Images may also be a list of paths or of Pillow images, or uint8 of another size, which are brought to
+        the size of training. Another shape or dtype, or values outside, are a ValueError. It can be pickled.
+    Raises:
+        InputError: (a ValueError) where there is no run, no checkpoint yet, or one that this version cannot read.
+    """
+    return TrainedEncoder(restore(workdir, partial(warnings.warn, stacklevel=2)), layer=layer, half=half)
+
+
+class TrainedEncoder:
+    """What `load_encoder` returns.
+
+    Attributes:
+        dim: D.
+        shape: of one example, as the run was trained on.
+        batch_size: examples that are encoded at a time.
+        output: how codes are written, and the prior of a discrete code; None for features.
+        summary: what summary.json of the run has; {} before its end.
+        report: path of its report.html; None where there is none.
+    """
+
+    def __init__(self, run: Restored, *, layer: str = "codes", half: str = "x"):
+        self._run, self._layer, self._half = run, layer, half
+        if layer not in LAYERS:
+            raise InputError(f"layer={layer!r} is unknown; expected one of {', '.join(LAYERS)}")
+        if half not in HALVES or (half == "y" and len(run.examples) == 1):
+            expected = "x or y" if len(run.examples) > 1 else "x: the run has one encoder for both halves"
+            raise InputError(f"half={half!r} is unknown; expected {expected}")
+        self._given, described = len(run.examples) > 1, run.examples[HALVES.index(half)]
+        self._variables, self._pairs = run.variables, run.plan.pairs
+        self._scale = run.scale and run.scale[HALVES.index(half)]
+        self.output: OutputCodes | None = None
+        if layer == "codes" and half == "x":
+            self.output = run.method.output_codes(run.variables, run.summary)
+            self._function = self.output.encode
+        else:
+            self._function = lambda params, stats, x: getattr(run.method.encode(params, stats, x, half=half), layer)
+        self.shape = self._shown = tuple(described["shape"])
+        if not self._given:
+            shown = jax.eval_shape(self._pairs.stills, jax.ShapeDtypeStruct((1, *self.shape), jnp.float32))
+            self._shown = shown.shape[1:]
+        values = int(np.prod(self.shape))
+        self.batch_size = max(_FEWEST_AT_ONCE, min(_MOST_AT_ONCE, _VALUES_AT_ONCE // values))
+        self._encode = jax.jit(self._codes)
+        dummy = jax.ShapeDtypeStruct((1, *self.shape), described["dtype"])
+        self.dim = jax.eval_shape(self._codes, self._variables, dummy).shape[1]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (*pickled(self._run), self._layer, self._half)
+
+    def __repr__(self) -> str:
+        shape = " × ".join(map(str, self.shape))
+        return f"<{self._layer} of {self._run.plan.config['data.source']}: {shape} → {self.dim:,} numbers>"
+
+    def _repr_html_(self) -> str:
+        rows = group_results(self.summary, self._run.plan.evaluators) if self.summary else []
+        return f"<p><b>{escape(repr(self))}</b></p>{results_as_html(rows)}"
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return self._run.summary or {}
+
+    @property
+    def report(self) -> Path | None:
+        path = self._run.workdir / "report.html"
+        return path if path.is_file() else None
+
+    @cached_property
+    def _of_features(self) -> "TrainedEncoder":
+        return self if self._layer == "features" else TrainedEncoder(self._run, layer="features", half=self._half)
+
+    def features(self, examples: Any) -> np.ndarray:
+        """float32[n, F]: what the encoder makes before its projection head, which the probes read."""
+        return self._of_features(examples)
+
+    def __call__(self, examples: Any) -> np.ndarray:
+        """float32[n, D] of n examples."""
+        examples = self.checked(self._as_array(examples))
+        parts = (examples[i : i + self.batch_size] for i in range(0, len(examples), self.batch_size))
+        return np.concatenate([np.zeros((0, self.dim), np.float32), *self.each(parts)])
+
+    def each(self, parts: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The codes of each part, at most `batch_size` checked examples; see `encode_each`."""
+        parts = (part if self._scale is None else data.scaled_half(part, self._scale) for part in parts)
+        return encode_each(partial(self._encode, self._variables), parts, batch_size=self.batch_size)
+
+    def compile(self, like: np.ndarray | data.LazyImages) -> None:
+        """Compiles the program for examples of such a shape and dtype, which the first call would do."""
+        dummy = np.zeros((self.batch_size, *like.shape[1:]), like.dtype)
+        jax.block_until_ready(self._encode(self._variables, dummy))
+
+    def _as_array(self, examples: Any) -> np.ndarray:
+        """Examples as one array: files and Pillow images decoded, images of bytes brought to the size of training."""
+        if isinstance(examples, str | Path | Image.Image):
+            raise ValueError(f"one image, {examples!r:.100}; expected a list of images")
+        if isinstance(examples, list | tuple) and any(isinstance(one, str | Path | Image.Image) for one in examples):
+            return np.stack([self._pixels(one) for one in examples])
+        examples = np.asarray(examples)
+        is_other = examples.dtype == np.uint8 and examples.ndim in (3, 4) and not self.takes(examples.shape[1:])
+        return np.stack([self._resized(one) for one in examples]) if is_other and self._is_image else examples
+
+    @property
+    def _is_image(self) -> bool:
+        return not self._given and len(self.shape) == 3 and self.shape[2] in data.CHANNELS
+
+    def _pixels(self, image: str | Path | Image.Image) -> np.ndarray:
+        """uint8[H, W, C] of one file or Pillow image."""
+        if not self._is_image:
+            raise ValueError(f"{image!r:.100}; the run was trained on arrays of shape {self.shape}")
+        if isinstance(image, Image.Image):
+            return self._of_shape(data.pixels_of(image, self._image_spec), image)
+        pixels = data.decode(Path(image), self._image_spec) if Path(image).is_file() else None
+        if pixels is None:
+            state = "cannot be decoded" if Path(image).is_file() else "is no file"
+            raise ValueError(f"{image} {state}; expected an image file")
+        return self._of_shape(pixels, image)
+
+    def _of_shape(self, pixels: np.ndarray, image: Any) -> np.ndarray:
+        if pixels.shape != self.shape:
+            raise ValueError(f"{image!r:.100} has {pixels.shape}; expected {self.shape}, as in training")
+        return pixels
+
+    def _resized(self, image: np.ndarray) -> np.ndarray:
+        grey = image.ndim == 3 and image.shape[2] == 1
+        if image.ndim == 3 and image.shape[2] not in (1, 3):
+            raise ValueError(f"images of shape {image.shape}; expected (H, W, C), C = 1 or 3")
+        return self._pixels(Image.fromarray(image[:, :, 0] if grey else image))
+
+    @property
+    def _image_spec(self) -> data.ImageSpec:
+        """What images are brought to: the size of training, where that is a square."""
+        height, width, channels = self.shape
+        return data.ImageSpec(height if height == width else 0, channels, self._run.metadata["data"].get("white", 0.0))
+
+    def takes(self, shape: tuple[int, ...]) -> bool:
+        """Whether examples may have a shape: what the run was trained on, or what the encoder is shown."""
+        return shape == self._shown or (self._pairs.takes_shape(shape, self.shape) and len(shape) > 0)
+
+    def checked(self, examples: np.ndarray) -> np.ndarray:
+        """Examples that can be encoded, of uint8 or float32.
+
+        Raises:
+            ValueError: naming what was given and what was expected.
+        """
+        if examples.ndim == 0 or not self.takes(examples.shape[1:]):
+            shapes = sorted({self.shape, self._shown})
+            expected = " or ".join(f"(n, {', '.join(map(str, shape))})" for shape in shapes)
+            raise ValueError(f"examples of shape {examples.shape}; expected {expected}")
+        if examples.dtype == np.uint8:
+            return examples
+        if not np.issubdtype(examples.dtype, np.floating):
+            raise ValueError(f"examples of {examples.dtype}; expected uint8, or floats")
+        self._check_range(examples)
+        return examples.astype(np.float32, copy=False)
+
+    def _check_range(self, examples: np.ndarray) -> None:
+        if not examples.size:
+            return
+        if self._pairs.are_sequences and (found := self._pairs.too_short(data.Split(examples, None))):
+            if found[0].any():  # others may end in NaN, which is padding
+                raise ValueError(f"{int(found[0].sum()):,} of {len(examples):,} examples are {found[1]}")
+            return
+        lowest, highest = examples.min(), examples.max()  # NaN, if there is one
+        if not np.isfinite(lowest) or not np.isfinite(highest):
+            raise ValueError("examples hold NaN or infinity; expected finite numbers")
+        is_image = not self._given and len(self.shape) == 3
+        if is_image and (lowest < 0 or highest > 1):
+            raise ValueError(f"floats from {lowest:g} to {highest:g}; expected images in [0, 1], or uint8 in 0 .. 255")
+
+    def _codes(self, variables: Variables, examples: jax.Array) -> jax.Array:
+        as_they_are = self._given or (examples.shape[1:] == self._shown != self.shape)
+        shown = as_numbers(examples) if as_they_are else self._pairs.stills(examples)
+        return self._function(*variables, shown).astype(jnp.float32)
+
+
+def _rebuilt(*pickled_run: Any) -> TrainedEncoder:
+    *run, layer, half = pickled_run
+    return TrainedEncoder(unpickled(*run), layer=layer, half=half)
