@@ -13,8 +13,10 @@ __all__ = [
     "cpc",
     "cpc_loss_floor",
     "estimate_mi",
+    "fit",
     "load_encoder",
     "nt_xent",
+    "train",
 ]
 __version__ = "0.1.0"
 
@@ -26,6 +28,8 @@ _WHEN_ASKED_FOR = {
     "nt_xent": "mi_coding.objectives.cpc",
     "MIEstimate": "mi_coding.estimate",
     "estimate_mi": "mi_coding.estimate",
+    "fit": "mi_coding.learn.fit",
+    "train": "mi_coding.learn.train",
     "load_encoder": "mi_coding.runs.trained_encoder",
 }
 """Name → the module that has it, imported when it is used: a command handles signals before the slow imports."""
@@ -35,3 +39,7 @@ def __getattr__(name: str) -> Any:
     if name not in _WHEN_ASKED_FOR:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(__import__(_WHEN_ASKED_FOR[name], fromlist=[name]), name)  # as `from … import name`, modules too
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

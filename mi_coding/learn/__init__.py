@@ -1,0 +1,6 @@
+"""The Python face: `fit` learns an encoder of what a person has, `train` carries out a config."""
+
+from mi_coding.learn.fit import fit
+from mi_coding.learn.train import TrainedRun, train
+
+__all__ = ["TrainedRun", "fit", "train"]

@@ -1,0 +1,113 @@
+"""Which config suits what a person has? By its kind, size and number of examples, and said in one line."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from mi_coding.data import ImageSpec, Source, decode, open_source, pixels_of
+from mi_coding.data.sources.python import FromPython
+from mi_coding.errors import InputError
+
+_SMALL = 40  # pixels of the longer side up to which grey images have the recipe of digits
+_LEAST_SIDE, _LARGEST_SIDE = 16, 96  # pixels that images are brought to
+_EPOCHS = 150  # of few examples; of many, as many steps as the config has
+_FEWEST_STEPS = 100
+_LARGEST_BATCH, _SMALLEST_BATCH = 256, 4
+
+
+class Given(NamedTuple):
+    """What a person has: a source to read, and what is known of it."""
+
+    source: Source
+    kind: str  # "pairs", "images" or "films"
+    count: int | None  # examples, where they are known before they are read
+    side: int = 0  # pixels of the longer side of images
+    channels: int = 0
+
+
+class Choice(NamedTuple):
+    """A config with what suits the data, and the line that says so."""
+
+    config: str
+    overrides: dict[str, Any]
+    line: str
+
+
+def describe(x: Any, y: Any = None, labels: Any = None) -> Given:
+    """What a person has, ready to be read.
+
+    Args:
+        x: images [n, H, W] or [n, H, W, C]; a list of paths or of Pillow images; a source such as "folder:photos"; or
+            with y, any numbers [n, …].
+        y: numbers [n, …] that belong to x row by row; None for images.
+        labels: int[n], for the probes; −1 where hidden.
+    Raises:
+        InputError: for anything else.
+    """
+    labels = {} if labels is None else {"labels": np.asarray(labels)}
+    if y is not None:
+        arrays = {name: _table(np.asarray(array)) for name, array in (("x", x), ("y", y))}
+        return Given(FromPython(given=arrays | labels), "pairs", len(arrays["x"]))
+    if isinstance(x, str):
+        return _of_source(x)
+    if isinstance(x, list | tuple) and x and all(isinstance(one, str | Path) for one in x):
+        paths = tuple(Path(one).expanduser() for one in x)
+        if missing := [path for path in paths if not path.is_file()]:
+            raise InputError(f"{len(missing):,} of {len(paths):,} paths are no files, such as {missing[0]}")
+        first = next((image for path in paths if (image := decode(path, ImageSpec())) is not None), None)
+        if first is None:
+            raise InputError(f"none of {len(paths):,} files is an image, such as {paths[0]}")
+        return Given(FromPython(given=labels, paths=paths), "images", len(paths), max(first.shape[:2]), 3)
+    if isinstance(x, list | tuple) and x and all(isinstance(one, Image.Image) for one in x):
+        side = min(_LARGEST_SIDE, max(_LEAST_SIDE, max(min(image.size) for image in x)))
+        channels = 1 if all(image.mode in ("1", "L", "LA") for image in x) else 3
+        x = np.stack([pixels_of(image, ImageSpec(side, channels)) for image in x])
+    images = np.asarray(x)
+    if images.ndim not in (3, 4) or not len(images) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
+        raise InputError(
+            f"x has shape {images.shape}; expected images [n, H, W] or [n, H, W, C], C = 1 or 3, a list of paths or of "
+            "Pillow images, a source such as 'folder:photos', or x and y"
+        )
+    channels = images.shape[3] if images.ndim == 4 else 1
+    given = {"images": images} | labels
+    return Given(FromPython(given=given), "images", len(images), max(images.shape[1:3]), channels)
+
+
+def choose(given: Given) -> Choice:
+    """The config that comes with the package and suits the data, with its size, batch and steps."""
+    config = {"pairs": "cpc_arrays", "films": "cpc_video", "images": "simclr_photos"}[given.kind]
+    overrides: dict[str, Any] = {}
+    is_small = 0 < given.side <= _SMALL and given.channels == 1
+    if given.kind == "images":
+        config = "simclr" if is_small else config
+        size = min(_LARGEST_SIDE, max(_LEAST_SIDE, given.side or _LARGEST_SIDE))
+        overrides |= {"data.image_size": size, "data.channels": 1 if is_small else 3}
+    if given.count is not None:
+        batch, steps = _batch(given.count), 1500
+        steps = int(np.clip(_EPOCHS * given.count / batch, _FEWEST_STEPS, steps))
+        overrides |= {"batch_size": batch, "num_steps": steps, "optimizer.warmup_steps": min(100, steps // 10)}
+    told = ", ".join(f"{key} {value}" for key, value in overrides.items())
+    count = "" if given.count is None else f" {given.count:,}"
+    return Choice(config, overrides, f"config {config} for{count} {given.kind}{f': {told}' if told else ''}")
+
+
+def _batch(count: int) -> int:
+    """A power of two that no more than about half the training examples fill."""
+    most = max(_SMALLEST_BATCH, int(0.7 * count) // 2)
+    return int(min(_LARGEST_BATCH, 2 ** int(np.log2(most))))
+
+
+def _of_source(source: str) -> Given:
+    if ":" not in source and Path(source).expanduser().exists():
+        path = Path(source).expanduser()
+        right = f"folder:{source}" if path.is_dir() else f"npz:{source}" if path.suffix == ".npz" else f"video:{source}"
+        raise InputError(f"{source!r} is a path; expected a source, such as {right!r}")
+    opened = open_source(source)
+    kinds = {"video": "films"}
+    return Given(opened, kinds.get(opened.scheme, "images"), None)
+
+
+def _table(array: np.ndarray) -> np.ndarray:
+    return array[:, None] if array.ndim == 1 else array

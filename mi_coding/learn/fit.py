@@ -1,0 +1,71 @@
+"""`fit`: an encoder of images, films or pairs in one call."""
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mi_coding.learn.choose import choose, describe
+from mi_coding.learn.train import Config, carry_out, read_config
+from mi_coding.runs.trained_encoder import TrainedEncoder
+
+
+def fit(
+    x: Any,
+    y: Any = None,
+    *,
+    labels: Any = None,
+    config: Config | None = None,
+    workdir: str | Path | None = None,
+    on_step: Callable[[int, dict[str, float]], None] | None = None,
+    evaluate: bool = True,
+    **overrides: Any,
+) -> TrainedEncoder:
+    """Learns an encoder of what a person has; chooses config, size, batch and steps by the data, and says so.
+
+    Ctrl-C ends training after the step at hand and returns the encoder so far.
+
+    >>> images = np.random.default_rng(0).integers(0, 255, (60, 16, 16, 1)).astype(np.uint8)
+    >>> encoder = fit(images, evaluate=False, **SHORT)
+    fit: config simclr for 60 images: data.image_size 16, data.channels 1, batch_size 16, num_steps 225, ...
+    >>> encoder(images).shape, encoder.features(images).shape
+    ((60, 4), (60, 16))
+
+    Args:
+        x: images [n, H, W, C] or [n, H, W], uint8 or floats in [0, 1]; a list of paths or of Pillow images; a source
+            such as "folder:photos" or "video:clips/*.mp4"; or, with y, numbers [n, …].
+        y: numbers [n, …] that belong to x row by row, such as another recording of the same moment.
+        labels: int[n], classes from 0 on, for the probes of the report alone; −1 where hidden.
+        config: what to use in place of the config that suits the data, see `train`.
+        workdir: where the run is kept, for the report and to be continued; by default until the encoder is gone.
+        on_step: called after every step with its number and its metrics, such as "loss".
+        evaluate: whether to evaluate the encoder on held-out data, and to write its report.
+        overrides: key → value of the config, such as **{"optimizer.learning_rate": 1e-3}.
+    Returns:
+        The encoder, as of `load_encoder`: encoder(x) → codes float32[n, D]; encoder.features, encoder.summary,
+        encoder.report.
+    Raises:
+        ValueError: in one line, for data, a config or a directory that cannot work.
+    """
+    given = describe(x, y, labels)
+    if config is None:
+        chosen = choose(given)
+        print(f"fit: {chosen.line}", flush=True)
+        _, keys = read_config(chosen.config)
+        keys |= chosen.overrides
+    else:
+        _, keys = read_config(config)
+    keys |= {"data.source": str(given.source)} | overrides
+    folder = Path(workdir) if workdir else Path(tempfile.mkdtemp(prefix="mi_coding-"))
+    try:
+        run = carry_out(keys, folder, typed=overrides, on_step=on_step, source=given.source, evaluates=evaluate)
+        encoder = run.encoder
+    except BaseException:
+        if not workdir:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    if not workdir:
+        weakref.finalize(encoder, shutil.rmtree, folder, ignore_errors=True)
+    return encoder

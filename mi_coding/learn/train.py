@@ -1,0 +1,111 @@
+"""`train`: what the command does with a config, in this process."""
+
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from mi_coding.config import find_config, flatten, load_config
+from mi_coding.data import Source
+from mi_coding.reporting.figure import Figure
+from mi_coding.runs.execute import Outcome, execute
+from mi_coding.runs.restore import restore
+from mi_coding.runs.trained_encoder import TrainedEncoder
+
+Config = str | Path | Mapping[str, Any]  # a name such as "simclr", a file, or what a config file returns
+
+
+class TrainedRun:
+    """A run that `train` has carried out.
+
+    Attributes:
+        workdir: where it is kept.
+        step: the last one that was taken.
+        summary: the entries of summary.json; {} where the run was stopped before its end.
+        figures: name → matplotlib figure of the report.
+    """
+
+    def __init__(self, workdir: Path, outcome: Outcome):
+        self.workdir, self.step = workdir, outcome.step
+        self.summary: dict[str, Any] = outcome.summary or {}
+        drawn = (section for section in outcome.sections if section.figure is not None)
+        self.figures: dict[str, Figure] = {section.name: section.figure for section in drawn}
+
+    @cached_property
+    def encoder(self) -> TrainedEncoder:
+        """The encoder of the run, see `load_encoder`."""
+        return TrainedEncoder(restore(self.workdir, partial(warnings.warn, stacklevel=3)))
+
+    @property
+    def report(self) -> Path | None:
+        """The report's page; None where the run was stopped before its end."""
+        return self.encoder.report
+
+    def __repr__(self) -> str:
+        return f"<run in {self.workdir}, {self.step:,} steps>"
+
+    def _repr_html_(self) -> str:
+        return self.encoder._repr_html_()
+
+
+def train(
+    config: Config,
+    workdir: str | Path | None = None,
+    *,
+    on_step: Callable[[int, dict[str, float]], None] | None = None,
+    **overrides: Any,
+) -> TrainedRun:
+    """Trains, evaluates and reports a config, as `python -m mi_coding.main` does, in this process.
+
+    Ctrl-C ends training after the step at hand; what is trained until then is saved, and is what the run has.
+
+    >>> run = train("simclr", WORKDIR, **SHORT)  # such as **{"num_steps": 300, "optimizer.learning_rate": 1e-3}
+    data: ...
+    >>> run.encoder(np.zeros((2, 16, 16, 1), np.uint8)).shape
+    (2, 4)
+
+    Args:
+        config: the name of one that comes with the package, such as "simclr", or a file with get_config(), or what it
+            returns: a ConfigDict, or a nested or flat dict.
+        workdir: where the run is kept, and continued from; by default a new folder in runs/.
+        on_step: called after every step with its number and its metrics, such as "loss".
+        overrides: key → value, such as **{"optimizer.learning_rate": 1e-3}.
+    Raises:
+        ValueError: in one line, for a config, data or a directory that cannot work.
+    """
+    name, config = read_config(config)
+    workdir = Path(workdir) if workdir else Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    return carry_out(config | overrides, workdir, typed=overrides, on_step=on_step)
+
+
+def read_config(config: Config) -> tuple[str, dict[str, Any]]:
+    """The name of a config and its keys, dotted."""
+    if not isinstance(config, str | Path):
+        return "run", flatten(config)
+    path = find_config(str(config))
+    return path.stem, flatten(load_config(path))
+
+
+def carry_out(
+    config: dict[str, Any],
+    workdir: Path,
+    *,
+    typed: Mapping[str, Any],
+    on_step: Callable[[int, dict[str, float]], None] | None = None,
+    source: Source | None = None,
+    evaluates: bool = True,
+) -> TrainedRun:
+    """Carries out a flat config, see `runs.execute.execute`."""
+    outcome = execute(
+        config,
+        workdir,
+        typed=typed,
+        command_started=time.perf_counter(),
+        source=source,
+        on_step=on_step,
+        evaluates=evaluates,
+    )
+    return TrainedRun(workdir, outcome)
