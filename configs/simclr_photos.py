@@ -13,7 +13,8 @@ def get_config() -> ConfigDict:
     """SimCLR's recipe for small photos, on a network that suits their size."""
     config = ConfigDict({"objective": {"name": "nt_xent"}, "batch_size": 128, "num_steps": 1500})
     config.data = {"source": "folder:photos", "image_size": 96, "channels": 3}
-    config.pairs = {"name": "augmentations", "preset": "simclr_imagenet", "strength": 0.5, "min_area": 0.2}
+    config.pairs = {"name": "augmentations", "preset": "simclr_imagenet", "size": 0}
+    config.pairs.update({"strength": 0.5, "min_area": 0.2})
     config.encoder = {"name": "resnet18", "width_multiplier": 0.25, "code_dim": 64}
     config.critic = {"temperature": 0.2}
     config.optimizer = {"learning_rate": 1e-3, "weight_decay": 1e-4, "warmup_steps": 100}

@@ -28,6 +28,8 @@ def data_for(name, folder):
         return [make_images(folder, count=60, side=32), *size]
     if name in ("simclr_fashion_mnist", "cotraining_fashion_mnist", "cotraining_bits"):
         return [make_images(folder, count=60, side=28, channels=1)]
+    if name == "simclr_photos":
+        return [make_images(folder, count=30, side=40), "--config.data.image_size=32"]
     if name == "cpc_video":
         for film in "ab":
             write_clip(folder / f"{film}.mp4", range(0, 2400, 40))

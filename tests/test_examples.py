@@ -1,5 +1,6 @@
 """Every example in a docstring and in the README runs and shows what it says."""
 
+import ast
 import doctest
 import importlib
 import re
@@ -9,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from commands import begun
+from commands import SHORT, begun, fitting
+from finished_runs import SIMCLR
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(
@@ -18,6 +20,10 @@ MODULES = sorted(
 )
 NAMES = {"jax": jax, "jnp": jnp, "np": np}
 OF_A_RUN = {"mi_coding.runs.trained_encoder"}  # their examples need the work directory of a run, WORKDIR
+OF_PYTHON = {
+    "mi_coding.learn.fit",
+    "mi_coding.learn.train",
+}  # theirs train, so they need a directory, and SHORT options
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -26,6 +32,9 @@ def test_docstring_examples_show_what_they_say(name, tmp_path):
     if name in OF_A_RUN:
         begun(tmp_path / "run")
         names = NAMES | {"WORKDIR": tmp_path / "run"}
+    if name in OF_PYTHON:
+        short = (one.removeprefix("--config.").split("=") for one in fitting(SIMCLR, *SHORT))
+        names = NAMES | {"WORKDIR": tmp_path / "run", "SHORT": {key: ast.literal_eval(value) for key, value in short}}
     result = doctest.testmod(importlib.import_module(name), extraglobs=names, optionflags=doctest.ELLIPSIS)
     assert result.failed == 0
 

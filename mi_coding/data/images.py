@@ -205,15 +205,18 @@ def white_of(largest: float) -> float:
 
 
 def resize_floats(images: np.ndarray, spec: ImageSpec) -> np.ndarray:
-    """Resizes float32[n, H, W, 1] in [0, 1] to float32[n, h, w, c], in the way of `decode`.
+    """Resizes float32[n, H, W, C] in [0, 1], C = 1 or 3, to float32[n, h, w, c], in the way of `decode`.
 
     >>> resize_floats(np.ones((2, 8, 8, 1), np.float32), ImageSpec(image_size=4, channels=3)).shape
     (2, 4, 4, 3)
     """
     if spec.image_size:
-        resized = [np.asarray(_resize(Image.fromarray(image[:, :, 0]), spec.image_size)) for image in images]
-        images = np.clip(np.stack(resized), 0, 1)[..., None]
-    return np.repeat(images, spec.channels or 1, axis=-1)
+        planes = np.moveaxis(images, 3, 1).reshape(-1, *images.shape[1:3])
+        resized = np.stack([np.asarray(_resize(Image.fromarray(plane), spec.image_size)) for plane in planes])
+        images = np.moveaxis(np.clip(resized, 0, 1).reshape(len(images), -1, *resized.shape[1:]), 1, 3)
+    if spec.channels == 1 and images.shape[3] == 3:
+        return images @ np.array([[0.299], [0.587], [0.114]], np.float32)  # luma, as Pillow converts
+    return np.repeat(images, spec.channels, axis=3) if spec.channels == 3 and images.shape[3] == 1 else images
 
 
 def decode_all(images: LazyImages, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

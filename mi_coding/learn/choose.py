@@ -1,6 +1,8 @@
 """Which config suits what a person has? By its kind, size and number of examples, and said in one line."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +12,9 @@ from mi_coding.data import ImageSpec, Source, decode, open_source, pixels_of
 from mi_coding.data.sources.python import FromPython
 from mi_coding.errors import InputError
 
+_CONFIGS = {"pairs": "cpc_arrays", "films": "cpc_video", "images": "simclr_photos"}
+_FILMS = {"video": "films"}  # schemes of sources whose examples are no images
+_SMALL_GREY = "simclr"  # for images like handwritten digits
 _SMALL = 40  # pixels of the longer side up to which grey images have the recipe of digits
 _LEAST_SIDE, _LARGEST_SIDE = 16, 96  # pixels that images are brought to
 _EPOCHS = 150  # of few examples; of many, as many steps as the config has
@@ -21,8 +26,9 @@ class Given(NamedTuple):
     """What a person has: a source to read, and what is known of it."""
 
     source: Source
-    kind: str  # "pairs", "images" or "films"
+    kind: str  # a key of `_CONFIGS`
     count: int | None  # examples, where they are known before they are read
+    are_images: bool = False
     side: int = 0  # pixels of the longer side of images
     channels: int = 0
 
@@ -59,7 +65,7 @@ def describe(x: Any, y: Any = None, labels: Any = None) -> Given:
         first = next((image for path in paths if (image := decode(path, ImageSpec())) is not None), None)
         if first is None:
             raise InputError(f"none of {len(paths):,} files is an image, such as {paths[0]}")
-        return Given(FromPython(given=labels, paths=paths), "images", len(paths), max(first.shape[:2]), 3)
+        return Given(FromPython(given=labels, paths=paths), "images", len(paths), True, max(first.shape[:2]), 3)
     if isinstance(x, list | tuple) and x and all(isinstance(one, Image.Image) for one in x):
         side = min(_LARGEST_SIDE, max(_LEAST_SIDE, max(min(image.size) for image in x)))
         channels = 1 if all(image.mode in ("1", "L", "LA") for image in x) else 3
@@ -72,22 +78,25 @@ def describe(x: Any, y: Any = None, labels: Any = None) -> Given:
         )
     channels = images.shape[3] if images.ndim == 4 else 1
     given = {"images": images} | labels
-    return Given(FromPython(given=given), "images", len(images), max(images.shape[1:3]), channels)
+    return Given(FromPython(given=given), "images", len(images), True, max(images.shape[1:3]), channels)
 
 
-def choose(given: Given) -> Choice:
-    """The config that comes with the package and suits the data, with its size, batch and steps."""
-    config = {"pairs": "cpc_arrays", "films": "cpc_video", "images": "simclr_photos"}[given.kind]
+def choose(given: Given, typed: Mapping[str, Any] = MappingProxyType({})) -> Choice:
+    """The config that comes with the package and suits the data, with its size, batch and steps; `typed` come first."""
+    config = _CONFIGS[given.kind]
     overrides: dict[str, Any] = {}
     is_small = 0 < given.side <= _SMALL and given.channels == 1
-    if given.kind == "images":
-        config = "simclr" if is_small else config
-        size = min(_LARGEST_SIDE, max(_LEAST_SIDE, given.side or _LARGEST_SIDE))
+    if given.are_images:
+        config = _SMALL_GREY if is_small else config
+        size = min(_LARGEST_SIDE, max(_LEAST_SIDE, (given.side or _LARGEST_SIDE) // 8 * 8))
         overrides |= {"data.image_size": size, "data.channels": 1 if is_small else 3}
+        if not is_small and size <= _SMALL:
+            overrides["encoder.stem"] = "cifar"  # which keeps what few pixels show
     if given.count is not None:
         batch, steps = _batch(given.count), 1500
         steps = int(np.clip(_EPOCHS * given.count / batch, _FEWEST_STEPS, steps))
         overrides |= {"batch_size": batch, "num_steps": steps, "optimizer.warmup_steps": min(100, steps // 10)}
+    overrides |= typed
     told = ", ".join(f"{key} {value}" for key, value in overrides.items())
     count = "" if given.count is None else f" {given.count:,}"
     return Choice(config, overrides, f"config {config} for{count} {given.kind}{f': {told}' if told else ''}")
@@ -105,8 +114,8 @@ def _of_source(source: str) -> Given:
         right = f"folder:{source}" if path.is_dir() else f"npz:{source}" if path.suffix == ".npz" else f"video:{source}"
         raise InputError(f"{source!r} is a path; expected a source, such as {right!r}")
     opened = open_source(source)
-    kinds = {"video": "films"}
-    return Given(opened, kinds.get(opened.scheme, "images"), None)
+    films = _FILMS.get(opened.scheme)
+    return Given(opened, films or "images", None, films is None)
 
 
 def _table(array: np.ndarray) -> np.ndarray:

@@ -29,7 +29,7 @@ def fit(
 
     >>> images = np.random.default_rng(0).integers(0, 255, (60, 16, 16, 1)).astype(np.uint8)
     >>> encoder = fit(images, evaluate=False, **SHORT)
-    fit: config simclr for 60 images: data.image_size 16, data.channels 1, batch_size 16, num_steps 225, ...
+    fit: config simclr for 60 images: data.image_size 16, data.channels 1, ...
     >>> encoder(images).shape, encoder.features(images).shape
     ((60, 4), (60, 16))
 
@@ -51,7 +51,7 @@ def fit(
     """
     given = describe(x, y, labels)
     if config is None:
-        chosen = choose(given)
+        chosen = choose(given, overrides)
         print(f"fit: {chosen.line}", flush=True)
         _, keys = read_config(chosen.config)
         keys |= chosen.overrides

@@ -1,7 +1,7 @@
 """The encoder of a run as a function of whatever a person has: arrays, files, images. No data is needed."""
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, partial
 from html import escape
 from pathlib import Path
@@ -13,9 +13,11 @@ import numpy as np
 from PIL import Image
 
 from mi_coding import data
+from mi_coding.data.sources.python import resized
 from mi_coding.errors import InputError
 from mi_coding.evaluation.codes import encode_each
-from mi_coding.methods import OutputCodes, Variables
+from mi_coding.methods import Method, OutputCodes, Variables
+from mi_coding.pairs import PairSampler
 from mi_coding.pairs.given import as_numbers
 from mi_coding.reporting.page import results_as_html
 from mi_coding.reporting.results import group_results
@@ -84,25 +86,28 @@ class TrainedEncoder:
         self.output: OutputCodes | None = None
         if layer == "codes" and half == "x":
             self.output = run.method.output_codes(run.variables, run.summary)
-            self._function = self.output.encode
+            function = self.output.encode
         else:
-            self._function = lambda params, stats, x: getattr(run.method.encode(params, stats, x, half=half), layer)
+            function = partial(_layer_of, run.method, layer, half)
         self.shape = self._shown = tuple(described["shape"])
         if not self._given:
             shown = jax.eval_shape(self._pairs.stills, jax.ShapeDtypeStruct((1, *self.shape), jnp.float32))
             self._shown = shown.shape[1:]
         values = int(np.prod(self.shape))
         self.batch_size = max(_FEWEST_AT_ONCE, min(_MOST_AT_ONCE, _VALUES_AT_ONCE // values))
-        self._encode = jax.jit(self._codes)
+        # Without `self`, which the caches of JAX would keep as long as the program.
+        codes = partial(_codes, function, self._pairs, self._given, self.shape, self._shown)
+        self._encode = jax.jit(codes)
         dummy = jax.ShapeDtypeStruct((1, *self.shape), described["dtype"])
-        self.dim = jax.eval_shape(self._codes, self._variables, dummy).shape[1]
+        self.dim = jax.eval_shape(codes, self._variables, dummy).shape[1]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuilt, (*pickled(self._run), self._layer, self._half)
 
     def __repr__(self) -> str:
-        shape = " × ".join(map(str, self.shape))
-        return f"<{self._layer} of {self._run.plan.config['data.source']}: {shape} → {self.dim:,} numbers>"
+        shape, source = " × ".join(map(str, self.shape)), self._run.plan.config["data.source"]
+        learnt_of = "arrays" if source == "python:" else source
+        return f"<encoder of {learnt_of}: {shape} → {self.dim:,} numbers ({self._layer})>"
 
     def _repr_html_(self) -> str:
         rows = group_results(self.summary, self._run.plan.evaluators) if self.summary else []
@@ -148,8 +153,19 @@ class TrainedEncoder:
         if isinstance(examples, list | tuple) and any(isinstance(one, str | Path | Image.Image) for one in examples):
             return np.stack([self._pixels(one) for one in examples])
         examples = np.asarray(examples)
-        is_other = examples.dtype == np.uint8 and examples.ndim in (3, 4) and not self.takes(examples.shape[1:])
-        return np.stack([self._resized(one) for one in examples]) if is_other and self._is_image else examples
+        if not self._resizes or examples.ndim not in (3, 4) or self.takes(examples.shape[1:]):
+            return examples
+        if examples.ndim == 4 and examples.shape[3] not in (1, 3):
+            return examples  # which is told
+        fitted = resized(examples, self._image_spec)
+        if len(fitted) and fitted.shape[1:] != self.shape:
+            raise ValueError(f"images of {examples.shape[1:]}; the run was trained on {self.shape}, which is no square")
+        return fitted
+
+    @property
+    def _resizes(self) -> bool:
+        """Whether images in arrays are resized: where those of training were."""
+        return self._is_image and bool(self._run.plan.data.image_size)
 
     @property
     def _is_image(self) -> bool:
@@ -171,12 +187,6 @@ class TrainedEncoder:
         if pixels.shape != self.shape:
             raise ValueError(f"{image!r:.100} has {pixels.shape}; expected {self.shape}, as in training")
         return pixels
-
-    def _resized(self, image: np.ndarray) -> np.ndarray:
-        grey = image.ndim == 3 and image.shape[2] == 1
-        if image.ndim == 3 and image.shape[2] not in (1, 3):
-            raise ValueError(f"images of shape {image.shape}; expected (H, W, C), C = 1 or 3")
-        return self._pixels(Image.fromarray(image[:, :, 0] if grey else image))
 
     @property
     def _image_spec(self) -> data.ImageSpec:
@@ -219,10 +229,23 @@ class TrainedEncoder:
         if is_image and (lowest < 0 or highest > 1):
             raise ValueError(f"floats from {lowest:g} to {highest:g}; expected images in [0, 1], or uint8 in 0 .. 255")
 
-    def _codes(self, variables: Variables, examples: jax.Array) -> jax.Array:
-        as_they_are = self._given or (examples.shape[1:] == self._shown != self.shape)
-        shown = as_numbers(examples) if as_they_are else self._pairs.stills(examples)
-        return self._function(*variables, shown).astype(jnp.float32)
+
+def _codes(
+    function: Callable[..., jax.Array],
+    pairs: PairSampler,
+    given: bool,
+    shape: tuple[int, ...],
+    shown_shape: tuple[int, ...],
+    variables: Variables,
+    examples: jax.Array,
+) -> jax.Array:
+    as_they_are = given or (examples.shape[1:] == shown_shape != shape)
+    shown = as_numbers(examples) if as_they_are else pairs.stills(examples)
+    return function(*variables, shown).astype(jnp.float32)
+
+
+def _layer_of(method: Method, layer: str, half: str, params: Any, stats: Any, x: jax.Array) -> jax.Array:
+    return getattr(method.encode(params, stats, x, half=half), layer)
 
 
 def _rebuilt(*pickled_run: Any) -> TrainedEncoder:

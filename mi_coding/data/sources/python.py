@@ -11,7 +11,7 @@ from PIL import Image
 from mi_coding.data.account import Account
 from mi_coding.data.cuts import SHARES, check_counts, cut
 from mi_coding.data.dataset import Dataset, Listing, Split
-from mi_coding.data.images import ImageSpec, LazyImages, pixels_of
+from mi_coding.data.images import ImageSpec, LazyImages, pixels_of, resize_floats
 from mi_coding.data.sources.arrays import ArraySource, checked_numbers
 from mi_coding.errors import InputError
 
@@ -83,12 +83,13 @@ class FromPython(ArraySource):
         }
 
     def _fitted(self, spec: ImageSpec) -> tuple[Self, ImageSpec]:
-        """The same with images of bytes resized, after which nothing is to be resized."""
+        """The same with images resized, after which nothing is to be resized."""
         images = (self.given or {}).get("images")
-        if images is None or images.dtype != np.uint8 or not (spec.image_size or spec.channels):
+        if images is None or not (spec.image_size or spec.channels):
             return self, spec
-        resized = np.stack([pixels_of(Image.fromarray(_of_mode(image)), spec) for image in images])
-        return replace(self, given={**self.given, "images": resized}), spec._replace(image_size=0, channels=0)
+        return replace(self, given={**self.given, "images": resized(images, spec)}), spec._replace(
+            image_size=0, channels=0
+        )
 
     def _labels(self) -> np.ndarray | None:
         labels = (self.given or {}).get("labels")
@@ -98,6 +99,12 @@ class FromPython(ArraySource):
         return Split(Files([self.paths[i] for i in chosen], spec), None if labels is None else labels[chosen])
 
 
-def _of_mode(image: np.ndarray) -> np.ndarray:
-    """An image as Pillow takes it: grey ones have no channels."""
-    return image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image
+def resized(images: np.ndarray, spec: ImageSpec) -> np.ndarray:
+    """Images [n, H, W] or [n, H, W, C], uint8 or floats in [0, 1], brought to a size as files are; others unchanged."""
+    images = images[..., None] if images.ndim == 3 else images
+    if images.dtype == np.uint8:
+        grey = images.shape[3] == 1
+        return np.stack([pixels_of(Image.fromarray(one[:, :, 0] if grey else one), spec) for one in images])
+    if not np.issubdtype(images.dtype, np.floating):
+        return images
+    return resize_floats(images.astype(np.float32), spec)

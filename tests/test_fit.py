@@ -1,0 +1,143 @@
+"""The Python face: an encoder of whatever a person has, in one call."""
+
+import gc
+import pickle
+import signal
+import threading
+
+import jax
+import numpy as np
+import pytest
+from commands import make_folder
+from PIL import Image
+
+import mi_coding
+from mi_coding.learn.choose import choose, describe
+
+RNG = np.random.default_rng(0)
+SHORT = {"num_steps": 4, "optimizer.warmup_steps": 1, "batch_size": 8, "encoder.widths": (4,), "encoder.code_dim": 4}
+SHORT |= {"encoder.feature_dim": 8, "encoder.head_width": 8}
+SMALL = RNG.integers(0, 256, (40, 16, 16), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return mi_coding.fit(SMALL, evaluate=False, **SHORT)
+
+
+def test_an_encoder_takes_arrays_of_any_size_files_and_pillow_images(encoder, tmp_path):
+    path = tmp_path / "one.png"
+    Image.fromarray(SMALL[0]).save(path)
+    codes = encoder(SMALL)
+    assert (codes.shape, codes.dtype, encoder.features(SMALL[:3]).shape) == ((40, 4), np.float32, (3, 8))
+    for same in ([path], [str(path)], [Image.open(path)], SMALL[:1, :, :, None], SMALL[:1] / np.float32(255)):
+        np.testing.assert_allclose(encoder(same), codes[:1], atol=1e-5)
+    twice = np.repeat(np.repeat(SMALL[:2], 2, axis=1), 2, axis=2)
+    assert encoder(twice).shape == encoder(np.stack([twice] * 3, axis=3)).shape == (2, 4)
+    for wrong, words in (("a.png", "expected a list"), (["a.png"], "is no file"), (np.zeros((2, 3)), "of shape")):
+        with pytest.raises(ValueError, match=words):
+            encoder(wrong)
+
+
+def test_an_encoder_can_be_pickled_and_tells_what_it_is(encoder):
+    again = pickle.loads(pickle.dumps(encoder))
+    np.testing.assert_array_equal(again(SMALL), encoder(SMALL))
+    assert repr(encoder) == "<encoder of arrays: 16 × 16 × 1 → 4 numbers (codes)>"
+    assert "16 × 16 × 1" in encoder._repr_html_()
+    assert (encoder.summary, encoder.report) == ({}, None)
+
+
+def test_pairs_of_arrays_are_reported_and_every_step_is_told(tmp_path, capsys):
+    x, told = RNG.normal(size=(80, 3)), []
+    short = {key: SHORT[key] for key in ("num_steps", "optimizer.warmup_steps", "batch_size")}
+    short |= {"evaluation.num_pairs": 16, "workdir": tmp_path / "run", "labels": np.arange(80) % 2}
+    encoder = mi_coding.fit(x, x[:, :2], on_step=lambda *step: told.append(step), **short)
+    assert [step for step, _ in told] == [1, 2, 3, 4]
+    assert all(np.isfinite(metrics["loss"]) for _, metrics in told)
+    assert encoder.summary["train/steps"] == 4
+    assert encoder.report == tmp_path / "run" / "report.html"
+    assert "probe/linear_accuracy" in encoder.summary
+    assert "cpc_arrays for 80 pairs: batch_size 8, num_steps 4" in capsys.readouterr().out
+    again = mi_coding.load_encoder(tmp_path / "run")
+    np.testing.assert_array_equal(again(x), encoder(x))
+
+
+def test_ctrl_c_gives_the_encoder_so_far(tmp_path):
+    def stop(step, metrics):
+        if step == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    encoder = mi_coding.fit(SMALL, on_step=stop, workdir=tmp_path / "run", **SHORT | {"num_steps": 10_000})
+    assert encoder(SMALL).shape == (40, 4)
+    assert encoder.report is None
+
+
+def test_fit_leaves_no_state_behind_and_runs_in_any_thread():
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    cache, made = jax.config.jax_compilation_cache_dir, []
+    thread = threading.Thread(target=lambda: made.append(mi_coding.fit(SMALL, evaluate=False, **SHORT)))
+    thread.start()
+    thread.join()
+    assert made[0](SMALL).shape == (40, 4)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert jax.config.jax_compilation_cache_dir == cache
+    folder = made[0]._run.workdir
+    assert folder.is_dir()
+    made.clear()
+    gc.collect()
+    assert not folder.exists()  # with the encoder
+
+
+@pytest.mark.parametrize(
+    ("make", "config", "expected"),
+    [
+        (lambda _: RNG.integers(0, 256, (10, 20, 20, 3)).astype(np.uint8), "simclr_photos", (4, 16, 375)),
+        (lambda _: np.zeros((1797, 8, 8)), "simclr", (256, 16, 1052)),
+        (lambda _: np.zeros((100_000, 4, 4, 1), np.uint8), "simclr", (256, 16, 1500)),
+        (lambda _: np.zeros((2000, 200, 100, 3), np.uint8), "simclr_photos", (256, 96, 1171)),
+        (lambda _: [Image.new("RGB", (50, 70), i) for i in range(30)], "simclr_photos", (8, 48, 562)),
+        (lambda root: sorted(make_folder(root, count=9, side=40).rglob("*.png")), "simclr_photos", (4, 40, 675)),
+    ],
+)
+def test_config_size_batch_and_steps_suit_the_data(tmp_path, make, config, expected):
+    chosen = choose(describe(make(tmp_path)))
+    batch, side, steps = (chosen.overrides[key] for key in ("batch_size", "data.image_size", "num_steps"))
+    assert (chosen.config, batch, side, steps) == (config, *expected)
+    assert f"batch_size {batch}" in chosen.line
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("here", "'here' is a path; expected a source, such as 'folder:here'"),
+        (np.zeros((4, 5)), r"x has shape \(4, 5\); expected images"),
+        ([], r"x has shape \(0,\); expected images"),
+        (["no.png"], "1 of 1 paths are no files, such as no.png"),
+        ("folde:photos", "did you mean 'folder'"),
+    ],
+)
+def test_what_cannot_be_learnt_from_is_one_line(tmp_path, monkeypatch, given, words):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=words) as error:
+        mi_coding.fit(given)
+    assert "\n" not in str(error.value)
+
+
+def test_wrong_options_are_one_line_and_nothing_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for wrong, words in (({"seeed": 1}, "did you mean config.seed"), ({"config": "simclrr"}, "is no file; there are")):
+        with pytest.raises(ValueError, match=words):
+            mi_coding.fit(SMALL, **wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_is_the_command_in_this_process(tmp_path):
+    short = SHORT | {"evaluation.num_pairs": 16, "evaluation.most_images": 60, "evaluation.every_steps": 4}
+    run = mi_coding.train("simclr", tmp_path / "run", **short)
+    assert run.summary["train/steps"] == run.step == 4
+    assert run.report.is_file()
+    assert {"pairs", "probes"} <= run.figures.keys()
+    assert run.figures["probes"].get_axes()
+    assert run.encoder(np.zeros((2, 16, 16, 1), np.uint8)).shape == (2, 4)
+    assert {"fit", "train", "load_encoder"} <= set(dir(mi_coding))
