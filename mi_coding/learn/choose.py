@@ -109,10 +109,6 @@ def _batch(count: int) -> int:
 
 
 def _of_source(source: str) -> Given:
-    if ":" not in source and Path(source).expanduser().exists():
-        path = Path(source).expanduser()
-        right = f"folder:{source}" if path.is_dir() else f"npz:{source}" if path.suffix == ".npz" else f"video:{source}"
-        raise InputError(f"{source!r} is a path; expected a source, such as {right!r}")
     opened = open_source(source)
     films = _FILMS.get(opened.scheme)
     return Given(opened, films or "images", None, films is None)

@@ -2,8 +2,10 @@
 
 import math
 import sys
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Self, TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -151,6 +153,32 @@ class Counting(_Display):
         left = _clock((self._total - done) / max(speed, 1e-9)) if done else "-:--"
         line = f"{self._what} {done:,}/{self._total:,} {self._unit}, {speed:,.0f} {self._unit}/s, {left} left"
         self._write(line, Text(line))
+
+
+@contextmanager
+def waiting(what: str, *, stream: TextIO | None = None, interval: float = 5.0) -> Iterator[None]:
+    """A context in which a line every few seconds says what takes so long, such as "compiling", and for how long.
+
+    >>> with waiting("compiling", interval=0.02):
+    ...     time.sleep(0.05)
+    compiling …, 0 s
+    ...
+    """
+    began, done = time.monotonic(), threading.Event()
+
+    def tell() -> None:
+        with suppress(OSError, ValueError):  # nobody reads any more
+            while not done.wait(interval):
+                line = f"{what} …, {time.monotonic() - began:.0f} s"
+                print(line, file=sys.stdout if stream is None else stream, flush=True)
+
+    thread = threading.Thread(target=tell, daemon=True, name=f"mi_coding-{what}")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def warning(message: str, *, stream: TextIO | None = None) -> None:

@@ -68,7 +68,8 @@ def execute(
         NonFiniteLossError: if training diverges; the last good checkpoint stays.
     """
     warnings: list[str] = []
-    run = on_all_processes(lambda: prepare(config, workdir, partial(_warn, warnings), typed, source))
+    with terminal.waiting("reading data") if is_main_process() else nullcontext():
+        run = on_all_processes(lambda: prepare(config, workdir, partial(_warn, warnings), typed, source))
     if run.plan.ignored:
         keys, count = ", ".join(run.plan.ignored), len(run.plan.ignored)
         log_on_main(f"{count} option{'s' * (count > 1)} of kinds that this config does not choose, ignored: {keys}")
@@ -106,10 +107,12 @@ def _train(
 def _evaluate(outcome: Outcome, warnings: list[str]) -> Outcome:
     run = outcome.run
     print("evaluating on examples that training never saw", flush=True)
-    codes, found = evaluate_run(run, outcome.variables, read_metrics(run.workdir))
+    with terminal.waiting("evaluating"):
+        codes, found = evaluate_run(run, outcome.variables, read_metrics(run.workdir))
     summary = outcome.summary | found
     terminal.closing_table(group_results(summary, run.plan.evaluators))
-    report, sections = write_report(run, codes, summary, warnings)
+    with terminal.waiting("drawing the report"):
+        report, sections = write_report(run, codes, summary, warnings)
     write_json(run.workdir / "summary.json", summary)  # the last: with it a run has finished
     keeps(f"finished; {report} is written")
     print(f"\nreport: {report}")

@@ -1,7 +1,8 @@
 """Trains a run to its end or to a signal, with what is written and checked between the steps."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,13 +45,14 @@ def train_run(
         on_step: called after every step with its number and its metrics, such as "loss".
     """
     phases, parallel = Phases(), data_parallel(run.plan.run.spmd)
-    state = run.initial_state
+    with terminal.waiting("compiling") if is_main_process() else nullcontext():
+        state = run.initial_state
     state, seconds = on_all_processes(lambda: checkpoints.restore(state, run.warn)) or (state, 0.0)
     step = int(state.step)
     if step:
         log_on_main(f"continuing {run.workdir} after step {step}")
     with (
-        _step_runner(run, parallel, state) as (steps, input_wait),
+        _told(_step_runner(run, parallel, state), "compiling") as (steps, input_wait),
         MetricsWriter(run.workdir, resume_step=step) if is_main_process() else nullcontext() as writer,
         terminal.Progress(run.num_steps, first_step=step, ceiling=run.ceiling) as progress,
         traced(run.workdir / "profile") if profile else nullcontext() as trace,
@@ -82,6 +84,15 @@ def train_run(
             checkpoints.wait()
         trained = trained._replace(stopped_by=trained.stopped_by or next(iter(received), None))
     return trained, recorder.summary()
+
+
+@contextmanager
+def _told(entering: AbstractContextManager[Any], what: str) -> Iterator[Any]:
+    """The same context; while it is entered, a line every few seconds says what takes so long."""
+    with ExitStack() as stack:
+        with terminal.waiting(what) if is_main_process() else nullcontext():
+            entered = stack.enter_context(entering)
+        yield entered
 
 
 def forecast(run: Run, parallel: DataParallel, compiled: jax.stages.Compiled) -> str:

@@ -1,6 +1,7 @@
 """Where examples come from: one file a source, picked from a table by the scheme of a string such as `folder:PATH`."""
 
 import difflib
+from pathlib import Path
 
 from mi_coding.data.sources.base import LAYOUTS, Source
 from mi_coding.data.sources.digits import Digits
@@ -33,7 +34,8 @@ def open_source(source: str, layout: str = "auto", group: str = "") -> Source:
     scheme, _, argument = source.partition(":")
     if scheme not in SOURCES:
         near = difflib.get_close_matches(scheme, SOURCES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        meant = _of_path(source) or (near[0] if near else "")
+        hint = f"; did you mean {meant!r}?" if meant else ""
         raise InputError(Setting("data.source", source), f" is unknown; expected one of {', '.join(SOURCES)}{hint}")
     opened = SOURCES[scheme](argument, layout, group)
     opened.check(source)
@@ -45,3 +47,14 @@ def open_source(source: str, layout: str = "auto", group: str = "") -> Source:
         others = ", ".join(f"{kind.scheme} ({kind.groups_are})" for kind in SOURCES.values() if kind.groups_are)
         raise InputError(Setting("data.group", group), f" is not for {source}; expected one of {others}")
     return opened
+
+
+_SCHEME_OF = {".npz": "npz", ".parquet": "parquet", ".arrow": "parquet", ".tar": "webdataset"}  # of files, by suffix
+
+
+def _of_path(source: str) -> str:
+    """A path that exists as a source, by what it is; "" for any other text."""
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return f"folder:{source}"
+    return f"{_SCHEME_OF.get(path.suffix.lower(), 'video')}:{source}" if path.is_file() else ""
