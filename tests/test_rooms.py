@@ -48,7 +48,7 @@ MAY = {
     "runs": (
         {"errors", "interrupts", "options", "config", "data", "pairs", "encoders", "methods", "training", "evaluation"}
         | {"reporting"},
-        {"jax", "numpy", "flax", "PIL"},
+        {"jax", "numpy", "flax", "PIL", "pyarrow"},
     ),
     "learn": (
         {"errors", "interrupts", "config", "data", "pairs", "evaluation", "reporting", "runs"},
@@ -58,6 +58,7 @@ MAY = {
     "main": ({"errors", "help", "interrupts", "command", "config", "runs", "training"}, {"jax"}),
     "embed": ({"errors", "help", "interrupts", "command", "data", "reporting", "runs"}, {"numpy"}),
     "evaluate": ({"errors", "help", "interrupts", "command", "data", "reporting", "runs"}, set()),
+    "search": ({"errors", "help", "interrupts", "command", "runs"}, {"numpy"}),
     "inspect": (
         {"errors", "help", "interrupts", "command", "data", "pairs", "evaluation", "reporting", "runs"},
         {"jax", "numpy"},

@@ -22,6 +22,7 @@ from mi_coding.pairs.given import as_numbers
 from mi_coding.reporting.page import results_as_html
 from mi_coding.reporting.results import group_results
 from mi_coding.runs.restore import Restored, pickled, restore, unpickled
+from mi_coding.runs.stored import StoredCodes, nearest_codes, read_codes
 
 LAYERS = ("codes", "features")
 """What an encoder can hand out: the projected codes that the critic scores, or the features before the head."""
@@ -129,6 +130,27 @@ class TrainedEncoder:
     def features(self, examples: Any) -> np.ndarray:
         """float32[n, F]: what the encoder makes before its projection head, which the probes read."""
         return self._of_features(examples)
+
+    def nearest(
+        self, query: Any, codes: np.ndarray | StoredCodes | str | Path, k: int = 10
+    ) -> list[list[tuple[str | int, float]]]:
+        """For each example of a query the k nearest among some codes, the nearest first: (name, cosine).
+
+        Args:
+            query: what the encoder takes.
+            codes: float[n, D], whose names are their row numbers; or a file of `embed`, or what `read_codes` reads.
+            k: how many.
+        Raises:
+            ValueError: for codes that are not of this encoder's length.
+        """
+        stored = read_codes(codes) if isinstance(codes, str | Path) else codes
+        if not isinstance(stored, StoredCodes):
+            stored = StoredCodes(np.asarray(stored), np.arange(len(stored)))
+        if stored.codes.ndim != 2 or stored.codes.shape[1] != self.dim:
+            raise ValueError(f"codes of shape {stored.codes.shape}; expected (n, {self.dim})")
+        positions, cosines = nearest_codes(self(query), stored.codes, k)
+        names = stored.names[positions].tolist()
+        return [list(zip(*of_one, strict=True)) for of_one in zip(names, cosines.tolist(), strict=True)]
 
     def __call__(self, examples: Any) -> np.ndarray:
         """float32[n, D] of n examples."""
