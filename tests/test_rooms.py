@@ -58,6 +58,7 @@ MAY = {
     "main": ({"errors", "help", "interrupts", "command", "config", "runs", "training"}, {"jax"}),
     "embed": ({"errors", "help", "interrupts", "command", "data", "reporting", "runs"}, {"numpy"}),
     "evaluate": ({"errors", "help", "interrupts", "command", "data", "reporting", "runs"}, set()),
+    "compare": ({"errors", "help", "interrupts", "command", "reporting", "runs"}, set()),
     "search": ({"errors", "help", "interrupts", "command", "runs"}, {"numpy"}),
     "inspect": (
         {"errors", "help", "interrupts", "command", "data", "pairs", "evaluation", "reporting", "runs"},

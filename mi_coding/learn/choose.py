@@ -18,7 +18,7 @@ _SMALL_GREY = "simclr"  # for images like handwritten digits
 _SMALL = 40  # pixels of the longer side up to which grey images have the recipe of digits
 _LEAST_SIDE, _LARGEST_SIDE = 16, 96  # pixels that images are brought to
 _EPOCHS = 150  # of few examples; of many, as many steps as the config has
-_FEWEST_STEPS = 100
+_FEWEST_STEPS, _MOST_STEPS = 100, 1500
 _LARGEST_BATCH, _SMALLEST_BATCH = 256, 4
 
 
@@ -93,9 +93,10 @@ def choose(given: Given, typed: Mapping[str, Any] = MappingProxyType({})) -> Cho
         if not is_small and size <= _SMALL:
             overrides["encoder.stem"] = "cifar"  # which keeps what few pixels show
     if given.count is not None:
-        batch, steps = _batch(given.count), 1500
-        steps = int(np.clip(_EPOCHS * given.count / batch, _FEWEST_STEPS, steps))
-        overrides |= {"batch_size": batch, "num_steps": steps, "optimizer.warmup_steps": min(100, steps // 10)}
+        batch = typed.get("batch_size", _batch(given.count))
+        steps = int(np.clip(_EPOCHS * given.count / batch, _FEWEST_STEPS, _MOST_STEPS))
+        warmup = min(100, typed.get("num_steps", steps) // 10)
+        overrides |= {"batch_size": batch, "num_steps": steps, "optimizer.warmup_steps": warmup}
     overrides |= typed
     told = ", ".join(f"{key} {value}" for key, value in overrides.items())
     count = "" if given.count is None else f" {given.count:,}"
