@@ -2,6 +2,8 @@
 
     python -m mi_coding.estimate x.npy y.npy [--given=z.npy] [--seed=0] [--effort=quick] [--json] [--plot=FILE.png]
 
+The arrays may also be tables, x.csv or x.tsv: numbers, or one column of text, with or without a line of headings.
+
 Prints the estimate in nats with a 95 % interval and a test of independence; with --json, one JSON object.
 """
 
@@ -22,6 +24,7 @@ import numpy as np
 from mi_coding.command import run_command
 from mi_coding.errors import InputError
 from mi_coding.estimate import EFFORTS, estimate_mi
+from mi_coding.estimate.text_table import TABLES, read_table
 
 PLOTS = (".png", ".pdf", ".svg", ".jpg")
 """File types of plots."""
@@ -53,11 +56,13 @@ def _estimate(argv: list[str]) -> int:
 
 
 def load(path: Path) -> np.ndarray:
-    """The array of a .npy file.
+    """The array of a .npy file, or of a table, see `read_table`.
 
     Raises:
         InputError: for a file that is missing, is no such file, or holds objects.
     """
+    if path.suffix.lower() in TABLES:
+        return read_table(path)
     try:
         with path.open("rb") as file:  # numpy.load itself leaves a damaged archive open
             array = np.load(file, allow_pickle=False)

@@ -1,0 +1,49 @@
+"""Tables in text files, as spreadsheets write them: .csv, and .tsv with tabs."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from mi_coding.errors import InputError
+
+TABLES = {".csv": ",", ".tsv": "\t"}
+"""Endings of files that are tables → what stands between two cells."""
+
+
+def read_table(path: Path) -> np.ndarray:
+    """float64[n, D] of a table of numbers, or text [n, 1] of one column of text.
+
+    A first line of headings is left out: one that has text where the next has numbers; one column of text must have it.
+
+    Raises:
+        InputError: for a file that cannot be read, rows of unequal length, empty cells, or text beside numbers.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = [row for row in csv.reader(file, delimiter=TABLES[path.suffix.lower()]) if any(row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    lengths = {len(row) for row in rows}
+    if len(lengths) != 1:
+        raise InputError(
+            f"{path} has rows of {' and '.join(map(str, sorted(lengths))) or 'no'} cells; expected one number"
+        )
+    if len(rows) > 1 and not _numbers(rows[0]) and (_numbers(rows[1]) or len(rows[0]) == 1):
+        rows = rows[1:]
+    if empty := sum(not cell.strip() for row in rows for cell in row):
+        raise InputError(f"{path} has {empty:,} empty cells; expected a value in each: remove these rows first")
+    if all(map(_numbers, rows)):
+        return np.array(rows, np.float64)
+    if len(rows[0]) == 1:
+        return np.array(rows)
+    wrong = next(i for i, row in enumerate(rows) if not _numbers(row))
+    raise InputError(f"{path}: {', '.join(rows[wrong])[:80]} holds text; expected numbers, or one column of text")
+
+
+def _numbers(row: list[str]) -> bool:
+    try:
+        list(map(float, row))
+    except ValueError:
+        return False
+    return True
