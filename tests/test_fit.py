@@ -124,6 +124,20 @@ def test_what_cannot_be_learnt_from_is_one_line(tmp_path, monkeypatch, given, wo
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "labels", "words"),
+    [
+        ("digits", [1, 2], "labels are given beside 'digits', which has its own"),
+        ([__file__, __file__], [1, 2, 3], r"labels of shape \(3,\) for 2 paths; expected one whole number each"),
+        (SMALL, [1, 2, 3], "arrays of different lengths: images 40, labels 3"),
+        (SMALL, [0.5] * 40, "expected whole numbers, one a row"),
+    ],
+)
+def test_labels_that_do_not_fit_are_told(given, labels, words):
+    with pytest.raises(ValueError, match=words):
+        mi_coding.fit(given, labels=labels)
+
+
 def test_wrong_options_are_one_line_and_nothing_is_left(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     for wrong, words in (({"seeed": 1}, "did you mean config.seed"), ({"config": "simclrr"}, "is no file; there are")):
