@@ -2,12 +2,16 @@
 
 import os
 import sys
-from contextlib import suppress
 
 
 def answer_help(doc: str) -> None:
-    """Prints what a command does and ends the process, where its command line asks for that."""
+    """Prints what a command does and ends the process, where its command line asks for that.
+
+    The code is 0, or 1 where nobody reads the output any more, as after `… | head`.
+    """
     if {"-h", "--help"} & set(sys.argv[1:]):
-        with suppress(BrokenPipeError):  # nobody reads any more, as after `… | head`
+        try:
             print(doc, flush=True)
+        except BrokenPipeError:
+            os._exit(1)
         os._exit(0)
