@@ -2,7 +2,8 @@
 
     python -m mi_coding.main --config=simclr_photos --config.data.source=folder:PATH
 
-A quarter of a ResNet-18, which two CPU cores train on a few thousand photos in minutes. With more photos, and a GPU:
+A ResNet-18 of a quarter of its width, for CPUs; accuracy and time on photos are not measured yet. With more photos and
+a GPU:
 --config.encoder.width_multiplier=1 --config.data.image_size=128 --config.batch_size=512 --config.num_epochs=200
 """
 

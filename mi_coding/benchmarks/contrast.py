@@ -50,7 +50,7 @@ class Row(NamedTuple):
     unit: str  # of the value and of the bar; "×" for ratios
     bar: float | None = None  # the number to meet, None for numbers that are only context
     at_most: bool = True  # whether meeting the bar means to stay below it
-    note: str = ""  # the numbers that a ratio is made of, or the reason why there is no value
+    note: str = ""  # numerator and denominator of a ratio, or the reason why there is no value
 
     @property
     def is_met(self) -> bool | None:

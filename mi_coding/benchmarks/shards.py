@@ -4,7 +4,7 @@
 
 The shards are made first, colour JPEGs of 32 × 32 pixels in row groups of 1,000, unless DIR has them; then SimCLR of
 configs/simclr.py is trained for a few steps, since the encoder needs no more here. `embed` runs in a process of its
-own, whose largest resident memory is told by the system.
+own, of which the system reports the peak resident memory.
 """
 
 import argparse
@@ -29,7 +29,6 @@ from mi_coding import embed
 assert embed.main(sys.argv[1:]) == 0
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
-_ROOT = Path(__file__).parents[2]
 
 
 def make_shards(folder: Path, num_images: int) -> None:
@@ -52,8 +51,7 @@ def measure(folder: Path) -> dict[str, float]:
         one = min(folder.glob("*.parquet"))
         few = ["num_steps=5", "optimizer.warmup_steps=2", "batch_size=64", "data.image_size=32", "data.channels=3"]
         few += ["evaluation.most_images=500", "evaluation.num_pairs=128", f"data.source=parquet:{one}"]
-        config = f"--config={_ROOT / 'configs' / 'simclr.py'}"
-        train = [sys.executable, "-m", "mi_coding.main", config, f"--workdir={work}/run"]
+        train = [sys.executable, "-m", "mi_coding.main", "--config=simclr", f"--workdir={work}/run"]
         subprocess.run([*train, *(f"--config.{option}" for option in few)], check=True, stdout=subprocess.DEVNULL)
         embed = ["embed", f"--workdir={work}/run", f"--source=parquet:{folder}", f"--output={work}/codes.npz"]
         lines = subprocess.run([sys.executable, "-c", _EMBED, *embed], check=True, stdout=subprocess.PIPE, text=True)

@@ -124,7 +124,7 @@ def _parse(values: flags.FlagValues, argv: list[str], known: Specs, config: Mapp
         expected = f" has the wrong type; expected {TYPES[spec.type]}{such}"
         raise InputError(Setting(key, text), expected) from None
     except flags.UnrecognizedFlagError as error:
-        raise InputError(f"--{error.flagname} is no option", *_like(error.flagname, known, values)) from None
+        raise InputError(f"--{error.flagname} is not an option", *_like(error.flagname, known, values)) from None
     except (flags.Error, AttributeError, TypeError, ValueError) as error:
         raise InputError(_one_line(error)) from None
     if positional:

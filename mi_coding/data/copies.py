@@ -12,7 +12,7 @@ _LEAST_OF_PIXELS = 0.98  # correlation of their pixels above which they are; it 
 MOST_ALIKE = 0.5  # share of the frames of a film that are near-copies of another film's, above which one is a cut of it
 _LEAST_VALUES = 64  # in an example: two short vectors are often equal without being copies
 _SIDE = 8  # of the thumbnails that near-copies are looked for with
-_MOST_PRODUCTS = 10**10  # of thumbnails; above, fewer of the held-out images are looked at
+_MOST_PRODUCTS = 10**10  # of thumbnails; above, fewer held-out images are looked at, and no frames of films
 _AT_ONCE = 512
 _FLAT = 1e-3  # standard deviation of pixels in [0, 1] below which an image shows nothing to compare
 
@@ -33,6 +33,9 @@ def copies_in(train: Split, others: dict[str, Split]) -> Iterator[str]:
         yield "copies across splits were not looked for: images are decoded as they are streamed"
         return
     splits = list(others.values())
+    if train.films is not None and num_examples(train) * max(map(num_examples, splits)) > _MOST_PRODUCTS:
+        yield f"films cut of one another were not looked for: there are {num_examples(train):,} frames to train"
+        return
     found = zip(others, copies_of(train, splits), near_copies_of(train, splits), film_cuts(train, splits), strict=True)
     for name, copies, near, cuts in found:
         if copies:

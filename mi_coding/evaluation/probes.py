@@ -123,7 +123,7 @@ def _largest_share(labels: np.ndarray) -> float:
 
 
 def _warn_of_majority(trained: Trained, accuracy: float, share: float, count: int) -> None:
-    """Warns of a probe that is no better, by a standard error, than to name the largest class always."""
+    """Warns of a probe that does not beat a constant guess of the largest class by at least one standard error."""
     if accuracy <= share + np.sqrt(share * (1 - share) / count):
         found = f"the linear probe is right for {accuracy:.1%}, and the largest class has {share:.1%} of the examples"
         trained.warn(f"{found}: the features say nothing of the label; see the data in the report")

@@ -40,7 +40,7 @@ class FolderImages(LazyImages):
 
 
 class Folder(Source):
-    """The images below a folder, whose path is the argument; or the sound files, where there is no image.
+    """The images below a folder, whose path is the argument; or its sound files, if it has no images.
 
     Folders such as `train` and `test`, and perhaps `val` and `unlabelled`, in any case and by their usual synonyms, are
     the splits; with `train` and `val` alone, as ImageNet is unpacked, `val` is the test split. A missing validation
