@@ -1,6 +1,6 @@
 """Trains codes and says what they know.
 
-python -m mi_coding.main --config=configs/cpc.py [--workdir=DIR] [--config.KEY=VALUE …] [--profile]
+python -m mi_coding.main --config=configs/cpc.py [--workdir=DIR] [--init_from=DIR] [--config.KEY=VALUE …] [--profile]
     [--print_config] [--list_configs] [--coordinator=HOST:PORT --num_processes=P --process_id=I]
 
 --config        a file with get_config(), or the name of one that comes with the package, such as cpc or simclr;
@@ -8,7 +8,9 @@ python -m mi_coding.main --config=configs/cpc.py [--workdir=DIR] [--config.KEY=V
 --config.KEY    another value for one option
 --print_config  prints every option with its value, type, meaning and where the value comes from; nothing is run
 --list_configs  prints the configs that come with the package, each with what it is for
---workdir       where the run is kept, by default a new folder in runs/; the same one continues a run
+--workdir       where the run is kept, by default a new folder in runs/; the same one continues a run, also to a
+                later end: --config.num_steps=3000 after 1,500, with the schedule of the learning rate stretched
+--init_from     the work directory of a run whose encoder this one starts from, on other data or by another objective
 --profile       writes a trace of some steps, for the profiler of TensorBoard or XProf
 --coordinator, --num_processes, --process_id: which of several processes this is
 """

@@ -12,8 +12,9 @@ from finished_runs import GAP, SHORT_FILMS, VIDEO, film_times
 from mi_coding import embed, load_encoder, main
 from mi_coding.evaluation import films, report_sections
 from mi_coding.runs import build
+from mi_coding.runs.build import with_parts
 from mi_coding.runs.evaluate import trained_codes
-from mi_coding.runs.run import prepare, with_parts
+from mi_coding.runs.run import prepare
 from mi_coding.training.devices import data_parallel
 from mi_coding.training.step import init_state, make_step
 

@@ -28,9 +28,9 @@ from mi_coding.benchmarks.arguments import split_arguments
 from mi_coding.command import run_command
 from mi_coding.errors import InputError, Setting
 from mi_coding.runs import build
-from mi_coding.runs.build import Plan
+from mi_coding.runs.build import Plan, with_parts
 from mi_coding.runs.examples import load_data
-from mi_coding.runs.run import check_devices, with_parts
+from mi_coding.runs.run import check_devices
 from mi_coding.training.devices import data_parallel
 from mi_coding.training.flops import PEAK_FLOPS, count_flops
 from mi_coding.training.memory import bytes_needed, describe_bytes

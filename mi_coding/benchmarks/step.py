@@ -26,8 +26,9 @@ from mi_coding.benchmarks.timing import take_turns
 from mi_coding.command import run_command
 from mi_coding.reporting.metrics import MetricsWriter
 from mi_coding.runs import build
+from mi_coding.runs.build import with_parts
 from mi_coding.runs.examples import load_data
-from mi_coding.runs.run import check_devices, with_parts
+from mi_coding.runs.run import check_devices
 from mi_coding.training.devices import AXIS, data_parallel
 from mi_coding.training.step import init_state, make_step
 

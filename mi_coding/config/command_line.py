@@ -35,7 +35,7 @@ class Command(NamedTuple):
 
 
 def parse_command(argv: list[str], known: Specs, own: Callable[[Mapping[str, Any]], Specs]) -> Command:
-    """Reads `--config=FILE [--workdir=DIR] [--profile] [--print_config] [--config.KEY=VALUE …]`.
+    """Reads `--config=FILE [--workdir=DIR] [--init_from=DIR] [--profile] [--print_config] [--config.KEY=VALUE …]`.
 
     A process among several gets its rank, too: `--coordinator=HOST:PORT --num_processes=P --process_id=I`.
 
@@ -59,6 +59,9 @@ def parse_command(argv: list[str], known: Specs, own: Callable[[Mapping[str, Any
     if values.workdir == "":
         raise InputError("--workdir= names nothing; expected a directory, or no --workdir for a new one in runs/")
     config |= {key: values[f"config.{key}"].value for key in typed}
+    if values.init_from is not None:  # shorter than --config.init_from
+        typed.append("init_from")
+        config["init_from"] = values.init_from
     workdir = None if values.workdir is None else Path(values.workdir)
     return Command(config, frozenset(typed), workdir, path.stem, _process(values), values.profile, values.print_config)
 
@@ -78,7 +81,7 @@ def flatten(config: Mapping[str, Any] | ConfigDict, prefix: str = "") -> dict[st
 
 def _define_flags() -> flags.FlagValues:
     values = flags.FlagValues()
-    for name in ("config", "workdir", "coordinator"):
+    for name in ("config", "workdir", "init_from", "coordinator"):
         flags.DEFINE_string(name, None, "", flag_values=values)
     for name in ("profile", "print_config"):
         flags.DEFINE_boolean(name, False, "", flag_values=values)

@@ -16,6 +16,7 @@ class RunOptions:
     """How long, on what, and how often something is written."""
 
     batch_size: PositiveInt = option("batch_size", meaning="B, pairs in a step on all devices together")
+    init_from: str = option("init_from", "", "work directory of a run whose encoder this one starts from; '' for none")
     seed: Annotated[int, Range(least=0, most=_LARGEST_SEED)] = option("seed", 0, "of every random draw of the run")
     num_steps: NotNegativeInt = option("num_steps", 0, "training ends after num_steps or num_epochs; 0 for no such end")
     num_epochs: NotNegative = option("num_epochs", 0.0, "an epoch is as many pairs as there are training examples")

@@ -144,6 +144,15 @@ class Method:
         """Features and codes of examples as they are shown, of x or, where y has an encoder of its own, of y."""
         raise NotImplementedError
 
+    def encoder_variables(self, variables: Variables) -> Variables:
+        """The params and the stats of the encoder with its head alone, which another run may start from."""
+        params, stats = variables
+        return params["encoder"], stats
+
+    def with_encoder(self, variables: Variables, encoder: Variables) -> Variables:
+        """The same variables with those of an encoder, see `encoder_variables`."""
+        return variables[0] | {"encoder": encoder[0]}, encoder[1]
+
     def pair_codes(self, params: Any, stats: Any, x: Any, y: Any) -> tuple[jax.Array, jax.Array]:
         """z_x, z_y, float32[b, D] each: the codes of pairs."""
         return self.encode(params, stats, x).codes, self.encode(params, stats, y, half="y").codes

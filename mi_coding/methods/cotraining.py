@@ -190,6 +190,14 @@ class CoTraining(Method):
         probabilities = jnp.exp(jnp.moveaxis(self._log_probabilities(logits), 0, 1))
         return Encoded(features, probabilities.reshape(len(x), -1))
 
+    def encoder_variables(self, variables: Variables) -> Variables:
+        params, stats = variables
+        return params["encoder"], stats["encoder"]
+
+    def with_encoder(self, variables: Variables, encoder: Variables) -> Variables:
+        params, stats = variables
+        return params | {"encoder": encoder[0]}, stats | {"encoder": encoder[1]}
+
     @cached_property
     def log_q(self) -> Callable[[Any, Any, jax.Array], jax.Array]:
         """(params, stats, x) → float32[R, b, M, K]: log-probabilities of every symbol of every code; compiled."""

@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+import jax
+import numpy as np
 from flax.traverse_util import unflatten_dict
 
-from mi_coding import evaluation
+from mi_coding import data, evaluation
 from mi_coding.config import DataOptions, RunOptions, flatten
 from mi_coding.config.command_line import Command, parse_command, unknown_key
 from mi_coding.encoders import ENCODERS, Backbone
 from mi_coding.errors import InputError, Setting
-from mi_coding.methods import METHODS, Method
+from mi_coding.methods import METHODS, Method, Parts
 from mi_coding.options import OneOf, OptionSpec, options_of, read, values_of
 from mi_coding.pairs import PAIRS, PairSampler
 from mi_coding.training.experiment import Experiment
@@ -181,6 +183,46 @@ def _owners(key: str) -> str:
         if any(spec.key == key for spec in options_of(kind))
     ]
     return " or ".join(named[:3]) + (" or others" if len(named) > 3 else "") if named else "another evaluation"
+
+
+def with_parts(
+    plan: Plan,
+    described: list[dict[str, Any]],
+    num_classes: int,
+    *,
+    num_devices: int,
+    num_steps: int,
+    platform: str = "",
+) -> Method:
+    """The method of a plan with its parts.
+
+    Args:
+        plan: of the config.
+        described: an example of the data, see `data.describe_examples`.
+        num_classes: of its labels.
+        num_devices, num_steps: see `Parts`.
+        platform: "cpu", "gpu" or "tpu", for which the encoder is made; "" for the one that is here.
+    """
+    has_probe = plan.method.probe_learning_rate and not plan.pairs.takes_films
+    return plan.method.made_of(
+        Parts(
+            plan.encoder.on(platform or jax.default_backend()),
+            plan.pairs,
+            plan.run.batch_size,
+            num_devices,
+            num_steps,
+            tuple(described[0]["shape"]),
+            num_classes if has_probe else 0,
+        )
+    )
+
+
+def dummy_batch(method: Method, described: list[dict[str, Any]], count: int) -> Any:
+    """A batch of `count` examples of a stream, for their shapes, with labels where the method uses them."""
+    shape_of = method.parts.pairs.streamed_shape
+    handed_out = [half | {"shape": list(shape_of(tuple(half["shape"])))} for half in described]
+    examples = data.dummy_examples(handed_out, count)
+    return (examples, np.zeros(count, np.int32)) if method.uses_labels else examples
 
 
 def build_experiment(plan: Plan, method: Method, num_steps: int, *, streamed: bool) -> Experiment:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from mi_coding.data import Source
 from mi_coding.interrupts import describe, keeps, stop
@@ -17,7 +17,7 @@ from mi_coding.reporting.results import group_results
 from mi_coding.runs.evaluate import evaluate_run, write_report
 from mi_coding.runs.run import Run, checkpoint_metadata, prepare
 from mi_coding.runs.train import OnStep, log_on_main, train_run
-from mi_coding.runs.workdir import begin
+from mi_coding.runs.workdir import ENDS, begin
 from mi_coding.training.checkpoints import Checkpoints
 from mi_coding.training.devices import persistent_compilation_cache
 from mi_coding.training.processes import is_main_process, on_all_processes
@@ -74,7 +74,7 @@ def execute(
         keys, count = ", ".join(run.plan.ignored), len(run.plan.ignored)
         log_on_main(f"{count} option{'s' * (count > 1)} of kinds that this config does not choose, ignored: {keys}")
     with (
-        on_all_processes(lambda: begin(workdir, run.plan.nested_config) if is_main_process() else nullcontext()),
+        on_all_processes(lambda: _begin(run) if is_main_process() else nullcontext()),
         persistent_compilation_cache(workdir / "programs"),
     ):
         keeps(f"stopped before the first step; the same command with --workdir={workdir} starts again")
@@ -84,6 +84,16 @@ def execute(
         if stopped_by or not evaluates or not is_main_process():
             return outcome
         return _evaluate(outcome, warnings)
+
+
+def _begin(run: Run) -> IO[str]:
+    if step := run.extends_from:
+        ends = ((end, run.begun_with.get(end, 0), run.plan.config[end]) for end in ENDS)
+        changed = ", ".join(f"{end} was {before:,} and is {now:,}" for end, before, now in ends if before != now)
+        schedule = run.plan.optimizer.schedule(run.plan.run.batch_size, run.num_steps)
+        rate = f"at step {step:,} it is {float(schedule(step)):.3g}"
+        print(f"{changed}: the schedule of the learning rate is stretched to {run.num_steps:,} steps, {rate}")
+    return begin(run.workdir, run.plan.nested_config, extends_from=run.extends_from)
 
 
 def _train(

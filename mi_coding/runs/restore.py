@@ -12,8 +12,7 @@ from mi_coding import data
 from mi_coding.errors import InputError, Setting
 from mi_coding.methods import Method, Variables
 from mi_coding.runs import build
-from mi_coding.runs.build import Plan
-from mi_coding.runs.run import dummy_batch, with_parts
+from mi_coding.runs.build import Plan, dummy_batch, with_parts
 from mi_coding.training.checkpoints import read_newest
 from mi_coding.training.step import TrainState, init_state
 
@@ -73,23 +72,24 @@ class Restored(NamedTuple):
         return shapes[0][-1] if len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][-1] in data.CHANNELS else 0
 
 
-def restore(workdir: str | Path, warn: Callable[[str], None]) -> Restored:
+def restore(workdir: str | Path, warn: Callable[[str], None], *, option: str = "--workdir") -> Restored:
     """Reads the newest good checkpoint of a run, on whatever devices are here; writes nothing.
 
     Args:
         workdir: of the run, finished or not.
         warn: takes one line for each damaged checkpoint.
+        option: that named the directory, for messages.
     Raises:
         InputError: where there is no run, no checkpoint yet, or one that this version cannot read.
     """
     workdir = Path(workdir)
-    config = _read_config(workdir)
+    config = _read_config(workdir, option)
     methods: list[tuple[Plan, Method]] = []
 
     def like(metadata: dict[str, Any]) -> TrainState:
         if "data" not in metadata:
             raise InputError(
-                f"--workdir={workdir} was trained by an older version, whose checkpoints do not say what the examples "
+                f"{option}={workdir} was trained by an older version, whose checkpoints do not say what the examples "
                 "look like; train it again in a new directory"
             )
         plan, method = _build(config, metadata, workdir)
@@ -101,7 +101,7 @@ def restore(workdir: str | Path, warn: Callable[[str], None]) -> Restored:
     found = read_newest(workdir / "checkpoints", like, warn)
     if found is None:
         raise InputError(
-            f"--workdir={workdir} has no checkpoint that can be read; a run writes its first after ",
+            f"{option}={workdir} has no checkpoint that can be read; a run writes its first after ",
             Setting("checkpoint.every_steps"),
             " steps, or when it is stopped by Ctrl-C",
         )
@@ -143,11 +143,11 @@ def other_shapes(source: str, here: list[tuple[int, ...]], trained: list[tuple[i
     return InputError(f"{said}: ", size, " ", channels, " brings image files to it")
 
 
-def _read_config(workdir: Path) -> dict[str, Any]:
+def _read_config(workdir: Path, option: str) -> dict[str, Any]:
     path = workdir / "config.json"
     if not path.is_file():
         what = "holds no config.json, so it is no run" if workdir.is_dir() else "is no directory"
-        raise InputError(f"--workdir={workdir} {what}; expected the work directory of a run")
+        raise InputError(f"{option}={workdir} {what}; expected the work directory of a run")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(config, dict):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,13 @@ import numpy as np
 
 from mi_coding import data, evaluation
 from mi_coding.errors import InputError, Setting
-from mi_coding.methods import Method, Parts
+from mi_coding.methods import Method
 from mi_coding.runs import build
-from mi_coding.runs.build import Plan
+from mi_coding.runs.build import Plan, dummy_batch, with_parts
 from mi_coding.runs.examples import check_data, count_classes, load_data, standardised, usable
-from mi_coding.runs.workdir import check_workdir
+from mi_coding.runs.transfer import check_start
+from mi_coding.runs.workdir import ENDS, check_workdir
+from mi_coding.training.checkpoints import newest_step
 from mi_coding.training.experiment import Experiment
 from mi_coding.training.processes import is_main_process
 from mi_coding.training.step import TrainState, init_state
@@ -41,6 +43,7 @@ class Run:
         streamed: whether training examples are read batch by batch, and do not live on the devices.
         warn: takes one line that a person must see.
         scale: by which tables of the data set were scaled, see `data.fit_scale`; None where they were not.
+        begun_with: the config of the work directory, which may have another end; None for a new one.
     """
 
     plan: Plan
@@ -52,6 +55,7 @@ class Run:
     streamed: bool
     warn: Callable[[str], None]
     scale: Any = None
+    begun_with: Mapping[str, Any] | None = None
 
     def key(self, purpose: str) -> jax.Array:
         """The random key of one purpose, from the seed: "init", "train", "validation", "test", "probe" or "report"."""
@@ -65,8 +69,24 @@ class Run:
     @cached_property
     def initial_state(self) -> TrainState:
         """The state before the first step, on the host; its encoder is the untrained one of the baseline."""
-        examples = self.dummy_batch(2) if self.streamed else self.device_data(self.dataset.train)
-        return jax.device_get(init_state(self.experiment, self.key("init"), jax.tree.map(jnp.asarray, examples)))
+        examples = jax.tree.map(jnp.asarray, self._examples_for_shapes)
+        return jax.device_get(init_state(self.experiment, self.key("init"), examples))
+
+    @property
+    def initial_shapes(self) -> TrainState:
+        """The shapes of `initial_state`; nothing is computed."""
+        return jax.eval_shape(partial(init_state, self.experiment), self.key("init"), self._examples_for_shapes)
+
+    @property
+    def _examples_for_shapes(self) -> Any:
+        return self.dummy_batch(2) if self.streamed else self.device_data(self.dataset.train)
+
+    @property
+    def extends_from(self) -> int:
+        """The step from which an older run goes on to a new end; 0 for a new run, or one that has the same end."""
+        if self.begun_with is None or all(self.begun_with.get(end) == self.plan.config[end] for end in ENDS):
+            return 0
+        return newest_step(self.workdir / "checkpoints")
 
     @property
     def ceiling(self) -> float | None:
@@ -107,16 +127,25 @@ def prepare(
     """
     plan, num_devices = build.plan(config, typed), jax.device_count()
     check_devices(plan, num_devices)
+    begun_with = None
     if is_main_process():
-        check_workdir(workdir, plan.config, lambda before: build.plan(before).config)
+        begun_with = check_workdir(workdir, plan.config, lambda before: build.plan(before).config)
     dataset = usable(plan, load_data(plan, warn, source or ""))
     num_steps = plan.run.total_steps(data.num_examples(dataset.train))
     check_data(plan, dataset)
+    if (trained := newest_step(workdir / "checkpoints")) > num_steps:
+        raise InputError(
+            f"--workdir={workdir} has trained {trained:,} steps already, and here are {num_steps:,}; expected at least "
+            "as many, or another --workdir"
+        )
     dataset, scale = standardised(plan, dataset)
     described = data.describe_examples(dataset.train)
     method = with_parts(plan, described, count_classes(dataset.train), num_devices=num_devices, num_steps=num_steps)
-    run = Run(plan, workdir, dataset, method, num_devices, num_steps, not data.in_memory(dataset.train), warn, scale)
+    streamed = not data.in_memory(dataset.train)
+    run = Run(plan, workdir, dataset, method, num_devices, num_steps, streamed, warn, scale, begun_with)
     steps_per_call(run)  # refuses what cannot be
+    if plan.run.init_from and not trained:
+        check_start(method, run.initial_shapes, plan.run.init_from, warn)
     _warn_of_twins(run)
     warn_of_shortcomings(plan, dataset, warn)
     return run
@@ -143,46 +172,6 @@ def check_devices(plan: Plan, num_devices: int) -> None:
     plan.run.check(num_devices, jax.process_count())
     plan.pairs.check(plan.run.batch_size, num_devices)
     plan.method.check(plan.pairs, plan.encoder, plan.run.batch_size, num_devices)
-
-
-def with_parts(
-    plan: Plan,
-    described: list[dict[str, Any]],
-    num_classes: int,
-    *,
-    num_devices: int,
-    num_steps: int,
-    platform: str = "",
-) -> Method:
-    """The method of a plan with its parts.
-
-    Args:
-        plan: of the config.
-        described: an example of the data, see `data.describe_examples`.
-        num_classes: of its labels.
-        num_devices, num_steps: see `Parts`.
-        platform: "cpu", "gpu" or "tpu", for which the encoder is made; "" for the one that is here.
-    """
-    has_probe = plan.method.probe_learning_rate and not plan.pairs.takes_films
-    return plan.method.made_of(
-        Parts(
-            plan.encoder.on(platform or jax.default_backend()),
-            plan.pairs,
-            plan.run.batch_size,
-            num_devices,
-            num_steps,
-            tuple(described[0]["shape"]),
-            num_classes if has_probe else 0,
-        )
-    )
-
-
-def dummy_batch(method: Method, described: list[dict[str, Any]], count: int) -> Any:
-    """A batch of `count` examples of a stream, for their shapes, with labels where the method uses them."""
-    shape_of = method.parts.pairs.streamed_shape
-    handed_out = [half | {"shape": list(shape_of(tuple(half["shape"])))} for half in described]
-    examples = data.dummy_examples(handed_out, count)
-    return (examples, np.zeros(count, np.int32)) if method.uses_labels else examples
 
 
 def steps_per_call(run: Run) -> int:

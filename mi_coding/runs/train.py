@@ -15,6 +15,7 @@ from mi_coding.reporting.phases import Phases
 from mi_coding.reporting.recorder import Recorder, Session, TrainingSpec
 from mi_coding.runs.evaluate import trained_codes
 from mi_coding.runs.run import Run, steps_per_call
+from mi_coding.runs.transfer import start_from
 from mi_coding.training.checkpoints import Checkpoints
 from mi_coding.training.devices import DataParallel, data_parallel
 from mi_coding.training.feed import StepRunner, from_device_data, from_stream
@@ -47,7 +48,11 @@ def train_run(
     phases, parallel = Phases(), data_parallel(run.plan.run.spmd)
     with terminal.waiting("compiling") if is_main_process() else nullcontext():
         state = run.initial_state
-    state, seconds = on_all_processes(lambda: checkpoints.restore(state, run.warn)) or (state, 0.0)
+    restored = on_all_processes(lambda: checkpoints.restore(state, run.warn))
+    if restored is None and (init_from := run.plan.run.init_from):
+        state, line = start_from(run.method, state, init_from, run.warn)
+        log_on_main(line)
+    state, seconds = restored or (state, 0.0)
     step = int(state.step)
     if step:
         log_on_main(f"continuing {run.workdir} after step {step}")

@@ -19,13 +19,19 @@ _LOCK = ".lock"
 Complete = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def check_workdir(workdir: Path, config: dict[str, Any], complete: Complete) -> None:
+ENDS = ("num_steps", "num_epochs")
+"""Keys that a run may be continued with other values of: where training ends."""
+
+
+def check_workdir(workdir: Path, config: dict[str, Any], complete: Complete) -> dict[str, Any] | None:
     """Refuses a work directory that cannot hold this run; writes nothing.
 
     Args:
         workdir: which may be missing.
         config: dotted key → value of every option.
         complete: a flat config, perhaps one of an older version → the same with every option.
+    Returns:
+        the config that the directory was begun with, which may have another end, see `ENDS`; None for a new one.
     Raises:
         InputError: for a path that is a file or cannot be written to, or a directory begun by another config, naming
             the keys that differ.
@@ -44,9 +50,10 @@ def check_workdir(workdir: Path, config: dict[str, Any], complete: Complete) -> 
         raise InputError(f"--workdir={workdir} cannot be written to; choose another or change its permissions")
     began_with = workdir / "config.json"
     if began_with.exists():
-        _check_same(workdir, config, began_with, complete)
-    elif workdir.is_dir() and any(path.name != _LOCK for path in workdir.iterdir()):
+        return _check_same(workdir, config, began_with, complete)
+    if workdir.is_dir() and any(path.name != _LOCK for path in workdir.iterdir()):
         raise InputError(f"--workdir={workdir} is not empty and holds no run; choose an empty or new directory")
+    return None
 
 
 def _unfit_for_checkpoints(path: str) -> str:
@@ -64,7 +71,7 @@ def _unfit_for_checkpoints(path: str) -> str:
     return ""
 
 
-def _check_same(workdir: Path, config: dict[str, Any], began_with: Path, complete: Complete) -> None:
+def _check_same(workdir: Path, config: dict[str, Any], began_with: Path, complete: Complete) -> dict[str, Any]:
     try:
         if not began_with.is_file():  # such as a pipe, where reading would wait
             raise ValueError
@@ -74,17 +81,21 @@ def _check_same(workdir: Path, config: dict[str, Any], began_with: Path, complet
     with suppress(InputError):  # of another version, whose keys are then compared as they are
         before = complete(before)
     before, now = (json.loads(json.dumps(one)) for one in (before, config))  # without tuples
-    if keys := sorted(key for key in before.keys() | now.keys() if before.get(key, ...) != now.get(key, ...)):
+    names = (before.keys() | now.keys()) - {*ENDS}
+    if keys := sorted(key for key in names if before.get(key, ...) != now.get(key, ...)):
         named = [part for key in keys for part in (", ", Setting(key))][1:]
         began = f"--workdir={workdir} was begun with another config; these differ: "
         raise InputError(began, *named, "; choose another")
+    return before
 
 
-def begin(workdir: Path, config: dict[str, Any]) -> IO[str]:
+def begin(workdir: Path, config: dict[str, Any], *, extends_from: int = 0) -> IO[str]:
     """Makes the directory, locks it, and writes config.json.
 
     Args:
         config: nested, of every option.
+        extends_from: the step from which a run goes on to a new end, whose old summary is kept as
+            summary_STEP.json; 0 where the end is the same.
     Returns:
         a file that locks the directory until it is closed, or its process ends in whatever way.
     Raises:
@@ -97,6 +108,8 @@ def begin(workdir: Path, config: dict[str, Any]) -> IO[str]:
         raise
     except (OSError, ValueError) as error:
         raise InputError(_no_path(workdir, error)) from None
+    if extends_from and (workdir / "summary.json").is_file():
+        (workdir / "summary.json").replace(workdir / f"summary_{extends_from}.json")
     write_atomically(workdir / "config.json", json.dumps(config, indent=2) + "\n")
     return held
 

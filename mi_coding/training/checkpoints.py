@@ -125,6 +125,12 @@ class Checkpoints:
             self._manager.reload()
 
 
+def newest_step(folder: Path) -> int:
+    """The step of the newest checkpoint in a folder, by its name; 0 without one."""
+    names = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
+    return max((int(name) for name in names if name.isdecimal()), default=0)
+
+
 def read_newest(
     folder: Path, like: Callable[[dict[str, Any]], TrainState], warn: Callable[[str], None]
 ) -> tuple[TrainState, dict[str, Any]] | None:

@@ -75,10 +75,14 @@ class OptimizerOptions:
         "optimizer.average_decay", 0.0, "of a moving average of the weights, which is then evaluated; 0 for none"
     )
 
+    def schedule(self, batch_size: int, num_steps: int) -> optax.Schedule:
+        """Step → learning rate, for a global batch and a run of `num_steps`."""
+        peak = self.learning_rate * SCALINGS[self.scaling](batch_size)
+        return learning_rate_schedule(peak, self.warmup_steps, num_steps)
+
     def build(self, batch_size: int, num_steps: int) -> optax.GradientTransformation:
         """The optimiser for a global batch and a run of `num_steps`."""
-        peak = self.learning_rate * SCALINGS[self.scaling](batch_size)
-        schedule = learning_rate_schedule(peak, self.warmup_steps, num_steps)
+        schedule = self.schedule(batch_size, num_steps)
         optimizer = OPTIMIZERS[self.name](schedule, self.weight_decay, self.momentum)
         if not self.gradient_clip:
             return optimizer

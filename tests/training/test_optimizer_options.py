@@ -5,7 +5,7 @@ from commands import read_config
 from test_optimizers import assert_follows, updates_of
 
 from mi_coding.runs import build
-from mi_coding.runs.run import with_parts
+from mi_coding.runs.build import with_parts
 
 ALL_ON = {
     "learning_rate": 0.3,
