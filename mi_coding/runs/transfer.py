@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import empty_node, flatten_dict, unflatten_dict
 
 from mi_coding.errors import InputError, Setting
 from mi_coding.methods import Method, Variables
@@ -48,8 +48,8 @@ def transferred(method: Method, variables: Variables, other: Restored) -> Transf
         InputError: where the encoders are of different shapes, naming the arrays.
     """
     parts = zip(method.encoder_variables(variables), other.method.encoder_variables(other.variables), strict=True)
-    parts = [(flatten_dict(own), flatten_dict(given)) for own, given in parts]
-    found = [{path: _found(path, given) for path in own} for own, given in parts]
+    parts = [(flatten_dict(own, keep_empty_nodes=True), flatten_dict(given)) for own, given in parts]
+    found = [{path: _found(path, given) for path in own if own[path] is not empty_node} for own, given in parts]
     fits = [
         {path: match is not None and match.shape == own[path].shape for path, match in matches.items()}
         for (own, _), matches in zip(parts, found, strict=True)
@@ -67,12 +67,12 @@ def transferred(method: Method, variables: Variables, other: Restored) -> Transf
             f" has another encoder: {'; '.join(wrong[:_MOST_NAMED])}{others}; expected the same encoder and input size",
         )
     keeps_head = all(fit for one in fits for path, fit in one.items() if _HEAD in path)
-    taken = [[path for path in own if keeps_head or _HEAD not in path] for own, _ in parts]
+    taken = [[path for path in matches if keeps_head or _HEAD not in path] for matches in found]
     merged = tuple(
         unflatten_dict(own | {path: matches[path] for path in paths})
         for (own, _), matches, paths in zip(parts, found, taken, strict=True)
     )
-    anew = [path for (own, _), paths in zip(parts, taken, strict=True) for path in own.keys() - set(paths)]
+    anew = [path for matches, paths in zip(found, taken, strict=True) for path in matches.keys() - set(paths)]
     return Transfer(method.with_encoder(variables, merged), _names(p for part in taken for p in part), _names(anew))
 
 
