@@ -9,9 +9,9 @@ import pytest
 from commands import CPC, SHORT, begun, fitting, lines, parameters, read_config
 from finished_runs import COTRAINING, RECIPES
 
-from mi_coding import main
+from mi_coding import finetune, main
 from mi_coding.errors import InputError
-from mi_coding.evaluation.probes import FEATURES, UNTRAINED
+from mi_coding.evaluation.probes import FEATURES, RAW, TRAINED, UNTRAINED
 from mi_coding.runs.run import prepare
 from mi_coding.runs.transfer import start_from, transferred
 
@@ -109,3 +109,26 @@ def test_the_flag_names_the_run_and_the_untrained_baseline_stays_untrained(finis
     assert [summary[key] for key in baseline] == [run.summary[key] for key in baseline]
     moved = zip(parameters(workdir).values(), parameters(run.workdir).values(), strict=True)
     assert any(np.any(one != other) for one, other in moved)
+
+
+def test_labels_are_learnt_on_an_encoder_and_compared_with_a_probe_and_from_scratch(finished_runs, tmp_path, capsys):
+    run, output = finished_runs("arrays"), tmp_path / "labels"
+    source = next(one for one in run.overrides if "data.source" in one).partition("=")[2]
+    typed = [f"--workdir={run.workdir}", f"--source={source}", f"--output={output}", "--num_steps=4"]
+    assert finetune.main(["finetune", *typed, "--freeze"]) == 0
+    printed = capsys.readouterr().out
+    found = json.loads((output / "finetune.json").read_text())
+    assert found["linear_probe/accuracy"] == run.summary[FEATURES[TRAINED][0]]
+    assert found["raw_input/accuracy"] == run.summary[FEATURES[RAW][0]]
+    for name in ("frozen", "from_scratch"):
+        summary = json.loads((output / name / "summary.json").read_text())
+        assert found[f"{name}/accuracy"] == summary["classifier/accuracy"]
+    assert "frozen encoder, classifier trained" in printed
+    frozen = parameters(output / "frozen")
+    given = parameters(run.workdir)
+    names = [name for name in frozen if name.startswith("params/encoder/backbone")]
+    same = [np.array_equal(frozen[name], given[name.replace("encoder/", "encoder/x/")]) for name in names]
+    assert same
+    assert all(same)
+    assert finetune.main(["finetune", f"--workdir={run.workdir}", "--source=npz:/nowhere.npz"]) == 2
+    assert "--source='npz:/nowhere.npz' does not exist" in capsys.readouterr().err

@@ -59,6 +59,7 @@ MAY = {
     "embed": ({"errors", "help", "interrupts", "command", "data", "reporting", "runs"}, {"numpy"}),
     "evaluate": ({"errors", "help", "interrupts", "command", "data", "reporting", "runs"}, set()),
     "compare": ({"errors", "help", "interrupts", "command", "reporting", "runs"}, set()),
+    "finetune": ({"errors", "help", "interrupts", "command", "data", "reporting", "runs"}, set()),
     "search": ({"errors", "help", "interrupts", "command", "runs"}, {"numpy"}),
     "inspect": (
         {"errors", "help", "interrupts", "command", "data", "pairs", "evaluation", "reporting", "runs"},

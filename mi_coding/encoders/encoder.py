@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from mi_coding.encoders.base import Backbone
 from mi_coding.encoders.convnet import ConvNet
-from mi_coding.encoders.head import ProjectionHead
+from mi_coding.encoders.head import NoHead, ProjectionHead
 from mi_coding.encoders.mlp import MLP
 from mi_coding.encoders.resnet import ResNet18, ResNet34, ResNet50
 
@@ -49,7 +49,7 @@ class _WithHead(nn.Module):
         return features, self.head(features, train, axis_name)
 
 
-def build(backbone: Backbone, head: ProjectionHead) -> Encoder:
+def build(backbone: Backbone, head: ProjectionHead | NoHead) -> Encoder:
     """An encoder with a projection head, as pure functions.
 
     >>> encoder = build(ConvNet(widths=(8, 8, 8), feature_dim=32), ProjectionHead(width=16, code_dim=4))

@@ -29,6 +29,14 @@ class HeadOptions:
         return ProjectionHead(self.width, code_dim, self.layers, self.batch_norm, self.activation, spread, group)
 
 
+class NoHead(nn.Module):
+    """Codes that are the features themselves: float32[b, F] → float32[b, F]."""
+
+    @nn.compact
+    def __call__(self, features: jax.Array, train: bool, axis_name: str | None = None) -> jax.Array:
+        return features
+
+
 class ProjectionHead(nn.Module):
     """Dense layers with an activation between them, in float32: float32[b, F] → float32[b, code_dim].
 

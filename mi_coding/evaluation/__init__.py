@@ -7,6 +7,7 @@ from typing import Any
 from mi_coding.data import Dataset
 from mi_coding.evaluation.base import Evaluator, Trained
 from mi_coding.evaluation.bound import HeldoutBounds
+from mi_coding.evaluation.classifier import ClassifierAccuracy
 from mi_coding.evaluation.data_account import DataAccount
 from mi_coding.evaluation.discrete import DiscreteCodes
 from mi_coding.evaluation.films import FilmPairs
@@ -23,6 +24,7 @@ from mi_coding.reporting.results import Summary
 EVALUATORS: dict[str, type[Evaluator]] = {
     "bound": HeldoutBounds,
     "discrete": DiscreteCodes,
+    "classifier": ClassifierAccuracy,
     "probes": LabelProbes,
     "health": Health,
     "pairs": ShownPairs,

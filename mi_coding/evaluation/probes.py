@@ -18,10 +18,11 @@ from mi_coding.reporting.figure import INK, MUTED, SMALL, TEXT, TITLE, Axes, Fig
 from mi_coding.reporting.page import Section
 from mi_coding.reporting.results import Group, Summary, Tile, finite, percent, show
 
-TRAINED, UNTRAINED, RAW = "trained encoder", "untrained encoder", "raw input"
+TRAINED, STARTED, UNTRAINED, RAW = "trained encoder", "encoder it started from", "untrained encoder", "raw input"
 _LARGEST = "probe/largest_class_share"  # accuracy of the class that most test examples have
 FEATURES = {  # kind of features → the summary's keys for their linear and their nearest-neighbour accuracy
     TRAINED: ("probe/linear_accuracy", "probe/knn_accuracy"),
+    STARTED: ("probe/start_encoder_accuracy", "probe/start_encoder_knn_accuracy"),
     UNTRAINED: ("probe/random_encoder_accuracy", "probe/random_encoder_knn_accuracy"),
     RAW: ("probe/raw_pixels_accuracy", "probe/raw_pixels_knn_accuracy"),
 }
@@ -43,7 +44,11 @@ _BAR_COLOURS = ("#2456a6", "#8d99ae", "#c3cad5")
 
 @dataclass(frozen=True)
 class LabelProbes(Evaluator):
-    """Accuracy for the label from one view, by linear regression and nearest neighbours; none without labels."""
+    """Accuracy for the label from one view, by linear regression and nearest neighbours; none without labels.
+
+    Beside the trained encoder stand what it knew before the first step, raw numbers, and where a run has started from
+    the encoder of another, that.
+    """
 
     labelled: LabelledViews = group(LabelledViews)
     knn_neighbours: PositiveInt = option("evaluation.knn_neighbours", 20, "training views that vote on a label")
@@ -66,6 +71,8 @@ class LabelProbes(Evaluator):
             UNTRAINED: trained.encoder("features", trained.untrained()),
             RAW: jax.jit(raw_pixels),
         }
+        if trained.started:
+            encoders[STARTED] = trained.encoder("features", trained.started())
         vote = {"neighbours": self.knn_neighbours, "temperature": self.knn_temperature}
         summary = {}
         for name, splits in self.labelled.encoded(encoders, trained).items():
@@ -107,7 +114,7 @@ class LabelProbes(Evaluator):
         if FEATURES[TRAINED][0] not in summary:
             return []
         accuracies = {
-            label: {name: summary[keys[column]] for name, keys in FEATURES.items()}
+            label: {name: summary[keys[column]] for name, keys in FEATURES.items() if keys[column] in summary}
             for column, label in enumerate(("linear", "cosine kNN"))
         }
         text = (

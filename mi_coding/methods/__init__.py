@@ -5,11 +5,13 @@ from mi_coding.methods.cotraining import CoTraining
 from mi_coding.methods.cpc import CPC
 from mi_coding.methods.cpc_ahead import CPCAhead
 from mi_coding.methods.nt_xent import NTXent
+from mi_coding.methods.supervised import Supervised
 
 METHODS: dict[str, type[Method]] = {
     "cpc": CPC,
     "nt_xent": NTXent,
     "cpc_ahead": CPCAhead,
     "cotraining": CoTraining,
+    "supervised": Supervised,
 }
 """Names of `config.objective.name`."""

@@ -33,7 +33,8 @@ class Parts(NamedTuple):
         num_devices: that share it.
         num_steps: of the whole run.
         example_shape: of one example, of x where examples are given pairs.
-        num_classes: of the labels that training examples come with, for an online probe; 0 where there is none.
+        num_classes: of the labels that training examples come with, for an online probe or for `learns_labels`; 0
+            where there is neither.
     """
 
     encoder: Backbone
@@ -91,6 +92,7 @@ class Method:
         evaluations: names of the evaluations in `EVALUATORS` that go with this method, beside those of all.
         halves_are_alike: whether the codes of x and y can be compared with each other.
         num_ahead: of methods of sequences, the largest number of steps ahead that is predicted.
+        learns_labels: whether the encoder learns from the labels of training examples.
         probe_learning_rate: of an online probe beside the encoder; 0 for none.
         num_candidates: N of a training step: the true candidate and its distractors; None for a method without any.
         is_bound: whether ln N − loss of a training batch bounds the information from below.
@@ -103,6 +105,7 @@ class Method:
     evaluations: ClassVar[tuple[str, ...]] = ()
     halves_are_alike: ClassVar[bool] = True
     num_ahead: ClassVar[int] = 1
+    learns_labels: ClassVar[bool] = False
     probe_learning_rate: ClassVar[float] = 0.0
     num_candidates: ClassVar[int | None] = None
     is_bound: ClassVar[bool] = False
@@ -116,6 +119,9 @@ class Method:
 
     def check_shape(self, shape: Shape) -> None:
         """Raises InputError for an x of a shape that cannot be learnt from; called before anything is compiled."""
+
+    def check_labels(self, source: str, num_classes: int) -> None:
+        """Raises InputError for labels that cannot be learnt from; 0 classes where a source has none."""
 
     def encoder_complaint(self, encoder: Backbone) -> str:
         """Why an encoder cannot be used, and what can; "" if it can."""
@@ -172,7 +178,7 @@ class Method:
 
     @property
     def uses_labels(self) -> bool:
-        """Whether training examples come with labels, for an online probe."""
+        """Whether training examples come with labels, for an online probe or for the encoder."""
         return bool(self.parts and self.parts.num_classes)
 
     def optimizer(self, base: optax.GradientTransformation) -> optax.GradientTransformation:

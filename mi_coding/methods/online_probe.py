@@ -20,11 +20,16 @@ def probe_logits(probe: dict[str, jax.Array], features: jax.Array) -> jax.Array:
 def online_probe(
     probe: dict[str, jax.Array], features: jax.Array, labels: jax.Array, axis_name: str | None
 ) -> tuple[jax.Array, jax.Array]:
-    """Cross-entropy of the global batch and the fraction of labels it gets right; features get no gradient.
+    """Cross-entropy of the global batch and the fraction of labels it gets right; features get no gradient."""
+    return mean_cross_entropy(probe_logits(probe, jax.lax.stop_gradient(features)), labels, axis_name)
+
+
+def mean_cross_entropy(logits: jax.Array, labels: jax.Array, axis_name: str | None) -> tuple[jax.Array, jax.Array]:
+    """Cross-entropy of the global batch, in nats, and the fraction of labels whose logit is the largest.
 
     Labels of −1 are hidden: they count for neither.
     """
-    logits, known = probe_logits(probe, jax.lax.stop_gradient(features)), labels >= 0
+    known = labels >= 0
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(labels, 0))
     right = jnp.argmax(logits, axis=1) == labels
     means = [jnp.mean(values, dtype=jnp.float32) for values in (jnp.where(known, losses, 0), right, known)]

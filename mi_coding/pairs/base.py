@@ -124,20 +124,30 @@ class PairSampler:
         return sample_pairs(key, data, rows, pairs=self)
 
     def training_batch(
-        self, key: jax.Array, data: Any, rows: jax.Array, *, batch_size: int, with_labels: bool = False
+        self,
+        key: jax.Array,
+        data: Any,
+        rows: jax.Array,
+        *,
+        batch_size: int,
+        with_labels: bool = False,
+        with_views: bool = False,
     ) -> tuple[Any, Any]:
         """The pairs of a training step, see `sample`; twins are kept out where `distinct` says so.
 
-        With labels, data are (examples, labels), and x and y are (x, label) and (y, label).
+        With labels, data are (examples, labels), and x and y are (x, label) and (y, label); with views besides, y is a
+        view of the example.
         """
-        functions, among = labelled(self) if with_labels else self, batch_size if self.distinct else None
+        functions = labelled(self, with_views=with_views) if with_labels else self
+        among = batch_size if self.distinct else None
         return sample_pairs(key, data, rows, pairs=functions, distinct_among=among)
 
     def streamed_batch(
-        self, key: jax.Array, examples: Any, rows: jax.Array, *, with_labels: bool = False
+        self, key: jax.Array, examples: Any, rows: jax.Array, *, with_labels: bool = False, with_views: bool = False
     ) -> tuple[Any, Any]:
-        """The pairs of a training step whose examples a stream has drawn."""
-        return pairs_of_batch(key, examples, rows, pairs=labelled(self) if with_labels else self)
+        """The pairs of a training step whose examples a stream has drawn; see `training_batch`."""
+        functions = labelled(self, with_views=with_views) if with_labels else self
+        return pairs_of_batch(key, examples, rows, pairs=functions)
 
     def other_bounds(self, batch_size: int, num_examples: int) -> dict[str, BoundSpec]:
         """Prefix of summary keys → held-out bound that is measured beside the one with the N of training."""

@@ -107,8 +107,10 @@ def modified_alike(
     return sample_alike
 
 
-def labelled(pairs: PairFunctions) -> PairFunctions:
+def labelled(pairs: PairFunctions, *, with_views: bool = False) -> PairFunctions:
     """The same pairs of examples (image, label): x and y are (view, label), for whoever learns from the label.
+
+    With views, y is one of those that codes are judged by instead: the image as it is, where x is a modification.
 
     >>> pairs = labelled(PairFunctions(pair=lambda key, image: (image, -image), view=lambda key, image: image))
     >>> x, y = pairs.pair(jax.random.key(0), (jnp.ones(()), jnp.array(7)))
@@ -119,6 +121,8 @@ def labelled(pairs: PairFunctions) -> PairFunctions:
     def pair(key: jax.Array, example: tuple[jax.Array, jax.Array]) -> tuple[Any, Any]:
         image, label = example
         x, y = pairs.pair(key, image)
+        if with_views:
+            y = pairs.view(jax.random.fold_in(key, 1), image)
         return (x, label), (y, label)
 
     return PairFunctions(pair, lambda key, example: (pairs.view(key, example[0]), example[1]))

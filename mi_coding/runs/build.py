@@ -204,6 +204,7 @@ def with_parts(
         platform: "cpu", "gpu" or "tpu", for which the encoder is made; "" for the one that is here.
     """
     has_probe = plan.method.probe_learning_rate and not plan.pairs.takes_films
+    uses_labels = has_probe or plan.method.learns_labels
     return plan.method.made_of(
         Parts(
             plan.encoder.on(platform or jax.default_backend()),
@@ -212,7 +213,7 @@ def with_parts(
             num_devices,
             num_steps,
             tuple(described[0]["shape"]),
-            num_classes if has_probe else 0,
+            num_classes if uses_labels else 0,
         )
     )
 
@@ -234,8 +235,10 @@ def build_experiment(plan: Plan, method: Method, num_steps: int, *, streamed: bo
         streamed: whether the steps get batches of examples, and not all of them to draw from.
     """
     sample: Callable = partial(plan.pairs.training_batch, batch_size=plan.run.batch_size)
+    sample = plan.pairs.streamed_batch if streamed else sample
+    labels = {"with_labels": True, "with_views": method.learns_labels} if method.uses_labels else {}
     return Experiment(
-        partial(plan.pairs.streamed_batch if streamed else sample, with_labels=method.uses_labels),
+        partial(sample, **labels),
         method.init,
         method.loss,
         method.optimizer(plan.optimizer.build(plan.run.batch_size, num_steps)),

@@ -1,6 +1,6 @@
 """What the codes of a run are worth, on examples that training never saw; the numbers and the report."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ def trained_codes(run: Run, variables: Variables | None, curves: Mapping[str, An
         dataset=run.dataset,
         variables=variables,
         untrained=lambda: run.initial_state.variables,
+        started=_started(run),
         key=run.key,
         warn=run.warn,
         batch_size=run.plan.run.batch_size,
@@ -36,6 +37,15 @@ def trained_codes(run: Run, variables: Variables | None, curves: Mapping[str, An
         num_classes=count_classes(run.dataset.train),
         curves=curves or {},
     )
+
+
+def _started(run: Run) -> Callable[[], Variables] | None:
+    """What gives the variables before the first step of a run that started from the encoder of another."""
+    init_from = run.plan.run.init_from
+    if init_from and not (Path(init_from) / "config.json").is_file():
+        run.warn(f"--init_from={init_from} is gone, so the encoder that this run started from has no probe")
+        return None
+    return (lambda: run.starting_state[0].variables) if init_from else None
 
 
 def evaluate_run(

@@ -79,6 +79,7 @@ def check_data(plan: Plan, dataset: data.Dataset) -> None:
                 f" takes {plan.encoder.takes}, and {plan.data.source} gives it shape {shape}; expected 'mlp', which "
                 "takes any",
             )
+    plan.method.check_labels(plan.data.source, count_classes(dataset.train))
     if not plan.pairs.takes_given_pairs:
         plan.method.check_shape(plan.pairs.pair_shape(shapes[0]))
 

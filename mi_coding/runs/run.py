@@ -16,7 +16,7 @@ from mi_coding.methods import Method
 from mi_coding.runs import build
 from mi_coding.runs.build import Plan, dummy_batch, with_parts
 from mi_coding.runs.examples import check_data, count_classes, load_data, standardised, usable
-from mi_coding.runs.transfer import check_start
+from mi_coding.runs.transfer import check_start, start_from
 from mi_coding.runs.workdir import ENDS, check_workdir
 from mi_coding.training.checkpoints import newest_step
 from mi_coding.training.experiment import Experiment
@@ -71,6 +71,11 @@ class Run:
         """The state before the first step, on the host; its encoder is the untrained one of the baseline."""
         examples = jax.tree.map(jnp.asarray, self._examples_for_shapes)
         return jax.device_get(init_state(self.experiment, self.key("init"), examples))
+
+    @cached_property
+    def starting_state(self) -> tuple[TrainState, str]:
+        """The state before the first step of a run that starts from the encoder of another, and the line to say."""
+        return start_from(self.method, self.initial_state, self.plan.run.init_from, self.warn)
 
     @property
     def initial_shapes(self) -> TrainState:

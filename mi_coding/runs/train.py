@@ -15,7 +15,6 @@ from mi_coding.reporting.phases import Phases
 from mi_coding.reporting.recorder import Recorder, Session, TrainingSpec
 from mi_coding.runs.evaluate import trained_codes
 from mi_coding.runs.run import Run, steps_per_call
-from mi_coding.runs.transfer import start_from
 from mi_coding.training.checkpoints import Checkpoints
 from mi_coding.training.devices import DataParallel, data_parallel
 from mi_coding.training.feed import StepRunner, from_device_data, from_stream
@@ -49,8 +48,8 @@ def train_run(
     with terminal.waiting("compiling") if is_main_process() else nullcontext():
         state = run.initial_state
     restored = on_all_processes(lambda: checkpoints.restore(state, run.warn))
-    if restored is None and (init_from := run.plan.run.init_from):
-        state, line = start_from(run.method, state, init_from, run.warn)
+    if restored is None and run.plan.run.init_from:
+        state, line = run.starting_state
         log_on_main(line)
     state, seconds = restored or (state, 0.0)
     step = int(state.step)

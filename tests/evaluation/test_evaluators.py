@@ -34,7 +34,7 @@ def trained_on_digits(method, pairs, *, labels=True, batch_size=16):
     splits = (subsample(split, 60) for split in digits.splits)
     dataset = Dataset("digits", *(split if labels else split._replace(labels=None) for split in splits))
     encoder, num_classes = ENCODERS["mlp"](widths=(8,), feature_dim=8), 10 if labels else 0
-    online_classes = num_classes if method.probe_learning_rate else 0
+    online_classes = num_classes if method.probe_learning_rate or method.learns_labels else 0
     method = method.made_of(Parts(encoder, pairs, batch_size, 1, 10, (8, 8, 1), online_classes))
     example = pairs.streamed_batch(jax.random.key(0), jnp.asarray(dataset.train.examples[:2]), jnp.arange(2))
     init = jax.jit(lambda: method.init(key("init"), *example))
@@ -62,6 +62,11 @@ CASES = {
         lambda: METHODS["cotraining"](code=CodeOptions(num_heads=2, num_values=3)),
         lambda: PAIRS["frames"](window=10),
         {"information", "plane", "by_code", "probes", "pairs", "codes", "neighbours"},
+    ),
+    "supervised": (
+        lambda: METHODS["supervised"](),
+        lambda: PAIRS["frames"](window=10),
+        {"probes", "pairs", "codes", "neighbours"},
     ),
     "cpc_ahead": (
         lambda: METHODS["cpc_ahead"](num_ahead=2, code_dim=4, context_dim=6),

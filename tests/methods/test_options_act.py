@@ -57,6 +57,7 @@ CHANGED = {
 SAME_NUMBERS = {"objective.method", "objective.block_size", "microbatch_size"}
 """How something is computed, and not what; `tests/contrast` and `test_contrastive.py` compare the numbers."""
 NEED_OTHERS = {
+    "objective.freeze": "more than one step; see tests/methods/test_supervised.py",
     "objective.distractors": "several devices; see tests/objectives/test_cpc.py",
     "code.prior_order": "a markov prior; see tests/objectives/test_code_models.py",
     "code.conditional_order": "a markov model; see tests/objectives/test_code_models.py",
@@ -70,7 +71,10 @@ def built(name, **changes):
     pairs = Sequences() if sequences else PairSampler()
     shape = (6, 2) if sequences else (4,)
     method = read(kind, SMALL | changes, name=name)
-    encoder, num_classes = MLP(widths=(4,), feature_dim=6), 2 if method.probe_learning_rate else 0
+    encoder, num_classes = (
+        MLP(widths=(4,), feature_dim=6),
+        2 if method.probe_learning_rate or method.learns_labels else 0,
+    )
     method = method.made_of(Parts(encoder, pairs, 8, 1, 4, shape, num_classes))
     rng, labels = np.random.default_rng(0), jnp.arange(8) % 2
     x, y = (jnp.asarray(rng.normal(size=(8, *shape)), jnp.float32) for _ in range(2))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mi_coding.pairs import PairFunctions, draw_examples, modified_alike, pairs_of_batch, sample_pairs, views
+from mi_coding.pairs.sampling import labelled
 
 TAGGED = PairFunctions(
     pair=lambda key, image: (image, -image + jax.random.uniform(key) / 2),
@@ -99,3 +100,12 @@ def test_a_batch_is_modified_alike_on_every_device_and_others_otherwise():
     np.testing.assert_allclose(y / (data + 1), jnp.full(8, x[0]), rtol=1e-6)
     np.testing.assert_array_equal(alike(jax.random.key(0), data, rows[4:])[0], x[4:])
     assert abs(alike(jax.random.key(1), data, rows)[0][0] - x[0]) > 1e-3
+
+
+def test_beside_a_labelled_x_stands_the_view_that_codes_are_judged_by():
+    functions = PairFunctions(pair=lambda key, image: (image + 1, image + 2), view=lambda key, image: image)
+    pairs = labelled(functions, with_views=True)
+    x, y = pairs_of_batch(jax.random.key(0), (jnp.arange(3.0), jnp.array([4, 5, 6])), jnp.arange(3), pairs=pairs)
+    assert x[0].tolist() == [1.0, 2.0, 3.0]
+    assert y[0].tolist() == [0.0, 1.0, 2.0]
+    assert x[1].tolist() == y[1].tolist() == [4, 5, 6]

@@ -1,0 +1,82 @@
+"""Labels from examples: cross-entropy of a linear classifier on the features of an encoder, as fine-tuning does it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from mi_coding.encoders import Backbone, Encoder, NoHead, build
+from mi_coding.errors import InputError, Setting
+from mi_coding.methods.base import Encoded, Method, Variables
+from mi_coding.methods.contrastive import check_two_halves
+from mi_coding.methods.online_probe import init_probe, mean_cross_entropy, probe_logits, with_label
+from mi_coding.options import option
+from mi_coding.pairs import PairSampler
+
+_CLASSIFIER = "classifier"
+
+
+@dataclass(frozen=True, eq=False)
+class Supervised(Method):
+    """config.objective.name = "supervised": the label of x, as the pairs draw it, and of the example as probes see it.
+
+    Params are {"encoder", "classifier"}; codes are the logits of the classes. Hidden labels (−1) count for nothing.
+    """
+
+    freeze: bool = option("objective.freeze", False, "only the classifier learns; the encoder stays as it begins")
+
+    evaluations = ("classifier",)
+    learns_labels = True
+
+    def check(self, pairs: PairSampler, encoder: Backbone, batch_size: int, num_devices: int) -> None:
+        check_two_halves(self, pairs)
+        if pairs.takes_films:
+            hint = " is not for frames of films, which have no labels"
+            raise InputError(Setting("objective.name", self.name), hint)
+
+    def check_labels(self, source: str, num_classes: int) -> None:
+        if num_classes < 2:
+            found = f" needs labels of at least two classes in the training split, and {source} has "
+            many = f"{num_classes} class" if num_classes else "no labels"
+            raise InputError(Setting("objective.name", self.name), found, many)
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder up to its features."""
+        return build(self.parts.encoder, NoHead())
+
+    def init(self, key: jax.Array, x: Any, y: Any) -> Variables:
+        examples = with_label(x)[0]
+        params, stats = self.encoder.init(key, examples)
+        features = jax.eval_shape(lambda: self.encoder.apply(params, stats, examples, False)[0][0])
+        return {"encoder": params, _CLASSIFIER: init_probe(features.shape[1], self.parts.num_classes)}, stats
+
+    def loss(self, params: Any, stats: Any, key: jax.Array, x: Any, y: Any, axis_name: str | None) -> Any:
+        (modified, labels), (views, _) = with_label(x), with_label(y)
+        examples, labels = jnp.concatenate([modified, views]), jnp.concatenate([labels, labels])
+        learns = not self.freeze  # statistics of batches, too, stay as they begin
+        (features, _), stats = self.encoder.apply(params["encoder"], stats, examples, learns, axis_name)
+        loss, accuracy = mean_cross_entropy(probe_logits(params[_CLASSIFIER], features), labels, axis_name)
+        return loss, ({"loss": loss, "accuracy": accuracy}, stats)
+
+    def encode(self, params: Any, stats: Any, x: jax.Array, *, half: str = "x") -> Encoded:
+        features = self.encoder.apply(params["encoder"], stats, x, False)[0][0]
+        return Encoded(features, probe_logits(params[_CLASSIFIER], features))
+
+    def probe_logits(self, params: Any, stats: Any, x: jax.Array) -> jax.Array:
+        return self.encode(params, stats, x).codes
+
+    def optimizer(self, base: optax.GradientTransformation) -> optax.GradientTransformation:
+        if not self.freeze:
+            return base
+        kinds = {"learns": base, "stays": optax.set_to_zero()}  # without its decay
+        return optax.multi_transform(
+            kinds, lambda params: {part: "learns" if part == _CLASSIFIER else "stays" for part in params}
+        )
+
+    def forecast(self) -> str:
+        what = "a classifier on a frozen encoder" if self.freeze else "an encoder with its classifier"
+        return f"{what}, {self.parts.num_classes:,} classes"
