@@ -37,18 +37,23 @@ setup(
     ],
     extras_require={
         "cuda": ["jax[cuda13]>=0.10,<0.13"],
+        "export": ["flatbuffers>=25", "jax2onnx>=0.17", "onnxruntime>=1.20", "safetensors>=0.5"],
         "parquet": ["pyarrow>=18"],
         "tpu": ["jax[tpu]>=0.10,<0.13"],
         "sound": ["soundfile>=0.13"],  # its wheels carry libsndfile
         "video": ["av>=15"],  # its wheels carry FFmpeg
         "test": [
             "av>=15",
+            "flatbuffers>=25",
             "hypothesis>=6.100",
+            "jax2onnx>=0.17",
             "jsonschema>=4.23",
+            "onnxruntime>=1.20",
             "pyarrow>=18",
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.12",
+            "safetensors>=0.5",
             "soundfile>=0.13",
             "yamllint>=1.35",
             # These two bring programs as wheels; elsewhere they would download them, so there the tests skip.

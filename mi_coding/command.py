@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -107,6 +108,12 @@ def options(argv: list[str], defaults: Mapping[str, str | int | float | None]) -
     if missing:
         raise InputError(f"no {' and no '.join(missing)} given; see --help")
     return values
+
+
+def check_output(output: Path) -> None:
+    """Raises InputError for a file that cannot be written: a folder, or a file in none."""
+    if not output.absolute().parent.is_dir() or output.is_dir():
+        raise InputError(f"--output={output} is no file in a folder that exists")
 
 
 def image_options(given: flags.FlagValues) -> dict[str, Any]:

@@ -9,6 +9,7 @@
     --layer        codes (the default), what the critic scores, or features, before the projection head; a discrete
                    code is written as bytes of packed bits, see mi_coding.stored_codes.unpack
     --half         x (the default) or y: which half of given pairs
+    --backend      an encoder that mi_coding.export has written; its codes are shown to be those of the run, to 1e-5
     --cache_dir    of decoded films; by default that of the run
     --image_size   pixels, --channels: what images are brought to; by default what the run was trained with
     --white        value that is white in images of more than 8 bits a pixel; by default that of the run
@@ -40,6 +41,7 @@ from mi_coding.reporting import terminal
 from mi_coding.reporting.codes_file import CODES_FILES, Columns, check_output_path
 from mi_coding.reporting.recorder import LEAST_SECONDS, MOST_WAITING
 from mi_coding.runs.examples import usable_part, video_options
+from mi_coding.runs.exports import MOST_DIFFERENCE, largest_difference, open_export
 from mi_coding.runs.restore import other_shapes, restore
 from mi_coding.runs.trained_encoder import HALVES, TrainedEncoder
 
@@ -86,7 +88,7 @@ def write_codes(encoder: TrainedEncoder, listing: data.Listing, output: Path) ->
 
 def _embed(argv: list[str]) -> int:
     required = dict.fromkeys(("workdir", "source", "output"))
-    given = options(argv, required | {"layer": "codes", "half": "x", "cache_dir": ""} | IMAGE_OPTIONS)
+    given = options(argv, required | {"layer": "codes", "half": "x", "backend": "", "cache_dir": ""} | IMAGE_OPTIONS)
     output = Path(given.output)
     if reason := check_output_path(output):
         raise InputError(reason)
@@ -103,8 +105,23 @@ def _embed(argv: list[str]) -> int:
         shape = tuple(data.describe_examples(split)[0]["shape"])
         if not encoder.takes(shape):
             raise other_shapes(given.source, [shape], [encoder.shape])
+        if given.backend:
+            encoder = _through(encoder, Path(given.backend), split)
         write_codes(encoder, listing._replace(split=split), output)
     return 0
+
+
+def _through(encoder: TrainedEncoder, backend: Path, split: data.Split) -> TrainedEncoder:
+    """The encoder whose codes an exported file makes, once they are shown to be the same on the first examples."""
+    program = open_export(backend, encoder)
+    count = min(encoder.batch_size, data.num_examples(split))
+    some = data.take(split, np.arange(count)).examples
+    difference = largest_difference(encoder, program, encoder.checked(some))
+    if not difference <= MOST_DIFFERENCE:
+        found = f"--backend={backend} gives codes that differ from those of the run by {difference:.2g} of the largest"
+        raise InputError(f"{found}; expected at most {MOST_DIFFERENCE:g}: export that run, layer and half again")
+    print(f"codes of {backend} differ from those of the run by {difference:.1e} of the largest, on {count:,} examples")
+    return encoder.through(program)
 
 
 def _report(encoder: TrainedEncoder, count: int, parts: data.Ordered, seconds: float) -> str:

@@ -26,8 +26,7 @@ import sys
 from pathlib import Path
 
 from mi_coding import data
-from mi_coding.command import IMAGE_OPTIONS, image_options, options, run_command, spelled_as_flags
-from mi_coding.errors import InputError
+from mi_coding.command import IMAGE_OPTIONS, check_output, image_options, options, run_command, spelled_as_flags
 from mi_coding.reporting import terminal
 from mi_coding.reporting.metrics import write_json
 from mi_coding.reporting.results import group_results
@@ -55,8 +54,7 @@ def _evaluate(argv: list[str]) -> int:
     given = options(argv, dict.fromkeys(("workdir", "source")) | {"output": "", "cache_dir": ""} | IMAGE_OPTIONS)
     workdir = Path(given.workdir)
     output = Path(given.output) if given.output else workdir / file_name(given.source)
-    if not output.absolute().parent.is_dir() or output.is_dir():
-        raise InputError(f"--output={output} is no file in a folder that exists")
+    check_output(output)
     keeps(f"interrupted; {output} was not written")
     with spelled_as_flags(given):
         data.open_source(given.source, given.layout or "auto")

@@ -30,7 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mi_coding import data
-from mi_coding.command import IMAGE_OPTIONS, image_options, options, run_command, spelled_as_flags
+from mi_coding.command import IMAGE_OPTIONS, check_output, image_options, options, run_command, spelled_as_flags
 from mi_coding.data.oddities import oddest
 from mi_coding.errors import InputError
 from mi_coding.evaluation.base import subsample
@@ -60,8 +60,7 @@ def _inspect(argv: list[str]) -> int:
     if not given.source and not given.config:
         raise InputError("no --source and no --config given; see --help")
     output = Path(given.output)
-    if output.is_dir() or not output.absolute().parent.is_dir():
-        raise InputError(f"--output={output} is no file in a folder that exists")
+    check_output(output)
     plan = _plan(given.source, given.config) if given.config else None
     warnings: list[str] = []
     warn = partial(_warn, warnings)

@@ -48,7 +48,7 @@ MAY = {
     "runs": (
         {"errors", "interrupts", "options", "config", "data", "pairs", "encoders", "methods", "training", "evaluation"}
         | {"reporting"},
-        {"jax", "numpy", "flax", "PIL", "pyarrow"},
+        {"jax", "numpy", "flax", "PIL", "pyarrow", "jax2onnx", "onnxruntime", "safetensors"},
     ),
     "learn": (
         {"errors", "interrupts", "config", "data", "pairs", "evaluation", "reporting", "runs"},
@@ -60,6 +60,7 @@ MAY = {
     "evaluate": ({"errors", "help", "interrupts", "command", "data", "reporting", "runs"}, set()),
     "compare": ({"errors", "help", "interrupts", "command", "reporting", "runs"}, set()),
     "finetune": ({"errors", "help", "interrupts", "command", "data", "reporting", "runs"}, set()),
+    "export": ({"errors", "help", "interrupts", "command", "reporting", "runs"}, set()),
     "search": ({"errors", "help", "interrupts", "command", "runs"}, {"numpy"}),
     "inspect": (
         {"errors", "help", "interrupts", "command", "data", "pairs", "evaluation", "reporting", "runs"},

@@ -83,6 +83,6 @@ class ProjectionHead(nn.Module):
         if not self.spread:
             return code
         if self.group > 1:
-            values = code.reshape(len(code), -1, self.group)
+            values = code.reshape(code.shape[0], -1, self.group)
             code = (values - jnp.mean(values, axis=-1, keepdims=True)).reshape(code.shape)
         return self.spread * batch_norm(train, axis_name, use_scale=False, use_bias=False)(code)

@@ -188,7 +188,7 @@ class CoTraining(Method):
         """Features, and as codes the probability of each value of each symbol, code by code."""
         features, logits = self.encoder.apply(params["encoder"], stats["encoder"], x, False)[0]
         probabilities = jnp.exp(jnp.moveaxis(self._log_probabilities(logits), 0, 1))
-        return Encoded(features, probabilities.reshape(len(x), -1))
+        return Encoded(features, probabilities.reshape(x.shape[0], -1))
 
     def encoder_variables(self, variables: Variables) -> Variables:
         params, stats = variables
@@ -232,7 +232,7 @@ class CoTraining(Method):
             return stored_codes.pack(z, code.num_values)
 
         return OutputCodes(
-            lambda params, stats, x: jnp.exp(self.log_q(params, stats, x)[head]).reshape(len(x), -1),
+            lambda params, stats, x: jnp.exp(self.log_q(params, stats, x)[head]).reshape(x.shape[0], -1),
             pack,
             f"{code.num_symbols:,} symbol{'s' * (code.num_symbols > 1)} with {code.num_values} values, in packed bits",
             (self.prior, psi),

@@ -129,6 +129,12 @@ def unpickled(
     return Restored(plan, step, metadata, method, variables, summary, workdir)
 
 
+def on_platform(run: Restored, platform: str) -> Restored:
+    """The same run with its encoder in the form for "cpu", "gpu" or "tpu"; that for a TPU compiles for all of them."""
+    _, method = _build(run.plan.config, run.metadata, run.workdir, platform)
+    return run._replace(method=method)
+
+
 def other_shapes(source: str, here: list[tuple[int, ...]], trained: list[tuple[int, ...]]) -> InputError:
     """What to say of data whose examples are not of the shapes that a run was trained on, x and y or one.
 
@@ -157,7 +163,7 @@ def _read_config(workdir: Path, option: str) -> dict[str, Any]:
     return config
 
 
-def _build(config: dict[str, Any], metadata: dict[str, Any], workdir: Path) -> tuple[Plan, Method]:
+def _build(config: dict[str, Any], metadata: dict[str, Any], workdir: Path, platform: str = "") -> tuple[Plan, Method]:
     """The plan and the method of a config that was checked when its run began, perhaps by an older version."""
     trained_on = metadata["data"]
     try:
@@ -168,6 +174,7 @@ def _build(config: dict[str, Any], metadata: dict[str, Any], workdir: Path) -> t
             trained_on["classes"],
             num_devices=jax.local_device_count(),
             num_steps=1,  # of a schedule that is not continued
+            platform=platform,
         )
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]

@@ -21,7 +21,7 @@ from mi_coding.pairs import PairSampler
 from mi_coding.pairs.given import as_numbers
 from mi_coding.reporting.page import results_as_html
 from mi_coding.reporting.results import group_results
-from mi_coding.runs.restore import Restored, pickled, restore, unpickled
+from mi_coding.runs.restore import Restored, on_platform, pickled, restore, unpickled
 from mi_coding.runs.stored import StoredCodes, nearest_codes, read_codes
 
 LAYERS = ("codes", "features")
@@ -99,7 +99,7 @@ class TrainedEncoder:
         # Without `self`, which the caches of JAX would keep as long as the program.
         codes = partial(_codes, function, self._pairs, self._given, self.shape, self._shown)
         self._encode = jax.jit(codes)
-        dummy = jax.ShapeDtypeStruct((1, *self.shape), described["dtype"])
+        dummy = jax.ShapeDtypeStruct((1, *self.shape), self.dtype)
         self.dim = jax.eval_shape(codes, self._variables, dummy).shape[1]
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -163,6 +163,52 @@ class TrainedEncoder:
         parts = (part if self._scale is None else data.scaled_half(part, self._scale) for part in parts)
         return encode_each(partial(self._encode, self._variables), parts, batch_size=self.batch_size)
 
+    @property
+    def half(self) -> str:
+        """Which half of given pairs is encoded, "x" or "y"; "x" where there is one encoder."""
+        return self._half
+
+    @property
+    def layer(self) -> str:
+        """What is handed out, one of `LAYERS`."""
+        return self._layer
+
+    @property
+    def run(self) -> Restored:
+        """The run that it is of."""
+        return self._run
+
+    @property
+    def dtype(self) -> str:
+        """Of the examples that the run was trained on, such as "uint8"."""
+        return self._run.examples[HALVES.index(self._half)]["dtype"]
+
+    def portable(self) -> Callable[[jax.Array], jax.Array]:
+        """Examples [b, …] → codes float32[b, D], a pure function that compiles for every platform and any b.
+
+        The weights are constants of it, and tables are scaled within.
+        """
+        codes = TrainedEncoder(on_platform(self._run, "tpu"), layer=self._layer, half=self._half)._encode
+        variables, scale = self._variables, self._scale
+
+        def portable(examples: jax.Array) -> jax.Array:
+            if scale is not None:
+                mean, deviation = (jnp.asarray(scale[name], jnp.float32) for name in ("mean", "deviation"))
+                examples = (examples - mean) / deviation
+            return codes(variables, examples)
+
+        return portable
+
+    def through(self, program: Callable[[np.ndarray], np.ndarray]) -> "TrainedEncoder":
+        """The same encoder whose codes another program makes, of examples as they are."""
+        other = TrainedEncoder(self._run, layer=self._layer, half=self._half)
+        other._encode, other._scale = (lambda _, examples: program(np.asarray(examples))), None
+        return other
+
+    def with_variables(self, variables: Variables) -> "TrainedEncoder":
+        """The same encoder with other weights of the same shapes."""
+        return TrainedEncoder(self._run._replace(variables=variables), layer=self._layer, half=self._half)
+
     def compile(self, like: np.ndarray | data.LazyImages) -> None:
         """Compiles the program for examples of such a shape and dtype, which the first call would do."""
         dummy = np.zeros((self.batch_size, *like.shape[1:]), like.dtype)
@@ -187,15 +233,16 @@ class TrainedEncoder:
     @property
     def _resizes(self) -> bool:
         """Whether images in arrays are resized: where those of training were."""
-        return self._is_image and bool(self._run.plan.data.image_size)
+        return self.takes_images and bool(self._run.plan.data.image_size)
 
     @property
-    def _is_image(self) -> bool:
+    def takes_images(self) -> bool:
+        """Whether examples are images [H, W, C], C = 1 or 3: bytes, or floats in [0, 1]."""
         return not self._given and len(self.shape) == 3 and self.shape[2] in data.CHANNELS
 
     def _pixels(self, image: str | Path | Image.Image) -> np.ndarray:
         """uint8[H, W, C] of one file or Pillow image."""
-        if not self._is_image:
+        if not self.takes_images:
             raise ValueError(f"{image!r:.100}; the run was trained on arrays of shape {self.shape}")
         if isinstance(image, Image.Image):
             return self._of_shape(data.pixels_of(image, self._image_spec), image)
