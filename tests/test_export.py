@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from itertools import product
 
 import numpy as np
 import pytest
@@ -28,8 +29,11 @@ def examples_of(encoder, count=5):
     return np.rint(255 * drawn).astype(np.uint8) if encoder.dtype == "uint8" else drawn.astype(np.float32)
 
 
-@pytest.mark.parametrize("ending", FORMATS)
-@pytest.mark.parametrize("name", RECIPES)
+NOT_CONVERTED = ("sequences", ".onnx")
+"""jax2onnx 0.17 has no gather of slices that lie at another place in each sequence of a batch."""
+
+
+@pytest.mark.parametrize(("name", "ending"), [both for both in product(RECIPES, FORMATS) if both != NOT_CONVERTED])
 def test_an_exported_encoder_gives_the_codes_of_its_run(finished_runs, tmp_path, name, ending):
     encoder = mi_coding.load_encoder(finished_runs(name).workdir)
     path = tmp_path / f"encoder{ending}"
@@ -41,6 +45,14 @@ def test_an_exported_encoder_gives_the_codes_of_its_run(finished_runs, tmp_path,
     assert written == json.loads(json.dumps(info))
     assert written["input"]["shape"] == ["batch", *encoder.shape]
     assert written["output"]["shape"] == ["batch", encoder.dim]
+
+
+def test_an_encoder_that_cannot_be_converted_is_told_with_what_can(finished_runs, tmp_path):
+    name, ending = NOT_CONVERTED
+    encoder = mi_coding.load_encoder(finished_runs(name).workdir)
+    with pytest.raises(ValueError, match=r"jax2onnx \S+ cannot convert this encoder: .*; choose \.stablehlo"):
+        write_export(encoder, tmp_path / f"encoder{ending}")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_process_that_cannot_import_this_package_runs_it(finished_runs, tmp_path):

@@ -1,12 +1,14 @@
 """ONNX by jax2onnx: the whole function with its weights, of any batch size, for ONNX Runtime and others."""
 
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 
 import jax
 import jax.export
 import numpy as np
 
+from mi_coding.errors import InputError
 from mi_coding.runs.exports.base import Format, Program, as_floats
 from mi_coding.runs.exports.folding import fold_constants
 from mi_coding.runs.trained_encoder import TrainedEncoder
@@ -28,7 +30,12 @@ class ONNX(Format):
         examples = jax.ShapeDtypeStruct((batch, *encoder.shape), "float32")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the converter, which asks for float64 here and there, and gets float32
-            model = to_onnx(fold_constants(encoder.portable(), examples), inputs=[examples], model_name="encoder")
+            try:
+                model = to_onnx(fold_constants(encoder.portable(), examples), inputs=[examples], model_name="encoder")
+            except Exception as error:  # of operations that it does not know, of all kinds
+                reason = " ".join(str(error).split())[:150]
+                cannot = f"jax2onnx {version('jax2onnx')} cannot convert this encoder: {type(error).__name__}: {reason}"
+                raise InputError(f"{cannot}; choose .stablehlo, which takes every encoder") from None
         return model.SerializeToString()
 
     def program(self, path: Path, encoder: TrainedEncoder) -> Program:
