@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CPCOutput",
+    "ContrastiveEncoder",
     "MIEstimate",
     "bounds",
     "compare",
@@ -30,6 +31,7 @@ _WHEN_ASKED_FOR = {
     "MIEstimate": "mi_coding.estimate",
     "estimate_mi": "mi_coding.estimate",
     "compare": "mi_coding.runs.compare",
+    "ContrastiveEncoder": "mi_coding.learn.transformer",
     "fit": "mi_coding.learn.fit",
     "train": "mi_coding.learn.train",
     "load_encoder": "mi_coding.runs.trained_encoder",

@@ -38,6 +38,9 @@ def data_for(name, folder):
         rng = np.random.default_rng(0)
         np.savez(folder / "pairs.npz", x=rng.normal(size=(60, 3)), y=rng.normal(size=(60, 2)))
         return [f"--config.data.source=npz:{folder / 'pairs.npz'}"]
+    if name == "simclr_tables":
+        np.savez(folder / "table.npz", x=np.random.default_rng(0).normal(size=(60, 3)), labels=np.arange(60) % 2)
+        return [f"--config.data.source=npz:{folder / 'table.npz'}"]
     return []
 
 

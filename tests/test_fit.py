@@ -110,7 +110,7 @@ def test_config_size_batch_and_steps_suit_the_data(tmp_path, make, config, expec
     ("given", "words"),
     [
         ("here", "did you mean 'folder:here'"),
-        (np.zeros((4, 5)), r"x has shape \(4, 5\); expected images"),
+        (np.zeros((4, 5, 6, 7)), r"x has shape \(4, 5, 6, 7\); expected images"),
         ([], r"x has shape \(0,\); expected images"),
         (["no.png"], "1 of 1 paths are no files, such as no.png"),
         ("folde:photos", "did you mean 'folder'"),

@@ -2,5 +2,6 @@
 
 from mi_coding.learn.fit import fit
 from mi_coding.learn.train import TrainedRun, train
+from mi_coding.learn.transformer import ContrastiveEncoder
 
-__all__ = ["TrainedRun", "fit", "train"]
+__all__ = ["ContrastiveEncoder", "TrainedRun", "fit", "train"]

@@ -12,7 +12,7 @@ from mi_coding.data import ImageSpec, Source, decode, open_source, pixels_of
 from mi_coding.data.sources.python import FromPython
 from mi_coding.errors import InputError
 
-_CONFIGS = {"pairs": "cpc_arrays", "films": "cpc_video", "images": "simclr_photos"}
+_CONFIGS = {"pairs": "cpc_arrays", "rows": "simclr_tables", "films": "cpc_video", "images": "simclr_photos"}
 _FILMS = {"video": "films"}  # schemes of sources whose examples are no images
 _SMALL_GREY = "simclr"  # for images like handwritten digits
 _SMALL = 40  # pixels of the longer side up to which grey images have the recipe of digits
@@ -45,8 +45,8 @@ def describe(x: Any, y: Any = None, labels: Any = None) -> Given:
     """What a person has, ready to be read.
 
     Args:
-        x: images [n, H, W] or [n, H, W, C]; a list of paths or of Pillow images; a source such as "folder:photos"; or
-            with y, any numbers [n, …].
+        x: images [n, H, W] or [n, H, W, C]; rows of a table [n, D]; a list of paths or of Pillow images; a source such
+            as "folder:photos"; or with y, any numbers [n, …].
         y: numbers [n, …] that belong to x row by row; None for images.
         labels: int[n], for the probes; −1 where hidden.
     Raises:
@@ -76,10 +76,12 @@ def describe(x: Any, y: Any = None, labels: Any = None) -> Given:
         channels = 1 if all(image.mode in ("1", "L", "LA") for image in x) else 3
         x = np.stack([pixels_of(image, ImageSpec(side, channels)) for image in x])
     images = np.asarray(x)
+    if images.ndim == 2:
+        return Given(FromPython(given={"x": images} | labels), "rows", len(images))
     if images.ndim not in (3, 4) or not len(images) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
         raise InputError(
-            f"x has shape {images.shape}; expected images [n, H, W] or [n, H, W, C], C = 1 or 3, a list of paths or of "
-            "Pillow images, a source such as 'folder:photos', or x and y"
+            f"x has shape {images.shape}; expected images [n, H, W] or [n, H, W, C], C = 1 or 3, a table [n, D], a "
+            "list of paths or of Pillow images, a source such as 'folder:photos', or x and y"
         )
     channels = images.shape[3] if images.ndim == 4 else 1
     given = {"images": images} | labels

@@ -34,8 +34,9 @@ def fit(
     ((60, 4), (60, 16))
 
     Args:
-        x: images [n, H, W, C] or [n, H, W], uint8 or floats in [0, 1]; a list of paths or of Pillow images; a source
-            such as "folder:photos" or "video:clips/*.mp4"; or, with y, numbers [n, …].
+        x: images [n, H, W, C] or [n, H, W], uint8 or floats in [0, 1]; the rows of a table, numbers [n, D]; a list of
+            paths or of Pillow images; a source such as "folder:photos" or "video:clips/*.mp4"; or, with y, numbers
+            [n, …].
         y: numbers [n, …] that belong to x row by row, such as another recording of the same moment.
         labels: int[n], classes from 0 on, for the probes of the report alone; −1 where hidden.
         config: what to use in place of the config that suits the data, see `train`.

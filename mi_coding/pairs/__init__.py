@@ -3,6 +3,7 @@
 from mi_coding.pairs.augmented import Augmentations
 from mi_coding.pairs.base import BoundSpec, PairSampler
 from mi_coding.pairs.clips import Clips
+from mi_coding.pairs.corrupted import Corrupted
 from mi_coding.pairs.film import Film, Films, draw_moments, sample_film_pairs, shown_at
 from mi_coding.pairs.frames import Frames
 from mi_coding.pairs.given import Given
@@ -23,6 +24,7 @@ PAIRS: dict[str, type[PairSampler]] = {
     "clips": Clips,
     "augmentations": Augmentations,
     "given": Given,
+    "corrupted": Corrupted,
     "sequences": Sequences,
     "film": Film,
 }

@@ -123,9 +123,13 @@ class TrainedEncoder:
         path = self._run.workdir / "report.html"
         return path if path.is_file() else None
 
+    def layer_of(self, layer: str) -> "TrainedEncoder":
+        """The encoder that hands out another of `LAYERS`."""
+        return self if self._layer == layer else TrainedEncoder(self._run, layer=layer, half=self._half)
+
     @cached_property
     def _of_features(self) -> "TrainedEncoder":
-        return self if self._layer == "features" else TrainedEncoder(self._run, layer="features", half=self._half)
+        return self.layer_of("features")
 
     def features(self, examples: Any) -> np.ndarray:
         """float32[n, F]: what the encoder makes before its projection head, which the probes read."""

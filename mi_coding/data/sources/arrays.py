@@ -20,7 +20,7 @@ MEANING = {"values": "sequences"}
 
 
 class ArraySource(Source):
-    """Arrays whose rows are examples: x and y, or images, or sequences and perhaps lengths; and perhaps labels."""
+    """Arrays whose rows are examples: x and y, x alone, images, or sequences and perhaps lengths; perhaps labels."""
 
     @property
     @abstractmethod
@@ -55,7 +55,8 @@ class ArraySource(Source):
         """All examples, and the number of the group of each; None for no groups."""
         path, account = self.title, Account()
         arrays = self.arrays(account)
-        account.unit = next((name for name in ("images", "sequences") if name in arrays), "pairs")
+        given = "pairs" if "y" in arrays else "rows"
+        account.unit = next((name for name in ("images", "sequences") if name in arrays), given)
         examples, labels = _examples(path, arrays, spec, account), arrays.get("labels")
         parts = dict(zip("xy", examples, strict=True)) if isinstance(examples, tuple) else {account.unit: examples}
         counts = {name: len(part) for name, part in (parts | ({} if labels is None else {"labels": labels})).items()}
@@ -104,7 +105,7 @@ def _examples(path: Path | str, arrays: dict[str, np.ndarray], spec: ImageSpec, 
         raise InputError(f"{path} holds no images to resize; given ", *_given(spec), ", expected 0 for both")
     if "sequences" in arrays:
         return as_sequences(path, arrays["sequences"], arrays.get("lengths"))
-    return arrays["x"], arrays["y"]
+    return (arrays["x"], arrays["y"]) if "y" in arrays else arrays["x"]
 
 
 def _given(spec: ImageSpec) -> tuple[Setting | str, ...]:

@@ -11,16 +11,17 @@ from mi_coding.data.sources.base import one_line
 from mi_coding.errors import InputError, Setting
 
 _EXAMPLES = ("x", "y", "images", "sequences", "values")
-_EXPECTED = "x and y (given pairs), images or sequences; and perhaps labels"
+_EXPECTED = "x and y (given pairs), x alone (a table), images or sequences; and perhaps labels"
 
 
 class Npz(ArraySource):
     """The arrays of one file, whose path is the argument.
 
     The file has either x and y, given pairs whose rows belong together: numbers [n, …], of which bytes are divided by
-    255; or images: uint8[n, H, W, C], floats in [0, 1], or whole numbers that `data.white` or their range scales, C = 1
-    or 3, or [n, H, W]; or sequences, which may also be called values: numbers [n, T, C] or [n, T], of which shorter
-    ones end in NaN or have their lengths, int[n]; with lengths they may also lie one after another, [sum, C] or [sum].
+    255; or x alone, the rows of a table, as the pairs "corrupted" take them; or images: uint8[n, H, W, C], floats in
+    [0, 1], or whole numbers that `data.white` or their range scales, C = 1 or 3, or [n, H, W]; or sequences, which may
+    also be called values: numbers [n, T, C] or [n, T], of which shorter ones end in NaN or have their lengths, int[n];
+    with lengths they may also lie one after another, [sum, C] or [sum].
     With any of them, perhaps labels: int[n], at least 0, or −1 where hidden. Arrays of other names are noted.
     """
 
@@ -61,7 +62,8 @@ def _read(path: Path, account: Account, group: str) -> dict[str, np.ndarray]:
 
 def _chosen(path: Path, found: set[str]) -> list[str]:
     """Which arrays to read: x and y, or images, or sequences and perhaps lengths; and labels."""
-    kinds = [names for names in (["x", "y"], ["images"], ["sequences"], ["values"]) if found.issuperset(names)]
+    kinds = [["x", "y"] if "y" in found else ["x"], ["images"], ["sequences"], ["values"]]
+    kinds = [names for names in kinds if found.issuperset(names)]
     if len(kinds) != 1 or found & set(_EXAMPLES) != set(kinds[0]):
         raise InputError(f"{path} has arrays {', '.join(sorted(found)) or 'of no name'}; expected {_EXPECTED}")
     of_sequences = ["lengths"] if MEANING.get(kinds[0][0], kinds[0][0]) == "sequences" else []

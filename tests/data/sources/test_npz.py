@@ -94,7 +94,7 @@ PAIRS = {"x": VECTORS, "y": VECTORS}
     [
         ({"x": VECTORS, "y": VECTORS[:-3]}, "different lengths: x 40, y 37; expected one row an example"),
         (PAIRS | {"labels": np.zeros(N - 1, int)}, "different lengths: x 40, y 40, labels 39"),
-        ({"x": VECTORS}, "has arrays x; expected x and y (given pairs), images or sequences"),
+        ({"y": VECTORS}, "has arrays y; expected x and y (given pairs), x alone (a table), images or sequences"),
         ({"a": VECTORS, "b": VECTORS}, "has arrays a, b; expected"),
         ({}, "has arrays of no name"),
         (PAIRS | {"images": np.zeros((N, 2, 2))}, "has arrays images, x, y; expected"),
