@@ -36,7 +36,6 @@ from mi_coding.errors import InputError
 from mi_coding.evaluation.base import subsample
 from mi_coding.evaluation.data_account import DataAccount
 from mi_coding.evaluation.pairs import NUM_PAIRS, strip_section
-from mi_coding.pairs import pairs_of_batch
 from mi_coding.reporting import terminal
 from mi_coding.reporting.environment import describe_environment
 from mi_coding.reporting.page import Report, Section, Table, write_report
@@ -109,7 +108,11 @@ def _contact_sheet(some: data.Split) -> list[Section]:
     captions = ["" if some.labels is None else str(some.labels[i]) for i in chosen]
     figure = contact_sheet(some.examples[chosen], captions, title="Training examples, as decoded")
     table = Table("Names", ("example", "name"), [(str(number + 1), names[i]) for number, i in enumerate(chosen)])
-    return [Section("Examples", "As the encoder is given them, but for augmentation.", figure, "examples", table)]
+    return [
+        Section(
+            "Examples", "As the encoder is given them, but for augmentation.", figure, "examples", table, pictures=True
+        )
+    ]
 
 
 def _pairs(dataset: data.Dataset, plan: Plan) -> list[Section]:
@@ -121,7 +124,7 @@ def _pairs(dataset: data.Dataset, plan: Plan) -> list[Section]:
     pairs.check_examples(plan.data.source, shapes, dataset.train)
     examples: Any = jax.tree.map(jnp.asarray, subsample(dataset.test, NUM_PAIRS).examples)
     rows = jnp.arange(len(jax.tree.leaves(examples)[0]))
-    x, y = jax.jit(partial(pairs_of_batch, pairs=pairs))(jax.random.key(plan.run.seed), examples, rows)
+    x, y = jax.jit(pairs.streamed_batch)(jax.random.key(plan.run.seed), examples, rows)
     originals = None if pairs.takes_given_pairs else examples
     return strip_section(originals, np.asarray(x), np.asarray(y), pairs.describe())
 
@@ -138,7 +141,8 @@ def _odd(some: data.Split) -> list[Section]:
     text = (
         f"Among {len(some.examples):,}, by brightness, contrast, sharpness and colour, in robust standard deviations."
     )
-    return [Section("Odd ones", text, figure, "odd", Table("Names", ("name", "most unusual in", "σ"), rows))]
+    table = Table("Names", ("name", "most unusual in", "σ"), rows)
+    return [Section("Odd ones", text, figure, "odd", table, pictures=True)]
 
 
 if __name__ == "__main__":

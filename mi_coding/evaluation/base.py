@@ -77,6 +77,20 @@ class Trained:
         """float32[n, …]: one view of each example in memory."""
         return _views(key, jax.tree.map(jnp.asarray, examples), self.pairs)
 
+    def label_names(self, labels: np.ndarray, longest: int = 20) -> np.ndarray:
+        """What a person reads of labels, an array of text of their shape: names of classes where they are known.
+
+        Longer names are cut, and a hidden label is "unknown".
+        """
+        classes = self.dataset.class_names
+
+        def name(label: int) -> str:
+            full = "unknown" if label < 0 else str(classes[label] if classes else label)
+            return full if len(full) <= longest else f"{full[: longest - 1]}…"
+
+        names = {label: name(label) for label in np.unique(labels).tolist()}
+        return np.array([names[label] for label in labels.ravel().tolist()], object).reshape(labels.shape)
+
     def report_key(self, purpose: str) -> jax.Array:
         """A random key of the report: of "pairs", or of views of "test" or "train" examples."""
         return jax.random.split(self.key("report"), 3)[("pairs", "test", "train").index(purpose)]

@@ -219,7 +219,7 @@ def examples_section(images: np.ndarray, codes: np.ndarray, *, rows: int, column
         axes.text(columns + 1.1, middle, f"{100 * share:.1f} %", fontsize=SMALL, color=MUTED, va="center")
         for column, image in enumerate(pictures):
             draw_tile(axes, image, 1 + column, row * height)
-    return Section("Examples by code", text, figure, "by_code")
+    return Section("Examples by code", text, figure, "by_code", pictures=True)
 
 
 def _best_at_each_price(betas: np.ndarray, values: np.ndarray) -> list[int]:

@@ -48,7 +48,7 @@ def film_strip(x: np.ndarray, y: np.ndarray, names: Sequence[str], times: np.nda
         f"Each column is one pair: {description}. Under it the film, and when each of the two frames begins to be "
         "shown; a frame stays until the next one, so the two times differ by the gap to within one frame."
     )
-    return Section("Pairs as the encoder sees them", text, figure, "pairs")
+    return Section("Pairs as the encoder sees them", text, figure, "pairs", pictures=True)
 
 
 def gap_section(gaps: Sequence[float], bounds: Mapping[str, Sequence[HeldoutBound]], trained_at: float) -> Section:

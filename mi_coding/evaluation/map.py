@@ -1,6 +1,8 @@
 """Which codes are similar? A two-dimensional map of the codes of test examples."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -31,14 +33,16 @@ class CodeMap(Evaluator):
         )
         if labels is not None:
             text += " Labels only colour the points: the encoder never learnt from them."
-        figure = code_map(map_codes(trained.shown_codes), labels, title="Codes of test examples")
+        names = None if labels is None else trained.label_names(labels)
+        figure = code_map(map_codes(trained.shown_codes), labels, title="Codes of test examples", names=names)
         return [Section("Map of codes", text, figure, "codes")]
 
 
-def code_map(points: np.ndarray, labels: np.ndarray | None, *, title: str) -> Figure:
+def code_map(points: np.ndarray, labels: np.ndarray | None, *, title: str, names: np.ndarray | None = None) -> Figure:
     """Codes in two dimensions, coloured by label; a label also stands amid its codes where they keep together.
 
-    Forty labels int[n] can be told apart; None is for codes without labels.
+    Forty labels int[n] can be told apart; None is for codes without labels. Names, one a point, are what a person reads
+    of its label; None shows the labels.
 
     Raises:
         ValueError: unless points is [n, 2] with one label a point.
@@ -56,35 +60,41 @@ def code_map(points: np.ndarray, labels: np.ndarray | None, *, title: str) -> Fi
     if labels is None:
         axes.scatter(*points.T, s=size, color=BLUE, alpha=0.7, linewidths=0)
     else:
-        _scatter_by_label(axes, points, np.asarray(labels), size)
+        labels = np.asarray(labels)
+        shown = {value: str(value if names is None else names[labels == value][0]) for value in np.unique(labels)}
+        widest = max(map(len, shown.values()))
+        room = (0.055 + 0.0105 * widest) * min(legend_columns, 4)
+        axes.set_position((0.01, 0.01, 0.98 - min(room, 0.4), 0.925))
+        _scatter_by_label(axes, points, labels, shown, size)
     heading(figure, title)
     return figure
 
 
-def _scatter_by_label(axes: Axes, points: np.ndarray, labels: np.ndarray, size: float) -> None:
-    values = np.unique(labels)
-    for index, value in enumerate(values):
+def _scatter_by_label(
+    axes: Axes, points: np.ndarray, labels: np.ndarray, shown: Mapping[Any, str], size: float
+) -> None:
+    for index, (value, name) in enumerate(shown.items()):
         own = points[labels == value]
         colour = CODE_COLOURS[index % len(CODE_COLOURS)]
         marker = _MARKERS[index // len(CODE_COLOURS) % len(_MARKERS)]
         style = {"color": colour, "marker": marker, "linewidths": 0, "alpha": 0.85}
-        axes.scatter(*own.T, s=size, label=str(value), **style)
-    place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0, "ncols": -(-len(values) // 20)}
+        axes.scatter(*own.T, s=size, label=name, **style)
+    place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0, "ncols": -(-len(shown) // 20)}
     spacing = {"handletextpad": 0.1, "columnspacing": 0.8, "markerscale": 36**0.5 / size**0.5}
     axes.legend(frameon=False, fontsize=TEXT, labelcolor=INK, **place, **spacing)
-    if len(values) <= len(CODE_COLOURS):
-        _label_middles(axes, points, labels, values)
+    if len(shown) <= len(CODE_COLOURS):
+        _label_middles(axes, points, labels, shown)
 
 
-def _label_middles(axes: Axes, points: np.ndarray, labels: np.ndarray, values: np.ndarray) -> None:
+def _label_middles(axes: Axes, points: np.ndarray, labels: np.ndarray, shown: Mapping[Any, str]) -> None:
     """Each label at the median of its codes, where most of the codes around are its own."""
     from matplotlib.patheffects import withStroke
 
     halo = [withStroke(linewidth=3.5, foreground="white")]
-    for value in values:
+    for value, name in shown.items():
         own = points[labels == value]
         middle = np.median(own, axis=0)
         around = np.argsort(np.linalg.norm(points - middle, axis=1))[: min(30, len(own))]
         if np.mean(labels[around] == value) > 0.6:
-            text = axes.annotate(str(value), middle, fontsize=13, color=INK, weight="bold", ha="center", va="center")
+            text = axes.annotate(name, middle, fontsize=13, color=INK, weight="bold", ha="center", va="center")
             text.set_path_effects(halo)

@@ -26,7 +26,11 @@ class NearestNeighbours(Evaluator):
         asked = np.linspace(0, len(queries) - 1, min(NUM_QUERIES, len(queries))).astype(int)  # of films: of all films
         positions, cosines = nearest(queries[asked], known_codes, count=NUM_NEIGHBOURS)
         views = np.asarray(trained.shown_views)[asked], np.asarray(known_views)[positions]
-        labels = None if shown.labels is None else (shown.labels[asked], known.labels[positions])
+        labels = None
+        if shown.labels is not None:
+            labels = tuple(
+                trained.label_names(one, longest=9) for one in (shown.labels[asked], known.labels[positions])
+            )
         names = None
         if shown.names is not None:
             names = [shown.names[i] for i in asked], [[known.names[i] for i in row] for row in positions.tolist()]
@@ -47,7 +51,7 @@ def neighbour_section(
     Args:
         queries, near: views float[q, H, W, C] and float[q, k, H, W, C] in 0..1, nearest first.
         cosines: float[q, k].
-        labels: of the queries, [q], and of the training views, [q, k]; None where there are none.
+        labels: of the queries, [q], and of the training views, [q, k], numbers or names; None where there are none.
         names: the same for the files they are from.
     """
     if not are_images(queries):
@@ -55,7 +59,7 @@ def neighbour_section(
     text = "On the left a view of a test example, then those of training examples with the nearest codes, and cosines."
     table = None if names is None else _name_table(*names, cosines)
     figure = nearest_neighbours(queries, near, cosines, labels)
-    return [Section("Nearest neighbours", text, figure, "neighbours", table)]
+    return [Section("Nearest neighbours", text, figure, "neighbours", table, pictures=True)]
 
 
 def nearest_neighbours(

@@ -55,7 +55,11 @@ def strip_section(originals: Any, x: np.ndarray, y: np.ndarray, description: str
         return []
     title = "x and its y" if originals is None else "A test image, x and its y"
     figure = pair_strip(x, y, originals=originals, title=title)
-    return [Section("Pairs as the encoder sees them", f"Each column is one pair: {description}.", figure, "pairs")]
+    return [
+        Section(
+            "Pairs as the encoder sees them", f"Each column is one pair: {description}.", figure, "pairs", pictures=True
+        )
+    ]
 
 
 def sequence_section(sequences: np.ndarray, first: int, description: str) -> Section:
@@ -65,7 +69,7 @@ def sequence_section(sequences: np.ndarray, first: int, description: str) -> Sec
     whole, x, y = np.split(as_pictures(np.concatenate([sequences, x, y])), 3)
     figure = pair_strip(x, y, originals=whole, title=f"A test sequence, x and y around step {first + 1}")
     text = f"Each column is one sequence. A pair is {description}; here for one such time."
-    return Section("Sequences as the encoder sees them", text, figure, "pairs")
+    return Section("Sequences as the encoder sees them", text, figure, "pairs", pictures=True)
 
 
 _draw = jax.jit(pairs_of_batch, static_argnames="pairs")

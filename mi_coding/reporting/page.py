@@ -31,6 +31,7 @@ class Section:
     figure: Figure | None  # None where it could not be drawn, as the text then says
     name: str  # of its PNG file, without the ending
     table: Table | None = None  # more about what the figure shows
+    pictures: bool = False  # whether the figure shows examples, whose colours stay as they are in the dark
 
     @cached_property
     def png(self) -> bytes:
@@ -96,7 +97,8 @@ def _section(section: Section) -> str:
     alt, figure, folded = escape(f"{section.heading}. {section.text}", quote=True), "", ""
     if section.figure is not None:
         picture = base64.b64encode(section.png).decode()
-        figure = f'<figure><img alt="{alt}" src="data:image/png;base64,{picture}"></figure>'
+        kind = "" if section.pictures else " class=chart"
+        figure = f'<figure{kind}><img alt="{alt}" src="data:image/png;base64,{picture}"></figure>'
     if table := section.table:
         folded = f"<details><summary>{escape(table.title)}</summary>{_table(table.columns, table.rows)}</details>"
     return f"<section><h2>{escape(section.heading)}</h2><p>{escape(section.text)}</p>{figure}{folded}</section>"
@@ -178,7 +180,9 @@ section > p { color: var(--muted) }
 .warning b { margin-right: .375rem }
 figure { margin: .875rem 0 0; padding: 1.125rem; background: #fff; border: 1px solid var(--line); border-radius: 10px }
 figure img { display: block; width: 100%; height: auto }
-@media (prefers-color-scheme: dark) { figure { background: #fff; border-color: transparent; filter: brightness(.93) } }
+@media (max-width: 54rem) { figure { overflow-x: auto } figure img { width: 50.4rem; max-width: none } }
+@media (prefers-color-scheme: dark) { figure { background: #fff; border-color: transparent; filter: brightness(.93) }
+  figure.chart { filter: invert(.89) hue-rotate(180deg) } }
 .results { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); column-gap: 3rem }
 .results table { width: 100% }
 .scroll { overflow-x: auto }

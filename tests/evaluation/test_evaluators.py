@@ -161,3 +161,12 @@ def test_a_subsample_is_the_same_every_time_and_keeps_the_order():
     np.testing.assert_array_equal(once.labels, again.labels)
     assert (np.diff(once.labels) > 0).all()
     assert len(subsample(split, 70).labels) == 50
+
+
+def test_labels_are_read_as_names_of_classes_which_are_cut_where_they_are_long():
+    trained = trained_on_digits(METHODS["cpc"](code_dim=4), PAIRS["frames"](window=10))
+    named = dataclasses.replace(trained, dataset=trained.dataset._replace(class_names=["ant", "hippopotamus"]))
+    labels = np.array([[0, 1], [-1, 0]])
+    assert named.label_names(labels, longest=6).tolist() == [["ant", "hippo…"], ["unkno…", "ant"]]
+    unnamed = dataclasses.replace(trained, dataset=trained.dataset._replace(class_names=None))
+    assert unnamed.label_names(labels).tolist() == [["0", "1"], ["unknown", "0"]]

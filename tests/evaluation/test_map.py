@@ -61,3 +61,11 @@ def oklab(rgb):
     to_lms = np.array([[0.41222, 0.53633, 0.05145], [0.21190, 0.68070, 0.10740], [0.08830, 0.28172, 0.62998]])
     to_lab = np.array([[0.21045, 0.79362, -0.00407], [1.97800, -2.42859, 0.45059], [0.02590, 0.78277, -0.80868]])
     return to_lab @ np.cbrt(to_lms @ np.clip(rgb, 0, 1))
+
+
+def test_classes_are_called_by_their_names():
+    labels = np.array([3, 7] * 30)
+    names = np.where(labels == 3, "beetle", "a very long …")
+    shown = texts(code_map(np.random.default_rng(0).normal(size=(60, 2)), labels, title="map", names=names))
+    assert {"beetle", "a very long …"} <= set(shown)
+    assert not {"3", "7"} & set(shown)

@@ -144,28 +144,36 @@ def test_headline_numbers_that_were_not_finite_are_dashes(tmp_path, summary, val
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome is installed")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_browser_shows_every_picture_of_the_page_without_complaint(tmp_path, summary, sections, scheme):
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 500)])
+def test_a_browser_shows_every_picture_of_the_page_without_complaint(tmp_path, summary, sections, scheme, width):
     """A script added to a copy of the page looks at the loaded document; the page itself forbids scripts."""
     text = write(tmp_path / "report.html", summary, sections)
     script = (
         "<script>addEventListener('load', () => { document.body.dataset.seen = [...document.images]"
-        ".map(i => i.naturalWidth).join() + ' ' + getComputedStyle(document.body).backgroundColor })</script>"
+        ".map(i => i.naturalWidth).join() + ' ' + getComputedStyle(document.body).backgroundColor;"
+        "const page = document.documentElement;"
+        "document.body.dataset.width = page.clientWidth;"
+        "document.body.dataset.over = page.scrollWidth - page.clientWidth;"
+        "document.body.dataset.shown = Math.min(...[...document.images].map(i => i.clientWidth)) })</script>"
     )
     watched = tmp_path / "watched.html"
     watched.write_text(text.replace("img-src data:;", "img-src data:; script-src 'unsafe-inline';") + script)
-    done = browse(watched, tmp_path / "profile", scheme)
+    done = browse(watched, tmp_path / "profile", scheme, width)
     widths, colour = re.search('data-seen="(.*?) (.*?)"', done.stdout).groups()
     assert all(int(width) > 1000 for width in widths.split(","))
     assert len(widths.split(",")) == len(sections)
     assert colour == {"light": "rgb(251, 251, 250)", "dark": "rgb(20, 23, 29)"}[scheme]
-    assert "CONSOLE" not in browse(tmp_path / "report.html", tmp_path / "profile", scheme).stderr
+    measured = {name: int(re.search(f'data-{name}="(.*?)"', done.stdout)[1]) for name in ("width", "over", "shown")}
+    assert (measured["width"], measured["over"]) == (width, 0)
+    assert measured["shown"] >= 784  # of 806, at which the smallest text, 8.5 points, has 11.3 pixels
+    assert "CONSOLE" not in browse(tmp_path / "report.html", tmp_path / "profile", scheme, width).stderr
 
 
-def browse(path, profile, scheme):
+def browse(path, profile, scheme, width):
     quiet = ["quic", "background-networking", "component-update", "sync", "gpu"]
     flags = [f"--disable-{name}" for name in quiet] + ["--headless", "--no-sandbox", "--no-first-run", "--dump-dom"]
     flags += [f"--user-data-dir={profile}", "--virtual-time-budget=2000", "--enable-logging=stderr"]
+    flags += [f"--window-size={width},1000", "--hide-scrollbars"]
     flags += [f"--blink-settings=preferredColorScheme={'01'[scheme == 'light']}"]
     return subprocess.run([CHROMIUM, *flags, path.as_uri()], capture_output=True, text=True, check=True, timeout=60)
 
