@@ -21,14 +21,16 @@ _REDRAW = 0.25  # seconds between two drawings on a terminal
 
 
 class _Display:
-    """Text that changes in place on a terminal that can, elsewhere a plain line every few seconds."""
+    """Text that changes in place on a terminal or in a notebook, elsewhere a plain line every few seconds."""
 
     def __init__(self, stream: TextIO | None, interval: float):
         self._stream = sys.stdout if stream is None else stream
         console, errors = Console(file=self._stream), sys.stderr.isatty()  # a file keeps its errors
         redraws = self._stream.isatty() and not console.is_dumb_terminal  # a FORCE_COLOR makes no terminal
         self._live = Live(console=console, auto_refresh=False, redirect_stderr=errors) if redraws else None
-        self._interval = _REDRAW if self._live else interval
+        self._returns = in_notebook(self._stream)
+        self._drawn = 0  # letters of the line that the next one is written over
+        self._interval = _REDRAW if self._live or self._returns else interval
 
     def __enter__(self) -> Self:
         if self._live:
@@ -38,12 +40,22 @@ class _Display:
     def __exit__(self, *_: object) -> None:
         if self._live:
             self._live.stop()
+        if self._drawn:
+            print(file=self._stream, flush=True)
 
     def _write(self, line: str, drawn: RenderableType) -> None:
         if self._live:
             self._live.update(drawn, refresh=True)
+        elif self._returns:
+            print(f"\r{line:<{self._drawn}}", end="", file=self._stream, flush=True)
+            self._drawn = len(line)
         else:
             print(line, file=self._stream, flush=True)
+
+
+def in_notebook(stream: TextIO) -> bool:
+    """Whether a stream is the output of a cell in a notebook, which takes a carriage return as a terminal does."""
+    return type(stream).__module__.startswith("ipykernel")
 
 
 class Progress(_Display):

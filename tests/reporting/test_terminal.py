@@ -154,3 +154,14 @@ def test_counting_on_a_terminal_is_one_line_that_changes(clock):
         clock[0] += 1
         counting.update(10)
     assert "encoded 10/10 images" in stream.getvalue()
+
+
+def test_in_a_notebook_a_line_is_written_over_the_one_before(clock):
+    stream = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
+    train(clock, stream, total_steps=12)
+    first, *lines = stream.getvalue().split("\r")
+    assert first == ""
+    assert [line.split(",")[0] for line in lines] == [f"step {step}/12" for step in range(1, 13)]
+    assert lines[-1].endswith("\n")
+    assert stream.getvalue().count("\n") == 1
+    assert len({len(line.rstrip("\n")) for line in lines}) <= 2  # what was longer is covered
