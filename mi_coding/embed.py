@@ -5,7 +5,10 @@
     --workdir      of the run whose encoder is used; its newest checkpoint is read
     --source       digits, tfds:NAME, folder:PATH, npz:PATH, video:GLOB, parquet:PATH or webdataset:GLOB;
                    of given pairs, one half is encoded; of films every frame, as many of a second as in training
-    --output       .npz (codes, paths, labels), .parquet or .csv; written atomically
+    --output       .npz (codes, paths, labels), .parquet, .csv, or .tsv for the projector of TensorBoard; atomically
+    --map          auto (the default): a .parquet or .tsv of up to 20,000 examples has columns x and y, a map of the
+                   codes by t-SNE, and nearest, the example with the nearest code, for viewers of embeddings; yes: any
+                   file has them; no: none
     --layer        codes (the default), what the critic scores, or features, before the projection head; a discrete
                    code is written as bytes of packed bits, see mi_coding.stored_codes.unpack
     --half         x (the default) or y: which half of given pairs
@@ -29,7 +32,7 @@ if __name__ == "__main__":
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -37,13 +40,18 @@ import numpy as np
 from mi_coding import data
 from mi_coding.command import IMAGE_OPTIONS, image_options, options, run_command, spelled_as_flags
 from mi_coding.errors import InputError
+from mi_coding.evaluation.codes import map_many, nearest, why_no_map
 from mi_coding.reporting import terminal
-from mi_coding.reporting.codes_file import CODES_FILES, Columns, check_output_path
+from mi_coding.reporting.codes_file import CODES_FILES, CodesFile, Columns, check_output_path
 from mi_coding.reporting.recorder import LEAST_SECONDS, MOST_WAITING
 from mi_coding.runs.examples import usable_part, video_options
 from mi_coding.runs.exports import MOST_DIFFERENCE, largest_difference, open_export
 from mi_coding.runs.restore import other_shapes, restore
 from mi_coding.runs.trained_encoder import HALVES, TrainedEncoder
+
+_MAPPED = {"x": "float32", "y": "float32", "nearest": "string"}
+_VIEWED = (".parquet", ".tsv")  # files that viewers of embeddings open
+_MOST_MAPPED = 20_000
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,18 +59,18 @@ def main(argv: list[str] | None = None) -> int:
     return run_command(argv, __doc__, _embed)
 
 
-def write_codes(encoder: TrainedEncoder, listing: data.Listing, output: Path) -> None:
+def write_codes(encoder: TrainedEncoder, listing: data.Listing, output: Path, *, mapped: bool = False) -> None:
     """Encodes all examples in their order and writes them to a file, in the memory of a few batches and of the names.
 
     The listing is of single examples, or of one half of given pairs, of the shape that the encoder takes; the file ends
-    as a key of `CODES_FILES` does, and is complete or not there.
+    as a key of `CODES_FILES` does, and is complete or not there. With a map, all codes are in memory.
     """
     split, total = listing.split, data.num_examples(listing.split)
     longest = max(map(len, data.names(split)), default=0)
     pack = encoder.output and encoder.output.pack  # of a discrete code
     as_stored, dtype = (pack, "uint8") if pack else (lambda codes: codes, "float32")
     dim = as_stored(np.zeros((1, encoder.dim), np.float32)).shape[1]
-    columns = Columns(dim, dtype, split.labels is not None, listing.class_names, longest)
+    columns = Columns(dim, dtype, split.labels is not None, listing.class_names, longest, _MAPPED if mapped else {})
     encoder.compile(split.examples)
     waiting: deque[data.Split] = deque()
 
@@ -77,21 +85,62 @@ def write_codes(encoder: TrainedEncoder, listing: data.Listing, output: Path) ->
         CODES_FILES[output.suffix](output, columns) as file,
         terminal.Counting("encoded", total, unit="examples") as counting,
     ):
+        held: list[tuple[np.ndarray, data.Split]] = []
+        done = 0
         for codes in encoder.each(examples(parts)):
             part = waiting.popleft()
             data.check_readable(parts.skipped, total)
-            file.write(as_stored(codes), part.names, part.labels)
-            counting.update(file.num_rows + len(parts.skipped))
+            if mapped:
+                held.append((codes, part._replace(examples=())))
+            else:
+                file.write(as_stored(codes), part.names, part.labels)
+            done += len(codes)
+            counting.update(done + len(parts.skipped))
+        seconds = max(time.perf_counter() - started, 1e-9)
+        if mapped:
+            _write_with_map(file, held, as_stored)
     keeps(f"interrupted; {output} was written")
-    print(f"{output}: {_report(encoder, file.num_rows, parts, max(time.perf_counter() - started, 1e-9))}")
+    print(f"{output}: {_report(encoder, file.num_rows, parts, seconds)}")
+
+
+def _write_with_map(
+    file: CodesFile, parts: list[tuple[np.ndarray, data.Split]], as_stored: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    """Writes codes that are held in memory with their places on a map, and the name of the nearest other example."""
+    codes, names = np.concatenate([codes for codes, _ in parts]), [name for _, part in parts for name in part.names]
+    if reason := why_no_map(codes):
+        terminal.warning(f"there is no map of the codes: {reason}; x and y are 0")
+        places = np.zeros((len(codes), 2), np.float32)
+    else:
+        with terminal.waiting("laying out the map"):
+            places = map_many(codes)
+    positions, _ = nearest(codes, codes, count=2)
+    own = np.arange(len(codes))
+    others = np.where(positions[:, 0] == own, positions[:, -1], positions[:, 0])  # of twins either may come first
+    start = 0
+    for part_codes, part in parts:
+        rows = slice(start, start + len(part_codes))
+        more = {"x": places[rows, 0], "y": places[rows, 1], "nearest": [names[i] for i in others[rows]]}
+        file.write(as_stored(part_codes), part.names, part.labels, more)
+        start += len(part_codes)
+
+
+def _wants_map(choice: str, output: Path, count: int) -> bool:
+    if choice == "auto" and output.suffix in _VIEWED and count > _MOST_MAPPED:
+        hint = "--map=yes makes one, with all codes in memory"
+        print(f"no map of {count:,} examples, more than {_MOST_MAPPED:,}; {hint}")
+    return choice == "yes" or (choice == "auto" and output.suffix in _VIEWED and count <= _MOST_MAPPED)
 
 
 def _embed(argv: list[str]) -> int:
     required = dict.fromkeys(("workdir", "source", "output"))
-    given = options(argv, required | {"layer": "codes", "half": "x", "backend": "", "cache_dir": ""} | IMAGE_OPTIONS)
+    others = {"layer": "codes", "half": "x", "backend": "", "map": "auto", "cache_dir": ""}
+    given = options(argv, required | others | IMAGE_OPTIONS)
     output = Path(given.output)
     if reason := check_output_path(output):
         raise InputError(reason)
+    if given.map not in ("auto", "yes", "no"):
+        raise InputError(f"--map={given.map}; expected auto, yes or no")
     keeps(f"interrupted; {output} was not written")
     with spelled_as_flags(given):
         data.open_source(given.source, given.layout or "auto")
@@ -107,7 +156,8 @@ def _embed(argv: list[str]) -> int:
             raise other_shapes(given.source, [shape], [encoder.shape])
         if given.backend:
             encoder = _through(encoder, Path(given.backend), split)
-        write_codes(encoder, listing._replace(split=split), output)
+        mapped = _wants_map(given.map, output, data.num_examples(split))
+        write_codes(encoder, listing._replace(split=split), output, mapped=mapped)
     return 0
 
 

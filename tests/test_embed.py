@@ -92,13 +92,14 @@ def one_line(capsys):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"--output": "codes.txt"}, "--output=codes.txt ends in .txt; expected .npz, .parquet, .csv"),
+        ({"--output": "codes.txt"}, "--output=codes.txt ends in .txt; expected .npz, .parquet, .csv, .tsv"),
         ({"--output": "/nowhere/at/all/codes.npz"}, "which is no folder; make it first"),
         ({"--output": None}, "no --output given"),
         ({"--source": "foldr:here"}, "--source='foldr:here' is unknown"),
         ({"--source": "folder:/nowhere/at/all"}, "--source='folder:/nowhere/at/all' does not exist"),
         ({"--source": None, "--workdir": None}, "no --workdir and no --source given"),
         ({"--workdir": "/nowhere/at/all"}, "--workdir=/nowhere/at/all is no directory"),
+        ({"--map": "perhaps"}, "--map=perhaps; expected auto, yes or no"),
         ({"--layer": "logits"}, "layer='logits' is unknown"),
         ({"--half": "z"}, "half='z' is unknown"),
         ({"--image_size": "9"}, "examples of shape (9, 9, 3); the run was trained on (8, 8, 3): --image_size=8"),

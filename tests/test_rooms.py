@@ -56,7 +56,7 @@ MAY = {
     ),
     "command": ({"errors", "interrupts"}, {"absl"}),
     "main": ({"errors", "help", "interrupts", "command", "config", "runs", "training"}, {"jax"}),
-    "embed": ({"errors", "help", "interrupts", "command", "data", "reporting", "runs"}, {"numpy"}),
+    "embed": ({"errors", "help", "interrupts", "command", "data", "evaluation", "reporting", "runs"}, {"numpy"}),
     "evaluate": ({"errors", "help", "interrupts", "command", "data", "reporting", "runs"}, set()),
     "compare": ({"errors", "help", "interrupts", "command", "reporting", "runs"}, set()),
     "finetune": ({"errors", "help", "interrupts", "command", "data", "reporting", "runs"}, set()),

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 FEWEST_ON_MAP = 4  # codes
 _ALIKE = 1e-5  # difference of directions in any component below which codes are one, to the rounding of float32
 LONGEST = 1e15  # component of a code above which float32 may not hold its squares
+_BESIDE = 3  # codes with a place on a map, between which another is placed
 COSINES_AT_ONCE = 2**26  # cosines of `nearest` in memory at a time: 256 MiB
 
 
@@ -108,6 +109,28 @@ def map_codes(codes: np.ndarray, *, seed: int = 0) -> np.ndarray:
     codes = np.pad(codes, [(0, 0), (0, max(0, 2 - codes.shape[1]))])  # and has no two components of one number
     with threadpool_limits(1):  # on a busy machine, threads would mostly wait for each other
         return TSNE(metric="cosine", init="pca", perplexity=perplexity, random_state=seed).fit_transform(codes)
+
+
+def map_many(codes: np.ndarray, *, most: int = 2000, seed: int = 0) -> np.ndarray:
+    """float32[n, 2]: a map of any number of codes: t-SNE of some, between which the others are placed.
+
+    Of more than `most` codes, that many, evenly spaced, are laid out as by `map_codes`; each other code lies at the
+    mean of the places of the three of them with the largest cosines.
+
+    >>> map_many(np.random.default_rng(0).normal(size=(50, 3)), most=20).shape
+    (50, 2)
+
+    Raises:
+        ValueError: see `map_codes`.
+    """
+    chosen = np.unique(np.linspace(0, len(codes) - 1, min(most, len(codes))).astype(int))
+    places = map_codes(codes[chosen], seed=seed)
+    if len(chosen) == len(codes):
+        return places
+    near, _ = nearest(codes, codes[chosen], count=_BESIDE)
+    found = places[near].mean(axis=1)
+    found[chosen] = places
+    return found
 
 
 def unit(codes: np.ndarray) -> np.ndarray:

@@ -7,12 +7,15 @@ import shutil
 import tempfile
 import zipfile
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from mi_coding.reporting.files import write_atomically
 
 _ROW_GROUP = 8192  # rows of a parquet file that are written together
 _COPIED_BYTES = 2**24  # at a time
@@ -26,6 +29,7 @@ class Columns(NamedTuple):
     with_labels: bool
     class_names: Sequence[str] | None  # what label 0, 1, … stands for
     longest_name: int  # characters of the longest name of an example
+    more: Mapping[str, str] = MappingProxyType({})  # name → type of further columns, "float32" or "string"
 
 
 class CodesFile(AbstractContextManager):
@@ -40,14 +44,20 @@ class CodesFile(AbstractContextManager):
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # a rename cannot cross disks
         self._temporary.touch()
 
-    def write(self, codes: np.ndarray, names: Sequence[str], labels: np.ndarray | None) -> None:
-        """Appends rows: codes [m, D] with a name and a label each."""
+    def write(
+        self,
+        codes: np.ndarray,
+        names: Sequence[str],
+        labels: np.ndarray | None,
+        more: Mapping[str, Sequence[Any]] = MappingProxyType({}),
+    ) -> None:
+        """Appends rows: codes [m, D] with a name, a label and the values of further columns each."""
         columns = {"path": names, "codes": np.ascontiguousarray(codes, self.columns.dtype)}
         if self.columns.with_labels:
             columns["label"] = labels
         if (class_names := self.columns.class_names) is not None:
             columns["class"] = [class_names[label] if label >= 0 else "" for label in labels.tolist()]
-        self._append(columns)
+        self._append(columns | dict(more))
         self.num_rows += len(codes)
 
     def __exit__(self, kind: type | None, *_: object) -> None:
@@ -77,11 +87,13 @@ class _Npz(CodesFile):
         self._types = {"codes": np.dtype(columns.dtype), "paths": np.dtype(f"<U{max(1, columns.longest_name)}")}
         if columns.with_labels:
             self._types["labels"] = np.dtype(np.int32)
+        widths = {"float32": "float32", "string": f"<U{max(1, columns.longest_name)}"}
+        self._types |= {name: np.dtype(widths[kind]) for name, kind in columns.more.items()}
         self._rows = {name: tempfile.TemporaryFile(dir=path.parent) for name in self._types}  # noqa: SIM115 (see _close)
 
     def _append(self, columns: dict[str, Any]) -> None:
         for name, dtype in self._types.items():
-            column = {"codes": "codes", "paths": "path", "labels": "label"}[name]
+            column = {"paths": "path", "labels": "label"}.get(name, name)
             self._rows[name].write(np.asarray(columns[column], dtype).tobytes())
 
     def _close(self, *, complete: bool) -> None:
@@ -117,13 +129,15 @@ class _Parquet(CodesFile):
         fields = [("path", pyarrow.string()), ("codes", pyarrow.list_(number, columns.dim))]
         fields += [("label", pyarrow.int32())] if columns.with_labels else []
         fields += [("class", pyarrow.string())] if columns.class_names is not None else []
+        fields += [(name, getattr(pyarrow, kind)()) for name, kind in columns.more.items()]
         self._schema = pyarrow.schema(fields)
         self._writer = parquet.ParquetWriter(self._temporary, self._schema)
         self._waiting: list[Any] = []
 
     def _append(self, columns: dict[str, Any]) -> None:
         codes, schema = columns.pop("codes"), self._schema
-        columns["path"] = map(_as_text, columns["path"])
+        texts = ["path", *(name for name, kind in self.columns.more.items() if kind == "string")]
+        columns |= {name: map(_as_text, columns[name]) for name in texts}
         arrays = {name: self._arrow.array(column, schema.field(name).type) for name, column in columns.items()}
         arrays["codes"] = self._arrow.FixedSizeListArray.from_arrays(codes.ravel(), codes.shape[1])
         self._waiting.append(self._arrow.record_batch([arrays[name] for name in schema.names], schema=schema))
@@ -149,7 +163,7 @@ class _Csv(CodesFile):
         self._file = self._temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="")
         self._lines = csv.writer(self._file, lineterminator="\n")
         labels = ["label"] * columns.with_labels + ["class"] * (columns.class_names is not None)
-        self._lines.writerow(["path", *labels, *(f"z{i}" for i in range(columns.dim))])
+        self._lines.writerow(["path", *labels, *columns.more, *(f"z{i}" for i in range(columns.dim))])
         self._form = "%.9g" if np.issubdtype(columns.dtype, np.floating) else "%d"
 
     def _append(self, columns: dict[str, Any]) -> None:
@@ -161,19 +175,62 @@ class _Csv(CodesFile):
         self._file.close()
 
 
+class _Tsv(CodesFile):
+    """What the projector of TensorBoard loads: the codes, in .metadata.tsv beside them the other columns, and a config.
+
+    The metadata has no line of names where it has one column, as the projector wants it.
+    """
+
+    def __init__(self, path: Path, columns: Columns):
+        super().__init__(path, columns)
+        self._beside = self._temporary.with_suffix(".metadata")
+        self._metadata_path = path.with_suffix(".metadata.tsv")
+        self._codes, self._metadata = (
+            one.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+            for one in (self._temporary, self._beside)
+        )
+        names = [
+            "path",
+            *["label"] * columns.with_labels,
+            *["class"] * (columns.class_names is not None),
+            *columns.more,
+        ]
+        if len(names) > 1:
+            self._metadata.write("\t".join(names) + "\n")
+        self._form = "%.9g" if np.issubdtype(columns.dtype, np.floating) else "%d"
+
+    def _append(self, columns: dict[str, Any]) -> None:
+        for code in columns.pop("codes").tolist():
+            self._codes.write("\t".join(self._form % value for value in code) + "\n")
+        for row in zip(*columns.values(), strict=True):
+            self._metadata.write("\t".join(" ".join(str(cell).split()) for cell in row) + "\n")
+
+    def _close(self, *, complete: bool) -> None:
+        self._codes.close()
+        self._metadata.close()
+        if not complete:
+            self._beside.unlink(missing_ok=True)
+            return
+        os.replace(self._beside, self._metadata_path)
+        paths = f'tensor_path: "{self.path.name}"\n  metadata_path: "{self._metadata_path.name}"'
+        config = f'embeddings {{\n  tensor_name: "{self.path.stem}"\n  {paths}\n}}\n'
+        write_atomically(self.path.with_name("projector_config.pbtxt"), config)
+
+
 def _as_text(name: str) -> str:
     """The name of a file, which on Linux may be no text at all, as text."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-CODES_FILES: dict[str, type[CodesFile]] = {".npz": _Npz, ".parquet": _Parquet, ".csv": _Csv}  # how a file ends → writer
+CODES_FILES: dict[str, type[CodesFile]] = {".npz": _Npz, ".parquet": _Parquet, ".csv": _Csv, ".tsv": _Tsv}
+"""How a file ends → what writes it."""
 
 
 def check_output_path(path: Path) -> str | None:
     """Why codes cannot be written to a file, in one line; None where they can. Nothing is written.
 
     >>> check_output_path(Path("codes.txt"))
-    '--output=codes.txt ends in .txt; expected .npz, .parquet, .csv'
+    '--output=codes.txt ends in .txt; expected .npz, .parquet, .csv, .tsv'
     """
     if path.suffix not in CODES_FILES:
         ending = f"ends in {path.suffix}" if path.suffix else "has no ending"

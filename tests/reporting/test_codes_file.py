@@ -23,7 +23,8 @@ def write(path, *, labels=LABELS, classes=CLASSES, codes=CODES):
             file.write(codes[start:stop], NAMES[start:stop], some)
         assert not path.exists()
     assert file.num_rows == 5
-    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    beside = {"projector_config.pbtxt", f"{path.stem}.metadata.tsv"} if path.suffix == ".tsv" else set()
+    assert {p.name for p in path.parent.iterdir()} == {path.name} | beside
 
 
 def read(path):
@@ -39,6 +40,14 @@ def read(path):
         columns = {name: table[name].to_pylist() for name in table.column_names}
         codes = np.array(columns["codes"], table.schema.field("codes").type.value_type.to_pandas_dtype())
         return codes, columns["path"], columns.get("label"), columns.get("class")
+    if path.suffix == ".tsv":
+        dtype = np.float32 if "." in path.read_text() else np.uint8
+        codes = np.loadtxt(path, delimiter="\t", dtype=dtype)
+        rows = [line.split("\t") for line in path.with_suffix(".metadata.tsv").read_text().splitlines()]
+        columns = dict(zip(rows[0], zip(*rows[1:], strict=True), strict=True)) if "path" in rows[0] else {}
+        labels = [int(label) for label in columns["label"]] if "label" in columns else None
+        names = list(columns["path"]) if columns else [row[0] for row in rows]
+        return codes, names, labels, list(columns["class"]) if "class" in columns else None
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     codes = np.array([[row[f"z{i}"] for i in range(3)] for row in rows], np.float32)
