@@ -19,6 +19,13 @@ _T = TypeVar("_T")
 _LONGEST = 200  # letters of what has changed that a message holds
 
 
+class _Manager(ocp.CheckpointManager):
+    """Of orbax, which before 0.11.37 asks a service of jax for signals; here the loop handles them."""
+
+    def reached_preemption(self, step: int) -> bool:
+        return False
+
+
 class Checkpoints:
     """The folder `checkpoints/` of a work directory, opened, saved to, restored from and closed by all processes.
 
@@ -36,7 +43,7 @@ class Checkpoints:
         """
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)  # asynchronous
         self._folder = folder.absolute()
-        self._manager = ocp.CheckpointManager(self._folder, options=options)
+        self._manager = _Manager(self._folder, options=options)
         self._metadata = dict(metadata or {})
 
     def save(self, state: TrainState, seconds: float) -> None:
