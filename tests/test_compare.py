@@ -27,6 +27,8 @@ def test_differing_keys_and_results_stand_beside_each_run(runs):
     assert "seed" not in first  # which is the same in all
     assert 0 <= second["linear probe"] <= 1
     assert stopped["bound"] is None
+    assert "8 × cpu" in first["hardware"]
+    assert first["version"].startswith(mi_coding.__version__)
     assert len(comparison.figure().axes[0].lines) >= 3
     assert "cpc_ahead" in comparison._repr_html_()
 

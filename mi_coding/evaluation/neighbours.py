@@ -13,6 +13,7 @@ from mi_coding.reporting.results import Summary
 from mi_coding.reporting.strips import are_images, as_images, as_pictures, aspect, draw_caption, draw_tile, tile_canvas
 
 NUM_QUERIES, NUM_NEIGHBOURS = 10, 6  # test images that a report shows, and neighbours of each
+NUM_WRONG = 4  # of these, those whose neighbours are wrong most confidently
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,14 @@ class NearestNeighbours(Evaluator):
         known, shown, queries = subsample(trained.dataset.train, MOST_HELDOUT), trained.shown, trained.shown_codes
         known_views = trained.views(trained.report_key("train"), known.examples)
         known_codes = encode(trained.encoder("codes"), known_views)
-        asked = np.linspace(0, len(queries) - 1, min(NUM_QUERIES, len(queries))).astype(int)  # of films: of all films
-        positions, cosines = nearest(queries[asked], known_codes, count=NUM_NEIGHBOURS)
+        everyone, cosines = nearest(queries, known_codes, count=NUM_NEIGHBOURS)
+        wrong = np.zeros(0, int)
+        if shown.labels is not None and known.labels is not None:
+            wrong = most_confidently_wrong(shown.labels, known.labels[everyone], cosines)[:NUM_WRONG]
+        others = np.setdiff1d(np.arange(len(queries)), wrong)
+        spread = np.linspace(0, len(others) - 1, min(NUM_QUERIES - len(wrong), len(others))).astype(int)
+        asked = np.concatenate([wrong, others[spread]])  # of films: of all films
+        positions, cosines = everyone[asked], cosines[asked]
         views = np.asarray(trained.shown_views)[asked], np.asarray(known_views)[positions]
         labels = None
         if shown.labels is not None:
@@ -35,7 +42,28 @@ class NearestNeighbours(Evaluator):
         if shown.names is not None:
             names = [shown.names[i] for i in asked], [[known.names[i] for i in row] for row in positions.tolist()]
         views = _sequence_pictures(*views) if trained.pairs.are_sequences else views
-        return neighbour_section(*views, cosines, labels=labels, names=names)
+        return neighbour_section(*views, cosines, labels=labels, names=names, num_wrong=len(wrong))
+
+
+def most_confidently_wrong(labels: np.ndarray, near: np.ndarray, cosines: np.ndarray) -> np.ndarray:
+    """int[m]: the queries whose neighbours agree on another label than their own, those they agree on most first.
+
+    >>> near = np.array([[1, 1, 1], [1, 1, 2], [3, 3, 3], [0, 2, 2]])
+    >>> most_confidently_wrong(np.array([0, 0, 3, -1]), near, np.ones((4, 3))).tolist()
+    [0, 1]
+
+    Args:
+        labels: int[q], −1 where hidden.
+        near: int[q, k], labels of the neighbours; hidden ones do not vote.
+        cosines: float[q, k], the weights of the votes.
+    """
+    rows = np.arange(len(labels))
+    votes = np.zeros((len(labels), max(near.max(initial=0), labels.max(initial=0)) + 1))
+    np.add.at(votes, (rows[:, None], np.maximum(near, 0)), np.where(near < 0, 0, np.maximum(cosines, 0)))
+    own = votes[rows, np.maximum(labels, 0)]
+    margin = np.where(labels < 0, -np.inf, votes.max(axis=1) - own)
+    order = np.argsort(-margin, kind="stable")
+    return order[margin[order] > 0]
 
 
 def neighbour_section(
@@ -45,6 +73,7 @@ def neighbour_section(
     *,
     labels: tuple[np.ndarray, np.ndarray] | None = None,
     names: tuple[Sequence[str], Sequence[Sequence[str]]] | None = None,
+    num_wrong: int = 0,
 ) -> list[Section]:
     """Test views with the training views whose codes are nearest; empty for examples that are no images.
 
@@ -53,10 +82,14 @@ def neighbour_section(
         cosines: float[q, k].
         labels: of the queries, [q], and of the training views, [q, k], numbers or names; None where there are none.
         names: the same for the files they are from.
+        num_wrong: queries, the first ones, that were chosen because their neighbours agree most on another label.
     """
     if not are_images(queries):
         return []
     text = "On the left a view of a test example, then those of training examples with the nearest codes, and cosines."
+    if num_wrong:
+        first = "first is the one" if num_wrong == 1 else f"first {num_wrong} are those"
+        text += f" The {first} whose neighbours agree most on another label; the others are evenly spaced."
     table = None if names is None else _name_table(*names, cosines)
     figure = nearest_neighbours(queries, near, cosines, labels)
     return [Section("Nearest neighbours", text, figure, "neighbours", table, pictures=True)]

@@ -13,10 +13,25 @@ def describe_environment() -> dict[str, str]:
     packages = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
     return {
         "command": " ".join(sys.argv),
-        "mi_coding": f"{importlib.metadata.version('mi_coding')} {_commit()}".strip(),
+        "mi_coding": _version(),
         "Python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",
     } | {name: importlib.metadata.version(name) for name in packages}
+
+
+def describe_run(num_devices: int, device_kind: str) -> dict[str, str]:
+    """Entries of summary.json that tell on what a run was carried out, and by which version.
+
+    >>> sorted(describe_run(8, "NVIDIA H100 80GB HBM3"))
+    ['run/hardware', 'run/version']
+    """
+    devices = f"{num_devices} × {device_kind}"
+    hardware = f"{devices}, {os.cpu_count()} CPU cores" if device_kind == "cpu" else devices
+    return {"run/hardware": hardware, "run/version": _version()}
+
+
+def _version() -> str:
+    return f"{importlib.metadata.version('mi_coding')} {_commit()}".strip()
 
 
 def _commit() -> str:

@@ -7,10 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+import jax
+
 from mi_coding.data import Source
 from mi_coding.interrupts import describe, keeps, stop
 from mi_coding.methods import Variables
 from mi_coding.reporting import terminal
+from mi_coding.reporting.environment import describe_run
 from mi_coding.reporting.metrics import read_metrics, write_json
 from mi_coding.reporting.page import Section
 from mi_coding.reporting.results import group_results
@@ -119,7 +122,7 @@ def _evaluate(outcome: Outcome, warnings: list[str]) -> Outcome:
     print("evaluating on examples that training never saw", flush=True)
     with terminal.waiting("evaluating"):
         codes, found = evaluate_run(run, outcome.variables, read_metrics(run.workdir))
-    summary = outcome.summary | found
+    summary = outcome.summary | found | describe_run(run.num_devices, jax.devices()[0].device_kind)
     terminal.closing_table(group_results(summary, run.plan.evaluators))
     with terminal.waiting("drawing the report"):
         report, sections = write_report(run, codes, summary, warnings)
