@@ -1,5 +1,6 @@
 """Which training examples have similar codes? Nearest neighbours of some test examples."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ import numpy as np
 from mi_coding.evaluation.base import MOST_HELDOUT, Evaluator, Trained, subsample
 from mi_coding.evaluation.codes import encode, nearest
 from mi_coding.reporting.figure import MUTED, ORANGE, SMALL, Figure, heading
-from mi_coding.reporting.page import Section, Table
+from mi_coding.reporting.page import Gallery, Section, Table, Thumbnail
 from mi_coding.reporting.results import Summary
 from mi_coding.reporting.strips import are_images, as_images, as_pictures, aspect, draw_caption, draw_tile, tile_canvas
 
@@ -42,7 +43,47 @@ class NearestNeighbours(Evaluator):
         if shown.names is not None:
             names = [shown.names[i] for i in asked], [[known.names[i] for i in row] for row in positions.tolist()]
         views = _sequence_pictures(*views) if trained.pairs.are_sequences else views
-        return neighbour_section(*views, cosines, labels=labels, names=names, num_wrong=len(wrong))
+        sections = neighbour_section(*views, cosines, labels=labels, names=names, num_wrong=len(wrong))
+        if not sections or trained.pairs.are_sequences:
+            return sections
+        texts = None if known.labels is None else trained.label_names(known.labels)
+        own = None if shown.labels is None else trained.label_names(shown.labels[asked])
+        queries_shown = [(view, "" if own is None else own[i]) for i, view in enumerate(views[0])]
+        gallery = _gallery(queries_shown, positions, cosines, np.asarray(known_views), known_codes, texts)
+        return [dataclasses.replace(sections[0], gallery=gallery)]
+
+
+def _gallery(
+    queries: Sequence[tuple[np.ndarray, str]],
+    positions: np.ndarray,
+    cosines: np.ndarray,
+    views: np.ndarray,
+    codes: np.ndarray,
+    labels: np.ndarray | None,
+) -> Gallery:
+    """The neighbours of every query, and of every example that is a neighbour, among the training views."""
+
+    def pixels(view: np.ndarray) -> np.ndarray:
+        return np.rint(255 * as_images(view[None])[0]).astype(np.uint8)
+
+    def known(position: int, cosine: float | None = None) -> Thumbnail:
+        label = "" if labels is None else str(labels[position])
+        parts = [label] if cosine is None else [label, f"{cosine:.2f}"]
+        return Thumbnail(pixels(views[position]), " ".join(filter(None, parts)), f"train-{position}")
+
+    def row(found: np.ndarray, near: np.ndarray) -> list[Thumbnail]:
+        return [known(int(position), float(cosine)) for position, cosine in zip(found, near, strict=True)]
+
+    rows = [
+        (Thumbnail(pixels(view), f"test {label}".strip(), f"test-{number}"), row(positions[number], cosines[number]))
+        for number, (view, label) in enumerate(queries)
+    ]
+    each = np.unique(positions)
+    found, near = nearest(codes[each], codes, count=NUM_NEIGHBOURS + 1)
+    for number, position in enumerate(each.tolist()):
+        others = np.flatnonzero(found[number] != position)[:NUM_NEIGHBOURS]
+        rows.append((known(position), row(found[number, others], near[number, others])))
+    return Gallery("Neighbours of each picture: choose one to see its own", rows)
 
 
 def most_confidently_wrong(labels: np.ndarray, near: np.ndarray, cosines: np.ndarray) -> np.ndarray:

@@ -9,6 +9,9 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from PIL import Image
+
 from mi_coding.reporting.figure import Figure
 from mi_coding.reporting.files import write_atomically
 from mi_coding.reporting.results import Group, Tile
@@ -22,6 +25,24 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[str]]  # cells as text; the first one names the row
 
 
+_THUMBNAIL = 48  # pixels of the longer side of a picture of a gallery, at most
+
+
+class Thumbnail(NamedTuple):
+    """A picture, uint8[H, W, 3], that is shown small, with what stands under it, and the row that it leads to."""
+
+    picture: np.ndarray
+    caption: str
+    row: str  # its key in the gallery
+
+
+class Gallery(NamedTuple):
+    """Rows of small pictures under a figure, folded; each picture leads to the row that begins with it."""
+
+    title: str
+    rows: Sequence[tuple[Thumbnail, Sequence[Thumbnail]]]  # the first picture of a row, and the others
+
+
 @dataclass(frozen=True, eq=False)
 class Section:
     """One figure of a report with what it shows."""
@@ -31,6 +52,7 @@ class Section:
     figure: Figure | None  # None where it could not be drawn, as the text then says
     name: str  # of its PNG file, without the ending
     table: Table | None = None  # more about what the figure shows
+    gallery: Gallery | None = None  # more of its pictures
     pictures: bool = False  # whether the figure shows examples, whose colours stay as they are in the dark
 
     @cached_property
@@ -101,7 +123,30 @@ def _section(section: Section) -> str:
         figure = f'<figure{kind}><img alt="{alt}" src="data:image/png;base64,{picture}"></figure>'
     if table := section.table:
         folded = f"<details><summary>{escape(table.title)}</summary>{_table(table.columns, table.rows)}</details>"
+    if section.gallery:
+        folded += _gallery(section.gallery)
     return f"<section><h2>{escape(section.heading)}</h2><p>{escape(section.text)}</p>{figure}{folded}</section>"
+
+
+def _gallery(gallery: Gallery) -> str:
+    sources: dict[str, str] = {}
+
+    def thumbnail(one: Thumbnail, link: bool = True) -> str:
+        if one.row not in sources:
+            buffer, picture = io.BytesIO(), Image.fromarray(one.picture)
+            picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
+            picture.save(buffer, format="png")
+            sources[one.row] = base64.b64encode(buffer.getvalue()).decode()
+        caption = escape(one.caption, quote=True)
+        picture = f'<img alt="{caption}" src="data:image/png;base64,{sources[one.row]}"><span>{caption}</span>'
+        return f'<a href="#{escape(one.row, quote=True)}">{picture}</a>' if link else f"<b>{picture}</b>"
+
+    rows = (
+        f'<div class=row id="{escape(first.row, quote=True)}">{thumbnail(first, link=False)}'
+        f"{''.join(map(thumbnail, others))}</div>"
+        for first, others in gallery.rows
+    )
+    return f"<details class=gallery><summary>{escape(gallery.title)}</summary>{''.join(rows)}</details>"
 
 
 def _tile(tile: Tile) -> str:
@@ -192,6 +237,12 @@ th:first-child { text-align: left; padding-left: 0 }
 .environment td { text-align: left; overflow-wrap: anywhere }
 thead th { color: var(--muted); font-size: .8125rem }
 .note { margin-top: .5rem }
+.row { display: flex; flex-wrap: wrap; gap: .5rem; padding: .5rem; border-bottom: 1px solid var(--line) }
+.row:target { background: var(--track) }
+.row a, .row b { width: 4.5rem; font-size: .75rem; font-weight: 400; line-height: 1.3; color: var(--muted);
+  text-decoration: none; overflow-wrap: anywhere }
+.row b { margin-right: 1rem; color: var(--ink) }
+.row img { display: block; width: 4.5rem; height: auto; image-rendering: pixelated }
 details > summary { cursor: pointer; color: var(--accent) }
 .tree { list-style: none; margin: .25rem 0; padding-left: 1.125rem; font-size: .875rem }
 .tree span { color: var(--muted) }

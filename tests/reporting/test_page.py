@@ -12,7 +12,7 @@ from PIL import Image
 
 from mi_coding.evaluation import EVALUATORS
 from mi_coding.evaluation.probes import probe_bars
-from mi_coding.reporting.page import Report, Section, Table, write_plots, write_report
+from mi_coding.reporting.page import Gallery, Report, Section, Table, Thumbnail, write_plots, write_report
 from mi_coding.reporting.results import collect_tiles, group_results
 from mi_coding.reporting.strips import pair_strip
 
@@ -182,3 +182,19 @@ def test_a_table_is_folded_under_its_figure(tmp_path, sections):
     table = Table("File names", ("query", "nearest first"), [("test/a.png", "train/b.png"), ("", EVIL)])
     written = write(tmp_path / "report.html", {}, [replace(sections[0], table=table)])
     assert f"File names query nearest first test/a.png train/b.png {EVIL}" in Page(written).text()
+
+
+def test_a_picture_of_a_gallery_leads_to_the_row_that_begins_with_it(tmp_path, sections):
+    grey = np.full((100, 50, 3), 128, np.uint8)
+    rows = [
+        (Thumbnail(grey, "test ant", "test-0"), [Thumbnail(grey, f"{EVIL} 0.91", "train-7")]),
+        (Thumbnail(grey, "bee", "train-7"), [Thumbnail(grey, "0.50", "train-7")]),
+    ]
+    page = Page(write(tmp_path / "report.html", {}, [replace(sections[0], gallery=Gallery("All of them", rows))]))
+    ids = [attrs["id"] for tag, attrs in page.seen if "id" in attrs]
+    assert ids == ["test-0", "train-7"]
+    assert [attrs["href"] for tag, attrs in page.seen if tag == "a"] == ["#train-7", "#train-7"]
+    assert [picture["alt"] for picture in page.pictures()[1:]] == ["test ant", f"{EVIL} 0.91", "bee", "0.50"]
+    data = base64.b64decode(page.pictures()[1]["src"].removeprefix("data:image/png;base64,"), validate=True)
+    assert Image.open(io.BytesIO(data)).size == (24, 48)
+    assert "All of them" in page.text()
