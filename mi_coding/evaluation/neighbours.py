@@ -14,6 +14,7 @@ from mi_coding.reporting.results import Summary
 from mi_coding.reporting.strips import are_images, as_images, as_pictures, aspect, draw_caption, draw_tile, tile_canvas
 
 NUM_QUERIES, NUM_NEIGHBOURS = 10, 6  # test images that a report shows, and neighbours of each
+_SHORT, _FITS = 2, 7  # letters of a label beside which a cosine has room; letters that have room alone
 NUM_WRONG = 4  # of these, those whose neighbours are wrong most confidently
 
 
@@ -37,7 +38,7 @@ class NearestNeighbours(Evaluator):
         labels = None
         if shown.labels is not None:
             labels = tuple(
-                trained.label_names(one, longest=9) for one in (shown.labels[asked], known.labels[positions])
+                trained.label_names(one, longest=_FITS) for one in (shown.labels[asked], known.labels[positions])
             )
         names = None
         if shown.names is not None:
@@ -141,6 +142,8 @@ def nearest_neighbours(
 ) -> Figure:
     """Queries and, to the right of each, its neighbours with their cosines; those with another label are framed.
 
+    Under these stands the label, too; one that is a word leaves no room for the cosine.
+
     Raises:
         ValueError: for shapes that do not fit each other.
     """
@@ -154,7 +157,9 @@ def nearest_neighbours(
         own, others = map(np.asarray, labels)
         differs = others != own[:, None]
         texts = zip(others[differs], captions[differs], strict=True)
-        captions[differs] = [f"is {label} · {cosine}" for label, cosine in texts]
+        captions[differs] = [
+            f"is {label} · {cosine}" if len(str(label)) <= _SHORT else str(label) for label, cosine in texts
+        ]
         title = f"{np.sum(~differs)} of {differs.size} neighbours have the query's label; the others are framed"
     figure = _neighbour_grid(queries, near, differs, captions)
     heading(figure, title)

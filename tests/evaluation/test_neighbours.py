@@ -20,6 +20,15 @@ def test_exactly_the_neighbours_with_another_label_are_framed_and_named():
     assert_texts_inside_and_apart(figure)
 
 
+def test_labels_that_are_words_stand_alone_and_apart():
+    words = np.full((10, 6), "airpla…", object)
+    figure = nearest_neighbours(
+        np.zeros((10, 8, 8, 3)), np.zeros((10, 6, 8, 8, 3)), np.ones((10, 6)), (np.full(10, "ship", object), words)
+    )
+    assert texts(figure).count("airpla…") == 60
+    assert_texts_inside_and_apart(figure)
+
+
 def test_neighbours_without_labels_have_no_frames():
     figure = nearest_neighbours(np.zeros((10, 8, 8, 3)), np.zeros((10, 5, 8, 8, 3)), np.zeros((10, 5)))
     assert len(figure.axes[0].images) == 60
