@@ -21,6 +21,8 @@ LONGEST = (
     "test_simclr",
     "test_cotraining_command",
     "test_choices",
+    "test_export",
+    "test_continue",
     "test_main",
     "test_programs",
     "test_resume",
