@@ -113,7 +113,7 @@ def options(argv: list[str], defaults: Mapping[str, str | int | float | None]) -
 def check_output(output: Path) -> None:
     """Raises InputError for a file that cannot be written: a folder, or a file in none."""
     if not output.absolute().parent.is_dir() or output.is_dir():
-        raise InputError(f"--output={output} is no file in a folder that exists")
+        raise InputError(f"--output={output} is not a file in an existing folder")
 
 
 def image_options(given: flags.FlagValues) -> dict[str, Any]:

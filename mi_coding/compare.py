@@ -40,7 +40,7 @@ def _compare(argv: list[str]) -> int:
     workdirs = [one for one in argv[1:] if not one.startswith("-")]
     output = Path(given.output)
     if given.output and (output.suffix not in _WRITERS or not output.absolute().parent.is_dir()):
-        raise InputError(f"--output={output}; expected a file in a folder that exists, {', '.join(_WRITERS)}")
+        raise InputError(f"--output={output}; expected a file in an existing folder, {', '.join(_WRITERS)}")
     comparison = compare(workdirs)
     terminal.closing_table([comparison.group])
     if given.output:

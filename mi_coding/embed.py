@@ -109,7 +109,7 @@ def _write_with_map(
     """Writes codes that are held in memory with their places on a map, and the name of the nearest other example."""
     codes, names = np.concatenate([codes for codes, _ in parts]), [name for _, part in parts for name in part.names]
     if reason := why_no_map(codes):
-        terminal.warning(f"there is no map of the codes: {reason}; x and y are 0")
+        terminal.warning(f"the codes cannot be mapped: {reason}; columns x and y are 0")
         places = np.zeros((len(codes), 2), np.float32)
     else:
         with terminal.waiting("laying out the map"):

@@ -58,7 +58,8 @@ def _query(given: object, stored: StoredCodes) -> np.ndarray:
     if len(named):
         return stored.codes[named[:1]]
     if not Path(given.query).is_file():
-        raise InputError(f"--query={given.query} is no file, and no name in {given.codes}, such as {stored.names[0]}")
+        found = f"--query={given.query} is neither a file nor a name in {given.codes}"
+        raise InputError(f"{found}, such as {stored.names[0]}")
     if not given.workdir:
         raise InputError(f"--query={given.query} is a file, for which --workdir is needed: the run that made the codes")
     try:

@@ -198,7 +198,7 @@ def test_other_data_have_numbers_of_their_own_beside_the_summary(arrays, tmp_pat
         (["--source=npz:/nowhere.npz"], "--source='npz:/nowhere.npz' does not exist"),
         (["--source=digit"], "did you mean 'digits'?"),
         ([], "no --source given"),
-        (["--source=digits", "--output=/nowhere/at/all.json"], "is no file in a folder that exists"),
+        (["--source=digits", "--output=/nowhere/at/all.json"], "is not a file in an existing folder"),
     ],
 )
 def test_data_that_a_run_cannot_be_judged_on_are_told(finished, capsys, options, words):

@@ -46,8 +46,8 @@ def test_the_command_prints_the_table_and_writes_each_kind_of_file(runs, tmp_pat
 def test_what_is_no_run_is_told(tmp_path, capsys):
     for arguments, words in (
         ([], "no run to compare"),
-        ([str(tmp_path)], "holds no config.json, so it is no run"),
-        ([str(tmp_path), "--output=a.doc"], "expected a file in a folder that exists, .csv, .html, .png"),
+        ([str(tmp_path)], "holds no config.json, so it is not a run"),
+        ([str(tmp_path), "--output=a.doc"], "expected a file in an existing folder, .csv, .html, .png"),
     ):
         assert command.main(["compare", *arguments]) == 2
         assert words in capsys.readouterr().err

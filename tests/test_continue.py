@@ -12,6 +12,7 @@ from finished_runs import COTRAINING, RECIPES
 from mi_coding import finetune, main
 from mi_coding.errors import InputError
 from mi_coding.evaluation.probes import FEATURES, RAW, TRAINED, UNTRAINED
+from mi_coding.runs.restore import restore
 from mi_coding.runs.run import prepare
 from mi_coding.runs.transfer import start_from, transferred
 
@@ -59,7 +60,7 @@ def prepared(tmp_path, *overrides, config=CPC):
 def test_a_run_of_another_objective_starts_from_the_encoder_up_to_its_features(trained, tmp_path):
     given, state = trained
     run = prepared(tmp_path, "--config.data.source=digits", config=COTRAINING)
-    started, line = start_from(run.method, run.initial_state, given.workdir, print)
+    started, line = start_from(run.method, run.initial_state, restore(given.workdir, print))
     own = started.params["encoder"]
     jax.tree.map(np.testing.assert_array_equal, own["backbone"], state.params["encoder"]["backbone"])
     jax.tree.map(np.testing.assert_array_equal, own["head"], run.initial_state.params["encoder"]["head"])
@@ -71,7 +72,7 @@ def test_a_run_of_another_objective_starts_from_the_encoder_up_to_its_features(t
 def test_the_projection_head_is_taken_where_it_has_the_same_shapes(trained, tmp_path):
     given, state = trained
     run = prepared(tmp_path, "--config.optimizer.average_decay=0.9")
-    started, line = start_from(run.method, run.initial_state, given.workdir, print)
+    started, line = start_from(run.method, run.initial_state, restore(given.workdir, print))
     jax.tree.map(np.testing.assert_array_equal, started.params["encoder"], state.params["encoder"])
     jax.tree.map(np.testing.assert_array_equal, started.average[0]["encoder"], state.params["encoder"])
     jax.tree.map(np.testing.assert_array_equal, started.params["critic"], run.initial_state.params["critic"])
@@ -100,7 +101,7 @@ def test_the_flag_names_the_run_and_the_untrained_baseline_stays_untrained(finis
     run = finished_runs("arrays")
     workdir, arguments = tmp_path / "new", ["main", f"--config={RECIPES['arrays'].config}", *run.overrides]
     assert main.main([*arguments, f"--init_from={tmp_path}", f"--workdir={workdir}"]) == 2
-    assert f"--init_from={tmp_path} holds no config.json, so it is no run" in capsys.readouterr().err
+    assert f"--init_from={tmp_path} holds no config.json, so it is not a run" in capsys.readouterr().err
     assert main.main([*arguments, f"--init_from={run.workdir}", f"--workdir={workdir}"]) == 0
     assert f"the encoder is that of {run.workdir} after step 6" in capsys.readouterr().out
     assert json.loads((workdir / "config.json").read_text())["init_from"] == str(run.workdir)

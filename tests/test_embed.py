@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from commands import ROOT, begun, make_folder
 from PIL import Image
+from pyarrow import parquet
 
 import mi_coding
 from mi_coding import embed
@@ -204,3 +205,42 @@ def test_a_source_of_which_too_much_is_unreadable_is_refused_as_in_training(work
         capsys
     )
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_parquet_file_has_a_map_and_the_nearest_example(workdir, folder, names, expected, tmp_path):
+    assert run(workdir, f"folder:{folder}", tmp_path / "codes.parquet") == 0
+    table = parquet.read_table(tmp_path / "codes.parquet")
+    assert table.column_names == ["path", "codes", "label", "class", "x", "y", "nearest"]
+    assert table["path"].to_pylist() == names
+    np.testing.assert_allclose(np.stack(table["codes"].to_pylist()), expected, rtol=1e-5, atol=1e-6)
+
+    rows = np.arange(len(names))
+    directions = expected / np.linalg.norm(expected, axis=1, keepdims=True)
+    cosines = directions @ directions.T - 9 * np.eye(len(names))
+    found = [names.index(name) for name in table["nearest"].to_pylist()]
+    np.testing.assert_allclose(cosines[rows, found], cosines.max(axis=1), atol=1e-5)
+    places = np.stack([table["x"].to_numpy(), table["y"].to_numpy()], axis=1)
+    distances = np.linalg.norm(places[:, None] - places, axis=2)
+    assert np.mean(distances[rows, found]) < 0.2 * distances.mean()
+
+    assert run(workdir, f"folder:{folder}", tmp_path / "plain.parquet", "--map=no") == 0
+    assert parquet.read_table(tmp_path / "plain.parquet").column_names == ["path", "codes", "label", "class"]
+
+
+def test_the_projector_of_tensorboard_has_codes_metadata_and_a_config(workdir, folder, names, expected, tmp_path):
+    assert run(workdir, f"folder:{folder}", tmp_path / "codes.tsv", "--map=no") == 0
+    np.testing.assert_allclose(np.loadtxt(tmp_path / "codes.tsv", delimiter="\t"), expected, rtol=1e-5, atol=1e-6)
+    first, *rows = (tmp_path / "codes.metadata.tsv").read_text().splitlines()
+    assert first == "path\tlabel\tclass"
+    assert [row.split("\t")[0] for row in rows] == names
+    config = (tmp_path / "projector_config.pbtxt").read_text()
+    assert 'tensor_path: "codes.tsv"' in config
+    assert 'metadata_path: "codes.metadata.tsv"' in config
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_more_examples_than_are_mapped_have_no_map_which_is_said(workdir, folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(embed, "_MOST_MAPPED", 100)
+    assert run(workdir, f"folder:{folder}", tmp_path / "codes.parquet") == 0
+    assert "no map of 300 examples, more than 100; --map=yes makes one" in capsys.readouterr().out
+    assert parquet.read_table(tmp_path / "codes.parquet").column_names == ["path", "codes", "label", "class"]

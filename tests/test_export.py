@@ -85,8 +85,8 @@ def test_codes_are_embedded_by_an_exported_file_that_is_shown_to_be_of_the_run(f
     ("arguments", "said"),
     [
         (["--output={}/encoder.pt"], "ends in .pt; expected one of .stablehlo, .safetensors, .onnx"),
-        (["--output={}/nowhere/encoder.onnx"], "is no file in a folder that exists"),
-        (["--output={}/encoder.onnx", "--workdir={}"], "holds no config.json, so it is no run"),
+        (["--output={}/nowhere/encoder.onnx"], "is not a file in an existing folder"),
+        (["--output={}/encoder.onnx", "--workdir={}"], "holds no config.json, so it is not a run"),
     ],
 )
 def test_mistakes_are_told_in_one_line(tmp_path, capsys, arguments, said):

@@ -49,6 +49,6 @@ def test_a_mistake_is_one_line(capsys, tmp_path):
     assert inspect.main(["inspect"]) == 2
     assert "no --source and no --config given" in capsys.readouterr().err
     assert inspect.main(["inspect", "--source=digits", f"--output={tmp_path}"]) == 2
-    assert "is no file in a folder that exists" in capsys.readouterr().err
+    assert "is not a file in an existing folder" in capsys.readouterr().err
     assert inspect.main(["inspect", "--source=folder:nowhere"]) == 2
     assert "--source='folder:nowhere' does not exist" in capsys.readouterr().err

@@ -63,8 +63,8 @@ def test_an_encoder_names_the_nearest(photos):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--codes=no.npz", "--query=a"], "no.npz is no file; expected codes that embed has written"),
-        (["--codes=CODES", "--query=nobody"], "is no file, and no name in"),
+        (["--codes=no.npz", "--query=a"], "no.npz is not a file; expected codes written by mi_coding.embed"),
+        (["--codes=CODES", "--query=nobody"], "is neither a file nor a name in"),
         (["--codes=CODES", "--query=ROOT/07.png"], "for which --workdir is needed"),
         (
             ["--codes=CODES", "--query=ROOT/07.png", "--workdir=RUN", "--layer=features"],

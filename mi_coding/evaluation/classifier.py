@@ -41,11 +41,8 @@ class ClassifierAccuracy(Evaluator):
             ("of test examples", show(summary, COUNT)),
         ]
         note = "± one standard error, of the draw of test examples; of one view each."
-        return [
-            Group(
-                "classifier learnt with the encoder", ("", ""), tuple(rows), note, frozenset((ACCURACY, ERROR, COUNT))
-            )
-        ]
+        keys = frozenset((ACCURACY, ERROR, COUNT))
+        return [Group("classifier learnt with the encoder", ("", ""), tuple(rows), note, keys)]
 
     def tiles(self, summary: Summary) -> list[Tile]:
         if ACCURACY not in summary:

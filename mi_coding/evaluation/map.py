@@ -41,8 +41,8 @@ class CodeMap(Evaluator):
 def code_map(points: np.ndarray, labels: np.ndarray | None, *, title: str, names: np.ndarray | None = None) -> Figure:
     """Codes in two dimensions, coloured by label; a label also stands amid its codes where they keep together.
 
-    Forty labels int[n] can be told apart; None is for codes without labels. Names, one a point, are what a person reads
-    of its label; None shows the labels.
+    Up to forty labels, int[n], are distinguishable; None stands for codes without labels. `names` has the displayed
+    name of each point's label; None displays the labels themselves.
 
     Raises:
         ValueError: unless points is [n, 2] with one label a point.

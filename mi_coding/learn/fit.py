@@ -3,13 +3,23 @@
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mi_coding.learn.choose import choose, describe
+from mi_coding.learn.choose import Given, choose, describe
 from mi_coding.learn.train import Config, carry_out, read_config
 from mi_coding.runs.trained_encoder import TrainedEncoder
+
+
+def config_for(given: Given, config: Config | None, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The flat config of a fit: the one that is named, or the one that suits the data, which is then said."""
+    if config is None:
+        chosen = choose(given, overrides)
+        print(f"fit: {chosen.line}", flush=True)
+        config, overrides = chosen.config, chosen.overrides
+    _, keys = read_config(config)
+    return keys | {"data.source": str(given.source)} | dict(overrides)
 
 
 def fit(
@@ -51,14 +61,7 @@ def fit(
         ValueError: in one line, for data, a config or a directory that cannot work.
     """
     given = describe(x, y, labels)
-    if config is None:
-        chosen = choose(given, overrides)
-        print(f"fit: {chosen.line}", flush=True)
-        _, keys = read_config(chosen.config)
-        keys |= chosen.overrides
-    else:
-        _, keys = read_config(config)
-    keys |= {"data.source": str(given.source)} | overrides
+    keys = config_for(given, config, overrides)
     folder = Path(workdir) if workdir else Path(tempfile.mkdtemp(prefix="mi_coding-"))
     try:
         run = carry_out(keys, folder, typed=overrides, on_step=on_step, source=given.source, evaluates=evaluate)

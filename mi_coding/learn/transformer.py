@@ -13,8 +13,9 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from mi_coding.learn.choose import choose, describe
-from mi_coding.learn.train import Config, carry_out, read_config
+from mi_coding.learn.choose import describe
+from mi_coding.learn.fit import config_for
+from mi_coding.learn.train import Config, carry_out
 from mi_coding.runs.trained_encoder import LAYERS, TrainedEncoder
 
 _FEWEST = 10
@@ -101,11 +102,9 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         seed = int(check_random_state(self.random_state).randint(2**31)) if self._is_drawn else self.random_state
         typed = {"seed": seed} | typed
         given = describe(X)
-        chosen = choose(given, typed)
-        _, keys = read_config(self.config or chosen.config)
-        keys |= (typed if self.config else chosen.overrides) | {"data.source": str(given.source)}
+        keys = config_for(given, self.config, typed)
         encoder = carry_out(keys, folder, typed=typed, source=given.source, evaluates=False).encoder
-        return encoder if self.layer == "codes" else encoder.layer_of("features")
+        return encoder.layer_of(self.layer)
 
     @property
     def _is_drawn(self) -> bool:

@@ -1,6 +1,6 @@
 """What every kind of pairs is: how ⟨x, y⟩ is drawn, from what, and what a person reads about it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -37,6 +37,7 @@ class PairSampler:
         standardises: whether columns of tables are brought to mean 0 and deviation 1 by the training split.
         film_gap: seconds from x to y, by which films are split; 0 for pairs of single examples.
         group_size: pairs of one film that lie side by side in a training batch; 1 where each is drawn by itself.
+        gathered: a method that gives each pair more than its own example, see `PairFunctions`; None for most kinds.
         candidates_within: pairs in a group whose members alone are the candidates; None where the whole batch is.
     """
 
@@ -51,6 +52,7 @@ class PairSampler:
     standardises: ClassVar[bool] = False
     film_gap: ClassVar[float] = 0.0
     group_size: ClassVar[int] = 1
+    gathered: ClassVar[Callable[..., Any] | None] = None
     candidates_within: ClassVar[int | None] = None
 
     def __post_init__(self) -> None:

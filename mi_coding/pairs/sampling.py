@@ -15,11 +15,14 @@ class PairFunctions(NamedTuple):
 
     Attributes:
         still: None where the view under a fixed key serves, as where a view has no chance in it.
+        gathered: (key, examples, population, rows) → what `pair` is given of each example that was drawn from a
+            population; None for the example itself.
     """
 
     pair: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
     view: Callable[[jax.Array, jax.Array], jax.Array]
     still: Callable[[jax.Array], jax.Array] | None = None
+    gathered: Callable[[jax.Array, Any, Any, jax.Array], Any] | None = None
 
 
 def draw_examples(
@@ -66,16 +69,21 @@ def sample_pairs(
     num_examples = jax.tree.leaves(data)[0].shape[0]
     example_key = jax.random.split(key)[0]
     drawn = draw_examples(example_key, rows, num_examples=num_examples, distinct_among=distinct_among)
-    return pairs_of_batch(key, jax.tree.map(lambda leaf: leaf[drawn], data), rows, pairs=pairs)
+    return pairs_of_batch(key, jax.tree.map(lambda leaf: leaf[drawn], data), rows, pairs=pairs, population=data)
 
 
-def pairs_of_batch(key: jax.Array, examples: Any, rows: jax.Array, *, pairs: PairFunctions) -> tuple[Any, Any]:
+def pairs_of_batch(
+    key: jax.Array, examples: Any, rows: jax.Array, *, pairs: PairFunctions, population: Any = None
+) -> tuple[Any, Any]:
     """A pair of each example of a batch that somebody else has drawn, such as a stream from disk.
 
     Args: see `sample_pairs`, but
         examples: images[b, H, W, C], or a tree of arrays, those numbered `rows` of the batch.
+        population: what they were drawn from; None for themselves, as of a stream.
     """
     pair_key = jax.random.split(key)[1]
+    if pairs.gathered:
+        examples = pairs.gathered(pair_key, examples, examples if population is None else population, rows)
     keys = jax.vmap(lambda row: jax.random.fold_in(pair_key, row))(rows)
     return jax.vmap(pairs.pair)(keys, examples)
 
@@ -125,7 +133,14 @@ def labelled(pairs: PairFunctions, *, with_views: bool = False) -> PairFunctions
             y = pairs.view(jax.random.fold_in(key, 1), image)
         return (x, label), (y, label)
 
-    return PairFunctions(pair, lambda key, example: (pairs.view(key, example[0]), example[1]))
+    def gathered(key: jax.Array, examples: tuple[Any, jax.Array], population: Any, rows: jax.Array) -> tuple[Any, Any]:
+        return pairs.gathered(key, examples[0], population[0], rows), examples[1]
+
+    return PairFunctions(
+        pair,
+        lambda key, example: (pairs.view(key, example[0]), example[1]),
+        gathered=gathered if pairs.gathered else None,
+    )
 
 
 def views(key: jax.Array, images: jax.Array, pairs: PairFunctions) -> jax.Array:

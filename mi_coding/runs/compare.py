@@ -105,7 +105,7 @@ def compare(workdirs: Iterable[str | Path]) -> Comparison:
     Args:
         workdirs: of runs, finished or not.
     Raises:
-        InputError: (a ValueError) where there is none, or one is no work directory.
+        InputError: (a ValueError) if none is given, or one is not the work directory of a run.
     """
     runs = [_read(Path(workdir)) for workdir in workdirs]
     if not runs:
@@ -119,7 +119,7 @@ def _read(workdir: Path) -> ComparedRun:
         path = workdir / "summary.json"
         summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except (OSError, ValueError, AttributeError):
-        raise InputError(f"{workdir} holds no config.json, so it is no run; expected work directories") from None
+        raise InputError(f"{workdir} holds no config.json, so it is not a run; expected work directories") from None
     metrics = read_metrics(workdir) if (workdir / "metrics.jsonl").is_file() else {}
     last = max((int(steps[-1]) for steps, _ in metrics.values() if len(steps)), default=0)
     return ComparedRun(workdir.resolve().name, config, summary, "finished" if summary else f"step {last:,}", metrics)

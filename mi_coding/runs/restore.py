@@ -152,7 +152,7 @@ def other_shapes(source: str, here: list[tuple[int, ...]], trained: list[tuple[i
 def _read_config(workdir: Path, option: str) -> dict[str, Any]:
     path = workdir / "config.json"
     if not path.is_file():
-        what = "holds no config.json, so it is no run" if workdir.is_dir() else "is no directory"
+        what = "holds no config.json, so it is not a run" if workdir.is_dir() else "is no directory"
         raise InputError(f"{option}={workdir} {what}; expected the work directory of a run")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

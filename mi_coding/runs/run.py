@@ -16,7 +16,8 @@ from mi_coding.methods import Method
 from mi_coding.runs import build
 from mi_coding.runs.build import Plan, dummy_batch, with_parts
 from mi_coding.runs.examples import check_data, count_classes, load_data, standardised, usable
-from mi_coding.runs.transfer import check_start, start_from
+from mi_coding.runs.restore import Restored, restore
+from mi_coding.runs.transfer import start_from, transferred
 from mi_coding.runs.workdir import ENDS, check_workdir
 from mi_coding.training.checkpoints import newest_step
 from mi_coding.training.experiment import Experiment
@@ -73,9 +74,18 @@ class Run:
         return jax.device_get(init_state(self.experiment, self.key("init"), examples))
 
     @cached_property
+    def other_run(self) -> Restored:
+        """The run whose encoder this one starts from, read back.
+
+        Raises:
+            InputError: where there is none.
+        """
+        return restore(self.plan.run.init_from, self.warn, option="--init_from")
+
+    @cached_property
     def starting_state(self) -> tuple[TrainState, str]:
         """The state before the first step of a run that starts from the encoder of another, and the line to say."""
-        return start_from(self.method, self.initial_state, self.plan.run.init_from, self.warn)
+        return start_from(self.method, self.initial_state, self.other_run)
 
     @property
     def initial_shapes(self) -> TrainState:
@@ -150,7 +160,8 @@ def prepare(
     run = Run(plan, workdir, dataset, method, num_devices, num_steps, streamed, warn, scale, begun_with)
     steps_per_call(run)  # refuses what cannot be
     if plan.run.init_from and not trained:
-        check_start(method, run.initial_shapes, plan.run.init_from, warn)
+        shapes = run.initial_shapes
+        transferred(method, (shapes.params, shapes.stats), run.other_run)  # refuses another encoder
     _warn_of_twins(run)
     warn_of_shortcomings(plan, dataset, warn)
     return run

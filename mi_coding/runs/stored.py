@@ -27,13 +27,13 @@ def read_codes(path: str | Path) -> StoredCodes:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path} is no file; expected codes that embed has written, .npz or .parquet")
+        raise InputError(f"{path} is not a file; expected codes written by mi_coding.embed, .npz or .parquet")
     try:
         arrays = _parquet(path) if path.suffix == ".parquet" else dict(np.load(path, allow_pickle=False))
         found = StoredCodes(arrays["codes"], arrays["paths"], arrays.get("labels"))
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path} cannot be read: {reason}; expected codes that embed has written") from None
+        raise InputError(f"{path} cannot be read: {reason}; expected codes written by mi_coding.embed") from None
     if found.codes.ndim != 2 or not np.issubdtype(found.codes.dtype, np.floating):
         raise InputError(f"{path} holds packed bits; expected numbers: embed with --layer=features")
     return found

@@ -228,10 +228,11 @@ class TrainedEncoder:
         if not self._resizes or examples.ndim not in (3, 4) or self.takes(examples.shape[1:]):
             return examples
         if examples.ndim == 4 and examples.shape[3] not in (1, 3):
-            return examples  # which is told
+            return examples  # `checked` refuses them
         fitted = resized(examples, self._image_spec)
         if len(fitted) and fitted.shape[1:] != self.shape:
-            raise ValueError(f"images of {examples.shape[1:]}; the run was trained on {self.shape}, which is no square")
+            found = f"images of {examples.shape[1:]}"
+            raise ValueError(f"{found}; the run was trained on {self.shape}, which is not square")
         return fitted
 
     @property

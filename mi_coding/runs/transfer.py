@@ -1,7 +1,6 @@
 """A run that starts from the encoder of another: which of its arrays are taken, and which begin anew."""
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +10,7 @@ from flax.traverse_util import empty_node, flatten_dict, unflatten_dict
 
 from mi_coding.errors import InputError, Setting
 from mi_coding.methods import Method, Variables
-from mi_coding.runs.restore import Restored, restore
+from mi_coding.runs.restore import Restored
 from mi_coding.training.step import TrainState
 
 _HALVES = ("x", "y")
@@ -76,19 +75,11 @@ def transferred(method: Method, variables: Variables, other: Restored) -> Transf
     return Transfer(method.with_encoder(variables, merged), _names(p for part in taken for p in part), _names(anew))
 
 
-def check_start(method: Method, shapes: TrainState, init_from: str, warn: Callable[[str], None]) -> None:
-    """Refuses a run to start from that is none, or has another encoder; called before anything is written."""
-    transferred(method, (shapes.params, shapes.stats), restore(init_from, warn, option="--init_from"))
-
-
-def start_from(
-    method: Method, state: TrainState, init_from: str | Path, warn: Callable[[str], None]
-) -> tuple[TrainState, str]:
+def start_from(method: Method, state: TrainState, other: Restored) -> tuple[TrainState, str]:
     """The state before the first step with the encoder of another run, on the host, and the line that says so.
 
     The state of the optimiser is that of the beginning.
     """
-    other = restore(init_from, warn, option="--init_from")
     transfer = transferred(method, (state.params, state.stats), other)
     variables = jax.device_get(jax.tree.map(jnp.asarray, transfer.variables))
     params, stats = jax.tree.map(lambda new, old: np.asarray(new, old.dtype), variables, (state.params, state.stats))

@@ -70,7 +70,7 @@ def open_export(path: Path, encoder: TrainedEncoder) -> Program:
     """
     form = format_of(path)
     if not path.is_file():
-        raise InputError(f"{path} is no file; expected one of python -m mi_coding.export")
+        raise InputError(f"{path} is not a file; expected one written by python -m mi_coding.export")
     try:
         return form.program(path, encoder)
     except InputError:

@@ -52,7 +52,6 @@ def _leaves(tree: Any) -> dict[str, Any]:
 
 
 def _nested(arrays: dict[str, np.ndarray], like: Variables) -> Variables:
-    names = list(_leaves(dict(zip(_PARTS, like, strict=True))))
-    structure = jax.tree.structure(dict(zip(_PARTS, like, strict=True)))
-    tree = jax.tree.unflatten(structure, [arrays[name] for name in names])
+    parts = dict(zip(_PARTS, like, strict=True))
+    tree = jax.tree.unflatten(jax.tree.structure(parts), [arrays[name] for name in _leaves(parts)])
     return tuple(tree[part] for part in _PARTS)
