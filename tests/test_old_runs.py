@@ -18,7 +18,7 @@ CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 # Of parameters after two more steps: Adam moves each by up to 2e-3 a step whatever the size of its gradient, so what
 # is rounding in a small gradient is seen; two steps that were missed, or made twice, move most of them by 1e-3.
 CLOSE_AFTER_STEPS = {"rtol": 1e-3, "atol": 5e-5}
-NEWER = ("run/", "data/", "probe/largest_class_share")  # what older runs did not tell
+NEWER = ("train/hardware", "train/version", "data/", "probe/largest_class_share")  # what older runs did not tell
 
 
 @pytest.fixture

@@ -23,11 +23,11 @@ def describe_run(num_devices: int, device_kind: str) -> dict[str, str]:
     """Entries of summary.json that tell on what a run was carried out, and by which version.
 
     >>> sorted(describe_run(8, "NVIDIA H100 80GB HBM3"))
-    ['run/hardware', 'run/version']
+    ['train/hardware', 'train/version']
     """
     devices = f"{num_devices} × {device_kind}"
     hardware = f"{devices}, {os.cpu_count()} CPU cores" if device_kind == "cpu" else devices
-    return {"run/hardware": hardware, "run/version": _version()}
+    return {"train/hardware": hardware, "train/version": _version()}
 
 
 def _version() -> str:

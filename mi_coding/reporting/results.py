@@ -42,8 +42,8 @@ _TRAINING: Rows = {  # what `recorder.Recorder.summary` tells
     "train/seconds_of_validation": ("time for validation", lambda v: f"{v:,.1f} s"),
     "train/seconds_of_checkpoint": ("time for checkpoints", lambda v: f"{v:,.1f} s"),
     "train/loss": ("last loss", lambda v: f"{v:.3f} nats"),
-    "run/hardware": ("hardware", str),
-    "run/version": ("version of mi_coding", str),
+    "train/hardware": ("hardware", str),
+    "train/version": ("version of mi_coding", str),
 }
 
 

@@ -21,8 +21,8 @@ _RESULTS = {  # heading → key of summary.json, and how it is written
     "kNN": ("probe/knn_accuracy", percent),
     "information": ("heldout/mi_nats", nats),
     "seconds": ("train/seconds", "{:,.0f}".format),
-    "hardware": ("run/hardware", str),
-    "version": ("run/version", str),
+    "hardware": ("train/hardware", str),
+    "version": ("train/version", str),
 }
 _CURVES = ("train/mi_lower_bound_nats", "train/loss")  # the first that a run has is drawn
 _COLOURS = (BLUE, ORANGE, "#3f8f5f", "#8d5fb8", "#b8902f", "#4f9fb8", "#b84f6f", "#6f6f6f")
