@@ -10,8 +10,9 @@
     --learning_rate  1e-3 by default; --seed: 0
     --image_size     pixels, --channels, --white, --layout: as in mi_coding.embed, by default as the run was trained
 
-The encoder and the same network from random numbers learn alike: examples modified as the pairs of the run are, the
-same steps, the same rates. Both are judged on the test split; nothing is chosen on it. The same command continues.
+The encoder and the same network from random numbers learn alike: examples as they are and modified as in the pairs of
+the run, in the same steps, at the same rates. Both are judged on the test split; nothing is chosen on it. The same
+command continues.
 """
 
 import time

@@ -37,7 +37,7 @@ class Thumbnail(NamedTuple):
 
 
 class Gallery(NamedTuple):
-    """Rows of small pictures under a figure, folded; each picture leads to the row that begins with it."""
+    """Rows of small pictures under a figure, folded; each picture links to the row that begins with it, if any."""
 
     title: str
     rows: Sequence[tuple[Thumbnail, Sequence[Thumbnail]]]  # the first picture of a row, and the others
@@ -130,8 +130,9 @@ def _section(section: Section) -> str:
 
 def _gallery(gallery: Gallery) -> str:
     sources: dict[str, str] = {}
+    targets = {first.row for first, _ in gallery.rows}
 
-    def thumbnail(one: Thumbnail, link: bool = True) -> str:
+    def thumbnail(one: Thumbnail) -> str:
         if one.row not in sources:
             buffer, picture = io.BytesIO(), Image.fromarray(one.picture)
             picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
@@ -139,11 +140,10 @@ def _gallery(gallery: Gallery) -> str:
             sources[one.row] = base64.b64encode(buffer.getvalue()).decode()
         caption = escape(one.caption, quote=True)
         picture = f'<img alt="{caption}" src="data:image/png;base64,{sources[one.row]}"><span>{caption}</span>'
-        return f'<a href="#{escape(one.row, quote=True)}">{picture}</a>' if link else f"<b>{picture}</b>"
+        return f'<a href="#{escape(one.row, quote=True)}">{picture}</a>' if one.row in targets else f"<i>{picture}</i>"
 
     rows = (
-        f'<div class=row id="{escape(first.row, quote=True)}">{thumbnail(first, link=False)}'
-        f"{''.join(map(thumbnail, others))}</div>"
+        f'<div class=row id="{escape(first.row, quote=True)}">{thumbnail(first)}{"".join(map(thumbnail, others))}</div>'
         for first, others in gallery.rows
     )
     return f"<details class=gallery><summary>{escape(gallery.title)}</summary>{''.join(rows)}</details>"
@@ -239,9 +239,9 @@ thead th { color: var(--muted); font-size: .8125rem }
 .note { margin-top: .5rem }
 .row { display: flex; flex-wrap: wrap; gap: .5rem; padding: .5rem; border-bottom: 1px solid var(--line) }
 .row:target { background: var(--track) }
-.row a, .row b { width: 4.5rem; font-size: .75rem; font-weight: 400; line-height: 1.3; color: var(--muted);
-  text-decoration: none; overflow-wrap: anywhere }
-.row b { margin-right: 1rem; color: var(--ink) }
+.row a, .row i { width: 4.5rem; font-size: .75rem; font-weight: 400; line-height: 1.3; color: var(--muted);
+  font-style: normal; text-decoration: none; overflow-wrap: anywhere }
+.row > :first-child { margin-right: 1rem; color: var(--ink) }
 .row img { display: block; width: 4.5rem; height: auto; image-rendering: pixelated }
 details > summary { cursor: pointer; color: var(--accent) }
 .tree { list-style: none; margin: .25rem 0; padding-left: 1.125rem; font-size: .875rem }

@@ -1,6 +1,6 @@
 """Labels learnt on top of a trained encoder, beside a linear probe of it and the same network from scratch."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,14 +55,12 @@ def configs(
     return {FROZEN if freeze else FINETUNED: on_trained, SCRATCH: kept}
 
 
-def finetune(
-    runs: Mapping[str, dict[str, Any]], output: Path, *, typed: Iterable[str] = (), command_started: float
-) -> dict[str, Summary] | None:
+def finetune(runs: Mapping[str, dict[str, Any]], output: Path, *, command_started: float) -> dict[str, Summary] | None:
     """Carries out the runs of `configs`, each in a folder of its own; their summaries, None where one was stopped."""
     summaries = {}
     for name, config in runs.items():
         print(f"{name}:", flush=True)
-        outcome = execute(config, output / name, typed=typed, command_started=command_started)
+        outcome = execute(config, output / name, command_started=command_started)
         if outcome.summary is None or ACCURACY not in outcome.summary:
             return None
         summaries[name] = outcome.summary

@@ -188,12 +188,12 @@ def test_a_picture_of_a_gallery_leads_to_the_row_that_begins_with_it(tmp_path, s
     grey = np.full((100, 50, 3), 128, np.uint8)
     rows = [
         (Thumbnail(grey, "test ant", "test-0"), [Thumbnail(grey, f"{EVIL} 0.91", "train-7")]),
-        (Thumbnail(grey, "bee", "train-7"), [Thumbnail(grey, "0.50", "train-7")]),
+        (Thumbnail(grey, "bee", "train-7"), [Thumbnail(grey, "0.50", "train-9")]),  # which has no row
     ]
     page = Page(write(tmp_path / "report.html", {}, [replace(sections[0], gallery=Gallery("All of them", rows))]))
     ids = [attrs["id"] for tag, attrs in page.seen if "id" in attrs]
     assert ids == ["test-0", "train-7"]
-    assert [attrs["href"] for tag, attrs in page.seen if tag == "a"] == ["#train-7", "#train-7"]
+    assert [attrs["href"] for tag, attrs in page.seen if tag == "a"] == ["#test-0", "#train-7", "#train-7"]
     assert [picture["alt"] for picture in page.pictures()[1:]] == ["test ant", f"{EVIL} 0.91", "bee", "0.50"]
     data = base64.b64decode(page.pictures()[1]["src"].removeprefix("data:image/png;base64,"), validate=True)
     assert Image.open(io.BytesIO(data)).size == (24, 48)

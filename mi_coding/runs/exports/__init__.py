@@ -55,7 +55,7 @@ def write_export(encoder: TrainedEncoder, path: Path) -> dict[str, Any]:
 
 
 def info_path(path: Path) -> Path:
-    """Where it stands what an exported encoder takes and gives."""
+    """Path of the JSON file that describes an exported encoder."""
     return path.with_name(f"{path.name}.json")
 
 
