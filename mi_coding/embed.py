@@ -8,7 +8,8 @@
     --output       .npz (codes, paths, labels), .parquet, .csv, or .tsv for the projector of TensorBoard; atomically
     --map          auto (the default): a .parquet or .tsv of up to 20,000 examples has columns x and y, a map of the
                    codes by t-SNE, and nearest, the example with the nearest code, for viewers of embeddings; yes: any
-                   file has them; no: none
+                   file has them; no: none. Where the source is that of the run, column split of a .parquet or .tsv
+                   says in which split of it an example was
     --layer        codes (the default), what the critic scores, or features, before the projection head; a discrete
                    code is written as bytes of packed bits, see mi_coding.stored_codes.unpack
     --half         x (the default) or y: which half of given pairs
@@ -32,7 +33,7 @@ if __name__ == "__main__":
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ from mi_coding.reporting.codes_file import CODES_FILES, CodesFile, Columns, chec
 from mi_coding.reporting.recorder import LEAST_SECONDS, MOST_WAITING
 from mi_coding.runs.examples import usable_part, video_options
 from mi_coding.runs.exports import MOST_DIFFERENCE, largest_difference, open_export
-from mi_coding.runs.restore import other_shapes, restore
+from mi_coding.runs.restore import Restored, other_shapes, restore
 from mi_coding.runs.trained_encoder import HALVES, TrainedEncoder
 
 _MAPPED = {"x": "float32", "y": "float32", "nearest": "string"}
@@ -59,18 +60,27 @@ def main(argv: list[str] | None = None) -> int:
     return run_command(argv, __doc__, _embed)
 
 
-def write_codes(encoder: TrainedEncoder, listing: data.Listing, output: Path, *, mapped: bool = False) -> None:
+def write_codes(
+    encoder: TrainedEncoder,
+    listing: data.Listing,
+    output: Path,
+    *,
+    mapped: bool = False,
+    split_of: Mapping[str, str] | None = None,
+) -> None:
     """Encodes all examples in their order and writes them to a file, in the memory of a few batches and of the names.
 
     The listing is of single examples, or of one half of given pairs, of the shape that the encoder takes; the file ends
-    as a key of `CODES_FILES` does, and is complete or not there. With a map, all codes are in memory.
+    as a key of `CODES_FILES` does, and is complete or not there. With a map, all codes are in memory. A column
+    has the split of each example where `split_of` has them by name.
     """
     split, total = listing.split, data.num_examples(listing.split)
     longest = max(map(len, data.names(split)), default=0)
     pack = encoder.output and encoder.output.pack  # of a discrete code
     as_stored, dtype = (pack, "uint8") if pack else (lambda codes: codes, "float32")
     dim = as_stored(np.zeros((1, encoder.dim), np.float32)).shape[1]
-    columns = Columns(dim, dtype, split.labels is not None, listing.class_names, longest, _MAPPED if mapped else {})
+    more = (_MAPPED if mapped else {}) | ({} if split_of is None else {"split": "string"})
+    columns = Columns(dim, dtype, split.labels is not None, listing.class_names, longest, more)
     encoder.compile(split.examples)
     waiting: deque[data.Split] = deque()
 
@@ -93,18 +103,41 @@ def write_codes(encoder: TrainedEncoder, listing: data.Listing, output: Path, *,
             if mapped:
                 held.append((codes, part._replace(examples=())))
             else:
-                file.write(as_stored(codes), part.names, part.labels)
+                file.write(as_stored(codes), part.names, part.labels, _splits(part, split_of))
             done += len(codes)
             counting.update(done + len(parts.skipped))
         seconds = max(time.perf_counter() - started, 1e-9)
         if mapped:
-            _write_with_map(file, held, as_stored)
+            _write_with_map(file, held, as_stored, split_of)
     keeps(f"interrupted; {output} was written")
     print(f"{output}: {_report(encoder, file.num_rows, parts, seconds)}")
 
 
+def _splits(part: data.Split, split_of: Mapping[str, str] | None) -> dict[str, list[str]]:
+    """The column of splits of some examples; of an example that is in none, an empty text."""
+    return {} if split_of is None else {"split": [split_of.get(name, "") for name in part.names]}
+
+
+def _split_of(run: Restored, source: str, images: data.ImageOptions, cache_dir: str) -> dict[str, str] | None:
+    """The split of each example of the source of a run, by its name; None of other sources, and without names."""
+    if source != run.plan.data.source:
+        return None
+    if data.open_source(source).needs_size_to_stream:  # nothing is decoded here: any size does
+        images = images | {"image_size": images["image_size"] or 1, "channels": images["channels"] or 1}
+    silent = {"warn": lambda line: None, "log": lambda line: None}
+    video = video_options(run.plan, cache_dir)
+    dataset = data.load(source, placement="stream", video=video, **images, **silent)
+    splits = dict(zip(("train", "validation", "test"), dataset.splits, strict=True))
+    if any(data.in_memory(split) and split.names is None for split in splits.values()):
+        return None
+    return {name: which for which, split in splits.items() for name in data.names(split)}
+
+
 def _write_with_map(
-    file: CodesFile, parts: list[tuple[np.ndarray, data.Split]], as_stored: Callable[[np.ndarray], np.ndarray]
+    file: CodesFile,
+    parts: list[tuple[np.ndarray, data.Split]],
+    as_stored: Callable[[np.ndarray], np.ndarray],
+    split_of: Mapping[str, str] | None,
 ) -> None:
     """Writes codes that are held in memory with their places on a map, and the name of the nearest other example."""
     codes, names = np.concatenate([codes for codes, _ in parts]), [name for _, part in parts for name in part.names]
@@ -121,7 +154,7 @@ def _write_with_map(
     for part_codes, part in parts:
         rows = slice(start, start + len(part_codes))
         more = {"x": places[rows, 0], "y": places[rows, 1], "nearest": [names[i] for i in others[rows]]}
-        file.write(as_stored(part_codes), part.names, part.labels, more)
+        file.write(as_stored(part_codes), part.names, part.labels, more | _splits(part, split_of))
         start += len(part_codes)
 
 
@@ -157,7 +190,9 @@ def _embed(argv: list[str]) -> int:
         if given.backend:
             encoder = _through(encoder, Path(given.backend), split)
         mapped = _wants_map(given.map, output, data.num_examples(split))
-        write_codes(encoder, listing._replace(split=split), output, mapped=mapped)
+        viewed = mapped or output.suffix in _VIEWED
+        split_of = _split_of(run, given.source, images, given.cache_dir) if viewed else None
+        write_codes(encoder, listing._replace(split=split), output, mapped=mapped, split_of=split_of)
     return 0
 
 

@@ -9,10 +9,11 @@ from PIL import Image
 from pyarrow import parquet
 
 import mi_coding
-from mi_coding import embed
+from mi_coding import data, embed
 from mi_coding.reporting.codes_file import CODES_FILES
 
 SIMCLR = ROOT / "configs" / "simclr.py"
+PLAIN = ["path", "codes", "label", "class", "split"]  # columns without a map
 COUNT = 150  # images of each class: more than a batch in all
 
 
@@ -210,7 +211,11 @@ def test_a_source_of_which_too_much_is_unreadable_is_refused_as_in_training(work
 def test_a_parquet_file_has_a_map_and_the_nearest_example(workdir, folder, names, expected, tmp_path):
     assert run(workdir, f"folder:{folder}", tmp_path / "codes.parquet") == 0
     table = parquet.read_table(tmp_path / "codes.parquet")
-    assert table.column_names == ["path", "codes", "label", "class", "x", "y", "nearest"]
+    assert table.column_names == ["path", "codes", "label", "class", "x", "y", "nearest", "split"]
+    loaded = data.load(f"folder:{folder}", image_size=8, channels=3, placement="stream")
+    for which in ("train", "validation", "test"):
+        of_split = [name for name, split in zip(names, table["split"].to_pylist(), strict=True) if split == which]
+        assert of_split == sorted(set(data.names(getattr(loaded, which))) - {"ant/0100.png"}), which
     assert table["path"].to_pylist() == names
     np.testing.assert_allclose(np.stack(table["codes"].to_pylist()), expected, rtol=1e-5, atol=1e-6)
 
@@ -224,14 +229,14 @@ def test_a_parquet_file_has_a_map_and_the_nearest_example(workdir, folder, names
     assert np.mean(distances[rows, found]) < 0.2 * distances.mean()
 
     assert run(workdir, f"folder:{folder}", tmp_path / "plain.parquet", "--map=no") == 0
-    assert parquet.read_table(tmp_path / "plain.parquet").column_names == ["path", "codes", "label", "class"]
+    assert parquet.read_table(tmp_path / "plain.parquet").column_names == PLAIN
 
 
 def test_the_projector_of_tensorboard_has_codes_metadata_and_a_config(workdir, folder, names, expected, tmp_path):
     assert run(workdir, f"folder:{folder}", tmp_path / "codes.tsv", "--map=no") == 0
     np.testing.assert_allclose(np.loadtxt(tmp_path / "codes.tsv", delimiter="\t"), expected, rtol=1e-5, atol=1e-6)
     first, *rows = (tmp_path / "codes.metadata.tsv").read_text().splitlines()
-    assert first == "path\tlabel\tclass"
+    assert first == "path\tlabel\tclass\tsplit"
     assert [row.split("\t")[0] for row in rows] == names
     config = (tmp_path / "projector_config.pbtxt").read_text()
     assert 'tensor_path: "codes.tsv"' in config
@@ -243,4 +248,4 @@ def test_more_examples_than_are_mapped_have_no_map_which_is_said(workdir, folder
     monkeypatch.setattr(embed, "_MOST_MAPPED", 100)
     assert run(workdir, f"folder:{folder}", tmp_path / "codes.parquet") == 0
     assert "no map of 300 examples, more than 100; --map=yes makes one" in capsys.readouterr().out
-    assert parquet.read_table(tmp_path / "codes.parquet").column_names == ["path", "codes", "label", "class"]
+    assert parquet.read_table(tmp_path / "codes.parquet").column_names == PLAIN

@@ -17,50 +17,55 @@ _AT_ONCE = 512
 _FLAT = 1e-3  # standard deviation of pixels in [0, 1] below which an image shows nothing to compare
 
 
+Rows = list[tuple[int, int]]  # of a held-out example and of the training example that it is a copy of
+
+
 class NearCopies(NamedTuple):
     """Held-out images that are near-copies of training images."""
 
-    pairs: list[tuple[str, str]]  # names of the copy and of the original
+    rows: Rows
     looked_at: int  # how many held-out images were compared
 
 
-def copies_in(train: Split, others: dict[str, Split]) -> Iterator[str]:
+def copies_in(train: Split, others: dict[str, Split]) -> tuple[list[str], dict[str, Rows]]:
     """One line for each kind of copies of training examples that another split has, with their count and first names.
 
-    `others` is by name, such as "test".
+    `others` is by name, such as "test"; also by name are the rows of copies and near-copies of single examples.
     """
     if not in_memory(train) and train.films is None:
-        yield "copies across splits were not looked for: images are decoded as they are streamed"
-        return
+        return ["copies across splits were not looked for: images are decoded as they are streamed"], {}
     splits = list(others.values())
     if train.films is not None and num_examples(train) * max(map(num_examples, splits)) > _MOST_PRODUCTS:
-        yield f"films cut of one another were not looked for: there are {num_examples(train):,} frames to train"
-        return
+        return [f"films cut of one another were not looked for: there are {num_examples(train):,} frames to train"], {}
     found = zip(others, copies_of(train, splits), near_copies_of(train, splits), film_cuts(train, splits), strict=True)
+    lines, rows = [], {}
     for name, copies, near, cuts in found:
+        other = others[name]
         if copies:
-            yield _line(name, "example(s) are copies of training examples, byte for byte", copies)
-        if near.pairs:
-            some = "" if near.looked_at == num_examples(others[name]) else f" of {near.looked_at:,} looked at"
-            yield _line(
-                name, f"example(s){some} are nearly training examples (thumbnails correlate by > {NEAR:g})", near.pairs
-            )
+            what = "example(s) are copies of training examples, byte for byte"
+            lines.append(_line(name, what, _named(train, other, copies)))
+        if near.rows:
+            some = "" if near.looked_at == num_examples(other) else f" of {near.looked_at:,} looked at"
+            what = f"example(s){some} are nearly training examples (thumbnails correlate by > {NEAR:g})"
+            lines.append(_line(name, what, _named(train, other, near.rows)))
         if cuts:
-            yield _line(name, "film(s) show what a training film shows, for more than half their frames", cuts)
+            lines.append(_line(name, "film(s) show what a training film shows, for more than half their frames", cuts))
+        rows[name] = copies + near.rows
+    return lines, rows
 
 
 def _line(name: str, what: str, pairs: list[tuple[str, str]]) -> str:
     return f"{len(pairs):,} {name} {what}: {first_names([f'{copy} = {original}' for copy, original in pairs])}"
 
 
-def copies_of(train: Split, others: Sequence[Split]) -> list[list[tuple[str, str]]]:
-    """For each of the other splits the names of its copies of training examples, byte for byte, and of the originals.
+def copies_of(train: Split, others: Sequence[Split]) -> list[Rows]:
+    """For each of the other splits its rows that are copies of training examples, byte for byte, and those of them.
 
     Only single examples in memory are compared, of at least 64 numbers each.
 
     >>> images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 1)).astype(np.uint8)
     >>> copies_of(Split(images[:3], None), [Split(images[2:], None)])
-    [[('[0]', '[2]')]]
+    [[(0, 2)]]
     """
     if not isinstance(train.examples, np.ndarray) or np.prod(train.examples.shape[1:]) < _LEAST_VALUES:
         return [[] for _ in others]
@@ -77,8 +82,8 @@ def near_copies_of(train: Split, others: Sequence[Split]) -> list[NearCopies]:
     images in memory are compared; films have `film_cuts`.
 
     >>> images = np.random.default_rng(0).uniform(0.2, 0.8, (4, 8, 8, 1)).astype(np.float32)
-    >>> near_copies_of(Split(images[:3], None), [Split(images[2:] * 0.9, None)])[0].pairs
-    [('[0]', '[2]')]
+    >>> near_copies_of(Split(images[:3], None), [Split(images[2:] * 0.9, None)])[0].rows
+    [(0, 2)]
     """
     if train.films is not None or not _are_images(train.examples):
         return [NearCopies([], 0) for _ in others]
@@ -101,11 +106,10 @@ def _are_images(examples: object) -> bool:
     return isinstance(examples, np.ndarray) and examples.ndim == 4 and np.prod(examples.shape[1:]) >= _LEAST_VALUES
 
 
-def _copies(train: Split, known: dict[int, int], other: Split) -> list[tuple[str, str]]:
+def _copies(train: Split, known: dict[int, int], other: Split) -> Rows:
     hashes = map(_hash, other.examples)
     found = [(i, known[hashed]) for i, hashed in enumerate(hashes) if hashed in known]
-    found = [(i, j) for i, j in found if np.array_equal(other.examples[i], train.examples[j])]
-    return _named(train, other, found)
+    return [(i, j) for i, j in found if np.array_equal(other.examples[i], train.examples[j])]
 
 
 def _near_copies(train: Split, known: np.ndarray, other: Split) -> NearCopies:
@@ -118,7 +122,7 @@ def _near_copies(train: Split, known: np.ndarray, other: Split) -> NearCopies:
         pixels = _centred(np.stack([copy, original]).reshape(2, -1))
         if pixels[0] @ pixels[1] > _LEAST_OF_PIXELS and not np.array_equal(copy, original):
             found.append((i, j))
-    return NearCopies(_named(train, other, found), len(looked_at))
+    return NearCopies(found, len(looked_at))
 
 
 def _cuts(known: np.ndarray, owner: np.ndarray, of_train: list[str], other: Split) -> Iterator[tuple[str, str]]:
@@ -183,9 +187,7 @@ def _nearest(queries: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.nda
     return np.concatenate(best) if best else np.zeros(0, int), np.concatenate(cosines) if cosines else np.zeros(0)
 
 
-def _named(train: Split, other: Split, found: list[tuple[int, int]]) -> list[tuple[str, str]]:
-    if not found:
-        return []
+def _named(train: Split, other: Split, found: Rows) -> list[tuple[str, str]]:
     of_train, of_other = list(names(train)), list(names(other))
     return [(of_other[i], of_train[j]) for i, j in found]
 

@@ -1,6 +1,7 @@
 """Data sets: splits of examples, in memory or still encoded, and functions to read them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,6 +42,7 @@ class Dataset(NamedTuple):
     test: Split
     class_names: list[str] | None = None  # by label, where they are known
     account: Account | None = None  # of what the source has and what is left out; `load` always fills it in
+    copies: Mapping[str, list[tuple[int, int]]] = MappingProxyType({})  # by split: its row, and the training row it is
 
     @property
     def splits(self) -> tuple[Split, Split, Split]:

@@ -90,8 +90,7 @@ def load(
         loaded = loaded._replace(account=loaded.account or _account_of_all(*loaded.splits))
         _settle_white(loaded.splits, spec, loaded.account, warn)
     dataset = _splits(opened, loaded, spec, placement, video, warn, log)
-    _complete(dataset)
-    return dataset
+    return _completed(dataset)
 
 
 def _splits(
@@ -157,13 +156,15 @@ def _account_of_all(*splits: Split) -> Account:
     return Account("examples", sum(map(num_examples, splits)))
 
 
-def _complete(dataset: Dataset) -> None:
-    """Adds the numbers that a person checks to the account of a data set."""
+def _completed(dataset: Dataset) -> Dataset:
+    """The data set with the copies across its splits, and with the numbers that a person checks in its account."""
     train, account = dataset.train, dataset.account
     account.facts |= facts_of_splits(dataset)
     others = {"validation": dataset.validation, "test": dataset.test}
-    for line in copies_in(train, others):
+    lines, copies = copies_in(train, others)
+    for line in lines:
         account.note(line)
+    return dataset._replace(copies=copies)
 
 
 def facts_of_splits(dataset: Dataset) -> dict[str, Any]:

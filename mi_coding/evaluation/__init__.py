@@ -8,6 +8,7 @@ from mi_coding.data import Dataset
 from mi_coding.evaluation.base import Evaluator, Trained
 from mi_coding.evaluation.bound import HeldoutBounds
 from mi_coding.evaluation.classifier import ClassifierAccuracy
+from mi_coding.evaluation.copies import ShownCopies
 from mi_coding.evaluation.data_account import DataAccount
 from mi_coding.evaluation.discrete import DiscreteCodes
 from mi_coding.evaluation.films import FilmPairs
@@ -32,6 +33,7 @@ EVALUATORS: dict[str, type[Evaluator]] = {
     "films": FilmPairs,
     "map": CodeMap,
     "neighbours": NearestNeighbours,
+    "copies": ShownCopies,
     "account": DataAccount,
 }
 """Names of evaluations, in the order of results and of the report; see `Method.evaluations`."""

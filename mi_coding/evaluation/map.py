@@ -10,13 +10,10 @@ from mi_coding.evaluation.base import Evaluator, Trained
 from mi_coding.evaluation.codes import map_codes, why_no_map
 from mi_coding.reporting.figure import BLUE, INK, TEXT, Axes, Figure, blank, heading
 from mi_coding.reporting.page import Section
+from mi_coding.reporting.point_map import CODE_COLOURS, PointMap, class_middles
 from mi_coding.reporting.results import Summary
+from mi_coding.reporting.strips import are_images, as_images, as_pictures
 
-# Ten colours of moderate chroma, chosen to be far apart in OKLab for normal, protanopic and deuteranopic eyes alike.
-CODE_COLOURS = (
-    *("#00b4ff", "#78000f", "#ffb42d", "#5a0f78", "#69e1b4"),
-    *("#a53c87", "#969600", "#5a69d2", "#c387a5", "#875a1e"),
-)
 _MARKERS = "o^sD"  # a second, third and fourth round of the colours
 
 
@@ -32,10 +29,27 @@ class CodeMap(Evaluator):
             "Codes of one view of each test example, laid out by t-SNE so that codes with a large cosine lie together."
         )
         if labels is not None:
-            text += " Labels only colour the points: the encoder never learnt from them."
+            text += (
+                " Labels only colour the points: the encoder never learnt from them. Choose labels to see only theirs."
+            )
         names = None if labels is None else trained.label_names(labels)
-        figure = code_map(map_codes(trained.shown_codes), labels, title="Codes of test examples", names=names)
-        return [Section("Map of codes", text, figure, "codes")]
+        points = map_codes(trained.shown_codes)
+        figure = code_map(points, labels, title="Codes of test examples", names=names)
+        return [Section("Map of codes", text, figure, "codes", point_map=_on_page(trained, points, names))]
+
+
+def _on_page(trained: Trained, points: np.ndarray, names: np.ndarray | None) -> PointMap:
+    """The map of a page: each point has its view as a picture where there is one, its name and its class."""
+    shown, views = trained.shown, np.asarray(trained.shown_views)
+    captions = [f"[{row}]" for row in range(len(points))] if shown.names is None else list(shown.names)
+    if trained.pairs.are_sequences:
+        views = as_pictures(views)
+    pictures = np.rint(255 * as_images(views)).astype(np.uint8) if are_images(views) else None
+    if names is None:
+        return PointMap(points, captions, pictures=pictures)
+    captions = [f"{name} · {caption}" for name, caption in zip(names.tolist(), captions, strict=True)]
+    class_names = dict(zip(shown.labels.tolist(), names.tolist(), strict=True))
+    return PointMap(points, captions, shown.labels, class_names, pictures)
 
 
 def code_map(points: np.ndarray, labels: np.ndarray | None, *, title: str, names: np.ndarray | None = None) -> Figure:
@@ -91,10 +105,6 @@ def _label_middles(axes: Axes, points: np.ndarray, labels: np.ndarray, shown: Ma
     from matplotlib.patheffects import withStroke
 
     halo = [withStroke(linewidth=3.5, foreground="white")]
-    for value, name in shown.items():
-        own = points[labels == value]
-        middle = np.median(own, axis=0)
-        around = np.argsort(np.linalg.norm(points - middle, axis=1))[: min(30, len(own))]
-        if np.mean(labels[around] == value) > 0.6:
-            text = axes.annotate(name, middle, fontsize=13, color=INK, weight="bold", ha="center", va="center")
-            text.set_path_effects(halo)
+    for value, middle in class_middles(points, labels).items():
+        text = axes.annotate(shown[value], middle, fontsize=13, color=INK, weight="bold", ha="center", va="center")
+        text.set_path_effects(halo)

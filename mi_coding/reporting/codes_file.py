@@ -19,6 +19,7 @@ from mi_coding.reporting.files import write_atomically
 
 _ROW_GROUP = 8192  # rows of a parquet file that are written together
 _COPIED_BYTES = 2**24  # at a time
+_LONGEST_SPLIT = len("validation")
 
 
 class Columns(NamedTuple):
@@ -87,7 +88,7 @@ class _Npz(CodesFile):
         self._types = {"codes": np.dtype(columns.dtype), "paths": np.dtype(f"<U{max(1, columns.longest_name)}")}
         if columns.with_labels:
             self._types["labels"] = np.dtype(np.int32)
-        widths = {"float32": "float32", "string": f"<U{max(1, columns.longest_name)}"}
+        widths = {"float32": "float32", "string": f"<U{max(_LONGEST_SPLIT, columns.longest_name)}"}
         self._types |= {name: np.dtype(widths[kind]) for name, kind in columns.more.items()}
         self._rows = {name: tempfile.TemporaryFile(dir=path.parent) for name in self._types}  # noqa: SIM115 (see _close)
 

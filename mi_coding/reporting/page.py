@@ -14,6 +14,8 @@ from PIL import Image
 
 from mi_coding.reporting.figure import Figure
 from mi_coding.reporting.files import write_atomically
+from mi_coding.reporting.point_map import STYLE as MAP_STYLE
+from mi_coding.reporting.point_map import PointMap, point_map_html
 from mi_coding.reporting.results import Group, Tile
 
 
@@ -54,6 +56,7 @@ class Section:
     table: Table | None = None  # more about what the figure shows
     gallery: Gallery | None = None  # more of its pictures
     pictures: bool = False  # whether the figure shows examples, whose colours stay as they are in the dark
+    point_map: PointMap | None = None  # what the page shows in place of the figure, which stays the PNG file
 
     @cached_property
     def png(self) -> bytes:
@@ -92,7 +95,7 @@ def write_report(path: Path, report: Report) -> None:
         f"<section><h2>Config</h2><details><summary>Every value</summary>{_tree(report.config)}</details></section>",
         f"<section class=environment><h2>Environment</h2>{_table(('', ''), report.environment.items())}</section>",
     ]
-    head = f"{_HEAD}<title>{escape(report.title)}</title><style>{_STYLE}</style>"
+    head = f"{_HEAD}<title>{escape(report.title)}</title><style>{_STYLE}{MAP_STYLE}</style>"
     body = "\n".join(blocks)
     page = f"<!doctype html>\n<html lang=en><head>{head}</head>\n<body><main>\n{body}\n</main></body></html>\n"
     write_atomically(path, page)
@@ -117,7 +120,9 @@ def write_plots(folder: Path, sections: Iterable[Section]) -> None:
 
 def _section(section: Section) -> str:
     alt, figure, folded = escape(f"{section.heading}. {section.text}", quote=True), "", ""
-    if section.figure is not None:
+    if section.point_map is not None:
+        figure = point_map_html(section.point_map)
+    elif section.figure is not None:
         picture = base64.b64encode(section.png).decode()
         kind = "" if section.pictures else " class=chart"
         figure = f'<figure{kind}><img alt="{alt}" src="data:image/png;base64,{picture}"></figure>'

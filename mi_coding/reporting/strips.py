@@ -18,11 +18,13 @@ def pair_strip(
     title: str,
     originals: np.ndarray | None = None,
     captions: Sequence[str] | None = None,
+    names: tuple[str, str] = ("x", "y"),
 ) -> Figure:
     """Pairs as the encoder sees them: x above, its y below, and above both the image they were made of.
 
     Args:
         x, y: uint8, or float[n, H, W, C] in 0..1, C = 1 or 3; values outside are clipped; y[i] belongs to x[i].
+        names: what stands before the row of x and that of y, at most six letters each.
         originals, captions: images [n, h, w, C] of any size, and up to three short lines under each pair, or None.
     Raises:
         ValueError: for arrays that are not images of one shape, or originals of another number.
@@ -31,9 +33,11 @@ def pair_strip(
     if x.shape != y.shape or (originals is not None and len(originals) != len(x)):
         shapes = f"x of shape {x.shape} and y of shape {y.shape}"
         raise ValueError(f"{shapes}: expected one shape [n, H, W, C], and n images")
-    rows = {"x": x, "y": y} if originals is None else {"image": as_images(originals), "x": x, "y": y}
+    rows = dict(zip(names, (x, y), strict=True))
+    if originals is not None:
+        rows = {"image": as_images(originals)} | rows
     heights = [aspect(images) for images in rows.values()]
-    left = 0.35 if originals is None else 0.6
+    left = 0.35 if max(map(len, rows)) == 1 else 0.6
     height = sum(heights) + 0.08 * (len(rows) - 1) + (0.62 if captions else 0)
     figure, axes = tile_canvas(columns=len(x) + left, rows=height, header=0.36)
     top = 0.0

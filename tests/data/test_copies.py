@@ -41,17 +41,16 @@ TRAIN = photos(40)
 )
 def test_near_copies_are_what_was_saved_again_and_nothing_else(changed, found):
     test = np.concatenate([photos(9), changed(TRAIN[7])[None]])
-    names = [f"{i}.png" for i in range(40)]
-    near = near_copies_of(Split(TRAIN, None, names), [Split(test, None)])[0]
-    assert near.pairs == ([("[9]", "7.png")] if found else [])
+    near = near_copies_of(Split(TRAIN, None), [Split(test, None)])[0]
+    assert near.rows == ([(9, 7)] if found else [])
     assert near.looked_at == 10
 
 
 def test_flat_images_vectors_and_streams_are_no_copies():
     black = np.zeros((5, 8, 8, 1), np.uint8)
-    assert not near_copies_of(Split(black, None), [Split(black, None)])[0].pairs
+    assert not near_copies_of(Split(black, None), [Split(black, None)])[0].rows
     table = np.ones((5, 100), np.float32)
-    assert not near_copies_of(Split(table, None), [Split(table, None)])[0].pairs
+    assert not near_copies_of(Split(table, None), [Split(table, None)])[0].rows
 
 
 def film(frames, *names):
@@ -72,14 +71,16 @@ def test_a_film_cut_of_another_is_named_and_parts_of_one_film_are_not():
     assert film_cuts(train, [film(b[10:20], "b.mp4")]) == [[]]
     half = film(np.concatenate([cut[:9], c[:11]]), "half.mp4")
     assert film_cuts(train, [half]) == [[]]
-    (line,) = copies_in(train, {"test": test})
+    (line,), _ = copies_in(train, {"test": test})
     assert line == "1 test film(s) show what a training film shows, for more than half their frames: cut.mp4 = a.mp4"
 
 
 def test_lines_count_and_name():
     test = np.concatenate([photos(4), TRAIN[3:4], saved_again(TRAIN[5])[None]])
-    lines = list(copies_in(Split(TRAIN, None), {"test": Split(test, None)}))
+    names = [f"{i}.png" for i in range(40)]
+    lines, rows = copies_in(Split(TRAIN, None, names), {"test": Split(test, None)})
+    assert rows == {"test": [(4, 3), (5, 5)]}
     assert lines == [
-        "1 test example(s) are copies of training examples, byte for byte: [4] = [3]",
-        "1 test example(s) are nearly training examples (thumbnails correlate by > 0.999): [5] = [5]",
+        "1 test example(s) are copies of training examples, byte for byte: [4] = 3.png",
+        "1 test example(s) are nearly training examples (thumbnails correlate by > 0.999): [5] = 5.png",
     ]

@@ -170,3 +170,15 @@ def test_labels_are_read_as_names_of_classes_which_are_cut_where_they_are_long()
     assert named.label_names(labels, longest=6).tolist() == [["ant", "hippo…"], ["unkno…", "ant"]]
     unnamed = dataclasses.replace(trained, dataset=trained.dataset._replace(class_names=None))
     assert unnamed.label_names(labels).tolist() == [["0", "1"], ["unknown", "0"]]
+
+
+def test_copies_of_training_images_are_shown_beside_their_originals():
+    trained = trained_on_digits(METHODS["cpc"](code_dim=4), PAIRS["frames"](window=10))
+    assert EVALUATORS["copies"]().sections(trained, {}) == []
+    dataset = trained.dataset._replace(copies={"test": [(3, 7), (5, 0)], "validation": [(1, 1)]})
+    (section,) = EVALUATORS["copies"]().sections(dataclasses.replace(trained, dataset=dataset), {})
+    assert section.text.startswith("2 of 60 test images are copies of training images or nearly so")
+    images = [image.get_array() for image in section.figure.axes[0].images]
+    expected = [*dataset.test.examples[[3, 5]], *dataset.train.examples[[7, 0]]]
+    for shown, example in zip(images, expected, strict=True):
+        np.testing.assert_allclose(shown[..., :1], example, atol=1e-6)

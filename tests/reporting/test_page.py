@@ -13,6 +13,7 @@ from PIL import Image
 from mi_coding.evaluation import EVALUATORS
 from mi_coding.evaluation.probes import probe_bars
 from mi_coding.reporting.page import Gallery, Report, Section, Table, Thumbnail, write_plots, write_report
+from mi_coding.reporting.point_map import PointMap
 from mi_coding.reporting.results import collect_tiles, group_results
 from mi_coding.reporting.strips import pair_strip
 
@@ -147,13 +148,23 @@ def test_headline_numbers_that_were_not_finite_are_dashes(tmp_path, summary, val
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 500)])
 def test_a_browser_shows_every_picture_of_the_page_without_complaint(tmp_path, summary, sections, scheme, width):
     """A script added to a copy of the page looks at the loaded document; the page itself forbids scripts."""
-    text = write(tmp_path / "report.html", summary, sections)
+    points = np.random.default_rng(0).normal(size=(60, 2))
+    points = PointMap(
+        points, ["a long name of a file.png"] * 60, np.arange(60) % 3, pictures=np.zeros((60, 8, 8, 3), "u1")
+    )
+    mapped = Section("Map", "Of codes.", sections[0].figure, "codes", point_map=points)
+    text = write(tmp_path / "report.html", summary, [*sections, mapped])
     script = (
         "<script>addEventListener('load', () => { document.body.dataset.seen = [...document.images]"
         ".map(i => i.naturalWidth).join() + ' ' + getComputedStyle(document.body).backgroundColor;"
         "const page = document.documentElement;"
         "document.body.dataset.width = page.clientWidth;"
         "document.body.dataset.over = page.scrollWidth - page.clientWidth;"
+        "const seen = () => [...document.querySelectorAll('.points b')].filter(b => b.checkVisibility("
+        "{visibilityProperty: true})).length; const all = seen(); document.querySelector('.f1').click();"
+        "document.body.dataset.points = all + ' ' + seen(); document.querySelectorAll('.points .k1')[5].focus();"
+        "document.body.dataset.picture = getComputedStyle(document.activeElement, '::before').backgroundImage.length;"
+        "document.body.dataset.over += ' ' + (page.scrollWidth - page.clientWidth);"
         "document.body.dataset.shown = Math.min(...[...document.images].map(i => i.clientWidth)) })</script>"
     )
     watched = tmp_path / "watched.html"
@@ -163,9 +174,12 @@ def test_a_browser_shows_every_picture_of_the_page_without_complaint(tmp_path, s
     assert all(int(width) > 1000 for width in widths.split(","))
     assert len(widths.split(",")) == len(sections)
     assert colour == {"light": "rgb(251, 251, 250)", "dark": "rgb(20, 23, 29)"}[scheme]
-    measured = {name: int(re.search(f'data-{name}="(.*?)"', done.stdout)[1]) for name in ("width", "over", "shown")}
-    assert (measured["width"], measured["over"]) == (width, 0)
-    assert measured["shown"] >= 784  # of 806, at which the smallest text, 8.5 points, has 11.3 pixels
+    names = ("width", "over", "shown", "points", "picture")
+    measured = {name: re.search(f'data-{name}="(.*?)"', done.stdout)[1] for name in names}
+    assert (int(measured["width"]), measured["over"]) == (width, "0 0")  # also while the caption of a point shows
+    assert measured["points"] == "60 20"  # all of them, and those of the class that was chosen
+    assert int(measured["picture"]) > 300  # characters of the sheet of pictures
+    assert int(measured["shown"]) >= 784  # of 806, at which the smallest text, 8.5 points, has 11.3 pixels
     assert "CONSOLE" not in browse(tmp_path / "report.html", tmp_path / "profile", scheme, width).stderr
 
 
