@@ -49,6 +49,8 @@ setup(
             "jax2onnx>=0.17",
             "jsonschema>=4.23",
             "onnxruntime>=1.20",
+            "pandas>=2.2",
+            "polars>=1.20",
             "pyarrow>=18",
             "pytest>=8",
             "pytest-xdist>=3.6",

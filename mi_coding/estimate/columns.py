@@ -1,4 +1,4 @@
-"""The columns of the two arrays: validation, ranks, normal scores, and features for a network."""
+"""The columns of the two arrays: ranks, normal scores, and features for a network."""
 
 from typing import NamedTuple
 
@@ -6,9 +6,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from mi_coding.errors import InputError
-
-FEWEST, MOST_COLUMNS = 50, 10_000
-"""Rows below which no interval is valid; columns beyond which a dense covariance does not fit in memory."""
+from mi_coding.estimate.inputs import Table
 
 MOST_DENSE = 128
 """Columns beyond which this many principal components are used instead; and the most indicators of values."""
@@ -19,6 +17,9 @@ LEAST_COMPONENT = 1e-6
 FEW_VALUES = 32
 """A column of at most this many distinct values is also given to the network as indicators of them."""
 
+LEAST_ATOM = 0.01
+"""Share of the rows from which on a value that repeats is an atom, which the network is shown as an indicator."""
+
 
 class Columns(NamedTuple):
     """One of the two arrays, ready for estimation.
@@ -28,105 +29,95 @@ class Columns(NamedTuple):
             independent of everything, and the rank determines the value, so this changes no information.
         features: float32[n, e], inputs of a network: the scores, the values on a bounded scale, and indicators.
         codes: int[n], which of the distinct rows each row is, if the whole array is discrete; else None.
+        is_nominal: whether no column has an order.
+        wide: float32[n, D], normal scores of more than `MOST_DENSE` columns, of which the others here are principal
+            components; `wide.narrowed` chooses among them. None of fewer.
     """
 
     scores: np.ndarray
     features: np.ndarray
     codes: np.ndarray | None
+    is_nominal: bool = False
+    wide: np.ndarray | None = None
 
 
-def check(name: str, values: object) -> np.ndarray:
-    """The array as [n, d], of floats or of int64 (symbols become their number in sorted order).
-
-    Raises:
-        InputError: for what cannot be estimated from, in one line.
-    """
-    try:
-        array = np.asarray(values)
-    except ValueError as error:  # rows of several lengths
-        raise InputError(f"{name} is not an array: {str(error).splitlines()[0]}") from error
-    if array.dtype == object:
-        raise InputError(f"{name} is an array of objects; expected numbers, booleans or strings, all of one type")
-    if array.ndim not in (1, 2) or array.size == 0:
-        raise InputError(f"{name} has shape {array.shape}; expected [n] or [n, d], one row for each pair")
-    array = array.reshape(len(array), -1)
-    if array.shape[1] > MOST_COLUMNS:
-        raise InputError(
-            f"{name} has {array.shape[1]:,} columns, more than {MOST_COLUMNS:,}; reduce them first (PCA, an encoder)"
-        )
-    if len(array) < FEWEST:
-        raise InputError(f"{name} has {len(array)} rows; at least {FEWEST} pairs are needed, and thousands are better")
-    if array.dtype.kind in "USb":
-        array = np.stack([np.unique(column, return_inverse=True)[1] for column in array.T], axis=1)
-    elif array.dtype.kind not in "iuf":
-        raise InputError(f"{name} has dtype {array.dtype}; expected floats, integers, booleans or strings")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        wrong = ~np.isfinite(array)
-        raise InputError(
-            f"{name} has {wrong.sum():,} NaN or infinite values in columns {_listed(np.flatnonzero(wrong.any(0)))}; "
-            "drop or fill those rows"
-        )
-    constant = np.flatnonzero(np.all(array == array[:1], axis=0))
-    if len(constant):
-        raise InputError(
-            f"{name} has constant columns, which carry no information: {_listed(constant)}; leave them out"
-        )
-    return array.astype(np.float64) if array.dtype.kind == "f" else array.astype(np.int64)
-
-
-def check_pair(x: np.ndarray, y: np.ndarray, name_y: str = "y") -> None:
-    """Refuses arrays whose rows do not match, and those whose information is infinite.
+def check_pair(x: Table, y: Table, name_y: str = "y") -> None:
+    """Refuses arrays whose information is infinite: a continuous column that stands in both.
 
     Raises:
         InputError: in one line.
     """
-    if len(x) != len(y):
-        raise InputError(f"x has {len(x)} rows and {name_y} has {len(y)}; row i of both must be one pair")
-    if np.issubdtype(x.dtype, np.floating) and np.issubdtype(y.dtype, np.floating):
-        for i, column in enumerate(x.T):
-            same = np.flatnonzero(np.all(column[:, None] == y, axis=0))
-            if len(same) and len(np.unique(column)) > len(column) // 2:
-                what = (
-                    "x equals y" if x.shape == y.shape and np.array_equal(x, y) else f"column {i} of x is in {name_y}"
-                )
-                raise InputError(f"{what} (column {same[0]}): the information of continuous values is then infinite")
-    _check_copies(x, y)
+    if not (np.issubdtype(x.array.dtype, np.floating) and np.issubdtype(y.array.dtype, np.floating)):
+        return
+    for i, column in enumerate(x.array.T):
+        same = np.flatnonzero(np.all(column[:, None] == y.array, axis=0))
+        if len(same) and len(np.unique(column)) > len(column) // 2:
+            equal = x.array.shape == y.array.shape and np.array_equal(x.array, y.array)
+            what = "x equals y" if equal else f"column {x.names[i]} of x is in {name_y}"
+            same = f" (column {y.names[same[0]]})"
+            raise InputError(f"{what}{same}: the information of continuous values is then infinite")
 
 
-def _check_copies(x: np.ndarray, y: np.ndarray) -> None:
-    """Refuses duplicated data: copies of a pair on both sides of a split would be memorised."""
-    n = len(x)
-    both, *sides = (len(np.unique(a, axis=0)) for a in (np.concatenate([x, y], axis=1), x, y))
-    if n - both > n // 100 and min(sides) > n // 10 and n - both > 0.9 * (n - max(sides)):
-        raise InputError(
-            f"{n - both:,} of {n:,} pairs are exact copies of others and would cross the folds; keep one of each "
-            "(numpy.unique(…, axis=0) of both arrays side by side)"
-        )
-
-
-def warnings(x: np.ndarray, y: np.ndarray) -> list[str]:
+def warnings(x: Table, y: Table) -> list[str]:
     """Properties of the arrays that make an estimate unreliable, one sentence each."""
-    found = [f"only {len(x):,} pairs: more would narrow the interval"] if len(x) < 500 else []
-    for name, array in (("x", x), ("y", y)):
-        if array.shape[1] > MOST_DENSE:
-            found.append(f"{name} has {array.shape[1]:,} columns, of which {MOST_DENSE} principal components were used")
+    count = len(x.array)
+    found = [f"only {count:,} pairs: more would narrow the interval"] if count < 500 else []
+    for name, table in (("x", x), ("y", y)):
+        width = table.array.shape[1]
+        if width > MOST_DENSE:
+            kept = "those of them, and the combinations, that tell most of the other side were used"
+            found.append(f"{name} has {width:,} columns: {kept}, and others may tell more")
     return found
 
 
-def prepare(array: np.ndarray, rng: np.random.Generator) -> Columns:
-    """Scores, features and codes of a validated array."""
-    array = _principal(bounded(array.astype(np.float64))) if array.shape[1] > MOST_DENSE else _without_copies(array)
-    few = [(column, values) for column in array.T if len(values := np.unique(column)) <= FEW_VALUES]
+def prepare(table: Table, rng: np.random.Generator) -> Columns:
+    """Scores, features and codes of a validated table.
+
+    Args:
+        rng: breaks ties.
+    """
+    array, nominal, wide = table.array, table.nominal, None
+    if array.shape[1] > MOST_DENSE:
+        wide = np.stack([normal_scores(column, rng).astype(np.float32) for column in array.T], axis=1)
+        array = _principal(bounded(array.astype(np.float64)))
+        nominal = np.zeros(array.shape[1], bool)
+    else:
+        kept = _without_copies(array)
+        array, nominal = array[:, kept], nominal[kept]
     scores = np.stack([normal_scores(column, rng) for column in array.T], axis=1)
-    shown = [scores, bounded(array.astype(np.float64))]
-    if sum(len(values) for _, values in few) <= MOST_DENSE:
-        shown += [column[:, None] == values for column, values in few]
-    shown = np.concatenate(shown, axis=1)
-    shown = (shown - shown.mean(0)) / np.maximum(shown.std(0), 1e-9)
-    codes = None
-    if array.dtype.kind == "i" or len(few) == array.shape[1]:
-        codes = np.unique(array, axis=0, return_inverse=True)[1].ravel()
-    return Columns(scores, shown.astype(np.float32), codes)
+    shown = _shown(scores, bounded(array.astype(np.float64)), _indicators(array, nominal))
+    is_discrete = array.dtype.kind == "i" or all(len(np.unique(column)) <= FEW_VALUES for column in array.T)
+    codes = np.unique(array, axis=0, return_inverse=True)[1].ravel() if is_discrete else None
+    return Columns(scores, shown, codes, bool(nominal.all()), wide)
+
+
+def from_scores(array: np.ndarray, rng: np.random.Generator) -> Columns:
+    """Columns of float[n, k] that were made of others."""
+    scores = np.stack([normal_scores(column, rng) for column in array.T], axis=1)
+    return Columns(scores, _shown(scores, bounded(array.astype(np.float64))), None)
+
+
+def _shown(*parts: np.ndarray) -> np.ndarray:
+    """float32[n, e]: all parts side by side, each column of mean 0 and deviation 1."""
+    shown = np.concatenate(parts, axis=1)
+    return ((shown - shown.mean(0)) / np.maximum(shown.std(0), 1e-9)).astype(np.float32)
+
+
+def _indicators(array: np.ndarray, nominal: np.ndarray) -> np.ndarray:
+    """bool[n, k], k ≤ `MOST_DENSE`: which rows have a value that many have; the most frequent values first.
+
+    Of columns of few values and of nominal ones all values; of others the atoms, those that at least `LEAST_ATOM` of
+    the rows have.
+    """
+    found = []
+    for column, has_no_order in zip(array.T, nominal, strict=True):
+        values, counts = np.unique(column, return_counts=True)
+        if len(values) > FEW_VALUES and not has_no_order:
+            atoms = counts >= max(LEAST_ATOM * len(column), 10)
+            values, counts = values[atoms], counts[atoms]
+        found += [(count, column, value) for value, count in zip(values, counts, strict=True)]
+    found = sorted(found, key=lambda one: -one[0])[:MOST_DENSE]
+    return np.stack([column == value for _, column, value in found], 1) if found else np.zeros((len(array), 0), bool)
 
 
 def normal_scores(column: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -161,16 +152,11 @@ def _principal(array: np.ndarray) -> np.ndarray:
     return (left * values)[:, values > LEAST_COMPONENT * values[0]]
 
 
-def _without_copies(array: np.ndarray) -> np.ndarray:
+def _without_copies(array: np.ndarray) -> list[int]:
     """The columns whose order of the rows, or its reverse, is new: a copy of a column, or a monotone map of it, adds no
     information, but would count twice in every distance and add a weight to learn."""
     kept = {}
     for i, column in enumerate(array.T):
         rank = np.unique(column, return_inverse=True)[1]
         kept.setdefault(min(rank.tobytes(), (rank.max() - rank).tobytes()), i)
-    return array[:, list(kept.values())]
-
-
-def _listed(columns: np.ndarray) -> str:
-    shown = ", ".join(map(str, columns[:8]))
-    return shown if len(columns) <= 8 else f"{shown}, … ({len(columns)} in all)"
+    return list(kept.values())

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mi_coding.estimate.streams import stream
+
 NUM_WAVES = 256
 """Random Fourier features of each side."""
 
@@ -44,7 +46,8 @@ def canonical_codes(
     Source: kernel CCA with random features, Lopez-Paz et al., ICML 2014 (arXiv:1402.0119).
     """
     for wavelength in WAVELENGTHS if choice is None else [choice[0]]:
-        a, b = (_side(values, train, wavelength, seed + i) for i, values in enumerate((x, y)))
+        streams = (stream(seed, f"waves of {name}") for name in "xy")
+        a, b = (_side(half, train, wavelength, rng) for half, rng in zip((x, y), streams, strict=True))
         crossed = a.features[train].T @ b.features[train] / len(train)
         for ridge in RIDGES if choice is None else [choice[1]]:
             white_a, white_b = _whitener(a, ridge), _whitener(b, ridge)
@@ -53,9 +56,9 @@ def canonical_codes(
             yield (wavelength, ridge), *codes
 
 
-def _side(values: np.ndarray, train: np.ndarray, wavelength: float, seed: int) -> Side:
+def _side(values: np.ndarray, train: np.ndarray, wavelength: float, rng: np.random.Generator) -> Side:
     """The columns themselves beside the waves: what is straight already needs no learning."""
-    rng, values = np.random.default_rng(seed), values.astype(np.float32)  # whose cosines take an eighth of the time
+    values = values.astype(np.float32)  # whose cosines take an eighth of the time
     scale = wavelength * math.sqrt(np.mean(np.sum(values**2, axis=1)))
     directions = rng.normal(size=(values.shape[1], NUM_WAVES)) / scale
     waves = values @ directions.astype(np.float32) + rng.uniform(0, 2 * math.pi, NUM_WAVES).astype(np.float32)

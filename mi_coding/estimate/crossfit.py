@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from jax.scipy.special import logsumexp
 
 from mi_coding.critics import EllipticalRatio, PairCritic, elliptical_scores, separable
-from mi_coding.estimate.folds import Folds, Training
+from mi_coding.estimate.folds import Folds, Matrices, Training
 from mi_coding.objectives import bounds
 
 ROUNDS_OF_BALANCE = 5
@@ -33,12 +33,16 @@ class Scored(NamedTuple):
         seen: float32[F, t], of training pairs.
         bounds: float32[F] for every read-out of `READOUTS`, of the test pairs.
         curve: float32[F, rounds], InfoNCE of the validation pairs over training.
+        null: float32[F, 1 + permutations], the mean score of test pairs as they are, and as each draw pairs them.
+        shares: float32[F, E], how much each expert beside the networks counts.
     """
 
     test: jax.Array
     seen: jax.Array
     bounds: dict[str, jax.Array]
     curve: jax.Array
+    null: jax.Array
+    shares: jax.Array
 
 
 class Progress(NamedTuple):
@@ -130,7 +134,15 @@ class Expert(NamedTuple):
 
 @partial(jax.jit, static_argnames="how", compiler_options={"xla_backend_optimization_level": 1})
 def train_folds(
-    key: jax.Array, experts: Expert, folds: Folds, orders: jax.Array, anchored: jax.Array, *, how: Training
+    key: jax.Array,
+    experts: Expert,
+    folds: Folds,
+    orders: jax.Array,
+    anchored: jax.Array,
+    others: Matrices,
+    draws: jax.Array,
+    *,
+    how: Training,
 ) -> Scored:
     """Trains two experts for each fold, all together, pools them, and scores what they did not see.
 
@@ -144,20 +156,34 @@ def train_folds(
         anchored: bool[]: take the closed form as exact, and only what the networks add to it as a difference of
             balanced scores. exp(I) pairs are needed to see how rarely independent pairs look alike; where there are
             fewer, both balanced scores are too large by much the same, and their difference is not: a control variate.
+        others: scores of experts that are no networks.
+        draws: int[F, 1 + permutations, t], which test rows of y those of x are paired with; first as they are.
         how: sizes and lengths.
     """
     keys = jax.random.split(key, len(folds.train))
-    return jax.vmap(partial(_fold, orders=orders, anchored=anchored, how=how))(keys, experts, folds)
+    fold = partial(_fold, orders=orders, anchored=anchored, how=how)
+    return jax.vmap(fold)(keys, experts, folds, others, draws)
 
 
-def compile_ahead(folds: Folds, orders: np.ndarray, *, rows: int, features: int, cross: int, how: Training) -> None:
+def compile_ahead(
+    folds: Folds,
+    orders: np.ndarray,
+    draws: np.ndarray,
+    *,
+    rows: int,
+    features: int,
+    cross: int,
+    num_others: int,
+    how: Training,
+) -> None:
     """Compiles `train_folds` for experts of these sizes, in any thread, so that its call finds the program ready.
 
     Args:
-        folds, orders, how: as for `train_folds`.
+        folds, orders, draws, how: as for `train_folds`.
         rows: n.
         features: columns that each critic is shown, padded.
         cross: columns of the closed forms' rows, padded.
+        num_others: experts that are no networks.
     """
 
     def floats(*shape):
@@ -165,11 +191,22 @@ def compile_ahead(folds: Folds, orders: np.ndarray, *, rows: int, features: int,
 
     shown, base = floats(rows, features), EllipticalRatio(floats(rows, cross), floats(rows), floats(rows))
     experts = Expert(shown, shown, base, base, floats(), floats())
-    train_folds.lower(jax.random.key(0), experts, folds, orders, np.bool_(False), how=how).compile()
+    sizes = (part.shape[1] for part in (folds.valid, folds.test, folds.seen))
+    shapes = [(len(folds.train), num_others, size, size) for size in sizes]
+    others = Matrices(*(jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes))
+    train_folds.lower(jax.random.key(0), experts, folds, orders, np.bool_(False), others, draws, how=how).compile()
 
 
 def _fold(
-    key: jax.Array, experts: Expert, folds: Folds, *, orders: jax.Array, anchored: jax.Array, how: Training
+    key: jax.Array,
+    experts: Expert,
+    folds: Folds,
+    others: Matrices,
+    draws: jax.Array,
+    *,
+    orders: jax.Array,
+    anchored: jax.Array,
+    how: Training,
 ) -> Scored:
     critic = separable(width=how.width, depth=how.depth, rank=how.rank)
     train = partial(_train, critic=critic, folds=folds, orders=orders, learning_rate=how.learning_rate)
@@ -185,21 +222,37 @@ def _fold(
         both = jax.vmap(lambda expert, params: scores(expert, params, rows))(experts, params)
         return share * both[0] + (1 - share) * both[1]
 
-    losses = jax.lax.map(lambda share: pick_loss(pooled(corrected, share, folds.valid)), jnp.asarray(SHARES))
-    share = jnp.asarray(SHARES)[jnp.argmin(losses)]
-    test = pooled(corrected, share, folds.test)
+    def best_share(mixed):
+        losses = jax.lax.map(lambda share: pick_loss(mixed(share)), jnp.asarray(SHARES))
+        return jnp.asarray(SHARES)[jnp.argmin(losses)]
 
-    def read(rows):
-        local = balanced(test if rows is folds.test else pooled(corrected, share, rows))
+    share = best_share(lambda share: pooled(corrected, share, folds.valid))
+    valid, shares = pooled(corrected, share, folds.valid), []
+    for other in others.valid:  # one after the other, each beside all before it
+        shares.append(best_share(lambda share, valid=valid, other=other: valid + share * (other - valid)))
+        valid += shares[-1] * (other - valid)
+
+    def mixed(scores, rows, matrices):
+        found = pooled(scores, share, rows)
+        for other, of_other in zip(matrices, shares, strict=True):
+            found += of_other * (other - found)
+        return found
+
+    def read(rows, matrices):
+        scores = mixed(corrected, rows, matrices)
+        local = balanced(scores)
 
         def difference():
-            closed = pooled(alone, share, rows)
+            closed = mixed(alone, rows, matrices)
             return jnp.diag(closed) + local - balanced(closed)
 
-        return jax.lax.cond(anchored, difference, lambda: local)
+        return scores, jax.lax.cond(anchored, difference, lambda: local)
 
-    readouts = {name: readout(test) for name, readout in READOUTS.items()}
-    return Scored(read(folds.test), read(folds.seen), readouts, jnp.nanmax(curve, axis=0))
+    scores, test = read(folds.test, others.test)
+    seen = read(folds.seen, others.seen)[1]
+    readouts = {name: readout(scores) for name, readout in READOUTS.items()}
+    null = jax.lax.map(lambda draw: jnp.mean(scores[jnp.arange(len(draw)), draw]), draws)
+    return Scored(test, seen, readouts, jnp.nanmax(curve, axis=0), null, jnp.array(shares, jnp.float32))
 
 
 def _train(

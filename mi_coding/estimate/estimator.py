@@ -1,6 +1,8 @@
 """How much information two arrays share: the estimate, its interval, a test of independence, and warnings."""
 
 import math
+import numbers
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -10,12 +12,15 @@ from scipy.special import ndtr
 from threadpoolctl import threadpool_limits
 
 from mi_coding.errors import InputError
-from mi_coding.estimate import columns, neighbours, start, tables
+from mi_coding.estimate import columns, experts, neighbours, start, tables, wide
 from mi_coding.estimate.columns import Columns
 from mi_coding.estimate.crossfit import READOUTS, Expert, compile_ahead, padded, train_folds
-from mi_coding.estimate.folds import Folds, Training, make_folds, make_orders
-from mi_coding.estimate.independence import permutation_p_value
+from mi_coding.estimate.folds import Folds, Training, make_orders
+from mi_coding.estimate.independence import covariance_statistics, p_value_of
+from mi_coding.estimate.inputs import Table, read_tables
 from mi_coding.estimate.result import Bound, MIEstimate
+from mi_coding.estimate.rows import Rows, rows_of
+from mi_coding.estimate.streams import stream
 
 
 class Effort(NamedTuple):
@@ -51,10 +56,21 @@ LEAST_DEVIATION = 0.5
 DEVIATIONS = 1.96
 """Standard errors on either side of an estimate that make its 95 % interval."""
 
+UNSEEN = 0.03
+"""Standard error, as a share of the nats that lie beyond what held-out pairs can show."""
+
 HEADROOM = 4.0
 """Nats below ln(rows of a score matrix) above which rows and columns cannot be balanced accurately."""
 
-KINDS = {name: "estimate" if name in ("smile", "balanced") else "lower bound" for name in READOUTS}
+NETWORKS = 0x6D69
+"""Constant of the key of the networks: a person may have drawn the arrays with the key of the same seed."""
+
+MANY_FOLDS, MOST_REFITTED = 10, 5000
+"""Folds of classifiers alone, which few pairs are scarce for; and the most pairs that they are fitted to again."""
+
+KINDS = {name: "estimate" if name in ("smile", "balanced") else "lower bound" for name in READOUTS} | {
+    "classifiers": "lower bound"
+}
 """The guarantee of each read-out."""
 
 
@@ -71,6 +87,7 @@ class Measured(NamedTuple):
         method: in words.
         disagreement: nats by which a second method, where there is one, differs.
         error: nats, the standard error of the mean of `local` where pairs are not independent in it.
+        null: float[1 + permutations], a statistic of the pairs as they are, and of draws under independence.
     """
 
     local: np.ndarray
@@ -81,29 +98,63 @@ class Measured(NamedTuple):
     method: str
     disagreement: float = 0.0
     error: float = 0.0
+    null: np.ndarray | None = None
 
 
-def estimate_mi(x: object, y: object, *, given: object = None, seed: int = 0, effort: str = "default") -> MIEstimate:
+class Job(NamedTuple):
+    """What all parts of one estimate share.
+
+    Attributes:
+        rows: how the rows depend on each other.
+        seed: of every random stream.
+        effort: how much work it may be, with the number of permutations.
+        beside: the second core; its tasks run one after the other.
+    """
+
+    rows: Rows
+    seed: int
+    effort: Effort
+    beside: Executor
+
+
+def estimate_mi(
+    x: object,
+    y: object,
+    *,
+    given: object = None,
+    rows: object = "independent",
+    missing: str = "error",
+    seed: int = 0,
+    effort: str = "default",
+    permutations: int | None = None,
+) -> MIEstimate:
     """How much information two arrays share, in nats, with a 95 % interval and a test of independence.
 
     >>> x = np.arange(2000) % 2
     >>> y = np.where(np.arange(2000) % 20 < 2, 1 - x, x)  # a bit, and a copy that is wrong one time in ten
-    >>> found = estimate_mi(x, y)
+    >>> order = np.random.default_rng(1).permutation(2000)
+    >>> found = estimate_mi(x[order], y[order])
     >>> print(f"{found.nats:.3f} nats, p = {found.p_value}")
     0.368 nats, p = 0.005
 
     A closed form (a Gaussian or Student-t copula, of the columns or of canonical variables, whichever discriminates
-    held-out pairs best) is corrected by a network. Every score of the held-out mean is of a fold that never saw the
-    pair. The estimate is halfway between that mean and the mean over training pairs: to first order the one is too low
-    by as much as the other is too high. For up to three columns a side nearest neighbours are evaluated as well, and
-    preferred where they exceed that significantly.
+    held-out pairs best) is corrected by a network, and pooled with a Gaussian mixture, or with classifiers of a
+    discrete side, by what validation pairs say. Every score of the held-out mean is of a fold that never saw the pair.
+    The estimate is halfway between that mean and the mean over training pairs: to first order the one is too low by as
+    much as the other is too high. For up to three columns a side nearest neighbours are evaluated as well, and
+    preferred where they exceed that significantly. Two discrete arrays are counted.
 
     Args:
-        x: [n] or [n, d]; floats, integers, booleans or strings.
+        x: [n] or [n, d]; floats, integers, booleans, strings or dates: a NumPy or JAX array, a DataFrame or Series of
+            pandas or polars, a masked array, or a sparse matrix. Booleans, strings and categories have no order.
         y: [n] or [n, e]; row i belongs to row i of x.
         given: [n] or [n, f]; estimates I(x; y | given) = I(x; y, given) − I(x; given) instead.
+        rows: "independent"; "series" for rows that follow one another in time; or an array [n] of groups, such as
+            patients, whose rows depend on each other.
+        missing: "error", or "drop" for the rows that lack a value; infinite values are always an error.
         seed: same arrays and seed, same result.
         effort: "default", or "quick" for a third of the time.
+        permutations: of the test of independence; None for 199. The least p is 1/(permutations + 1).
     Returns:
         An `MIEstimate`.
     Raises:
@@ -112,34 +163,51 @@ def estimate_mi(x: object, y: object, *, given: object = None, seed: int = 0, ef
     """
     if effort not in EFFORTS:
         raise InputError(f"effort={effort!r} is unknown; choose from {', '.join(map(repr, EFFORTS))}")
-    x, y = columns.check("x", x), columns.check("y", y)
-    columns.check_pair(x, y)
-    if given is not None:
-        given = columns.check("given", given)
-        columns.check_pair(x, given, "given")
-        columns.check_pair(y, given, "given")
+    if not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**32:
+        raise InputError(f"seed={seed!r}; expected a whole number from 0 to 4294967295")
+    if permutations is not None and not (isinstance(permutations, numbers.Integral) and 19 <= permutations <= 10**6):
+        raise InputError(f"permutations={permutations!r}; expected a whole number from 19 to 1,000,000")
+    arrays = {"x": x, "y": y} | ({} if given is None else {"given": given})
+    read, kept, warnings = read_tables(arrays, missing)
+    rows, told = rows_of(_kept(rows, kept), read["x"].array, read["y"].array)
+    for one, other in (("x", "y"), ("x", "given"), ("y", "given"))[: 1 if given is None else 3]:
+        columns.check_pair(read[one], read[other], other)
+    warnings += told + columns.warnings(read["x"], read["y"])
+    how = EFFORTS[effort]
+    how = how if permutations is None else how._replace(permutations=int(permutations))
     blas = threadpool_limits(1, "blas")  # faster on small matrices, and the same bits on any machine
-    with blas, ThreadPoolExecutor(1) as beside:  # the second core; its tasks run one after the other
-        if given is None:
-            return _unconditional(x, y, seed, EFFORTS[effort], beside)
-        return _conditional(x, y, given, seed, EFFORTS[effort], beside)
+    with blas, ThreadPoolExecutor(1) as beside:
+        job = Job(rows, int(seed), how, beside)
+        measure = _unconditional if given is None else _conditional
+        return measure(*read.values(), job, warnings)
 
 
-def _unconditional(x: np.ndarray, y: np.ndarray, seed: int, effort: Effort, beside: Executor) -> MIEstimate:
-    rng = np.random.default_rng(seed)
-    a, b = (columns.prepare(side, rng) for side in (x, y))
-    p_value = beside.submit(permutation_p_value, a.features, b.features, permutations=effort.permutations, rng=rng)
-    found = _measure(a, b, seed, effort, beside)
-    return _to_estimate(found, p_value.result(), columns.warnings(x, y))
+def _kept(rows: object, kept: np.ndarray) -> object:
+    """Groups of the rows that are kept, where they were given for all."""
+    if isinstance(rows, str) or np.shape(rows) != kept.shape:
+        return rows
+    return np.asarray(rows)[kept]
 
 
-def _conditional(
-    x: np.ndarray, y: np.ndarray, given: np.ndarray, seed: int, effort: Effort, beside: Executor
-) -> MIEstimate:
+def _unconditional(x: Table, y: Table, job: Job, warnings: list[str]) -> MIEstimate:
+    a, b = _prepared(job.seed, x=x, y=y)
+    orders = stream(job.seed, "draws")
+    everyone = np.arange(len(x.array))
+    draws = np.stack([job.rows.exchanged(everyone, orders) for _ in range(job.effort.permutations)])
+    waves = stream(job.seed, "waves of the test")
+    without_critic = job.beside.submit(covariance_statistics, a.features, b.features, draws, waves)
+    found = _measure(a, b, job)
+    statistics = [*without_critic.result(), found.null]
+    if a.codes is not None and b.codes is not None:
+        statistics.append(tables.count_statistic(a.codes, b.codes, draws))
+    p_value = p_value_of([one for one in statistics if one is not None])
+    return _to_estimate(found, p_value, warnings, job.rows, _entropies(a, b), job.effort.permutations)
+
+
+def _conditional(x: Table, y: Table, given: Table, job: Job, warnings: list[str]) -> MIEstimate:
     """The chain rule, pair by pair, so that errors that both terms share cancel in the interval."""
-    rng = np.random.default_rng(seed)
-    side, other, both = (columns.prepare(a, rng) for a in (x, given, np.concatenate([y, given], axis=1)))
-    whole, part = (_measure(side, by, seed, effort, beside) for by in (both, other))
+    side, other, both = _prepared(job.seed, x=x, given=given, y=y.beside(given))
+    whole, part = (_measure(side, by, job) for by in (both, other))
     found = whole._replace(
         local=whole.local - part.local,
         optimism=whole.optimism - part.optimism,
@@ -147,29 +215,70 @@ def _conditional(
         error=math.hypot(whole.error, part.error),
         method=f"{whole.method}; less {part.method}",
     )
-    nats, error = _mean_and_error(found)
-    return _to_estimate(found, float(ndtr(-nats / error)), columns.warnings(x, y))
+    nats, error = _mean_and_error(found, job.rows)
+    return _to_estimate(found, float(ndtr(-nats / error)), warnings, job.rows, (None, None))
 
 
-def _measure(x: Columns, y: Columns, seed: int, effort: Effort, beside: Executor) -> Measured:
+def _prepared(seed: int, **sides: Table) -> list[Columns]:
+    return [columns.prepare(table, stream(seed, f"ties of {name}")) for name, table in sides.items()]
+
+
+def _entropies(x: Columns, y: Columns) -> tuple[float | None, float | None]:
+    """Of both sides, nats; None of one that is not discrete."""
+    return tuple(None if side.codes is None else tables.entropy(side.codes) for side in (x, y))
+
+
+def _measure(x: Columns, y: Columns, job: Job) -> Measured:
     """The estimate by the method that suits the arrays."""
-    rng = np.random.default_rng(seed)
-    folds = make_folds(len(x.scores), effort.num_folds, rng)
-    if tables.suits(x.codes, y.codes):
-        local = tables.local_information(x.codes, y.codes)
-        counted = tables.heldout_bounds(x.codes, y.codes, folds)
-        return Measured(local, 0.0, counted, folds.test.shape[1], np.zeros(0), "counts of every pair of values")
-    orders = make_orders(folds.train.shape[1], effort.training, rng)
-    program = beside.submit(compile_ahead, folds, orders, rows=len(x.scores), how=effort.training, **start.widths(x, y))
-    low = max(side.scores.shape[1] for side in (x, y)) <= NEAR_DIMENSIONS
-    near = beside.submit(neighbours.extrapolated, x.scores, y.scores) if low else None
-    found = _cross_fitted(x, y, folds, orders, seed, effort.training, program)
+    folds = job.rows.folds(job.effort.num_folds, stream(job.seed, "folds"))
+    if x.codes is not None and y.codes is not None:
+        counted = _counted(x.codes, y.codes, folds)
+        if tables.suits(x.codes, y.codes) or x.is_nominal or y.is_nominal:
+            return counted
+        found = _learnt(x, y, folds, job)
+        less = counted.local.mean() - counted.optimism / 2 < np.nanmean(found.local) - found.optimism / 2
+        return (found if less else counted)._replace(null=found.null)
+    return _learnt(x, y, folds, job)
+
+
+def _counted(codes_x: np.ndarray, codes_y: np.ndarray, folds: Folds) -> Measured:
+    """By counting, where there are enough pairs for each cell; else by counts that are shrunk to independence."""
+    bounds, num_scored = tables.heldout_bounds(codes_x, codes_y, folds), folds.test.shape[1]
+    if tables.suits(codes_x, codes_y):
+        local, how = tables.local_information(codes_x, codes_y), "counts of every pair of values"
+        return Measured(local, 0.0, bounds, num_scored, np.zeros(0), how)
+    left_out, counted, how = tables.shrunk_information(codes_x, codes_y)
+    optimism = float(counted.mean() - left_out.mean())
+    return Measured(left_out + optimism / 2, optimism, bounds, num_scored, np.zeros(0), how)
+
+
+def _learnt(x: Columns, y: Columns, folds: Folds, job: Job) -> Measured:
+    """By critics; of few columns by nearest neighbours, where these find significantly more."""
+    orders = make_orders(folds.train.shape[1], job.effort.training, stream(job.seed, "orders"))
+    rng = stream(job.seed, "draws of test rows")
+    as_they_are = np.arange(folds.test.shape[1])
+    draws = [[as_they_are, *(job.rows.exchanged(rows, rng) for _ in range(job.effort.permutations))]
+             for rows in folds.test]  # fmt: skip
+    draws = np.array(draws, np.int32)
+    sides = [(x, y)] * len(folds.train)
+    if x.wide is not None or y.wide is not None:
+        sides = [wide.narrowed(x, y, *rows, job.seed) for rows in zip(folds.train, folds.valid, strict=True)]
+    names = experts.suited(*sides[0])
+    sizes = start.widths(*sides[0]) | {"rows": len(x.scores), "num_others": len(names)}
+    program = job.beside.submit(compile_ahead, folds, orders, draws, how=job.effort.training, **sizes)
+    others = job.beside.submit(experts.score_folds, names, sides, folds, job.seed)
+    low = max(side.scores.shape[1] for side in (x, y)) <= NEAR_DIMENSIONS and job.rows.are_independent
+    near = job.beside.submit(neighbours.extrapolated, x.scores, y.scores) if low else None
+    found = _cross_fitted(sides, folds, orders, draws, job, program, others)
+    if experts.Classifiers.suits(x, y) and len(x.scores) <= MOST_REFITTED:
+        return _or_classifiers(found, x, y, job)
     if near is None:
         return found
     local, moved = near.result()
     more = float(np.nanmean(local - found.local))  # on the same pairs, whose sampling noise cancels
+    rng = stream(job.seed, "parts")
     near_error, of_difference = neighbours.standard_errors(x.scores, y.scores, found.local, rng)
-    nats, error = _mean_and_error(found)
+    nats, error = _mean_and_error(found, job.rows)
     needed = (LIKELY if nats > DEVIATIONS * error else UNLIKELY) * of_difference
     found = found._replace(disagreement=abs(more))
     if more < needed:
@@ -177,24 +286,47 @@ def _measure(x: Columns, y: Columns, seed: int, effort: Effort, beside: Executor
     return found._replace(local=local, optimism=2 * moved, error=near_error, method="nearest neighbours")
 
 
+def _or_classifiers(found: Measured, x: Columns, y: Columns, job: Job) -> Measured:
+    """An estimate from few pairs of which one side is a class: by classifiers alone, where these hold out better."""
+    folds = job.rows.folds(MANY_FOLDS, stream(job.seed, "folds of classifiers"))
+    local, optimism = experts.Classifiers(job.seed).cross_fitted(x, y, folds)
+    more = float(np.nanmean(local)) - (float(np.nanmean(found.local)) - found.optimism / 2)
+    found.bounds["classifiers"] = np.array([np.nanmean(local)])
+    if more <= 0:
+        return found
+    how = "classifiers of the discrete side"
+    return found._replace(local=local + optimism / 2, optimism=optimism, disagreement=more, method=how)
+
+
 def _cross_fitted(
-    x: Columns, y: Columns, folds: Folds, orders: np.ndarray, seed: int, how: Training, program: Future
+    sides: Sequence[tuple[Columns, Columns]],
+    folds: Folds,
+    orders: np.ndarray,
+    draws: np.ndarray,
+    job: Job,
+    program: Future,
+    others: Future,
 ) -> Measured:
     """By networks; XLA compiles their program while NumPy fits the closed forms that they start from."""
-    starts = start.choose(x, y, folds.train[0], folds.valid[0], seed)
-    widths = start.widths(x, y)
-    pairs = [_stacked(start.follow(starts, x, y, rows, seed), **widths) for rows in folds.train]
-    experts = jax.tree.map(lambda *parts: np.stack(parts), *pairs)
+    starts = start.choose(*sides[0], folds.train[0], folds.valid[0], job.seed)
+    widths = start.widths(*sides[0])
+    fitted = zip(sides, folds.train, strict=True)
+    pairs = [_stacked(start.follow(starts, *side, rows, job.seed), **widths) for side, rows in fitted]
+    stacked = jax.tree.map(lambda *parts: np.stack(parts), *pairs)
     told = math.log(folds.valid.shape[1]) - min(s.loss for s in starts)
     anchored = np.bool_(told > math.log(folds.test.shape[1]) - HEADROOM)
     program.result()
-    scored = jax.device_get(train_folds(jax.random.key(seed), experts, folds, orders, anchored, how=how))
+    key, how = jax.random.fold_in(jax.random.key(job.seed), NETWORKS), job.effort.training
+    scored = jax.device_get(train_folds(key, stacked, folds, orders, anchored, others.result(), draws, how=how))
     optimism = float(scored.seen.mean() - scored.test.mean())
-    local = np.full(len(x.scores), np.nan)
+    local = np.full(len(sides[0][0].scores), np.nan)
     local[folds.test.ravel()] = scored.test.ravel() + optimism / 2
     curve = np.nanmean(scored.curve[:, np.isfinite(scored.curve).any(0)], axis=0)
-    method = str(min(starts, key=lambda found: found.loss))
-    return Measured(local, optimism, scored.bounds, folds.test.shape[1], curve, method)
+    method = [str(min(starts, key=lambda found: found.loss))]
+    shares = zip(experts.suited(*sides[0]), scored.shares.mean(axis=0), strict=True)
+    method += [f"{share:.0%} {name}" for name, share in shares if share >= 0.05]
+    null = scored.null.mean(axis=0)
+    return Measured(local, optimism, scored.bounds, folds.test.shape[1], curve, ", ".join(method), null=null)
 
 
 def _stacked(experts: tuple[Expert, Expert], features: int, cross: int) -> Expert:
@@ -208,41 +340,53 @@ def _stacked(experts: tuple[Expert, Expert], features: int, cross: int) -> Exper
     return jax.tree.map(lambda *parts: np.stack(parts), *map(alike, experts))
 
 
-def _mean_and_error(found: Measured) -> tuple[float, float]:
+def _mean_and_error(found: Measured, rows: Rows) -> tuple[float, float]:
     """The estimate and its standard error: of the mean over pairs, half of what the optimism was corrected by, and half
     of what two methods differ by.
 
     Where nothing was found, every contribution is zero; that does not make the estimate certain, so the deviation has a
     floor.
     """
-    local = found.local[np.isfinite(found.local)]
-    of_mean = max(float(local.std()), LEAST_DEVIATION) / math.sqrt(len(local))
-    return float(local.mean()), math.hypot(max(of_mean, found.error), found.optimism / 4, found.disagreement / 2)
+    of_mean = rows.error_of_mean(found.local, LEAST_DEVIATION)
+    error = math.hypot(max(of_mean, found.error), found.optimism / 4, found.disagreement / 2)
+    return float(np.nanmean(found.local)), error
 
 
-def _to_estimate(found: Measured, p_value: float, warnings: list[str]) -> MIEstimate:
-    nats, error = _mean_and_error(found)
+def _to_estimate(
+    found: Measured,
+    p_value: float,
+    warnings: list[str],
+    rows: Rows,
+    entropies: tuple[float | None, float | None],
+    permutations: int = 0,
+) -> MIEstimate:
+    nats, error = _mean_and_error(found, rows)
     ceiling = math.log(found.num_scored)
-    if nats > ceiling - 1:
-        warnings.append(
-            f"near ln {found.num_scored:,} = {ceiling:.1f} nats, the most that so few pairs show: at least this much"
-        )
+    if (beyond := nats - (ceiling - 1)) > 0:
+        error = math.hypot(error, UNSEEN * beyond)
+        reach = f"near or above ln {found.num_scored:,} = {ceiling:.1f} nats, the most that as many held-out pairs show"
+        warnings.append(f"{reach}: beyond that it rests on {found.method}, and may be too low or too high")
     if found.optimism > max(0.2, 0.2 * nats):
         warnings.append(
             f"training pairs score {found.optimism:.2f} nats above held-out ones (overfitting): more pairs are needed"
         )
     bounds = {
         name: Bound(float(values.mean()), ceiling if name == "infonce" else math.inf, KINDS[name])
-        for name in READOUTS
+        for name in KINDS
         if (values := found.bounds.get(name)) is not None
     }
+    is_conditional = not permutations  # then the bounds are of one of its two terms
+    proved = [bound.value for bound in bounds.values() if bound.kind == "lower bound" and not is_conditional]
     return MIEstimate(
         nats=max(nats, 0.0),
-        interval=(max(nats - DEVIATIONS * error, 0.0), max(nats + DEVIATIONS * error, 0.0)),
+        interval=(max(nats - DEVIATIONS * error, 0.0), max(nats + DEVIATIONS * error, *proved, 0.0)),
         p_value=p_value,
         bounds=bounds,
         curve=found.curve,
         warnings=tuple(warnings),
         method=found.method,
         num_pairs=len(found.local),
+        pointwise=found.local,
+        entropies=entropies,
+        permutations=permutations,
     )

@@ -27,6 +27,20 @@ class Folds(NamedTuple):
     seen: np.ndarray
 
 
+class Matrices(NamedTuple):
+    """Scores of experts beside the networks on the parts of all folds, nats; E may be 0.
+
+    Attributes:
+        valid: float32[F, E, v, v].
+        test: float32[F, E, t, t].
+        seen: float32[F, E, s, s].
+    """
+
+    valid: np.ndarray
+    test: np.ndarray
+    seen: np.ndarray
+
+
 class Training(NamedTuple):
     """Size and length of training; see `EFFORTS` for the values in use.
 

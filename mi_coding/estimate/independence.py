@@ -1,6 +1,7 @@
-"""A test of independence that needs no critic: exact for any sample size, by permuting y."""
+"""A test of independence: exact for independent rows, whatever their number, by exchanging the rows of y."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,28 +9,43 @@ NUM_WAVES = 32
 """Random cosines for each array, which detect nonlinear dependence."""
 
 
-def permutation_p_value(x: np.ndarray, y: np.ndarray, *, permutations: int, rng: np.random.Generator) -> float:
+def p_value_of(statistics: Sequence[np.ndarray]) -> float:
     """The probability, under independence, of a dependence at least as strong as the one seen.
 
-    Two statistics are taken, the squared covariances of the scores and those of random cosines of them, each in units
-    of its spread over permutations; the larger counts. Observed and permuted values go through the same formula, so
-    the p-value is uniform under independence (a multiple of 1/(permutations + 1)).
+    Observed and exchanged pairs went through the same formulas, so the p-value is uniform under independence (a
+    multiple of 1/(permutations + 1)). The strongest of all statistics counts, each in units of its spread.
+
+    >>> p_value_of([np.array([9.0, 1.0, 2.0, 3.0])])
+    0.25
+
+    Args:
+        statistics: float[1 + permutations] each: of the pairs as they are, and of draws under independence.
+    Source: exactness of permutation tests, Lehmann and Romano, Testing Statistical Hypotheses, theorem 15.2.1.
+    """
+    seen = np.stack(statistics, axis=1).astype(np.float64)
+    strength = ((seen - seen.mean(0)) / np.maximum(seen.std(0), np.finfo(float).tiny)).max(1)
+    return float(np.mean(strength >= strength[0]))
+
+
+def covariance_statistics(
+    x: np.ndarray, y: np.ndarray, orders: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """float[1 + permutations] twice: squared covariances of the columns, and of random cosines of them.
+
+    They need no critic, so nothing can be memorised.
 
     Args:
         x: float[n, dx], normal scores.
         y: float[n, dy], normal scores.
-        permutations: how many; the smallest p-value is 1/(permutations + 1).
-        rng: of the permutations and the cosines.
-    Source: random features of HSIC, arXiv:1606.07892 section 3; exactness of permutation tests, Lehmann and Romano,
-        Testing Statistical Hypotheses, theorem 15.2.1.
+        orders: int[permutations, n], which rows of y the rows of x are paired with in each draw.
+        rng: of the cosines.
+    Source: random features of HSIC, arXiv:1606.07892 section 3.
     """
     a, b = (_standard(np.concatenate([side, _waves(side, rng)], axis=1)) for side in (x, y))
-    orders = [np.arange(len(x))] + [rng.permutation(len(x)) for _ in range(permutations)]
-    squares = ((a.T @ b[order]) ** 2 for order in orders)
     straight, split = np.s_[: x.shape[1], : y.shape[1]], np.s_[x.shape[1] :, y.shape[1] :]
+    squares = ((a.T @ other) ** 2 for other in (b, *(b[order] for order in orders)))
     seen = np.array([[square[straight].sum(), square[split].sum()] for square in squares])
-    strength = ((seen - seen.mean(0)) / np.maximum(seen.std(0), np.finfo(float).tiny)).max(1)
-    return float(np.mean(strength >= strength[0]))
+    return seen[:, 0], seen[:, 1]
 
 
 def _waves(side: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -35,6 +35,10 @@ class MIEstimate:
         warnings: reasons to doubt the estimate, one sentence each.
         method: how it was estimated, chosen by held-out score.
         num_pairs: n.
+        pointwise: float64[n], what each pair adds, nats; their mean is the estimate before it is cut at 0. Large for
+            pairs that are typical of each other, negative for those that are not; NaN for pairs that were not scored.
+        entropies: of x and of y, nats, counted; None of a side that is not discrete.
+        permutations: of the test of independence; 0 where it made none.
     """
 
     nats: float
@@ -45,17 +49,28 @@ class MIEstimate:
     warnings: tuple[str, ...]
     method: str
     num_pairs: int
+    pointwise: np.ndarray
+    entropies: tuple[float | None, float | None] = (None, None)
+    permutations: int = 0
 
     @property
     def bits(self) -> float:
         """The estimate in bits."""
         return self.nats / math.log(2)
 
+    @property
+    def normalized(self) -> float | None:
+        """The estimate as a share of the most it could be, the smaller entropy of the discrete sides; None of none."""
+        known = [entropy for entropy in self.entropies if entropy]
+        return min(self.nats / min(known), 1.0) if known else None
+
     def __repr__(self) -> str:
         low, high = self.interval
+        least = 1 / (self.permutations + 1)
+        p = f"p < {least:.2g}" if self.permutations and self.p_value <= least else f"p = {self.p_value:.3g}"
         lines = [
             f"{self.nats:.3f} nats ({self.bits:.3f} bits), 95 % interval {low:.3f} to {high:.3f}",
-            f"independent? p = {self.p_value:.3g}; {self.num_pairs:,} pairs; {self.method}",
+            f"independent? {p}; {self.num_pairs:,} pairs; {self.method}",
         ]
         for name, bound in self.bounds.items():
             ceiling = "" if math.isinf(bound.ceiling) else f", never above {bound.ceiling:.3f}"
@@ -69,6 +84,8 @@ class MIEstimate:
             for name, bound in self.bounds.items()
         }
         plain = {"curve": self.curve.tolist(), "interval": list(self.interval), "warnings": list(self.warnings)}
+        plain |= {"entropies": list(self.entropies), "normalized": self.normalized}
+        plain |= {"pointwise": [value if math.isfinite(value) else None for value in self.pointwise.tolist()]}
         return asdict(self) | plain | {"bounds": bounds, "bits": self.bits}
 
     def plot(self):

@@ -13,6 +13,7 @@ from mi_coding.estimate import copula
 from mi_coding.estimate.columns import Columns, normal_scores
 from mi_coding.estimate.correlation import canonical_codes
 from mi_coding.estimate.crossfit import Expert, padded, padded_width, pick_loss
+from mi_coding.estimate.streams import stream
 
 FEWEST_CODES, MOST_CODES = 8, 16
 """Canonical variables given to a network: more than the fewest only where a closed form of more is better."""
@@ -122,7 +123,7 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 def _rescored(codes: np.ndarray) -> np.ndarray:
     """Normal scores of every canonical variable."""
-    rng = np.random.default_rng(0)  # of ties, which only codes of symbols have
+    rng = stream(0, "ties of codes")  # which only codes of symbols have
     return np.stack([normal_scores(column, rng) for column in codes.T], axis=1)
 
 

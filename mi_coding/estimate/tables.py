@@ -1,4 +1,6 @@
-"""Information of two discrete arrays with few values: counted, and corrected for having counted."""
+"""Information of two discrete arrays: counted, and corrected for having counted."""
+
+from itertools import product
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +8,12 @@ import numpy as np
 
 from mi_coding.estimate.crossfit import READOUTS
 from mi_coding.estimate.folds import Folds
+
+STRENGTHS = tuple(2.0**power for power in range(-5, 16))
+"""Pairs that a prior is worth, to choose from."""
+
+DISCOUNTS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
+"""What each count may be lessened by, to choose from."""
 
 PAIRS_PER_CELL = 20
 """Pairs for every cell of the table, on average, from which on counting is trusted."""
@@ -32,6 +40,69 @@ def local_information(codes_x: np.ndarray, codes_y: np.ndarray) -> np.ndarray:
     filled = table > 0
     bias = (filled.sum() - filled.any(1).sum() - filled.any(0).sum() + 1) / (2 * len(codes_x))
     return np.log((table / np.maximum(expected, 1e-300))[codes_x, codes_y]) - bias
+
+
+def shrunk_information(codes_x: np.ndarray, codes_y: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
+    """float64[n] of pairs that were left out, and of pairs that were counted, and the method in words.
+
+    Of tables whose cells are rarely filled: the law of one side given a value of the other is its counts, each less a
+    discount, and beside them a prior that is spread as that side is, worth `strength` pairs and all that was
+    discounted. The direction, strength and discount are those that predict each pair best from all the others. The
+    entropy of the predicted side is counted, and corrected by Miller and Madow.
+
+    >>> rng = np.random.default_rng(0)
+    >>> left_out, counted, _ = shrunk_information(*rng.integers(0, 100, (2, 1000)))  # independent
+    >>> abs(left_out.mean()) < 0.02, left_out.mean() < counted.mean()
+    (True, True)
+
+    Source: the law is that of a Pitman–Yor process, Teh, ACL 2006 (P06-1124), chosen by leave-one-out likelihood.
+    """
+    found = []
+    for given, told, names in ((codes_x, codes_y, "y given x"), (codes_y, codes_x, "x given y")):
+        of_given, of_told = (np.bincount(side)[side] for side in (given, told))
+        pairs = _count_pairs(given, told)
+        kinds = np.bincount(given, 1 / pairs)[given]  # different values of the other side that each was seen with
+        share, others = of_told / len(told), (of_told - 0.5) / (len(told) - 1 + 0.5 * told.max())
+        entropy = -np.log(share) + told.max() / (2 * len(told))
+        for strength, discount in product(STRENGTHS, DISCOUNTS):
+
+            def predicted(count, total, seen, share, strength=strength, discount=discount):
+                prior = (strength + discount * seen) * share
+                return np.log((np.maximum(count - discount, 0) + prior) / (total + strength))
+
+            left_out = entropy + predicted(pairs - 1, of_given - 1, kinds - (pairs == 1), others)
+            counted = entropy + predicted(pairs, of_given, kinds, share)
+            how = f"{names}, strength {strength:g}, discount {discount:g}"
+            found.append((float(left_out.mean()), left_out, counted, how))
+    _, left_out, counted, how = max(found, key=lambda one: one[0])
+    shape = f"{codes_x.max() + 1:,} × {codes_y.max() + 1:,}"
+    return left_out, counted, f"counts of {shape} values, shrunk to independence ({how})"
+
+
+def entropy(codes: np.ndarray) -> float:
+    """Nats of a discrete side: counted, with the correction of Miller and Madow.
+
+    >>> round(entropy(np.arange(1000) % 2), 4)  # ln 2, and 1/2n
+    0.6936
+    """
+    counts = np.bincount(codes)
+    shares = counts[counts > 0] / len(codes)
+    return float(-np.sum(shares * np.log(shares)) + (len(shares) - 1) / (2 * len(codes)))
+
+
+def count_statistic(codes_x: np.ndarray, codes_y: np.ndarray, orders: np.ndarray) -> np.ndarray:
+    """float64[1 + permutations]: the counted information of the pairs as they are, and of those of each draw."""
+    marginal = np.bincount(codes_x), np.bincount(codes_y)
+    expected = np.log(marginal[0])[codes_x].sum() + np.log(marginal[1])[codes_y].sum()
+    draws = (codes_y, *(codes_y[order] for order in orders))
+    return np.array([np.log(_count_pairs(codes_x, other)).sum() - expected for other in draws]) / len(codes_x)
+
+
+def _count_pairs(codes_x: np.ndarray, codes_y: np.ndarray) -> np.ndarray:
+    """int64[n]: how many pairs are equal to each."""
+    both = codes_x.astype(np.int64) * (int(codes_y.max()) + 1) + codes_y
+    _, number, counts = np.unique(both, return_inverse=True, return_counts=True)
+    return counts[number.ravel()]
 
 
 def heldout_bounds(codes_x: np.ndarray, codes_y: np.ndarray, folds: Folds) -> dict[str, np.ndarray]:

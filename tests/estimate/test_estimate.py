@@ -17,6 +17,7 @@ from mi_coding.estimate import EFFORTS, estimator
 from mi_coding.estimate import __main__ as command
 from mi_coding.estimate.crossfit import READOUTS
 from mi_coding.estimate.folds import Training
+from mi_coding.estimate.rows import Independent
 
 N = 600
 QUICK = {"effort": "quick"}
@@ -138,6 +139,131 @@ def test_symbols_are_counted_whatever_their_type():
     assert mi_coding.estimate_mi(x, x).nats == pytest.approx(math.log(2), abs=0.01)
 
 
+def entropy(share):
+    return -share * np.log(share) - (1 - share) * np.log1p(-share)
+
+
+def test_ties_are_not_broken_with_the_numbers_of_the_person():
+    u = 4 * np.random.default_rng(0).random(1000)
+    found = mi_coding.estimate_mi(u.astype(int), u % 1, seed=0, **QUICK)  # independent
+    assert found.nats < 0.03
+    assert found.p_value > 0.05
+
+
+def many_groups(rng):
+    shares = rng.beta(0.6, 0.6, 300)
+    groups = rng.integers(0, 300, 10_000)
+    truth = entropy(shares.mean()) - entropy(shares).mean()
+    return groups.astype(str), rng.random(10_000) < shares[groups], truth
+
+
+def equal_or_any(rng):
+    x = rng.integers(0, 500, 10_000)
+    equal = 0.5 + 0.5 / 500
+    truth = np.log(500) + equal * np.log(equal) + (1 - equal) * np.log(0.5 / 500)
+    return x.astype(str), np.where(rng.random(10_000) < 0.5, x, rng.integers(0, 500, 10_000)).astype(str), truth
+
+
+def unrelated(rng):
+    x, y = rng.integers(0, 300, (2, 10_000)).astype(str)
+    return x, y, 0.0
+
+
+@pytest.mark.parametrize("make", [many_groups, equal_or_any, unrelated])
+def test_categories_of_many_values_are_counted(make):
+    x, y, truth = make(np.random.default_rng(2))
+    found = mi_coding.estimate_mi(x, y, **QUICK)
+    assert found.nats == pytest.approx(truth, abs=0.07)
+    assert found.interval[0] <= truth <= found.interval[1]
+    assert "values" in found.method
+    assert (found.p_value <= 1 / 40) == (truth > 0)
+
+
+def test_a_class_is_predicted_where_a_classifier_is_the_best_critic():
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_predict
+
+    flowers = load_iris()
+    order = np.random.default_rng(0).permutation(150)
+    x, y = flowers.data[order], flowers.target[order]
+    chances = cross_val_predict(LogisticRegression(C=10, max_iter=1000), x, y, cv=10, method="predict_proba")
+    proved = math.log(3) + np.log(chances[np.arange(150), y]).mean()
+    found = mi_coding.estimate_mi(x, y, **QUICK)
+    assert "classifiers" in found.method
+    assert found.interval[0] < proved < found.interval[1]
+    assert found.entropies == (None, pytest.approx(math.log(3), abs=0.01))
+    assert found.normalized == pytest.approx(found.nats / math.log(3), rel=0.02)
+
+
+def half_atoms(rng, n=2000):
+    z = rng.multivariate_normal([0, 0], [[1, 0.9], [0.9, 1]], n)
+    atoms = np.array([[1, 1], [-1, -1], [1, -1], [-1, 1]])[rng.choice(4, n, p=[0.45, 0.45, 0.05, 0.05])]
+    return (*np.where(rng.random((n, 1)) < 0.5, z, atoms).T, 1.2924)
+
+
+def zero_inflated(rng, n=2000):
+    x = rng.integers(0, 5, n)  # y is uniform on 0 … x − 1 or, with probability 0.15 as where x = 0, zero
+    y = np.where((rng.random(n) < 0.15) | (x == 0), 0, x * rng.random(n))
+    given_zero = {0: 1.0} | {value: 0.15 for value in range(1, 5)}
+    of_zero = np.mean(list(given_zero.values()))
+    told = np.mean([entropy(np.clip(share, 1e-12, 1 - 1e-12)) for share in given_zero.values()])
+    # what y > 0 tells of x, by its density: a mixture of uniform laws on 0 … k, each with 0.85/5 of the pairs
+    steps = np.array([sum(0.85 / 5 / k for k in range(i + 1, 5)) for i in range(4)])
+    mixed = -np.sum(steps * np.log(steps))
+    return x, y, entropy(of_zero) - told + mixed + (1 - of_zero) * np.log(1 - of_zero) - 0.85 / 5 * np.log(24)
+
+
+def bootstrap(rng, n=2000):
+    x, y = gaussian(0.8, n)
+    rows = rng.integers(0, n, n)
+    return x[rows], y[rows], TRUTH
+
+
+def many_columns(rng, n=2000):
+    x = rng.normal(size=(n, 200))
+    return x, x[:, 7] + 0.33 * rng.normal(size=n), 0.5 * math.log1p(0.33**-2)
+
+
+@pytest.mark.parametrize("make", [half_atoms, zero_inflated, bootstrap, many_columns])
+def test_atoms_copies_and_many_columns_are_estimated(make):
+    x, y, truth = make(np.random.default_rng(4))
+    found = mi_coding.estimate_mi(x, y, **QUICK)
+    assert found.nats == pytest.approx(truth, abs=0.1)
+    assert found.interval[0] - 0.05 <= truth <= found.interval[1] + 0.05
+    assert found.p_value == 1 / 40
+
+
+def test_copies_are_told():
+    x, y, _ = bootstrap(np.random.default_rng(4), 300)
+    assert "are exact copies of others" in " ".join(mi_coding.estimate_mi(x, y, **QUICK).warnings)
+
+
+@pytest.mark.parametrize("rows", ["series", "groups"])
+def test_rows_that_depend_share_nothing_where_they_are_independent(rows):
+    walk = np.random.default_rng(3).normal(size=(2, N)).cumsum(axis=1)
+    plain = mi_coding.estimate_mi(*walk, **QUICK)
+    assert plain.nats > 0.5
+    assert "successive rows depend on each other" in plain.warnings[-1]
+    known = mi_coding.estimate_mi(*walk, rows=np.arange(N) // 40 if rows == "groups" else rows, **QUICK)
+    assert known.interval[0] == 0
+    assert known.interval[1] > 0.1  # so few independent stretches tell little
+
+
+def test_every_pair_adds_its_own(dependent):
+    scored = dependent.pointwise[np.isfinite(dependent.pointwise)]
+    assert len(scored) == N
+    assert scored.mean() == pytest.approx(dependent.nats)
+    x, y = gaussian(0.8)
+    exact = -math.log(1 - 0.64) - np.sum(0.64 * (x**2 + y**2) - 1.6 * x * y, axis=1) / (2 * (1 - 0.64))
+    assert np.corrcoef(dependent.pointwise, exact)[0, 1] > 0.95
+
+
+def test_a_small_p_says_what_it_is_less_than():
+    x, y = gaussian(0.8)
+    assert "p < 0.01;" in repr(mi_coding.estimate_mi(x, y, permutations=99, **QUICK))
+
+
 def test_a_person_can_read_it(dependent):
     text = repr(dependent)
     assert f"{dependent.nats:.3f} nats" in text
@@ -150,15 +276,17 @@ def test_a_person_can_read_it(dependent):
 
 def test_an_unreliable_estimate_has_warnings():
     nearly = estimator.Measured(np.full(600, 4.5), 1.0, {}, 200, np.zeros(0), "")
-    told = estimator._to_estimate(nearly, 0.01, [])
-    assert "at least this much" in told.warnings[0]
+    told = estimator._to_estimate(nearly, 0.01, [], Independent(600), (None, None))
+    assert "the most that as many held-out pairs show" in told.warnings[0]
     assert "more pairs are needed" in told.warnings[1]
-    assert "at least this much" in repr(told)
+    assert "may be too low or too high" in repr(told)
+    nats, (low, high) = told.nats, told.interval
+    assert high - nats > 1.96 * estimator.UNSEEN * (4.5 - math.log(200) + 1)
 
 
 def test_negative_estimates_are_reported_as_zero():
     below = estimator.Measured(np.full(600, -0.01), 0.0, {}, 200, np.zeros(0), "")
-    told = estimator._to_estimate(below, 0.5, [])
+    told = estimator._to_estimate(below, 0.5, [], Independent(600), (None, None))
     assert (told.nats, told.interval[0]) == (0.0, 0.0)
     assert 0 < told.interval[1] < 0.05  # to have found nothing is no reason to be sure
 
@@ -197,7 +325,7 @@ def test_mistakes_are_told_in_one_line_with_exit_code_2(capsys, tmp_path):
     x, y = gaussian(0.8, 60)
     paths = save(tmp_path, x=x, y=y, short=y[:-1], nan=np.where(y > 1, np.nan, y))
     assert "60 rows and y has 59" in refused(capsys, paths[0], paths[2])
-    assert "NaN or infinite" in refused(capsys, paths[0], paths[3])
+    assert "y in " in refused(capsys, paths[0], paths[3])
     assert "x equals y" in refused(capsys, paths[0], paths[0])
     assert "nowhere.npy cannot be read" in refused(capsys, paths[0], tmp_path / "nowhere.npy")
     (tmp_path / "text.npy").write_text("1 2 3")

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import mi_coding
-from mi_coding.estimate import EFFORTS, columns, estimator, neighbours, start
+from mi_coding.estimate import EFFORTS, columns, estimator, experts, inputs, neighbours, start
 from mi_coding.estimate.crossfit import READOUTS, Scored
+from mi_coding.estimate.rows import Independent
 
 N, OPTIMISM = 64, 0.6
 
@@ -17,6 +18,7 @@ def measured(local, **options):
     return estimator.Measured(np.asarray(local), **{"optimism": 0.0, **options}, **NOTHING)
 
 
+NONE = (None, None)  # entropies of sides that are not discrete
 NOTHING = {"bounds": {}, "num_scored": 200, "curve": np.zeros(0), "method": "known"}
 
 
@@ -42,21 +44,22 @@ def half_width(found):
     ],
 )
 def test_an_interval_is_196_standard_errors_on_either_side(options, error):
-    found = estimator._to_estimate(measured(plus_minus(2.0, 0.6), **options), 0.01, [])
+    found = estimator._to_estimate(measured(plus_minus(2.0, 0.6), **options), 0.01, [], Independent(400), NONE)
     assert found.nats == pytest.approx(2.0)
     assert half_width(found) == pytest.approx(1.96 * error)
 
 
 def test_pairs_that_were_not_scored_count_nowhere():
     local = np.concatenate([plus_minus(2.0, 0.6), np.full(50, np.nan)])
-    found = estimator._to_estimate(measured(local), 0.01, [])
+    found = estimator._to_estimate(measured(local), 0.01, [], Independent(450), NONE)
     assert found.nats == pytest.approx(2.0)
     assert half_width(found) == pytest.approx(1.96 * 0.6 / math.sqrt(400))
     assert found.num_pairs == 450
 
 
 def test_pairs_that_all_add_the_same_leave_half_a_nat_of_deviation():
-    assert half_width(estimator._to_estimate(measured(np.full(400, 2.0)), 0.01, [])) == pytest.approx(1.96 * 0.025)
+    found = estimator._to_estimate(measured(np.full(400, 2.0)), 0.01, [], Independent(400), NONE)
+    assert half_width(found) == pytest.approx(1.96 * 0.025)
 
 
 def test_conditional_information_is_the_difference_pair_by_pair(monkeypatch):
@@ -81,7 +84,8 @@ def networks(monkeypatch):
     def trained(key, experts, folds, *rest, how):
         bounds = {name: np.zeros(len(folds.test)) for name in READOUTS}
         seen = np.full_like(folds.test, folds.test.mean(), float) + OPTIMISM
-        return Scored(folds.test.astype(float), seen, bounds, np.zeros((len(folds.test), 1)))
+        null, shares = np.zeros((len(folds.test), 20)), np.zeros((len(folds.test), 0))
+        return Scored(folds.test.astype(float), seen, bounds, np.zeros((len(folds.test), 1)), null, shares)
 
     beginning = start.Start(path=(), number=0, degrees=math.inf, loss=1.0)
     monkeypatch.setattr(start, "choose", lambda *arguments: (beginning, beginning))
@@ -89,13 +93,14 @@ def networks(monkeypatch):
     monkeypatch.setattr(estimator, "_stacked", lambda experts, **widths: np.zeros(1))
     monkeypatch.setattr(estimator, "compile_ahead", lambda *arguments, **options: None)
     monkeypatch.setattr(estimator, "train_folds", trained)
+    monkeypatch.setattr(experts, "suited", lambda x, y: [])
 
 
 def measure(num_columns):
     rng = np.random.default_rng(0)
-    x, y = (columns.prepare(rng.normal(size=(N, num_columns)), rng) for _ in "xy")
+    x, y = (columns.prepare(inputs.read(name, rng.normal(size=(N, num_columns))), rng) for name in "xy")
     with ThreadPoolExecutor(1) as beside:
-        return estimator._measure(x, y, 0, EFFORTS["quick"], beside)
+        return estimator._measure(x, y, estimator.Job(Independent(N), 0, EFFORTS["quick"], beside))
 
 
 def test_half_of_the_optimism_is_added_once_to_every_scored_pair(networks):

@@ -10,8 +10,7 @@ from scipy.stats import kstest, multivariate_t
 from scipy.stats import t as student_t
 
 from mi_coding.critics import EllipticalRatio, elliptical_scores, separable
-from mi_coding.errors import InputError
-from mi_coding.estimate import columns, copula, correlation, crossfit, independence, neighbours, tables
+from mi_coding.estimate import columns, copula, correlation, crossfit, independence, inputs, neighbours, tables
 from mi_coding.estimate.folds import FEWEST_ROUNDS, Folds, Training, make_folds, make_orders
 
 
@@ -19,52 +18,6 @@ def pairs(n=400, rho=0.8, seed=0):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, 2))
     return x, rho * x[:, ::-1] * [1, -1] + math.sqrt(1 - rho**2) * rng.normal(size=(n, 2))
-
-
-@pytest.mark.parametrize(
-    ("name", "array", "words"),
-    [
-        ("x", np.array([[1.0, np.nan], [np.inf, np.nan]] * 30), ["90 NaN or infinite", "columns 0, 1"]),
-        ("x", np.array([1, "a", None] * 30, object), ["array of objects"]),
-        ("y", np.zeros((60, 2, 2)), ["(60, 2, 2)", "[n] or [n, d]"]),
-        ("x", [[1, 2], [3]] * 30, ["x is not an array"]),
-        ("x", np.arange(49), ["49 rows", "at least 50"]),
-        ("x", np.arange(60) * 1j, ["complex128"]),
-        ("x", np.stack([np.arange(60), np.ones(60)], 1), ["constant columns", ": 1"]),
-        ("y", np.zeros((60, 20_000)), ["20,000 columns", "10,000"]),
-    ],
-)
-def test_an_array_that_cannot_work_is_told_in_one_line(name, array, words):
-    with pytest.raises(InputError) as told:
-        columns.check(name, array)
-    message = str(told.value)
-    assert [word for word in [*words, name] if word not in message] == [], message
-    assert "\n" not in message
-
-
-def test_a_million_columns_are_refused_before_anything_is_copied():
-    with pytest.raises(InputError, match="1,000,000 columns"):
-        columns.check("x", np.lib.stride_tricks.as_strided(np.zeros(1), (60, 1_000_000), (0, 0)))
-
-
-def test_arrays_that_do_not_belong_together_are_refused():
-    x, y = pairs()
-    for wrong, words in ((y[:-1], "400 rows and y has 399"), (x, "x equals y"), (x[:, ::-1] * [1, 2], "column 1 of x")):
-        with pytest.raises(InputError, match=words):
-            columns.check_pair(x, wrong)
-    columns.check_pair(x.round().astype(int), x.round().astype(int))  # symbols may be equal: their entropy is finite
-
-
-def test_doubled_data_is_refused_and_rounded_data_is_not():
-    x, y = pairs()
-    with pytest.raises(InputError, match="400 of 800 pairs are exact copies"):
-        columns.check_pair(np.tile(x, (2, 1)), np.tile(y, (2, 1)))
-    columns.check_pair(x[:, :1].round(1), y[:, :1].round(1))
-
-
-def test_strings_and_booleans_become_symbols():
-    assert columns.check("x", np.array(["b", "a"] * 30)).ravel()[:3].tolist() == [1, 0, 1]
-    assert columns.check("x", np.array([True, False] * 30)).dtype == np.int64
 
 
 def test_values_of_any_size_are_brought_to_one_scale():
@@ -84,9 +37,11 @@ def test_ties_are_broken_at_random_and_order_is_kept():
 def test_a_wide_array_is_cut_to_its_principal_components():
     rng = np.random.default_rng(0)
     wide = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 200)) + 0.01 * rng.normal(size=(300, 200))
-    prepared = columns.prepare(wide, rng)
+    table = inputs.read("x", wide)
+    prepared = columns.prepare(table, rng)
     assert prepared.scores.shape == (300, columns.MOST_DENSE)
-    assert "200 columns" in columns.warnings(wide, wide)[1]
+    assert prepared.wide.shape == (300, 200)
+    assert "200 columns" in columns.warnings(table, table)[1]
 
 
 def test_what_is_rounding_alone_is_no_component():
@@ -101,11 +56,11 @@ def test_copies_and_monotone_maps_of_columns_are_left_out():
     rng = np.random.default_rng(0)
     plain = rng.normal(size=(300, 2))
     repeated = np.concatenate([plain, 3 * plain[:, :1] + 1, -np.exp(plain[:, 1:]), plain], axis=1)
-    once, twice = (columns.prepare(array, np.random.default_rng(1)) for array in (plain, repeated))
+    once, twice = (columns.prepare(inputs.read("x", array), np.random.default_rng(1)) for array in (plain, repeated))
     np.testing.assert_array_equal(once.scores, twice.scores)
     np.testing.assert_array_equal(once.features, twice.features)
     bent = np.concatenate([plain, plain[:, :1] ** 2], axis=1)  # not one to one
-    assert columns.prepare(bent, rng).scores.shape == (300, 3)
+    assert columns.prepare(inputs.read("x", bent), rng).scores.shape == (300, 3)
 
 
 @pytest.mark.parametrize("degrees", [1.5, 4.0, math.inf])
@@ -206,7 +161,7 @@ def test_canonical_codes_straighten_what_was_bent():
     found = {choice: (a, b) for choice, a, b in correlation.canonical_codes(x, y, train, size=1, seed=0)}
     assert len(found) == len(correlation.WAVELENGTHS) * len(correlation.RIDGES)
     best = max(abs(np.corrcoef(a[test, 0], b[test, 0])[0, 1]) for a, b in found.values())
-    assert best > 0.75 > 0.4 > abs(np.corrcoef(x[test, 0], y[test, 0])[0, 1])
+    assert best > 0.7 > 0.4 > abs(np.corrcoef(x[test, 0], y[test, 0])[0, 1])
 
 
 def test_weak_signals_in_many_columns_are_found():
@@ -220,12 +175,14 @@ def test_weak_signals_in_many_columns_are_found():
     assert by_ridge[10.0] > 0.3 > 0.15 > by_ridge[1e-4]  # 0.5 with the direction known
 
 
+def p_value(x, y, permutations, rng):
+    orders = [rng.permutation(len(x)) for _ in range(permutations)]
+    return independence.p_value_of(independence.covariance_statistics(x, y, orders, rng))
+
+
 def test_p_values_are_uniform_under_independence():
     rng = np.random.default_rng(0)
-    draw = lambda: independence.permutation_p_value(  # noqa: E731
-        rng.normal(size=(40, 2)), rng.standard_t(2, size=(40, 3)), permutations=19, rng=rng
-    )
-    found = np.array([draw() for _ in range(300)])
+    found = np.array([p_value(rng.normal(size=(40, 2)), rng.standard_t(2, size=(40, 3)), 19, rng) for _ in range(300)])
     assert set(np.round(found * 20, 9)) <= set(range(1, 21))
     assert kstest(found - rng.random(300) / 20, "uniform").pvalue > 0.01
 
@@ -235,7 +192,7 @@ def test_dependence_without_correlation_is_seen():
     x = rng.normal(size=(800, 2))
     y = np.sign(x[:, :1] * x[:, 1:]) * np.abs(rng.normal(size=(800, 1)))
     assert abs(np.corrcoef(x[:, 0], y[:, 0])[0, 1]) < 0.1
-    assert independence.permutation_p_value(x, y, permutations=99, rng=rng) == 0.01
+    assert p_value(x, y, 99, rng) == 0.01
 
 
 def test_counts_give_the_information_of_a_table_without_bias():

@@ -1,0 +1,274 @@
+"""How the rows of the arrays depend on each other, and so how they may be split, exchanged and averaged.
+
+Held-out rows must not be neighbours of training rows, a null draw must keep what depends within x and within y, and the
+standard error of a mean must count what is independent. Each kind answers these three; a new one is a `Rows`.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from mi_coding.errors import InputError
+from mi_coding.estimate.folds import MOST_SCORED, Folds, make_folds
+
+FEWEST_GROUPS = 10
+"""Groups below which nothing can be held out, or measured, by groups."""
+
+NUM_BLOCKS = 20
+"""Parts of a series whose means are taken as independent, where its memory is shorter than a part."""
+
+NO_MEMORY = 0.1
+"""Correlation below which two moments of a series are taken as unrelated."""
+
+DEPENDENT = 0.1
+"""Correlation of successive rows, beyond its noise, from which on both arrays are suspected to be series."""
+
+MOST_COPIES, MOST_ALONE = 20, 0.9
+"""Rows that one observation may have been entered as; and the share of values, but for atoms, that a continuous column
+has once."""
+
+
+class Rows(ABC):
+    """What may be assumed of the rows of two arrays.
+
+    Attributes:
+        are_independent: whether each row is a draw of its own.
+    """
+
+    are_independent = False
+
+    @abstractmethod
+    def folds(self, num_folds: int, rng: np.random.Generator) -> Folds:
+        """Splits whose parts do not depend on each other."""
+
+    @abstractmethod
+    def exchanged(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """int[m]: positions in `rows` int[m] of the y that each x is paired with in one draw under independence."""
+
+    @abstractmethod
+    def error_of_mean(self, values: np.ndarray, least: float = 0.0) -> float:
+        """The standard error of the mean of float[n]; NaN counts nowhere, and `least` is the least deviation."""
+
+
+@dataclass(frozen=True)
+class Independent(Rows):
+    """Each row is a draw of its own; `count` of them."""
+
+    count: int
+    are_independent = True
+
+    def folds(self, num_folds, rng):
+        return make_folds(self.count, num_folds, rng)
+
+    def exchanged(self, rows, rng):
+        return rng.permutation(len(rows))
+
+    def error_of_mean(self, values, least=0.0):
+        values = values[np.isfinite(values)]
+        return max(float(values.std()), least) / math.sqrt(len(values))
+
+
+@dataclass(frozen=True, eq=False)
+class Grouped(Rows):
+    """Rows of one group depend on each other, as several visits of one patient do; `number` int[n] is their group."""
+
+    number: np.ndarray
+
+    def folds(self, num_folds, rng):
+        order = rng.permutation(self.number.max() + 1)[self.number]  # groups in random order
+        rows = np.lexsort((rng.random(len(order)), order))
+        starts = np.flatnonzero(np.diff(order[rows], prepend=-1))  # of each group
+        edges = np.searchsorted(starts, np.arange(num_folds + 1) * len(rows) / num_folds)
+        ends = np.append(starts, len(rows))[edges]
+        parts = []
+        for first, last in pairwise(ends):
+            test, rest = rows[first:last], np.concatenate([rows[last:], rows[:first]])
+            groups = order[rest]
+            cut = np.flatnonzero(np.diff(groups, prepend=groups[:1]))  # where the next group begins
+            num_valid = cut[np.searchsorted(cut, max(len(rest) // 8, 4)).clip(max=len(cut) - 1)]
+            parts.append((rest[num_valid:], rest[:num_valid], test))
+        return _even(parts, rng)
+
+    def exchanged(self, rows, rng):
+        number = self.number[rows]
+        own = np.argsort(number, kind="stable")
+        other = np.lexsort((number, rng.permutation(number.max() + 1)[number]))  # whole groups in another order
+        found = np.empty(len(rows), int)
+        found[own] = other
+        return found
+
+    def error_of_mean(self, values, least=0.0):
+        finite = np.isfinite(values)
+        count = finite.sum()
+        mean = values[finite].mean()
+        totals = np.bincount(self.number[finite], values[finite] - mean)
+        sizes = np.bincount(self.number[finite])
+        clusters = np.count_nonzero(sizes)
+        error = math.sqrt(np.sum(totals**2) * clusters / max(clusters - 1, 1)) / count
+        return max(error, least / math.sqrt(clusters))
+
+
+@dataclass(frozen=True)
+class Series(Rows):
+    """Rows follow one another in time, `count` of them, and are unrelated after `memory` steps."""
+
+    count: int
+    memory: int
+
+    def folds(self, num_folds, rng):
+        edges = np.arange(num_folds + 1) * self.count // num_folds
+        gap = min(self.memory, self.count // (4 * num_folds))  # between what is learnt from and what is scored
+        parts = []
+        for first, last in pairwise(edges):
+            after, before = np.arange(last + gap, self.count), np.arange(0, first - gap)
+            rest = np.concatenate([after, before])
+            middle, num_valid = len(rest) // 2, max(len(rest) // 8, 4)
+            valid = rest[middle : middle + num_valid]
+            train = np.concatenate([rest[: max(middle - gap, 0)], rest[middle + num_valid + gap :]])
+            parts.append((rng.permutation(train), valid, np.arange(first, last)))
+        return _even(parts, rng)
+
+    def exchanged(self, rows, rng):
+        shift = rng.integers(len(rows))  # small ones, too: shifts are a group, which makes the test exact
+        in_time = np.argsort(rows, kind="stable")
+        found = np.empty(len(rows), int)
+        found[in_time] = np.roll(in_time, -shift)  # a circle, so that every y is used once
+        return found
+
+    def error_of_mean(self, values, least=0.0):
+        finite = values[np.isfinite(values)]
+        parts = int(np.clip(len(finite) // max(self.memory, 1), 4, NUM_BLOCKS))
+        means = np.array([part.mean() for part in np.array_split(finite, parts)])
+        return max(float(means.std(ddof=1)) / math.sqrt(parts), least / math.sqrt(len(finite) / max(self.memory, 1)))
+
+
+def _even(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], rng: np.random.Generator) -> Folds:
+    """Folds of equal sizes, the smallest of each part; evenly spaced where rows are left out."""
+    sizes = [min(len(fold[i]) for fold in parts) for i in range(3)]
+    sizes[1], sizes[2] = (min(size, MOST_SCORED) for size in sizes[1:])
+
+    def stacked(i):
+        return np.stack([fold[i][np.linspace(0, len(fold[i]) - 1, sizes[i]).astype(int)] for fold in parts])
+
+    train, valid, test = map(stacked, range(3))
+    seen = np.stack([rng.permutation(row)[: min(sizes[2], sizes[0])] for row in train])
+    return Folds(train, valid, test, seen)
+
+
+def rows_of(kind: object, x: np.ndarray, y: np.ndarray) -> tuple[Rows, list[str]]:
+    """What `rows` of `estimate_mi` says of the rows of float[n, d] and float[n, e]; and warnings, one sentence each.
+
+    Args:
+        kind: "independent", "series" or an array [n] of groups.
+    Raises:
+        InputError: for another, and for groups that nothing can be held out by.
+    """
+    count = len(x)
+    if isinstance(kind, str):
+        if kind not in ("independent", "series"):
+            raise InputError(f"rows={kind!r} is unknown; expected 'independent', 'series' or an array of groups")
+        if kind == "series":
+            memory = memory_of(x, y)
+            warnings = []
+            if memory * NUM_BLOCKS > count:
+                some = f"both series are unrelated only after about {memory:,} of {count:,} rows"
+                warnings = [f"{some}: there are few independent stretches, and the interval may be too narrow"]
+            return Series(count, memory), warnings
+        return _independent(x, y)
+    groups = np.asarray(kind)
+    if groups.shape != (count,):
+        raise InputError(f"rows has shape {groups.shape}; expected 'independent', 'series' or one group for each of "
+                         f"{count:,} rows")  # fmt: skip
+    if groups.dtype.kind not in "iuUSb":
+        groups = groups.astype(str)
+    number = np.unique(groups, return_inverse=True)[1].ravel()
+    sizes = np.bincount(number)
+    if len(sizes) < FEWEST_GROUPS or sizes.max() > count // 5:
+        found = f"rows has {len(sizes):,} groups, the largest of {sizes.max():,} of {count:,} rows"
+        raise InputError(f"{found}; expected at least {FEWEST_GROUPS}, none larger than a fifth of the rows")
+    return Grouped(number), []
+
+
+def _independent(x: np.ndarray, y: np.ndarray) -> tuple[Rows, list[str]]:
+    number = entered_twice(x, y)
+    if number is not None:
+        copies = len(x) - (number.max() + 1)
+        told = f"{copies:,} of {len(x):,} pairs are exact copies of others: copies are kept together in one fold, and "
+        return Grouped(number), [f"{told}count as one observation in the interval"]
+    found = [successive_correlation(side) for side in (x, y)]
+    if min(found) < DEPENDENT + 4 / math.sqrt(len(x)):
+        return Independent(len(x)), []
+    told = f"successive rows depend on each other: lag-1 correlation {found[0]:.2f} of x and {found[1]:.2f} of y"
+    told += ", so the interval and p may be wrong; pass rows='series', or shuffle the rows if their order means nothing"
+    return Independent(len(x)), [told]
+
+
+def successive_correlation(columns: np.ndarray) -> float:
+    """The largest correlation, in absolute value, of the ranks of a column float[n, d] and of the same one row later.
+
+    >>> round(successive_correlation(np.arange(100.0)[:, None]), 2)
+    0.97
+    """
+    return float(np.abs(_autocorrelations(columns, 1)[1]).max())
+
+
+def memory_of(x: np.ndarray, y: np.ndarray) -> int:
+    """Rows after which x and y are not both like what they were: twice the lag at which the product of their
+    autocorrelations, each of the column that has most, is below `NO_MEMORY`; at most an eighth of the rows."""
+    most = len(x) // 8
+    a, b = (np.abs(_autocorrelations(side, most)).max(axis=1) for side in (x, y))
+    below = np.flatnonzero(a * b < NO_MEMORY)
+    return int(min(2 * below[0] if len(below) else most, most))
+
+
+def _autocorrelations(columns: np.ndarray, most: int) -> np.ndarray:
+    """float[most + 1, d]: of the ranks of each column, at lags 0, 1, …"""
+    ranks = np.argsort(np.argsort(columns, axis=0, kind="stable"), axis=0).astype(float)
+    repeated = np.stack([np.unique(column, return_inverse=True)[1].ravel() for column in columns.T], axis=1)
+    means = [np.bincount(codes, rank) / np.bincount(codes) for codes, rank in zip(repeated.T, ranks.T, strict=True)]
+    ranks = np.stack([mean[codes] for mean, codes in zip(means, repeated.T, strict=True)], axis=1)  # of ties
+    ranks -= ranks.mean(axis=0)
+    length = 2 ** (2 * len(ranks) - 1).bit_length()
+    power = np.abs(np.fft.rfft(ranks, length, axis=0)) ** 2
+    found = np.fft.irfft(power, length, axis=0)[: most + 1]
+    return found / np.maximum(found[:1], 1e-12)
+
+
+def entered_twice(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+    """int[n]: the number of the observation that each row is, where some were entered more than once; else None.
+
+    A value of a continuous column does not come twice by chance. So rows that are equal in all columns are copies of
+    one observation where they share such a value; where only values repeat that many rows have (an atom, as the zeros
+    of a count), or columns are discrete, equal rows are draws that are equal.
+
+    >>> x = np.random.default_rng(0).normal(size=(40, 1))
+    >>> number = entered_twice(np.concatenate([x, x[:3]]), np.ones((43, 1)))
+    >>> int(number.max()) + 1, bool(number[0] == number[40])
+    (40, True)
+    >>> entered_twice(x.round(), np.ones((40, 1))) is None
+    True
+    """
+    both = np.concatenate([x, y], axis=1)
+    _, first, number, counts = np.unique(both, axis=0, return_index=True, return_inverse=True, return_counts=True)
+    number = number.ravel()
+    copied = (counts > 1) & (counts <= MOST_COPIES)
+    if not copied.any():
+        return None
+    shares = np.zeros(len(first), bool)  # a value of a continuous column with its copies alone
+    for column in both.T:
+        codes = np.unique(column, return_inverse=True)[1].ravel()
+        values = np.bincount(codes)[codes[first]]
+        alone = np.bincount(codes[first])[codes[first]] == 1
+        no_atom = values <= MOST_COPIES
+        if no_atom.any() and alone[no_atom].mean() >= MOST_ALONE:
+            shares |= alone & no_atom
+    own = copied & shares
+    if not own.any():
+        return None
+    alone = np.flatnonzero(~own[number])
+    found = np.where(own[number], number, 0)
+    found[alone] = len(first) + np.arange(len(alone))
+    return np.unique(found, return_inverse=True)[1].ravel()
