@@ -168,20 +168,12 @@ def rows_of(kind: object, x: np.ndarray, y: np.ndarray) -> tuple[Rows, list[str]
     """
     count = len(x)
     if isinstance(kind, str):
-        if kind not in ("independent", "series"):
-            raise InputError(f"rows={kind!r} is unknown; expected 'independent', 'series' or an array of groups")
-        if kind == "series":
-            memory = memory_of(x, y)
-            warnings = []
-            if memory * NUM_BLOCKS > count:
-                some = f"both series are unrelated only after about {memory:,} of {count:,} rows"
-                warnings = [f"{some}: there are few independent stretches, and the interval may be too narrow"]
-            return Series(count, memory), warnings
-        return _independent(x, y)
+        if kind not in ROWS:
+            raise InputError(f"rows={kind!r} is unknown; expected {', '.join(map(repr, ROWS))} or an array of groups")
+        return ROWS[kind](x, y)
     groups = np.asarray(kind)
     if groups.shape != (count,):
-        raise InputError(f"rows has shape {groups.shape}; expected 'independent', 'series' or one group for each of "
-                         f"{count:,} rows")  # fmt: skip
+        raise InputError(f"rows has shape {groups.shape}; expected 'independent', 'series' or one group for each of {count:,} rows")  # fmt: skip
     if groups.dtype.kind not in "iuUSb":
         groups = groups.astype(str)
     number = np.unique(groups, return_inverse=True)[1].ravel()
@@ -190,6 +182,14 @@ def rows_of(kind: object, x: np.ndarray, y: np.ndarray) -> tuple[Rows, list[str]
         found = f"rows has {len(sizes):,} groups, the largest of {sizes.max():,} of {count:,} rows"
         raise InputError(f"{found}; expected at least {FEWEST_GROUPS}, none larger than a fifth of the rows")
     return Grouped(number), []
+
+
+def _series(x: np.ndarray, y: np.ndarray) -> tuple[Rows, list[str]]:
+    count, memory = len(x), memory_of(x, y)
+    if memory * NUM_BLOCKS <= count:
+        return Series(count, memory), []
+    some = f"both series are unrelated only after about {memory:,} of {count:,} rows"
+    return Series(count, memory), [f"{some}: there are few independent stretches, and the interval may be too narrow"]
 
 
 def _independent(x: np.ndarray, y: np.ndarray) -> tuple[Rows, list[str]]:
@@ -204,6 +204,10 @@ def _independent(x: np.ndarray, y: np.ndarray) -> tuple[Rows, list[str]]:
     told = f"successive rows depend on each other: lag-1 correlation {found[0]:.2f} of x and {found[1]:.2f} of y"
     told += ", so the interval and p may be wrong; pass rows='series', or shuffle the rows if their order means nothing"
     return Independent(len(x)), [told]
+
+
+ROWS = {"independent": _independent, "series": _series}
+"""What `rows` of `estimate_mi` may be, beside groups → what makes the kind of two arrays."""
 
 
 def successive_correlation(columns: np.ndarray) -> float:
