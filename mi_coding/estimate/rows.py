@@ -173,7 +173,8 @@ def rows_of(kind: object, x: np.ndarray, y: np.ndarray) -> tuple[Rows, list[str]
         return ROWS[kind](x, y)
     groups = np.asarray(kind)
     if groups.shape != (count,):
-        raise InputError(f"rows has shape {groups.shape}; expected 'independent', 'series' or one group for each of {count:,} rows")  # fmt: skip
+        expected = f"'independent', 'series' or one group for each of {count:,} rows"
+        raise InputError(f"rows has shape {groups.shape}; expected {expected}")
     if groups.dtype.kind not in "iuUSb":
         groups = groups.astype(str)
     number = np.unique(groups, return_inverse=True)[1].ravel()
