@@ -16,9 +16,15 @@ __all__ = [
     "cpc_loss_floor",
     "estimate_mi",
     "fit",
+    "interaction_information",
+    "lag_scan",
     "load_encoder",
+    "mi_matrix",
     "nt_xent",
+    "rank_features",
+    "total_correlation",
     "train",
+    "transfer_entropy",
 ]
 __version__ = "0.1.0"
 
@@ -29,6 +35,12 @@ _WHEN_ASKED_FOR = {
     "cpc_loss_floor": "mi_coding.objectives.cpc",
     "nt_xent": "mi_coding.objectives.cpc",
     "MIEstimate": "mi_coding.estimate",
+    "transfer_entropy": "mi_coding.estimate",
+    "total_correlation": "mi_coding.estimate",
+    "rank_features": "mi_coding.estimate",
+    "mi_matrix": "mi_coding.estimate",
+    "lag_scan": "mi_coding.estimate",
+    "interaction_information": "mi_coding.estimate",
     "estimate_mi": "mi_coding.estimate",
     "compare": "mi_coding.runs.compare",
     "ContrastiveEncoder": "mi_coding.learn.transformer",

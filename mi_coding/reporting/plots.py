@@ -1,10 +1,12 @@
-"""The figure of an estimate of mutual information."""
+"""The figures of estimates of mutual information."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from mi_coding.reporting.figure import BLUE, FAINT, INK, SMALL, TITLE, Figure, blank, plain_axes
+
+_MOST_WRITTEN = 14  # columns of a heat map whose values have room
 
 
 def information(nats: float, interval: tuple[float, float], bounds: Mapping[str, float], curve: np.ndarray) -> Figure:
@@ -26,4 +28,38 @@ def information(nats: float, interval: tuple[float, float], bounds: Mapping[str,
     right.plot(np.arange(1, len(curve) + 1), curve, color=INK)
     right.axhline(nats, color=BLUE)
     right.set_title("validation, nats, over rounds of training", fontsize=TITLE, loc="left")
+    return figure
+
+
+def heat_map(values: np.ndarray, names: Sequence[str], title: str) -> Figure:
+    """A matrix float[d, d] as colours, its with names; values are written where they fit, NaN is blank."""
+    count = len(names)
+    figure = blank(min(8.4, 1.6 + 0.45 * count))
+    figure.set_layout_engine("constrained")
+    axes = figure.subplots()
+    image = axes.imshow(values, cmap="Blues", vmin=0)
+    axes.set_xticks(range(count), names, rotation=60, ha="right", fontsize=SMALL)
+    axes.set_yticks(range(count), names, fontsize=SMALL)
+    axes.set_title(title, fontsize=TITLE, loc="left")
+    figure.colorbar(image, ax=axes, shrink=0.8)
+    if count <= _MOST_WRITTEN:
+        middle = np.nanmax(values, initial=0) / 2
+        for row, column in zip(*np.nonzero(np.isfinite(values)), strict=True):
+            value = values[row, column]
+            colour = "white" if value > middle else INK
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=SMALL, color=colour)
+    return figure
+
+
+def lags(steps: np.ndarray, nats: np.ndarray, low: np.ndarray, high: np.ndarray, title: str) -> Figure:
+    """Information over lags int[m], with its 95 % intervals; the lag with most is named."""
+    figure = blank(2.8)
+    axes = figure.add_axes((0.07, 0.18, 0.9, 0.68))
+    plain_axes(axes)
+    axes.fill_between(steps, low, high, color=FAINT, linewidth=0)
+    axes.plot(steps, nats, color=BLUE, marker="o", markersize=3)
+    best = int(np.argmax(nats))
+    axes.set_title(f"{title}: most at lag {steps[best]}, {nats[best]:.3f} nats", fontsize=TITLE, loc="left")
+    axes.set_xlabel("lag of x, rows before y", fontsize=SMALL)
+    axes.set_ylim(0, None)
     return figure

@@ -1,0 +1,280 @@
+"""Every pair of columns of a table, and every column against a target."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mi_coding.errors import InputError
+from mi_coding.estimate import fast
+from mi_coding.estimate.inputs import Table, read_tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EFFORTS = ("fast", "quick", "default")
+"""What `effort` may be: counts in cells, or that of `estimate_mi`."""
+
+
+class FeatureRanking(tuple):
+    """Scores float64[d] and p-values float64[d] of columns in their order, which is what `SelectKBest` takes.
+
+    Attributes:
+        table: a pandas DataFrame, one row a column, the best first: column, nats, low, high (95 %), p_value (corrected
+            for as many tests, Holm), rank, and score, what the method ranks by.
+    """
+
+    def __new__(cls, scores: np.ndarray, p_values: np.ndarray, table: "pd.DataFrame") -> "FeatureRanking":
+        made = super().__new__(cls, (scores, p_values))
+        made.table = table
+        return made
+
+    def __repr__(self) -> str:
+        return self.table.to_string(index=False, float_format="{:.3f}".format)
+
+    def _repr_html_(self) -> str:
+        return self.table.to_html(index=False, float_format="{:.3f}".format)
+
+
+@dataclass(frozen=True, eq=False)
+class MIMatrix:
+    """Information of every pair of columns of a table: pandas DataFrames, names of columns on both sides.
+
+    Attributes:
+        nats: the estimates, ≥ 0; on the diagonal the entropy of a discrete column, NaN of a continuous one.
+        low, high: 95 % intervals.
+        p_values: of independence, corrected for as many tests as there are pairs (Holm).
+        warnings: one sentence each.
+    """
+
+    nats: "pd.DataFrame"
+    low: "pd.DataFrame"
+    high: "pd.DataFrame"
+    p_values: "pd.DataFrame"
+    warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return "\n".join([self.nats.round(3).to_string(), *(f"warning: {warning}" for warning in self.warnings)])
+
+    def _repr_html_(self) -> str:
+        return self.nats.style.background_gradient(axis=None).format("{:.3f}").to_html()
+
+    def plot(self) -> Any:
+        """A heat map: a matplotlib Figure."""
+        from mi_coding.reporting.plots import heat_map  # matplotlib is slow to import
+
+        return heat_map(self.nats.to_numpy(), list(self.nats.columns), "mutual information, nats")
+
+
+def mi_matrix(
+    frame: object, *, effort: str = "fast", missing: str = "error", seed: int = 0, n_jobs: int = 1
+) -> MIMatrix:
+    """How much every pair of columns shares, with 95 % intervals and p-values corrected for many tests.
+
+    >>> rng = np.random.default_rng(0)
+    >>> x, noise = rng.normal(size=(2, 5000))
+    >>> found = mi_matrix(np.stack([x, x**2 + 0.1 * noise, noise], axis=1))
+    >>> bool(found.nats.loc["0", "1"] > 1), bool(found.p_values.loc["0", "2"] > 0.05)
+    (True, True)
+
+    Args:
+        frame: [n, d], a DataFrame or an array, see `estimate_mi`.
+        effort: "fast" counts in cells, a millisecond a pair; "quick" and "default" are those of `estimate_mi`.
+        missing: "error", or "drop" for the rows that lack a value in any column.
+        seed: of `estimate_mi`.
+        n_jobs: processes; −1 for one a core.
+    Raises:
+        ValueError: (an `InputError`) for what cannot be estimated from, in one line.
+    """
+    _check_effort(effort)
+    pd = _pandas("mi_matrix")
+    tables, _, warnings = read_tables({"frame": frame}, missing)
+    table = tables["frame"]
+    count = table.array.shape[1]
+    if count < 2:
+        raise InputError(f"frame has {count} column; expected at least two")
+    pairs = [(i, j) for i in range(count) for j in range(i)]
+    cells = _cells(table)
+    if effort == "fast":
+        found = _parallel(n_jobs, fast.information, [(cells[i], cells[j]) for i, j in pairs])
+        found = [(one.nats, one.error, one.p_value) for one in found]
+    else:
+        columns = [_column(table, i) for i in range(count)]
+        found = _parallel(n_jobs, _whole, [(columns[i], columns[j], seed, effort) for i, j in pairs])
+    matrices = np.full((4, count, count), np.nan)
+    corrected = holm(np.array([p for _, _, p in found]))
+    for (i, j), (nats, error, _), p_value in zip(pairs, found, corrected, strict=True):
+        values = [max(nats, 0), max(nats - fast.DEVIATIONS * error, 0), max(nats + fast.DEVIATIONS * error, 0), p_value]
+        matrices[:, i, j] = matrices[:, j, i] = values
+    for i, side in enumerate(cells):
+        if side.is_discrete:
+            share = np.bincount(side.codes[0]) / len(side.codes[0])
+            matrices[:3, i, i] = -np.sum(share * np.log(share))
+    names = list(table.names)
+    return MIMatrix(*(pd.DataFrame(one, names, names) for one in matrices), tuple(warnings))
+
+
+def rank_features(
+    X: object,
+    y: object,
+    *,
+    method: str = "relevance",
+    effort: str = "fast",
+    missing: str = "error",
+    seed: int = 0,
+    n_jobs: int = 1,
+) -> FeatureRanking:
+    """Which columns tell most of a target, by themselves or beside those chosen before.
+
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(2000, 3))
+    >>> found = rank_features(X, X[:, 1] > 0.3 * X[:, 2])
+    >>> found.table["column"].tolist()[0], found[0].shape
+    ('1', (3,))
+
+    It fits `sklearn.feature_selection.SelectKBest(score_func=mi_coding.rank_features)`, for classes and for numbers.
+
+    Args:
+        X: [n, d], a DataFrame or an array, see `estimate_mi`.
+        y: [n], the target.
+        method: "relevance", I(column; y); "mrmr", that less the mean of what it shares with the columns chosen before;
+            or "cmim", the least it tells of y beside any one of them.
+        effort: "fast" counts in cells; "quick" and "default" are those of `estimate_mi`, for the relevance alone.
+        missing, seed, n_jobs: see `mi_matrix`.
+    Raises:
+        ValueError: (an `InputError`) for what cannot be estimated from, in one line.
+    Source: mRMR, Peng et al., IEEE TPAMI 27:1226 (2005); CMIM, Fleuret, JMLR 5:1531 (2004).
+    """
+    _check_effort(effort)
+    if method not in METHODS:
+        raise InputError(f"method={method!r} is unknown; expected one of {', '.join(map(repr, METHODS))}")
+    pd = _pandas("rank_features")
+    tables, _, _ = read_tables({"X": X, "y": y}, missing)
+    table, target = tables["X"], tables["y"]
+    if target.array.shape[1] != 1:
+        raise InputError(f"y has {target.array.shape[1]} columns; expected one target")
+    cells, told = _cells(table), _cells(target)[0]
+    if effort == "fast":
+        found = _parallel(n_jobs, fast.information, [(side, told) for side in cells])
+        found = [(one.nats, one.error, one.p_value) for one in found]
+    else:
+        columns = [_column(table, i) for i in range(len(cells))]
+        found = _parallel(n_jobs, _whole, [(column, _column(target, 0), seed, effort) for column in columns])
+    nats, errors, p_values = map(np.array, zip(*found, strict=True))
+    order, by = METHODS[method](nats, cells, told)
+    corrected = holm(p_values)
+    rows = {
+        "column": [table.names[i] for i in order],
+        "nats": np.maximum(nats, 0)[order],
+        "low": np.maximum(nats - fast.DEVIATIONS * errors, 0)[order],
+        "high": np.maximum(nats + fast.DEVIATIONS * errors, 0)[order],
+        "p_value": corrected[order],
+        "rank": np.arange(1, len(order) + 1),
+        "score": by[order],
+    }
+    # SelectKBest sorts by the scores, and the order of a greedy choice is not that of the scores it was made by.
+    scores = by if (np.diff(by[order]) <= 0).all() else _descending(order)
+    return FeatureRanking(scores, corrected, pd.DataFrame(rows))
+
+
+def holm(p_values: np.ndarray) -> np.ndarray:
+    """p-values corrected for as many tests as there are, whatever they have in common.
+
+    >>> holm(np.array([0.01, 0.5, 0.02])).tolist()
+    [0.03, 0.5, 0.04]
+
+    Source: Holm, Scand. J. Statist. 6:65 (1979).
+    """
+    order = np.argsort(p_values)
+    found = np.empty(len(p_values))
+    found[order] = np.minimum(np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1)), 1)
+    return found
+
+
+def _by_relevance(nats: np.ndarray, cells: Sequence[fast.Cells], told: fast.Cells) -> tuple[np.ndarray, np.ndarray]:
+    return np.argsort(-nats, kind="stable"), nats
+
+
+def _by_mrmr(nats: np.ndarray, cells: Sequence[fast.Cells], told: fast.Cells) -> tuple[np.ndarray, np.ndarray]:
+    shared = np.zeros(len(nats))
+
+    def add(chosen, rest):
+        for i in rest:
+            shared[i] += max(fast.information(cells[i], cells[chosen[-1]]).nats, 0)
+        return nats[rest] - shared[rest] / len(chosen)
+
+    return _greedy(nats, add)
+
+
+def _by_cmim(nats: np.ndarray, cells: Sequence[fast.Cells], told: fast.Cells) -> tuple[np.ndarray, np.ndarray]:
+    least = nats.copy()
+
+    def add(chosen, rest):
+        for i in rest:
+            least[i] = min(least[i], fast.conditional_information(cells[i], told, cells[chosen[-1]]))
+        return least[rest]
+
+    return _greedy(nats, add)
+
+
+def _greedy(nats: np.ndarray, add: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The order of a greedy choice, and the score with which each column was chosen."""
+    first = int(np.argmax(nats))
+    chosen, by = [first], np.zeros(len(nats))
+    by[first] = nats[first]
+    while len(chosen) < len(nats):
+        rest = np.setdiff1d(np.arange(len(nats)), chosen)
+        scores = add(chosen, rest)
+        best = int(np.argmax(scores))
+        chosen.append(int(rest[best]))
+        by[rest[best]] = scores[best]
+    return np.array(chosen), by
+
+
+METHODS = {"relevance": _by_relevance, "mrmr": _by_mrmr, "cmim": _by_cmim}
+"""What `method` of `rank_features` may be → the order of columns, and what they were chosen by."""
+
+
+def _descending(order: np.ndarray) -> np.ndarray:
+    """float64[d]: d for the first of an order, d − 1 for the next, …"""
+    found = np.empty(len(order))
+    found[order] = np.arange(len(order), 0, -1)
+    return found
+
+
+def _cells(table: Table) -> list[fast.Cells]:
+    columns = zip(table.array.T, table.nominal, strict=True)
+    return [fast.cells_of(column, nominal=bool(has_no_order)) for column, has_no_order in columns]
+
+
+def _column(table: Table, i: int) -> np.ndarray:
+    return table.array[:, i].astype(str) if table.nominal[i] else table.array[:, i]
+
+
+def _whole(x: np.ndarray, y: np.ndarray, seed: int, effort: str) -> tuple[float, float, float]:
+    from mi_coding.estimate.estimator import estimate_mi
+
+    found = estimate_mi(x, y, seed=seed, effort=effort)
+    return found.nats, (found.interval[1] - found.interval[0]) / (2 * fast.DEVIATIONS), found.p_value
+
+
+def _parallel(n_jobs: int, function: Any, arguments: Sequence[tuple]) -> list:
+    if n_jobs == 1:
+        return [function(*one) for one in arguments]
+    from joblib import Parallel, delayed
+
+    return Parallel(n_jobs=n_jobs, batch_size="auto")(delayed(function)(*one) for one in arguments)
+
+
+def _check_effort(effort: str) -> None:
+    if effort not in EFFORTS:
+        raise InputError(f"effort={effort!r} is unknown; expected one of {', '.join(map(repr, EFFORTS))}")
+
+
+def _pandas(what: str) -> Any:
+    try:
+        import pandas
+    except ImportError:
+        raise InputError(f"{what} returns tables of pandas, which is not installed: pip install pandas") from None
+    return pandas
