@@ -12,6 +12,7 @@ from commands import make_folder
 from PIL import Image
 
 import mi_coding
+from mi_coding import data
 from mi_coding.learn.choose import choose, describe
 
 RNG = np.random.default_rng(0)
@@ -101,9 +102,27 @@ def test_fit_leaves_no_state_behind_and_runs_in_any_thread():
 )
 def test_config_size_batch_and_steps_suit_the_data(tmp_path, make, config, expected):
     chosen = choose(describe(make(tmp_path)))
+    assert "encoder.name" not in chosen.overrides
     batch, side, steps = (chosen.overrides[key] for key in ("batch_size", "data.image_size", "num_steps"))
     assert (chosen.config, batch, side, steps) == (config, *expected)
     assert f"batch_size {batch}" in chosen.line
+
+
+def test_on_a_cpu_colour_images_are_small_and_soon_done(tmp_path):
+    folder = f"folder:{make_folder(tmp_path, count=9, side=40)}"
+    for given, side, seen in ((folder, 32, 50_000), (np.zeros((2000, 64, 64, 3), np.uint8), 32, 50_000)):
+        chosen = choose(describe(given), on_cpu=True)
+        assert (chosen.overrides["encoder.name"], chosen.overrides["data.image_size"]) == ("convnet", side)
+        assert chosen.overrides["num_steps"] * chosen.overrides["batch_size"] == pytest.approx(seen, rel=0.01)
+        assert chosen.line.endswith("; sized for a CPU")
+    chosen = choose(describe(folder), {"encoder.name": "resnet18", "data.image_size": 64}, on_cpu=True)
+    assert chosen.overrides["encoder.name"] == "resnet18"
+    assert "encoder.widths" not in chosen.overrides
+    assert chosen.overrides["num_steps"] == 100  # four times the pixels, a quarter of the steps, at least 100
+    digits = choose(describe(np.zeros((1797, 8, 8))), on_cpu=True)
+    assert digits == choose(describe(np.zeros((1797, 8, 8))))
+    pairs = choose(describe(np.zeros((2000, 5)), np.zeros((2000, 5))))
+    assert pairs.overrides["num_steps"] == 312  # forty times what there is
 
 
 @pytest.mark.parametrize(
@@ -155,3 +174,40 @@ def test_train_is_the_command_in_this_process(tmp_path):
     assert run.figures["probes"].get_axes()
     assert run.encoder(np.zeros((2, 16, 16, 1), np.uint8)).shape == (2, 4)
     assert {"fit", "train", "load_encoder"} <= set(dir(mi_coding))
+
+
+@pytest.mark.parametrize(
+    ("values", "white"),
+    [
+        (lambda images: images, 0),
+        (lambda images: images.astype(np.int64), 255),
+        (lambda images: images.astype(np.float32), 255),
+        (lambda images: images / 255, 0),
+        (lambda images: images.astype(np.uint16) * 16 + 15, 4095),
+        (lambda images: images // 16 / 1, 15),
+    ],
+    ids=["bytes", "whole", "floats to 255", "floats to 1", "12 bits", "floats to 15"],
+)
+@pytest.mark.parametrize("side", [16, 20])
+def test_images_of_any_range_are_scaled_before_they_are_resized(values, white, side):
+    images = np.random.default_rng(5).integers(0, 256, (30, side, side, 1), dtype=np.uint8)
+    images[:, 0, 0] = 255
+    shown, expected = (
+        data.load(describe(array).source, image_size=16, channels=1) for array in (values(images), images)
+    )
+    assert shown.account.facts.get("white", 0) == white
+    found = shown.train.examples / (255 if shown.train.examples.dtype == np.uint8 else 1)
+    np.testing.assert_allclose(found, expected.train.examples / 255, atol=0.07 if white == 15 else 0.01)
+
+
+def test_an_encoder_takes_numbers_of_the_range_it_was_fitted_to():
+    images = np.random.default_rng(5).integers(0, 17, (30, 16, 16))  # as scikit-learn's digits are
+    images[0, 0, 0] = 16
+    encoder = mi_coding.fit(images / 1.0, evaluate=False, **SHORT)
+    codes = encoder(images / 16)
+    for same in (images, images / 1.0, images.astype(np.uint16), list(map(np.asarray, images))):
+        np.testing.assert_allclose(encoder(same), codes, atol=1e-5)
+    with pytest.raises(ValueError, match="numbers from 0 to 255; expected images from 0 to 16"):
+        encoder(np.arange(256).reshape(1, 16, 16))
+    with pytest.raises(ValueError, match="floats from -0"):
+        encoder(images[..., None] / 17 - 0.5)

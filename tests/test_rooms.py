@@ -68,7 +68,7 @@ MAY = {
     ),
     "estimate": (
         {"errors", "help", "command", "critics", "objectives", "reporting"},
-        {"jax", "numpy", "optax", "scipy", "sklearn", "threadpoolctl"},
+        {"jax", "numpy", "optax", "scipy", "sklearn", "threadpoolctl", "pandas", "joblib"},
     ),
     "benchmarks": (
         {"errors", "options", "data", "pairs", "encoders", "critics", "contrast", "objectives", "methods", "training"}

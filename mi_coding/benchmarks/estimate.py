@@ -1,8 +1,10 @@
 """How near `estimate_mi` comes to the truth, where the truth is known.
 
-    python -m mi_coding.benchmarks.estimate [--parts=populations,independent,coverage,staircase,images] [--quick]
-                                            [--seeds=3] [--samples=10000] [--effort=default]
+    python -m mi_coding.benchmarks.estimate [--parts=populations,independent,coverage,staircase,images,develop,report,
+                                            autoregressive] [--quick] [--seeds=3] [--samples=10000] [--effort=default]
                                             [--output=FILE.json] [--resume]
+
+develop and report are the halves of `estimate_families`; autoregressive is how often independent series are rejected.
 
 Prints a table for each part and, last, one line of JSON. FILE.json holds at any time what is known so far; with
 --resume, what it holds of populations, independent and coverage is not estimated again. Every estimate is a function of
@@ -23,7 +25,9 @@ import jax
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from scipy.signal import lfilter
 
+from mi_coding.benchmarks import estimate_families as families
 from mi_coding.benchmarks import estimate_images
 from mi_coding.benchmarks.estimate_laws import QUICK, populations
 from mi_coding.benchmarks.estimate_staircase import SCORED_BATCHES, STAIRS, STREAMED_STEPS, stairs
@@ -153,6 +157,48 @@ def _measured(
     return summarize(rows) | {"rows": rows}
 
 
+def _families(half: int, arguments: argparse.Namespace, report: Report) -> dict:
+    """One estimate of each population of one half, 0 to develop on and 1 to report."""
+    rows = []
+    for number in range(half, 2 * (1 if arguments.quick else families.PER_HALF), 2):
+        for family in families.FAMILIES:
+            law = families.drawn(family, number)
+            x, y = law.sample(arguments.how["samples"], np.random.default_rng([2, number]))
+            began = time.perf_counter()
+            found = estimate_mi(x, y, rows=law.rows, effort=arguments.how["effort"])
+            seconds = time.perf_counter() - began
+            of_law = Population(f"{family} {number}", lambda key, n: (), law.nats)
+            rows.append(_row(of_law, 0, found, seconds) | {"warned": bool(found.warnings)})
+            report(rows)
+    return summarize(rows) | {"silent_misses": sum(map(_is_silent_miss, rows)), "rows": rows}
+
+
+def _is_silent_miss(row: dict) -> bool:
+    """Whether an estimate is wrong by more than 0.05 nats and 5 %, outside its interval, without a warning."""
+    error = abs(row["nats"] - row["truth"])
+    return (
+        not row["warned"] and error > max(0.05, 0.05 * row["truth"]) and not row["low"] <= row["truth"] <= row["high"]
+    )
+
+
+def _autoregressive(arguments: argparse.Namespace, report: Report) -> dict:
+    """How often p ≤ 0.05 for independent series of 1,000 rows."""
+    rows = []
+    for memory in (0.9, 0.99):
+        for seed in range(2 if arguments.quick else 100):
+            noise = np.random.default_rng([3, seed]).normal(size=(2, 2000))
+            x, y = lfilter([1], [1, -memory], noise, axis=1)[:, 1000:]
+            found = estimate_mi(x, y, rows="series", effort=arguments.how["effort"], seed=seed)
+            rows.append(
+                {"memory": memory, "seed": seed, "nats": found.nats, "low": found.interval[0], "p": found.p_value}
+            )
+            report(rows)
+    shares = {
+        f"rejected at {m}": float(np.mean([r["p"] <= 0.05 for r in rows if r["memory"] == m])) for m in (0.9, 0.99)
+    }
+    return shares | {"intervals_above_0": float(np.mean([row["low"] > 0 for row in rows])), "rows": rows}
+
+
 def _staircase(arguments: argparse.Namespace, report: Report) -> dict:
     steps, batches = (20, 10) if arguments.quick else (STREAMED_STEPS, SCORED_BATCHES)
     combined = measure([staircase(nats) for nats in STAIRS], seeds=[0], report=report, **arguments.how)
@@ -170,6 +216,9 @@ PARTS = {
     "coverage": _coverage,
     "staircase": _staircase,
     "images": _images,
+    "develop": partial(_families, 0),
+    "report": partial(_families, 1),
+    "autoregressive": _autoregressive,
 }
 """Parts of the benchmark, by the name that --parts takes."""
 

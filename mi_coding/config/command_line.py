@@ -170,9 +170,9 @@ def _config_path(argv: list[str]) -> Path:
         if argument.startswith("-") and name == "config":
             given.append(value if equals else following)
     if not given or not given[0]:
-        raise InputError("no --config given; expected one such as --config=configs/cpc.py")
+        raise InputError("no --config given; expected one such as --config=cpc")
     if len(given) > 1:
-        raise InputError(f"--config is given {len(given)} times; expected one such as --config=configs/cpc.py")
+        raise InputError(f"--config is given {len(given)} times; expected one such as --config=cpc")
     return find_config(given[0])
 
 

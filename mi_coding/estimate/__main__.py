@@ -1,10 +1,26 @@
 """How much information two arrays share.
 
-    python -m mi_coding.estimate x.npy y.npy [--given=z.npy] [--seed=0] [--effort=quick] [--json] [--plot=FILE.png]
+    python -m mi_coding.estimate x.npy y.npy [--given=z.npy]
+    python -m mi_coding.estimate arrays.npz
+    python -m mi_coding.estimate table.csv --target=COLUMN [--given=COLUMN]
+    python -m mi_coding.estimate table.parquet --matrix
 
-The arrays may also be tables, x.csv or x.tsv: numbers, or one column of text, with or without a line of headings.
+Two files are two arrays: .npy, or .csv or .tsv of numbers or one column of text, with or without a line of headings.
+An .npz has arrays x, y and perhaps given; of others, arrays.npz:NAME is one. A table with headings, .csv, .tsv or
+.parquet, has a target: what all other columns together share with it, and each alone; or --matrix, every pair.
 
-Prints the estimate in nats with a 95 % interval and a test of independence; with --json, one JSON object.
+    --given         a file, or a column of the table: estimates I(x; y | given)
+    --rows          independent (the default), or series for rows that follow one another in time; of a table also a
+                    column of groups, such as patients, whose rows depend on each other
+    --missing       error (the default), or drop for the rows that lack a value
+    --seed          same arrays and seed, same result (0)
+    --effort        default, or quick for a third of the time
+    --permutations  of the test of independence (199)
+    --json          one JSON object instead of text
+    --plot          FILE.png: read-outs beside the estimate, or the matrix
+    --report        FILE.html: one page with the estimate, what each pair adds, the curve and the warnings
+
+Prints the estimate in nats with a 95 % interval and a test of independence.
 """
 
 from mi_coding.help import answer_help
@@ -13,18 +29,26 @@ if __name__ == "__main__":
     answer_help(__doc__)
 
 import argparse
+import difflib
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from zipfile import BadZipFile
 
 import numpy as np
 
 from mi_coding.command import run_command
 from mi_coding.errors import InputError
-from mi_coding.estimate import EFFORTS, estimate_mi
+from mi_coding.estimate import EFFORTS, FeatureRanking, estimate_mi, mi_matrix, rank_features
+from mi_coding.estimate.features import require_pandas
+from mi_coding.estimate.inputs import listed
+from mi_coding.estimate.report import estimate_report
+from mi_coding.estimate.rows import ROWS
 from mi_coding.estimate.text_table import TABLES, read_table
+from mi_coding.reporting.page import write_report
 
 PLOTS = (".png", ".pdf", ".svg", ".jpg")
 """File types of plots."""
@@ -44,15 +68,108 @@ def main(argv: list[str] | None = None) -> int:
 
 def _estimate(argv: list[str]) -> int:
     arguments = _parse(argv[1:])
-    arrays = {name: load(getattr(arguments, name)) for name in ("x", "y", "given") if getattr(arguments, name)}
-    found = estimate_mi(**arrays, seed=arguments.seed, effort=arguments.effort)
+    if arguments.matrix:
+        return _print_matrix(arguments)
+    arrays, ranking = _arrays(arguments)
+    names = "seed", "effort", "missing", "permutations"
+    found = estimate_mi(**arrays, **{name: getattr(arguments, name) for name in names})
     if arguments.plot:
-        try:
-            found.plot().savefig(arguments.plot)
-        except OSError as error:
-            raise InputError(f"--plot={arguments.plot} cannot be written: {error.strerror or error}") from error
-    print(json.dumps(found.to_dict()) if arguments.json else found)
+        _written(arguments.plot, "--plot", found.plot().savefig)
+    if arguments.report:
+        page = estimate_report(found, arrays["x"], arrays["y"], title=f"{arguments.x}", ranking=ranking)
+        _written(arguments.report, "--report", lambda path: write_report(path, page))
+    told = {"features": ranking.table.to_dict("records")} if ranking else {}
+    print(json.dumps(found.to_dict() | told) if arguments.json else found)
+    if ranking and not arguments.json:
+        print(f"\neach column alone, in nats:\n{ranking}")
     return 0
+
+
+def _print_matrix(arguments: argparse.Namespace) -> int:
+    effort = "fast" if arguments.effort == "default" else arguments.effort
+    found = mi_matrix(_table(arguments.x), effort=effort, missing=arguments.missing, seed=arguments.seed)
+    if arguments.plot:
+        _written(arguments.plot, "--plot", found.plot().savefig)
+    nats = found.nats.astype(object).where(found.nats.notna(), None)
+    print(
+        json.dumps({"nats": nats.to_dict(), "p_values": found.p_values.fillna(0).to_dict()})
+        if arguments.json
+        else found
+    )
+    return 0
+
+
+def _arrays(arguments: argparse.Namespace) -> tuple[dict[str, Any], FeatureRanking | None]:
+    """What `estimate_mi` is given; and of a table with a target how its columns rank."""
+    if arguments.target is None:
+        if arguments.y is None:
+            with _opened(arguments.x) as file:
+                lacking = {"x", "y"} - set(file.files)
+                if lacking:
+                    there = f"{arguments.x} has arrays {', '.join(sorted(file.files)) or 'of no name'}"
+                    raise InputError(f"{there}; expected x and y, or name them: {arguments.x}:NAME")
+                arrays = {name: file[name] for name in ("x", "y", "given") if name in file.files}
+        else:
+            arrays = {name: load(Path(path)) for name in ("x", "y", "given") if (path := getattr(arguments, name))}
+        return arrays | {"rows": arguments.rows}, None
+    table = _table(arguments.x)
+    target, given = (_column(table, name, "--" + name, getattr(arguments, name)) for name in ("target", "given"))
+    is_kind = arguments.rows in ROWS
+    rows = arguments.rows if is_kind else _column(table, "rows", "--rows", arguments.rows)
+    taken = {arguments.target, arguments.given, None if is_kind else arguments.rows}
+    others = table[[name for name in table.columns if name not in taken]]
+    if not others.shape[1]:
+        raise InputError(f"{arguments.x} has no column beside {arguments.target}; expected others to estimate from")
+    arrays = {"x": others, "y": target, "rows": rows if is_kind else rows.to_numpy()}
+    ranking = rank_features(others, target, missing=arguments.missing)
+    return arrays | ({} if given is None else {"given": given}), ranking
+
+
+def _column(table: Any, name: str, option: str, column: str | None) -> Any:
+    if column is None:
+        return None
+    if column not in table.columns:
+        names = list(map(str, table.columns))
+        near = difflib.get_close_matches(column, names, 1)
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {listed(names)}"
+        raise InputError(f"{option}={column} is no column of the table; {hint}")
+    return table[column]
+
+
+def _table(path: str) -> Any:
+    """A pandas DataFrame of a table with headings."""
+    read = {".csv": "read_csv", ".tsv": "read_csv", ".parquet": "read_parquet"}.get(Path(path).suffix.lower())
+    if read is None:
+        raise InputError(f"{path} is no table; expected a file that ends in .csv, .tsv or .parquet")
+    pandas = require_pandas("a table with headings")
+    how = {"sep": TABLES[Path(path).suffix.lower()]} if Path(path).suffix.lower() in TABLES else {}
+    try:
+        return getattr(pandas, read)(path, **how)
+    except (OSError, ValueError, ImportError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise InputError(f"{path} cannot be read: {reason}") from None
+
+
+def _written(path: Path, option: str, write: Callable[[Path], None]) -> None:
+    try:
+        write(path)
+    except OSError as error:
+        raise InputError(f"{option}={path} cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    """A .npz file; an InputError for another, with what one file alone may be."""
+    if Path(path).suffix.lower() != ".npz":
+        alone = "a table needs --target=COLUMN or --matrix"
+        raise InputError(f"the following arguments are required: y, unless {path} is an .npz of x and y; {alone}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            yield file
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, EOFError, BadZipFile) as error:
+        raise InputError(f"{path} is not an .npz file of arrays: {str(error).splitlines()[0]}") from error
 
 
 def load(path: Path) -> np.ndarray:
@@ -63,6 +180,12 @@ def load(path: Path) -> np.ndarray:
     """
     if path.suffix.lower() in TABLES:
         return read_table(path)
+    whole, _, key = str(path).rpartition(":")
+    if whole.lower().endswith(".npz"):
+        with _opened(whole) as file:
+            if key not in file.files:
+                raise InputError(f"{whole} has no array {key}; expected one of {', '.join(sorted(file.files))}")
+            return file[key]
     try:
         with path.open("rb") as file:  # numpy.load itself leaves a damaged archive open
             array = np.load(file, allow_pickle=False)
@@ -73,26 +196,37 @@ def load(path: Path) -> np.ndarray:
     except (ValueError, EOFError, BadZipFile) as error:
         raise InputError(f"{path} is not a .npy file of numbers or strings: {str(error).splitlines()[0]}") from error
     if not isinstance(array, np.ndarray):
-        raise InputError(f"{path} holds several arrays; save one with numpy.save")
+        raise InputError(f"{path} holds several arrays; name one: {path}:NAME")
     return array
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = _Parser(prog="python -m mi_coding.estimate", add_help=False, allow_abbrev=False)
-    parser.add_argument("x", type=Path)
-    parser.add_argument("y", type=Path)
-    parser.add_argument("--given", type=Path)
+    parser.add_argument("x")
+    parser.add_argument("y", nargs="?")
+    parser.add_argument("--given")
+    parser.add_argument("--target")
+    parser.add_argument("--matrix", action="store_true")
+    parser.add_argument("--rows", default="independent")
+    parser.add_argument("--missing", default="error")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--effort", choices=list(EFFORTS), default="default")
+    parser.add_argument("--permutations", type=int)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--report", type=Path)
     arguments = parser.parse_args(argv)
     if not 0 <= arguments.seed < 2**32:
         raise InputError(f"--seed={arguments.seed}: expected a whole number from 0 to 4294967295")
-    if arguments.plot and not arguments.plot.parent.is_dir():
-        raise InputError(f"--plot={arguments.plot}: there is no folder {arguments.plot.parent}")
-    if arguments.plot and arguments.plot.suffix.lower() not in PLOTS:
-        raise InputError(f"--plot={arguments.plot}: expected a name that ends in {', '.join(PLOTS)}")
+    for option, path, endings in (("plot", arguments.plot, PLOTS), ("report", arguments.report, (".html",))):
+        if path and not path.parent.is_dir():
+            raise InputError(f"--{option}={path}: there is no folder {path.parent}")
+        if path and path.suffix.lower() not in endings:
+            raise InputError(f"--{option}={path}: expected a name that ends in {', '.join(endings)}")
+    if (arguments.matrix or arguments.target) and arguments.y:
+        raise InputError(f"{arguments.y} is given beside a table; expected one file with --target or --matrix")
+    if arguments.matrix and (arguments.target or arguments.given or arguments.report):
+        raise InputError("--matrix is of every pair of columns; expected no --target, --given or --report")
     return arguments
 
 

@@ -58,7 +58,7 @@ class MIMatrix:
         return "\n".join([self.nats.round(3).to_string(), *(f"warning: {warning}" for warning in self.warnings)])
 
     def _repr_html_(self) -> str:
-        return self.nats.style.background_gradient(axis=None).format("{:.3f}").to_html()
+        return self.nats.to_html(float_format="{:.3f}".format, na_rep="")
 
     def plot(self) -> Any:
         """A heat map: a matplotlib Figure."""
@@ -88,7 +88,7 @@ def mi_matrix(
         ValueError: (an `InputError`) for what cannot be estimated from, in one line.
     """
     _check_effort(effort)
-    pd = _pandas("mi_matrix")
+    pd = require_pandas("mi_matrix")
     tables, _, warnings = read_tables({"frame": frame}, missing)
     table = tables["frame"]
     count = table.array.shape[1]
@@ -147,9 +147,9 @@ def rank_features(
     Source: mRMR, Peng et al., IEEE TPAMI 27:1226 (2005); CMIM, Fleuret, JMLR 5:1531 (2004).
     """
     _check_effort(effort)
-    if method not in METHODS:
-        raise InputError(f"method={method!r} is unknown; expected one of {', '.join(map(repr, METHODS))}")
-    pd = _pandas("rank_features")
+    if method not in ORDERS:
+        raise InputError(f"method={method!r} is unknown; expected one of {', '.join(map(repr, ORDERS))}")
+    pd = require_pandas("rank_features")
     tables, _, _ = read_tables({"X": X, "y": y}, missing)
     table, target = tables["X"], tables["y"]
     if target.array.shape[1] != 1:
@@ -162,7 +162,7 @@ def rank_features(
         columns = [_column(table, i) for i in range(len(cells))]
         found = _parallel(n_jobs, _whole, [(column, _column(target, 0), seed, effort) for column in columns])
     nats, errors, p_values = map(np.array, zip(*found, strict=True))
-    order, by = METHODS[method](nats, cells, told)
+    order, by = ORDERS[method](nats, cells, told)
     corrected = holm(p_values)
     rows = {
         "column": [table.names[i] for i in order],
@@ -232,7 +232,7 @@ def _greedy(nats: np.ndarray, add: Any) -> tuple[np.ndarray, np.ndarray]:
     return np.array(chosen), by
 
 
-METHODS = {"relevance": _by_relevance, "mrmr": _by_mrmr, "cmim": _by_cmim}
+ORDERS = {"relevance": _by_relevance, "mrmr": _by_mrmr, "cmim": _by_cmim}
 """What `method` of `rank_features` may be → the order of columns, and what they were chosen by."""
 
 
@@ -272,9 +272,10 @@ def _check_effort(effort: str) -> None:
         raise InputError(f"effort={effort!r} is unknown; expected one of {', '.join(map(repr, EFFORTS))}")
 
 
-def _pandas(what: str) -> Any:
+def require_pandas(what: str) -> Any:
+    """The module pandas; InputError where it is not installed."""
     try:
         import pandas
     except ImportError:
-        raise InputError(f"{what} returns tables of pandas, which is not installed: pip install pandas") from None
+        raise InputError(f"{what} needs pandas, which is not installed: pip install pandas") from None
     return pandas

@@ -17,9 +17,12 @@ _FILMS = {"video": "films"}  # schemes of sources whose examples are no images
 _SMALL_GREY = "simclr"  # for images like handwritten digits
 _SMALL = 40  # pixels of the longer side up to which grey images have the recipe of digits
 _LEAST_SIDE, _LARGEST_SIDE = 16, 96  # pixels that images are brought to
-_EPOCHS = 150  # of few examples; of many, as many steps as the config has
+_EPOCHS = {"pairs": 40}  # of few examples; pairs that are given, and not drawn anew, are soon memorised
+_MOST_EPOCHS = 150  # of others
+_ON_CPU = {"images": {"encoder.name": "convnet", "encoder.widths": (64, 128, 256)}}  # a ResNet wants a GPU
+_SIDE_ON_CPU, _SEEN_ON_CPU = 32, 50_000  # pixels, and images of that size that two cores learn from in two minutes
 _FEWEST_STEPS, _MOST_STEPS = 100, 1500
-_LARGEST_BATCH, _SMALLEST_BATCH = 256, 4
+_LARGEST_BATCH, _SMALLEST_BATCH, _BATCH_OF_FILES = 256, 4, 128  # the last where nobody knows how many there are
 
 
 class Given(NamedTuple):
@@ -88,8 +91,11 @@ def describe(x: Any, y: Any = None, labels: Any = None) -> Given:
     return Given(FromPython(given=given), "images", len(images), True, max(images.shape[1:3]), channels)
 
 
-def choose(given: Given, typed: Mapping[str, Any] = MappingProxyType({})) -> Choice:
-    """The config that comes with the package and suits the data, with its size, batch and steps; `typed` come first."""
+def choose(given: Given, typed: Mapping[str, Any] = MappingProxyType({}), *, on_cpu: bool = False) -> Choice:
+    """The config that comes with the package and suits the data, with its size, batch and steps; `typed` come first.
+
+    On a CPU colour images are made small and learnt from for about two minutes, as the line says.
+    """
     config = _CONFIGS[given.kind]
     overrides: dict[str, Any] = {}
     is_small = 0 < given.side <= _SMALL and given.channels == 1
@@ -99,15 +105,25 @@ def choose(given: Given, typed: Mapping[str, Any] = MappingProxyType({})) -> Cho
         overrides |= {"data.image_size": size, "data.channels": 1 if is_small else 3}
         if not is_small and size <= _SMALL:
             overrides["encoder.stem"] = "cifar"  # which keeps what few pixels show
-    if given.count is not None:
-        batch = typed.get("batch_size", _batch(given.count))
-        steps = int(np.clip(_EPOCHS * given.count / batch, _FEWEST_STEPS, _MOST_STEPS))
+    is_slow = on_cpu and given.kind in _ON_CPU and not is_small
+    if is_slow:
+        side = typed.get("data.image_size", min(_SIDE_ON_CPU, overrides.get("data.image_size", _SIDE_ON_CPU)))
+        overrides.pop("encoder.stem", None)
+        overrides |= {"data.image_size": side, "data.channels": 3}
+        overrides |= {} if "encoder.name" in typed else _ON_CPU[given.kind]
+    if given.count is not None or is_slow:
+        batch = typed.get("batch_size", _BATCH_OF_FILES if given.count is None else _batch(given.count))
+        epochs = _EPOCHS.get(given.kind, _MOST_EPOCHS)
+        steps = _MOST_STEPS if given.count is None else epochs * given.count / batch
+        most = _SEEN_ON_CPU * (_SIDE_ON_CPU / max(side, 1)) ** 2 / batch if is_slow else _MOST_STEPS
+        steps = int(np.clip(steps, _FEWEST_STEPS, max(most, _FEWEST_STEPS)))
         warmup = min(100, typed.get("num_steps", steps) // 10)
         overrides |= {"batch_size": batch, "num_steps": steps, "optimizer.warmup_steps": warmup}
     overrides |= typed
     told = ", ".join(f"{key} {value}" for key, value in overrides.items())
     count = "" if given.count is None else f" {given.count:,}"
-    return Choice(config, overrides, f"config {config} for{count} {given.kind}{f': {told}' if told else ''}")
+    slow = "; sized for a CPU" if is_slow else ""
+    return Choice(config, overrides, f"config {config} for{count} {given.kind}{f': {told}' if told else ''}{slow}")
 
 
 def _batch(count: int) -> int:

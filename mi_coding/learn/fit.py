@@ -9,13 +9,14 @@ from typing import Any
 
 from mi_coding.learn.choose import Given, choose, describe
 from mi_coding.learn.train import Config, carry_out, read_config
+from mi_coding.runs.run import runs_on_cpu
 from mi_coding.runs.trained_encoder import TrainedEncoder
 
 
 def config_for(given: Given, config: Config | None, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """The flat config of a fit: the one that is named, or the one that suits the data, which is then said."""
     if config is None:
-        chosen = choose(given, overrides)
+        chosen = choose(given, overrides, on_cpu=runs_on_cpu())
         print(f"fit: {chosen.line}", flush=True)
         config, overrides = chosen.config, chosen.overrides
     _, keys = read_config(config)

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mi_coding.reporting.figure import BLUE, FAINT, INK, SMALL, TITLE, Figure, blank, plain_axes
+from mi_coding.reporting.figure import BLUE, FAINT, INK, ORANGE, SMALL, TITLE, Figure, blank, plain_axes
 
+_MOST_POINTS = 4000  # of a scatter
 _MOST_WRITTEN = 14  # columns of a heat map whose values have room
 
 
@@ -62,4 +63,26 @@ def lags(steps: np.ndarray, nats: np.ndarray, low: np.ndarray, high: np.ndarray,
     axes.set_title(f"{title}: most at lag {steps[best]}, {nats[best]:.3f} nats", fontsize=TITLE, loc="left")
     axes.set_xlabel("lag of x, rows before y", fontsize=SMALL)
     axes.set_ylim(0, None)
+    return figure
+
+
+def pointwise_scatter(x: np.ndarray, y: np.ndarray, local: np.ndarray, name_x: str, name_y: str) -> Figure:
+    """Pairs float[n] coloured by what each adds, nats; at most a few thousand of them, evenly spaced."""
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.ticker import AutoLocator, ScalarFormatter
+
+    figure = blank(4.6)
+    axes = figure.add_axes((0.09, 0.12, 0.78, 0.82))
+    plain_axes(axes)
+    axes.xaxis.set_major_locator(AutoLocator())
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    some = np.unique(np.linspace(0, len(x) - 1, _MOST_POINTS).astype(int))
+    some = some[np.isfinite(local[some])]
+    most = max(float(np.quantile(np.abs(local[some]), 0.98)), 1e-6) if len(some) else 1.0
+    colours = LinearSegmentedColormap.from_list("pairs", [ORANGE, FAINT, BLUE])
+    points = axes.scatter(x[some], y[some], c=local[some], s=9, linewidths=0, cmap=colours, vmin=-most, vmax=most)
+    axes.set_xlabel(name_x, fontsize=TITLE)
+    axes.set_ylabel(name_y, fontsize=TITLE)
+    bar = figure.colorbar(points, cax=figure.add_axes((0.9, 0.12, 0.02, 0.82)))
+    bar.set_label("nats that a pair adds", fontsize=SMALL)
     return figure

@@ -227,3 +227,8 @@ def checkpoint_metadata(run: Run) -> dict[str, Any]:
     if "white" in run.dataset.account.facts:
         trained_on["white"] = run.dataset.account.facts["white"]
     return {"data": trained_on, "num_candidates": run.method.num_candidates}
+
+
+def runs_on_cpu() -> bool:
+    """Whether a run of this process has no accelerator."""
+    return jax.default_backend() == "cpu"

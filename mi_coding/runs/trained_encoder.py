@@ -225,6 +225,8 @@ class TrainedEncoder:
         if isinstance(examples, list | tuple) and any(isinstance(one, str | Path | Image.Image) for one in examples):
             return np.stack([self._pixels(one) for one in examples])
         examples = np.asarray(examples)
+        if self.takes_images:
+            examples = self._by_white(examples)
         if not self._resizes or examples.ndim not in (3, 4) or self.takes(examples.shape[1:]):
             return examples
         if examples.ndim == 4 and examples.shape[3] not in (1, 3):
@@ -234,6 +236,19 @@ class TrainedEncoder:
             found = f"images of {examples.shape[1:]}"
             raise ValueError(f"{found}; the run was trained on {self.shape}, which is not square")
         return fitted
+
+    def _by_white(self, images: np.ndarray) -> np.ndarray:
+        """Whole numbers, and floats above 1, divided by what was white in training; bytes of any type as bytes."""
+        white = self._run.metadata["data"].get("white", 0.0)
+        is_whole = images.dtype.kind in "iub" and images.dtype != np.uint8
+        if not images.size or not (is_whole or (white and images.dtype.kind == "f" and images.max() > 1)):
+            return images
+        lowest, highest = images.min(), images.max()
+        if white and lowest >= 0 and highest <= white:
+            return images.astype(np.float32) / np.float32(white)
+        if is_whole and not white and lowest >= 0 and highest <= 255:
+            return images.astype(np.uint8)
+        raise ValueError(f"numbers from {lowest:g} to {highest:g}; expected images from 0 to {white or 255:g}, white")
 
     @property
     def _resizes(self) -> bool:

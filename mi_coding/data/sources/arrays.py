@@ -116,7 +116,7 @@ def _images(path: Path | str, images: np.ndarray, spec: ImageSpec, account: Acco
     images = images[..., None] if images.ndim == 3 else images
     if images.ndim != 4 or images.shape[-1] not in (1, 3):
         raise InputError(f"{path}: images has shape {images.shape}; expected (n, H, W, C), C = 1 or 3, or (n, H, W)")
-    images = _by_white(path, images, spec.white, account)
+    images = by_white(path, images, spec.white, account)
     height, width, channels = images.shape[1:]
     if (spec.image_size or height, spec.image_size or width, spec.channels or channels) != (height, width, channels):
         found = f"{path} has images of {height} × {width} with {channels} channel(s), which are never resized"
@@ -124,14 +124,18 @@ def _images(path: Path | str, images: np.ndarray, spec: ImageSpec, account: Acco
     return images
 
 
-def _by_white(path: Path | str, images: np.ndarray, white: float, account: Account) -> np.ndarray:
+_FEW_LEVELS = 32  # highest of whole numbers up to which it is white itself, as 16 is in scikit-learn's digits
+
+
+def by_white(path: Path | str, images: np.ndarray, white: float, account: Account) -> np.ndarray:
     """Images as uint8, or as floats in [0, 1]: values are divided by what is white."""
     if images.dtype == np.uint8 or not images.size:
         return images
     lowest, highest = float(images.min()), float(images.max())
     if not white and lowest >= 0 and (highest > 1 and _are_whole(images)):
-        white = white_of(highest)
+        white = highest if highest <= _FEW_LEVELS else white_of(highest)
     if white and lowest >= 0:
+        account.facts["white"] = float(white)
         account.note(f"values of images are up to {highest:,.5g}; {white:,.5g} is white")
         return np.minimum(images / np.float32(white), 1)
     if lowest < 0 or highest > 1:

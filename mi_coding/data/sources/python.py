@@ -12,7 +12,7 @@ from mi_coding.data.account import Account
 from mi_coding.data.cuts import SHARES, check_counts, cut
 from mi_coding.data.dataset import Dataset, Listing, Split
 from mi_coding.data.images import ImageSpec, LazyImages, pixels_of, resize_floats
-from mi_coding.data.sources.arrays import ArraySource, checked_numbers
+from mi_coding.data.sources.arrays import ArraySource, by_white, checked_numbers
 from mi_coding.errors import InputError
 
 
@@ -39,6 +39,7 @@ class FromPython(ArraySource):
 
     given: Mapping[str, np.ndarray] | None = field(default=None, repr=False, compare=False)
     paths: tuple[Path, ...] = field(default=(), repr=False, compare=False)
+    fitted_to: ImageSpec = field(default=ImageSpec(), repr=False, compare=False)  # what images in arrays are resized to
 
     scheme = "python"
     example = "python:"
@@ -77,19 +78,20 @@ class FromPython(ArraySource):
         if self.given is None:
             raise InputError(self.setting, " was given from Python; expected a source that can be read again")
         as_they_are = ("labels", "lengths")
-        return {
+        arrays = {
             name: array if name in as_they_are else checked_numbers(self.title, name, array, account)
             for name, array in self.given.items()
         }
+        if (images := arrays.get("images")) is not None and (self.fitted_to.image_size or self.fitted_to.channels):
+            images = by_white(self.title, images, self.fitted_to.white, account)  # before values outside are cut off
+            arrays["images"] = resized(images, self.fitted_to)
+        return arrays
 
     def _fitted(self, spec: ImageSpec) -> tuple[Self, ImageSpec]:
-        """The same with images resized, after which nothing is to be resized."""
-        images = (self.given or {}).get("images")
-        if images is None or not (spec.image_size or spec.channels):
+        """The same with images resized, after which nothing is to be resized or scaled."""
+        if (self.given or {}).get("images") is None or not (spec.image_size or spec.channels):
             return self, spec
-        return replace(self, given={**self.given, "images": resized(images, spec)}), spec._replace(
-            image_size=0, channels=0
-        )
+        return replace(self, fitted_to=spec), ImageSpec()
 
     def _labels(self) -> np.ndarray | None:
         labels = (self.given or {}).get("labels")
@@ -100,11 +102,9 @@ class FromPython(ArraySource):
 
 
 def resized(images: np.ndarray, spec: ImageSpec) -> np.ndarray:
-    """Images [n, H, W] or [n, H, W, C], uint8 or floats in [0, 1], brought to a size as files are; others unchanged."""
+    """Images [n, H, W] or [n, H, W, C], uint8 or floats in [0, 1], brought to a size as files are."""
     images = images[..., None] if images.ndim == 3 else images
     if images.dtype == np.uint8:
         grey = images.shape[3] == 1
         return np.stack([pixels_of(Image.fromarray(one[:, :, 0] if grey else one), spec) for one in images])
-    if not np.issubdtype(images.dtype, np.floating):
-        return images
     return resize_floats(images.astype(np.float32), spec)

@@ -1,0 +1,94 @@
+"""One page about an estimate: the number, what each pair adds, how the critics learnt, and the warnings."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mi_coding.estimate.inputs import read_tables
+from mi_coding.estimate.result import MIEstimate
+from mi_coding.reporting.environment import describe_environment
+from mi_coding.reporting.page import Report, Section, Table
+from mi_coding.reporting.plots import pointwise_scatter
+from mi_coding.reporting.results import Group, Tile
+
+if TYPE_CHECKING:
+    from mi_coding.estimate.features import FeatureRanking
+
+_LEAD = (
+    "How much information two arrays share, in nats: the mean over all pairs of ln p(x, y) − ln p(x)p(y), on critics "
+    "that never saw the pair they score."
+)
+
+
+def estimate_report(
+    found: MIEstimate, x: object, y: object, *, title: str, ranking: "FeatureRanking | None" = None
+) -> Report:
+    """The page of an estimate, for `mi_coding.reporting.page.write_report`.
+
+    Args:
+        found: the estimate.
+        x, y: the arrays that it is of.
+        title: what they are called.
+        ranking: of the columns of x, where there are several.
+    """
+    alone = None if ranking is None else Table("Every column alone", list(ranking.table.columns), _cells(ranking))
+    sections = [
+        Section("What pairs add", *_scatter(found, x, y), "pointwise", alone),
+        Section("Read-outs and training", _READ_OUTS, found.plot(), "read-outs"),
+    ]
+    return Report(
+        title=f"Mutual information: {title}",
+        lead=_LEAD,
+        warnings=found.warnings,
+        tiles=_tiles(found),
+        sections=sections,
+        groups=[_bounds(found)],
+        config={"method": found.method, "pairs": found.num_pairs},
+        environment=describe_environment(),
+    )
+
+
+def _cells(ranking: "FeatureRanking") -> list[list[str]]:
+    return [[cell if isinstance(cell, str) else f"{cell:.3g}" for cell in row] for row in ranking.table.to_numpy()]
+
+
+_READ_OUTS = (
+    "Left: what the same critics say by other formulas, beside the estimate with its interval. Right: what the "
+    "networks tell of validation pairs over rounds of training; flat at 0 where nothing was trained."
+)
+
+
+def _scatter(found: MIEstimate, x: object, y: object) -> tuple[str, Any]:
+    tables, _, _ = read_tables({"x": x, "y": y}, "drop")
+    sides = []
+    for name, table in tables.items():
+        column = table.array[:, 0].astype(np.float64)
+        sides.append((column, table.names[0] if table.array.shape[1] > 1 else name))
+    (a, name_a), (b, name_b) = sides
+    text = "Each point is a pair; blue pairs are typical of what is shared, orange ones speak against it."
+    if max(table.array.shape[1] for table in tables.values()) > 1:
+        text += " Of several columns the first is drawn."
+    return text, pointwise_scatter(a, b, found.pointwise, name_a, name_b)
+
+
+def _tiles(found: MIEstimate) -> list[Tile]:
+    low, high = found.interval
+    least = 1 / (found.permutations + 1)
+    p = f"< {least:.2g}" if found.permutations and found.p_value <= least else f"{found.p_value:.3g}"
+    tiles = [
+        Tile("mutual information", f"{found.nats:.3f}", "nats", f"95 % from {low:.3f} to {high:.3f}", None),
+        Tile("the same in bits", f"{found.bits:.3f}", "bits", f"{found.num_pairs:,} pairs", None),
+        Tile("independent?", f"p {p}" if p.startswith("<") else f"p = {p}", "", "by exchanging the rows of y", None),
+    ]
+    if (share := found.normalized) is not None:
+        tiles.append(Tile("of the entropy", f"{share:.0%}", "", "of the smaller discrete side", share))
+    return tiles
+
+
+def _bounds(found: MIEstimate) -> Group:
+    rows = [
+        (name.replace("_", "–"), f"{bound.value:.3f}", "—" if math.isinf(bound.ceiling) else f"{bound.ceiling:.3f}")
+        for name, bound in found.bounds.items()
+    ]
+    return Group("read-outs of held-out pairs", ("read-out", "nats", "never above"), rows, "", frozenset())
