@@ -30,6 +30,7 @@ class Columns(NamedTuple):
         features: float32[n, e], inputs of a network: the scores, the values on a bounded scale, and indicators.
         codes: int[n], which of the distinct rows each row is, if the whole array is discrete; else None.
         is_nominal: whether no column has an order.
+        values: float64[n, d], the columns as they are, centred on the median, in units of the interquartile range.
         wide: float32[n, D], normal scores of more than `MOST_DENSE` columns, of which the others here are principal
             components; `wide.narrowed` chooses among them. None of fewer.
     """
@@ -38,6 +39,7 @@ class Columns(NamedTuple):
     features: np.ndarray
     codes: np.ndarray | None
     is_nominal: bool = False
+    values: np.ndarray | None = None
     wide: np.ndarray | None = None
 
 
@@ -88,13 +90,14 @@ def prepare(table: Table, rng: np.random.Generator) -> Columns:
     shown = _shown(scores, bounded(array.astype(np.float64)), _indicators(array, nominal))
     is_discrete = array.dtype.kind == "i" or all(len(np.unique(column)) <= FEW_VALUES for column in array.T)
     codes = np.unique(array, axis=0, return_inverse=True)[1].ravel() if is_discrete else None
-    return Columns(scores, shown, codes, bool(nominal.all()), wide)
+    return Columns(scores, shown, codes, bool(nominal.all()), in_quartiles(array.astype(np.float64)), wide)
 
 
 def from_scores(array: np.ndarray, rng: np.random.Generator) -> Columns:
     """Columns of float[n, k] that were made of others."""
     scores = np.stack([normal_scores(column, rng) for column in array.T], axis=1)
-    return Columns(scores, _shown(scores, bounded(array.astype(np.float64))), None)
+    array = array.astype(np.float64)
+    return Columns(scores, _shown(scores, bounded(array)), None, values=in_quartiles(array))
 
 
 def _shown(*parts: np.ndarray) -> np.ndarray:
@@ -134,12 +137,16 @@ def ranks(column: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.argsort(np.lexsort((rng.random(len(column)), column)))  # of a permutation: its inverse
 
 
-def bounded(array: np.ndarray) -> np.ndarray:
-    """Values centred on the median, in units of the interquartile range, heavy tails compressed; float64[n, d]."""
+def in_quartiles(array: np.ndarray) -> np.ndarray:
+    """Values centred on the median, in units of the interquartile range; float64[n, d]."""
     array = np.ldexp(array, -np.frexp(np.abs(array).max(0))[1])  # exact, and differences of the largest stay finite
     low, middle, high = np.quantile(array, [0.25, 0.5, 0.75], axis=0)
-    spread = np.where(high > low, high - low, 1)
-    drawn_in = np.arcsinh(1.35 * (array - middle) / spread)
+    return (array - middle) / np.where(high > low, high - low, 1)
+
+
+def bounded(array: np.ndarray) -> np.ndarray:
+    """Values centred on the median, in units of the interquartile range, heavy tails compressed; float64[n, d]."""
+    drawn_in = np.arcsinh(1.35 * in_quartiles(array))
     return (drawn_in - drawn_in.mean(0)) / np.maximum(drawn_in.std(0), 1e-9)
 
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from mi_coding.benchmarks import estimate as benchmark
+from mi_coding.benchmarks import estimate_families as families
 from mi_coding.benchmarks import estimate_images as images_part
 from mi_coding.benchmarks import estimate_staircase as stairs
-from mi_coding.estimate import EFFORTS, estimator
+from mi_coding.estimate import EFFORTS, estimator, fast, neighbours, tables
 from mi_coding.estimate.folds import Training
 from mi_coding.pairs.populations import dense_covariance, gaussian, staircase, uniform_noise
 
@@ -46,6 +47,40 @@ def test_the_table_has_thirty_populations_of_every_family():
     for family in ("rotated", "spiral", "Student", "uniform noise", "mixtures", "symbols", "classes", "staircase"):
         assert any(family in name for name in names), family
     assert set(benchmark.QUICK) <= set(names)
+
+
+@pytest.mark.parametrize("family", families.FAMILIES)
+def test_a_family_has_the_information_that_it_says(family):
+    number = 16 if family == "tails" else 0  # of one column a side
+    law = families.drawn(family, number)
+    x, y = law.sample(40_000, np.random.default_rng(0))
+    if family == "categories":
+        left_out, counted, _ = tables.shrunk_information(*(np.unique(side, return_inverse=True)[1] for side in (x, y)))
+        found = (left_out.mean() + counted.mean()) / 2
+    elif family in ("atoms", "series") and np.squeeze(x).ndim == 1:
+        found = fast.information(*(fast.cells_of(np.squeeze(side)) for side in (x, y))).nats
+    elif family == "columns":
+        rest = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
+        found = 0.5 * (np.linalg.slogdet(np.cov(y.T))[1] - np.linalg.slogdet(np.cov(rest.T))[1])
+    else:
+        found = np.mean(neighbours.local_information(x[:8000], y[:8000], neighbours=(3,)))
+    assert found == pytest.approx(law.nats, rel=0.08 if family in ("categories", "columns") else 0.3, abs=0.02)
+    assert families.drawn(family, number).nats == law.nats != families.drawn(family, 1).nats
+
+
+def test_the_halves_and_series_are_parts_of_the_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "estimate_mi", lambda x, y, **how: independent)
+    independent = estimator.estimate_mi(*np.random.default_rng(0).normal(size=(2, 200)), effort="quick")
+    output = tmp_path / "estimate.json"
+    parts = ["--quick", "--samples=400", "--parts=develop,report,autoregressive", f"--output={output}"]
+    assert benchmark.main(parts) == 0
+    result = json.loads(output.read_text())
+    halves = [{row["population"] for row in result[part]["rows"]} for part in ("develop", "report")]
+    assert [len(half) for half in halves] == [len(families.FAMILIES)] * 2
+    assert not halves[0] & halves[1]
+    missed = [row for row in result["report"]["rows"] if row["truth"] > 0.1]
+    assert result["report"]["silent_misses"] == (0 if independent.warnings else len(missed))
+    assert [result["autoregressive"][f"rejected at {memory}"] for memory in (0.9, 0.99)] == [0, 0]
 
 
 def test_the_ideal_critic_of_the_staircase_reads_what_is_known():

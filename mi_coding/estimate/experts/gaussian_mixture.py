@@ -1,7 +1,8 @@
-"""Mixtures of Gaussians, fitted to the normal scores of both arrays together."""
+"""Mixtures of Gaussians, fitted to both arrays together: to their values, or to their normal scores."""
 
 import math
 import warnings
+from itertools import product
 
 import numpy as np
 from scipy.special import logsumexp
@@ -11,18 +12,24 @@ from mi_coding.estimate.columns import Columns
 MOST_DIMENSIONS = 16
 """Columns of both sides together, beyond which there are too many covariances to fit."""
 
-NUMBERS = (2, 4, 8)
+NUMBERS = (4, 8, 16)
 """Components to choose from, by how well validation pairs are picked."""
 
-LEAST_VARIANCE = 1e-4
-"""Of a component along any direction, in units of a column's variance."""
+SPACES = ("values", "scores")
+"""Fields of `Columns` to choose from: where tails are heavy, the normal scores, where they are not, the values."""
+
+FARTHEST = 1e3
+"""Interquartile ranges from the median beyond which values are no matter of Gaussians."""
+
+LEAST_VARIANCE = 1e-6
+"""Of a component along any direction, in units of a column's."""
 
 
 class GaussianMixtures:
     """ln p(x, y) − ln p(x) − ln p(y) of a mixture of Gaussians, whose margins are mixtures, too."""
 
     def __init__(self, seed: int):
-        self._seed, self._number = seed, 0
+        self._seed, self._choice = seed, None
 
     @staticmethod
     def suits(x: Columns, y: Columns) -> bool:
@@ -30,20 +37,22 @@ class GaussianMixtures:
         return x.codes is None and y.codes is None and x.scores.shape[1] + y.scores.shape[1] <= MOST_DIMENSIONS
 
     def fit(self, x: Columns, y: Columns, train: np.ndarray, valid: np.ndarray) -> None:
-        """Fits the mixture; of the number of components that the first fold chose."""
-        joint, self._split = np.concatenate([x.scores, y.scores], axis=1)[train], x.scores.shape[1]
-        if self._number:
-            self._mixture = self._fitted(joint, self._number)
+        """Fits the mixture, of the space and the number of components that the first fold chose."""
+        self._split = x.scores.shape[1]
+        if self._choice is not None:
+            self._mixture = self._fitted(x, y, train, *self._choice)
             return
         found = []
-        for number in NUMBERS:
-            self._mixture = self._fitted(joint, number)
-            found.append((_loss(self.scores(x, y, valid)), number, self._mixture))
-        _, self._number, self._mixture = min(found, key=lambda one: one[0])
+        for self._choice in product(SPACES, NUMBERS):
+            if max(np.abs(getattr(side, self._choice[0])).max() for side in (x, y)) > FARTHEST:
+                continue
+            self._mixture = self._fitted(x, y, train, *self._choice)
+            found.append((_loss(self.scores(x, y, valid)), self._choice, self._mixture))
+        _, self._choice, self._mixture = min(found, key=lambda one: one[0])
 
     def scores(self, x: Columns, y: Columns, rows: np.ndarray) -> np.ndarray:
         """float32[m, m]: of every x of some rows with every y."""
-        a, b = x.scores[rows], y.scores[rows]
+        a, b = (getattr(side, self._choice[0])[rows] for side in (x, y))
         split, mixture = self._split, self._mixture
         pairs = -np.inf
         for weight, mean, precision, factor in zip(
@@ -67,14 +76,14 @@ class GaussianMixtures:
             logs.append(front - 0.5 * squares)
         return logsumexp(logs, axis=0).astype(np.float32)
 
-    def _fitted(self, joint: np.ndarray, number: int):
+    def _fitted(self, x: Columns, y: Columns, train: np.ndarray, space: str, number: int):
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture  # a second to import
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # held-out pairs decide whether it is good
-            mixture = GaussianMixture(number, reg_covar=LEAST_VARIANCE, max_iter=60, random_state=self._seed)
-            return mixture.fit(joint)
+            mixture = GaussianMixture(number, reg_covar=LEAST_VARIANCE, max_iter=100, random_state=self._seed)
+            return mixture.fit(np.concatenate([getattr(side, space)[train] for side in (x, y)], axis=1))
 
 
 def _loss(scores: np.ndarray) -> float:
