@@ -21,6 +21,9 @@ ROUNDS_OF_BALANCE = 5
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Of the first expert in the log density ratio; each fold chooses by its validation pairs."""
 
+UNANCHORED = 0.1
+"""Nats below the bound of picking, from which on the closed form is taken to be no anchor."""
+
 PATIENCE = 3
 """Rounds without a better validation loss, after which a fold is done."""
 
@@ -84,18 +87,18 @@ def balanced(scores: jax.Array) -> jax.Array:
     """float[n]: the scores of the true pairs, once rows and columns are scaled until both have the mean that a density
     ratio has: E_y exp(score) = 1 for every x, and E_x exp(score) = 1 for every y.
 
-    Any critic becomes a better one so, because the best satisfies both. The scales are found from independent pairs
-    alone. The mean of the result is an estimate, near a lower bound: in expectation it exceeds I by no more than the
-    error of the scales, about exp(I)/n.
+    Any critic becomes a better one so, because the best satisfies both. The true pair counts among the n of its row: an
+    x that hardly any other y resembles would without it be scaled up without limit. The mean of the result is an
+    estimate: of an exact critic and 2,000 pairs it is 0.002 nats too low at 2.5 nats and 0.02 at 3.4, where without the
+    true pairs it would be 0.03 and 0.1 too high.
 
     Source: the scaling is Sinkhorn's; the condition follows from p(x, y) having the margins p(x) and p(y).
     """
     n = len(scores)
-    apart = jnp.where(jnp.eye(n, dtype=bool), -jnp.inf, scores)
 
     def rescale(_, scales):
-        rows = math.log(n - 1) - logsumexp(apart + scales[1], axis=1)
-        columns = math.log(n - 1) - logsumexp(apart + rows[:, None], axis=0)
+        rows = math.log(n) - logsumexp(scores + scales[1], axis=1)
+        columns = math.log(n) - logsumexp(scores + rows[:, None], axis=0)
         return rows, columns
 
     rows, columns = jax.lax.fori_loop(0, ROUNDS_OF_BALANCE, rescale, (jnp.zeros(n), jnp.zeros(n)))
@@ -246,12 +249,15 @@ def _fold(
             closed = mixed(alone, rows, matrices)
             return jnp.diag(closed) + local - balanced(closed)
 
-        return scores, jax.lax.cond(anchored, difference, lambda: local)
+        return scores, local, jax.lax.cond(anchored, difference, lambda: local)
 
-    scores, test = read(folds.test, others.test)
-    seen = read(folds.seen, others.seen)[1]
+    scores, *test = read(folds.test, others.test)
+    seen = read(folds.seen, others.seen)[1:]
     readouts = {name: readout(scores) for name, readout in READOUTS.items()}
     null = jax.lax.map(lambda draw: jnp.mean(scores[jnp.arange(len(draw)), draw]), draws)
+    # A closed form that is far from exact is no anchor: what the picks prove is more than it leaves.
+    holds = jnp.mean(test[1]) >= readouts["infonce"] - UNANCHORED
+    test, seen = (jnp.where(holds, part[1], part[0]) for part in (test, seen))
     return Scored(test, seen, readouts, jnp.nanmax(curve, axis=0), null, jnp.array(shares, jnp.float32))
 
 

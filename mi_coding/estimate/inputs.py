@@ -105,8 +105,9 @@ def read(name: str, values: object) -> Table:
         array = np.asarray(np.ma.getdata(values) if mask is not None else values)
     except ValueError as error:  # rows of several lengths
         raise InputError(f"{name} is not an array: {str(error).splitlines()[0]}") from error
-    if array.ndim not in (1, 2) or array.size == 0:
-        raise InputError(f"{name} has shape {array.shape}; expected [n] or [n, d], one row for each pair")
+    if not 1 <= array.ndim <= 4 or array.size == 0:
+        expected = "[n], [n, d], or of images and sequences [n, h, w] or [n, h, w, c], one row for each pair"
+        raise InputError(f"{name} has shape {array.shape}; expected {expected}")
     array = array.reshape(len(array), -1)
     _check_width(name, array.shape[1])
     names = tuple(map(str, range(array.shape[1]))) if array.shape[1] > 1 else (name,)

@@ -209,7 +209,7 @@ _STYLE = """
 body { margin: 0; background: var(--paper); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", Arial, sans-serif }
 main { max-width: 60rem; margin: 0 auto; padding: 3.5rem 1.5rem 5rem }
-h1 { font-size: 2rem; line-height: 1.2; letter-spacing: -.02em; margin: 0 0 .5rem }
+h1 { font-size: 2rem; line-height: 1.2; letter-spacing: -.02em; margin: 0 0 .5rem; overflow-wrap: anywhere }
 h2 { font-size: 1.25rem; letter-spacing: -.01em; margin: 3rem 0 .25rem }
 h3 { font-size: .8125rem; font-weight: 600; color: var(--muted); margin: 1.5rem 0 .4rem }
 p { margin: 0; max-width: 48rem; text-wrap: pretty }

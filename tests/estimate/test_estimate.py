@@ -239,15 +239,26 @@ def test_copies_are_told():
     assert "are exact copies of others" in " ".join(mi_coding.estimate_mi(x, y, **QUICK).warnings)
 
 
-@pytest.mark.parametrize("rows", ["series", "groups"])
-def test_rows_that_depend_share_nothing_where_they_are_independent(rows):
-    walk = np.random.default_rng(3).normal(size=(2, N)).cumsum(axis=1)
-    plain = mi_coding.estimate_mi(*walk, **QUICK)
+def walks(rng):
+    return rng.normal(size=(2, N)).cumsum(axis=1), "series"
+
+
+def patients(rng):
+    levels = np.repeat(rng.normal(size=(2, N // 15)), 15, axis=1)
+    return levels + 0.1 * rng.normal(size=(2, N)), np.arange(N) // 15
+
+
+@pytest.mark.parametrize("make", [walks, patients])
+def test_rows_that_depend_share_nothing_where_they_are_independent(make):
+    (x, y), rows = make(np.random.default_rng(3))
+    plain = mi_coding.estimate_mi(x, y, **QUICK)
     assert plain.nats > 0.5
+    assert plain.p_value == 1 / 40
     assert "successive rows depend on each other" in plain.warnings[-1]
-    known = mi_coding.estimate_mi(*walk, rows=np.arange(N) // 40 if rows == "groups" else rows, **QUICK)
+    known = mi_coding.estimate_mi(x, y, rows=rows, **QUICK)
     assert known.interval[0] == 0
-    assert known.interval[1] > 0.1  # so few independent stretches tell little
+    assert known.interval[1] > 0.05  # so few independent stretches tell little
+    assert known.p_value > 1 / 40
 
 
 def test_every_pair_adds_its_own(dependent):
@@ -367,3 +378,20 @@ def test_a_reader_that_leaves_early_needs_no_words(unbuffered):
     )
     os.close(write)
     assert (run.returncode, run.stderr) == (1, b"")
+
+
+def blobs(nats, n, rng):
+    """Pictures of 16 × 16 pixels with a spot each, whose places share so many nats."""
+    z, noise = rng.normal(size=(2, n, 2))
+    rho = math.sqrt(-math.expm1(-nats))
+    places = (np.arange(16) + 0.5) / 16 - ndtr(np.stack([z, rho * z + math.sqrt(1 - rho**2) * noise]))[..., None]
+    bumps = np.exp(-(places**2) / (2 * 0.12**2))
+    return bumps[:, :, 0, :, None] * bumps[:, :, 1, None, :]
+
+
+@pytest.mark.parametrize("nats", [1.0, 5.0])
+def test_pictures_are_estimated(nats):
+    x, y = blobs(nats, 2500, np.random.default_rng(5))
+    found = mi_coding.estimate_mi(x, y[..., None], **QUICK)
+    assert found.nats == pytest.approx(nats, rel=0.1)
+    assert found.interval[0] - 0.15 * nats < nats < found.interval[1] + 0.15 * nats

@@ -28,7 +28,7 @@ def read(**arrays):
         ("x", np.array([[1.0, np.nan], [2.0, np.nan]] * 30), ["x in 60 rows", "missing='drop'"]),
         ("x", np.array([1, "a", None] * 30, object), ["array of objects", "int, str"]),
         ("x", np.array([[1], {}] * 30, object), ["array of objects"]),
-        ("y", np.zeros((60, 2, 2)), ["(60, 2, 2)", "[n] or [n, d]"]),
+        ("y", np.zeros((60, 2, 2, 2, 2)), ["(60, 2, 2, 2, 2)", "[n], [n, d]"]),
         ("x", [[1, 2], [3]] * 30, ["x is not an array"]),
         ("x", np.arange(49), ["49 rows", "at least 50"]),
         ("x", np.arange(60) * 1j, ["complex128"]),

@@ -236,15 +236,27 @@ def test_balanced_scores_are_those_of_a_float64_loop():
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(7, 7)) + np.arange(7) * 0.3
     rows, columns_ = np.zeros(7), np.zeros(7)
-    weights = np.exp(scores) * (1 - np.eye(7))
+    weights = np.exp(scores)
     for _ in range(crossfit.ROUNDS_OF_BALANCE):
-        rows = np.array([math.log(6) - math.log(sum(weights[i] * np.exp(columns_))) for i in range(7)])
-        columns_ = np.array([math.log(6) - math.log(sum(weights[:, j] * np.exp(rows))) for j in range(7)])
+        rows = np.array([math.log(7) - math.log(sum(weights[i] * np.exp(columns_))) for i in range(7)])
+        columns_ = np.array([math.log(7) - math.log(sum(weights[:, j] * np.exp(rows))) for j in range(7)])
     expected = np.diag(scores) + rows + columns_
     np.testing.assert_allclose(crossfit.balanced(jnp.float32(scores)), expected, atol=2e-5)
     scaled = weights * np.exp(rows[:, None] + columns_)
-    np.testing.assert_allclose(scaled.sum(0), 6, rtol=1e-9)
-    np.testing.assert_allclose(scaled.sum(1), 6, rtol=0.05)
+    np.testing.assert_allclose(scaled.sum(0), 7, rtol=1e-9)
+    np.testing.assert_allclose(scaled.sum(1), 7, rtol=0.05)
+
+
+@pytest.mark.parametrize(("dim", "rho"), [(3, 0.9), (10, 0.7), (2, 0.99)])
+def test_balanced_scores_of_an_exact_critic_are_near_its_own(dim, rho):
+    rng, apart = np.random.default_rng(0), []
+    for _ in range(3):
+        x, noise = rng.normal(size=(2, 2000, dim))
+        y = rho * x + math.sqrt(1 - rho**2) * noise
+        squares = rho**2 * (np.sum(x**2, axis=1)[:, None] + np.sum(y**2, axis=1)) - 2 * rho * x @ y.T
+        scores = -squares / (2 * (1 - rho**2)) - 0.5 * dim * math.log(1 - rho**2)
+        apart.append(float(crossfit.balanced(jnp.float32(scores)).mean()) - np.diag(scores).mean())
+    assert abs(np.mean(apart)) < 0.025
 
 
 def test_balance_does_not_depend_on_what_is_added_to_rows_and_columns():

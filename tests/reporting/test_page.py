@@ -153,7 +153,7 @@ def test_a_browser_shows_every_picture_of_the_page_without_complaint(tmp_path, s
         points, ["a long name of a file.png"] * 60, np.arange(60) % 3, pictures=np.zeros((60, 8, 8, 3), "u1")
     )
     mapped = Section("Map", "Of codes.", sections[0].figure, "codes", point_map=points)
-    text = write(tmp_path / "report.html", summary, [*sections, mapped])
+    text = write(tmp_path / "report.html", summary, [*sections, mapped], title=f"cpc on {'/folder' * 40}/*.mp4")
     script = (
         "<script>addEventListener('load', () => { document.body.dataset.seen = [...document.images]"
         ".map(i => i.naturalWidth).join() + ' ' + getComputedStyle(document.body).backgroundColor;"
