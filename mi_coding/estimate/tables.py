@@ -106,13 +106,27 @@ def _count_pairs(codes_x: np.ndarray, codes_y: np.ndarray) -> np.ndarray:
 
 
 def heldout_bounds(codes_x: np.ndarray, codes_y: np.ndarray, folds: Folds) -> dict[str, np.ndarray]:
-    """Every read-out, of a table counted on the other folds; float32[F] each."""
-    shape, found = (codes_x.max() + 1, codes_y.max() + 1), []
+    """Every read-out, of a table counted on the other folds; float32[F] each.
+
+    Half a pair is added to every cell, so that none is impossible; only the cells of test rows are made.
+    """
+    (num_x, num_y), found = (int(codes.max()) + 1 for codes in (codes_x, codes_y)), []
     for train, test in zip(folds.train, folds.test, strict=True):
-        table = _count(codes_x[train], codes_y[train], shape) + 0.5  # no cell may be impossible
-        ratio = np.log(table * table.sum() / (table.sum(1, keepdims=True) * table.sum(0, keepdims=True)))
-        found.append(_read(jnp.float32(ratio[codes_x[test]][:, codes_y[test]])))
+        (own_x, x, rows), (own_y, y, columns) = (_of_test(codes, train, test) for codes in (codes_x, codes_y))
+        both = (x >= 0) & (y >= 0)
+        table = _count(x[both], y[both], (len(rows), len(columns))) + 0.5
+        expected = np.outer(rows + 0.5 * num_y, columns + 0.5 * num_x) / (len(train) + 0.5 * num_x * num_y)
+        found.append(_read(jnp.float32(np.log(table / expected)[own_x][:, own_y])))
     return {name: np.array([values[name] for values in found]) for name in READOUTS}
+
+
+def _of_test(codes: np.ndarray, train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which of the values of test rows each of these has, and each training row, −1 for none; and how often the values
+    come in training rows."""
+    values, own = np.unique(codes[test], return_inverse=True)
+    place = np.full(codes.max() + 1, -1)
+    place[values] = np.arange(len(values))
+    return own.ravel(), place[codes[train]], np.bincount(codes[train], minlength=len(place))[values]
 
 
 _read = jax.jit(lambda scores: {name: readout(scores) for name, readout in READOUTS.items()})

@@ -207,6 +207,23 @@ def test_counts_give_the_information_of_a_table_without_bias():
     assert abs(np.mean(independent)) < 4 * np.std(independent) / math.sqrt(300)
 
 
+def test_tables_of_many_values_are_read_as_whole_tables_are():
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 40, 600)
+    y = np.where(rng.random(600) < 0.5, x, rng.integers(0, 30, 600))
+    folds = make_folds(600, 3, rng)
+    found = tables.heldout_bounds(x, y, folds)
+    for fold, (train, test) in enumerate(zip(folds.train, folds.test, strict=True)):
+        table = np.full((40, 40), 0.5)
+        np.add.at(table, (x[train], y[train]), 1)
+        ratio = np.log(table * table.sum() / (table.sum(1, keepdims=True) * table.sum(0, keepdims=True)))
+        scores = jnp.float32(ratio[x[test]][:, y[test]])
+        for name, readout in crossfit.READOUTS.items():
+            assert found[name][fold] == pytest.approx(float(readout(scores)), abs=1e-4)
+    ids = np.arange(20_000)  # whose whole table would take 3 GB
+    assert tables.heldout_bounds(ids, ids, make_folds(20_000, 5, rng))["infonce"].max() < 0.1
+
+
 def test_only_well_filled_tables_are_counted():
     x = np.arange(2000) % 10
     assert tables.suits(x, x)
