@@ -61,11 +61,7 @@ _READ_OUTS = (
 
 def _scatter(found: MIEstimate, x: object, y: object) -> tuple[str, Any]:
     tables, _, _ = read_tables({"x": x, "y": y}, "drop")
-    sides = []
-    for name, table in tables.items():
-        column = table.array[:, 0].astype(np.float64)
-        sides.append((column, table.names[0] if table.array.shape[1] > 1 else name))
-    (a, name_a), (b, name_b) = sides
+    (a, name_a), (b, name_b) = ((table.array[:, 0].astype(np.float64), table.names[0]) for table in tables.values())
     text = "Each point is a pair; blue pairs are typical of what is shared, orange ones speak against it."
     if max(table.array.shape[1] for table in tables.values()) > 1:
         text += " Of several columns the first is drawn."

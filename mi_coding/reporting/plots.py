@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mi_coding.reporting.figure import BLUE, FAINT, INK, ORANGE, SMALL, TITLE, Figure, blank, plain_axes
+from mi_coding.reporting.figure import BLUE, FAINT, INK, ORANGE, SMALL, TITLE, Axes, Figure, blank, plain_axes
 
 _MOST_POINTS = 4000  # of a scatter
 _MOST_WRITTEN = 14  # columns of a heat map whose values have room
@@ -20,6 +20,7 @@ def information(nats: float, interval: tuple[float, float], bounds: Mapping[str,
     left, right = figure.subplots(1, 2)
     for axes in (left, right):
         plain_axes(axes)
+    _of_any_value(left)
     left.axvspan(*interval, color=FAINT, linewidth=0)
     left.axvline(nats, color=BLUE)
     left.plot(list(bounds.values()), range(len(bounds)), "o", color=INK, markersize=4)
@@ -30,6 +31,14 @@ def information(nats: float, interval: tuple[float, float], bounds: Mapping[str,
     right.axhline(nats, color=BLUE)
     right.set_title("validation, nats, over rounds of training", fontsize=TITLE, loc="left")
     return figure
+
+
+def _of_any_value(axes: Axes) -> None:
+    """Ticks of the x axis at values that need not be whole."""
+    from matplotlib.ticker import AutoLocator, ScalarFormatter
+
+    axes.xaxis.set_major_locator(AutoLocator())
+    axes.xaxis.set_major_formatter(ScalarFormatter())
 
 
 def heat_map(values: np.ndarray, names: Sequence[str], title: str) -> Figure:
@@ -69,13 +78,11 @@ def lags(steps: np.ndarray, nats: np.ndarray, low: np.ndarray, high: np.ndarray,
 def pointwise_scatter(x: np.ndarray, y: np.ndarray, local: np.ndarray, name_x: str, name_y: str) -> Figure:
     """Pairs float[n] coloured by what each adds, nats; at most a few thousand of them, evenly spaced."""
     from matplotlib.colors import LinearSegmentedColormap
-    from matplotlib.ticker import AutoLocator, ScalarFormatter
 
     figure = blank(4.6)
     axes = figure.add_axes((0.09, 0.12, 0.78, 0.82))
     plain_axes(axes)
-    axes.xaxis.set_major_locator(AutoLocator())
-    axes.xaxis.set_major_formatter(ScalarFormatter())
+    _of_any_value(axes)
     some = np.unique(np.linspace(0, len(x) - 1, _MOST_POINTS).astype(int))
     some = some[np.isfinite(local[some])]
     most = max(float(np.quantile(np.abs(local[some]), 0.98)), 1e-6) if len(some) else 1.0
