@@ -17,6 +17,7 @@ An .npz has arrays x, y and perhaps given; of others, arrays.npz:NAME is one. A 
     --effort        default, or quick for a third of the time
     --permutations  of the test of independence (199)
     --json          one JSON object instead of text
+    --pointwise     in that, also what each pair adds
     --plot          FILE.png: read-outs beside the estimate, or the matrix
     --report        FILE.html: one page with the estimate, what each pair adds, the curve and the warnings
 
@@ -72,7 +73,8 @@ def _estimate(argv: list[str]) -> int:
         return _print_matrix(arguments)
     arrays, ranking = _arrays(arguments)
     names = "seed", "effort", "missing", "permutations"
-    found = estimate_mi(**arrays, **{name: getattr(arguments, name) for name in names})
+    how = {name: getattr(arguments, name) for name in names}
+    found = estimate_mi(**arrays, **how, pointwise=arguments.pointwise or bool(arguments.report))
     if arguments.plot:
         _written(arguments.plot, "--plot", found.plot().savefig)
     if arguments.report:
@@ -213,6 +215,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--effort", choices=list(EFFORTS), default="default")
     parser.add_argument("--permutations", type=int)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--pointwise", action="store_true")
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--report", type=Path)
     arguments = parser.parse_args(argv)

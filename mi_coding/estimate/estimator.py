@@ -4,6 +4,7 @@ import math
 import numbers
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -136,6 +137,7 @@ def estimate_mi(
     seed: int = 0,
     effort: str = "default",
     permutations: int | None = None,
+    pointwise: bool = False,
 ) -> MIEstimate:
     """How much information two arrays share, in nats, with a 95 % interval and a test of independence.
 
@@ -164,6 +166,7 @@ def estimate_mi(
         seed: same arrays and seed, same result.
         effort: "default", or "quick" for a third of the time.
         permutations: of the test of independence; None for 199. The least p is 1/(permutations + 1).
+        pointwise: whether the result has what each pair adds, see `MIEstimate`.
     Returns:
         An `MIEstimate`.
     Raises:
@@ -188,7 +191,8 @@ def estimate_mi(
     with blas, ThreadPoolExecutor(1) as beside:
         job = Job(rows, int(seed), how, beside)
         measure = _unconditional if given is None else _conditional
-        return measure(*read.values(), job, warnings)
+        found = measure(*read.values(), job, warnings)
+    return found if pointwise else replace(found, pointwise=None)
 
 
 def _kept(rows: object, kept: np.ndarray) -> object:

@@ -35,8 +35,9 @@ class MIEstimate:
         warnings: reasons to doubt the estimate, one sentence each.
         method: how it was estimated, chosen by held-out score.
         num_pairs: n.
-        pointwise: float64[n], what each pair adds, nats; their mean is the estimate before it is cut at 0. Large for
-            pairs that are typical of each other, negative for those that are not; NaN for pairs that were not scored.
+        pointwise: float64[n], what each pair adds, nats, where that was asked for; their mean is the estimate before it
+            is cut at 0. Large for pairs that are typical of each other, negative for those that are not; NaN for pairs
+            that were not scored.
         entropies: of x and of y, nats, counted; None of a side that is not discrete.
         permutations: of the test of independence; 0 where it made none.
     """
@@ -49,7 +50,7 @@ class MIEstimate:
     warnings: tuple[str, ...]
     method: str
     num_pairs: int
-    pointwise: np.ndarray
+    pointwise: np.ndarray | None = None
     entropies: tuple[float | None, float | None] = (None, None)
     permutations: int = 0
 
@@ -85,8 +86,11 @@ class MIEstimate:
         }
         plain = {"curve": self.curve.tolist(), "interval": list(self.interval), "warnings": list(self.warnings)}
         plain |= {"entropies": list(self.entropies), "normalized": self.normalized}
-        plain |= {"pointwise": [value if math.isfinite(value) else None for value in self.pointwise.tolist()]}
-        return asdict(self) | plain | {"bounds": bounds, "bits": self.bits}
+        plain |= {"bounds": bounds, "bits": self.bits}
+        whole = {name: value for name, value in asdict(self).items() if name != "pointwise"} | plain
+        if self.pointwise is None:
+            return whole
+        return whole | {"pointwise": [value if math.isfinite(value) else None for value in self.pointwise.tolist()]}
 
     def plot(self):
         """The read-outs beside the estimate and its interval, and validation over training: a matplotlib Figure."""
