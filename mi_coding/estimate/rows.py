@@ -26,9 +26,9 @@ NO_MEMORY = 0.1
 DEPENDENT = 0.1
 """Correlation of successive rows, beyond its noise, from which on both arrays are suspected to be series."""
 
-MOST_COPIES, MOST_ALONE = 20, 0.9
-"""Rows that one observation may have been entered as; and the share of values, but for atoms, that a continuous column
-has once."""
+MOST_COPIES, FEW_COPIES, MOST_ALONE = 20, 4, 0.9
+"""Rows that one observation may have been entered as, at most and on average; and the share of values, but for atoms,
+that a continuous column has once."""
 
 
 class Rows(ABC):
@@ -268,7 +268,8 @@ def entered_twice(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
         values = np.bincount(codes)[codes[first]]
         alone = np.bincount(codes[first])[codes[first]] == 1
         no_atom = values <= MOST_COPIES
-        if no_atom.any() and alone[no_atom].mean() >= MOST_ALONE:
+        is_fine = FEW_COPIES * no_atom.sum() >= counts[no_atom].sum()  # else it has few values, each many times
+        if no_atom.any() and is_fine and alone[no_atom].mean() >= MOST_ALONE:
             shares |= alone & no_atom
     own = copied & shares
     if not own.any():

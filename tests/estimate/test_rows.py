@@ -103,8 +103,9 @@ def test_the_memory_of_a_series_is_where_both_have_forgotten():
             0,
         ),
         (lambda rng: np.repeat(rng.normal(size=(2, 8, 1)), 100, axis=1), 0),  # atoms alone
+        (lambda rng: np.stack([np.arange(800)[:, None] % 50] * 2), 0),  # categories that tell each other
     ],
-    ids=["continuous", "doubled", "bootstrap", "rounded", "zeros", "half atoms", "atoms"],
+    ids=["continuous", "doubled", "bootstrap", "rounded", "zeros", "half atoms", "atoms", "categories"],
 )
 def test_copies_of_observations_are_told_from_values_that_repeat(make, copies):
     x, y = make(np.random.default_rng(0))
