@@ -157,8 +157,8 @@ def columns(rng: np.random.Generator) -> Drawn:
     """150 to 400 columns, of which one to five, or a combination of all, tell of one or two others."""
     count, targets, noise = int(rng.integers(150, 401)), int(rng.integers(1, 3)), rng.uniform(0.3, 1.5)
     weights = np.zeros((count, targets))
-    told = np.arange(count) if rng.random() < 0.4 else rng.choice(count, rng.integers(1, 6), replace=False)
-    weights[told] = rng.normal(size=(len(told), targets)) / math.sqrt(len(told))
+    informative = np.arange(count) if rng.random() < 0.4 else rng.choice(count, rng.integers(1, 6), replace=False)
+    weights[informative] = rng.normal(size=(len(informative), targets)) / math.sqrt(len(informative))
 
     def sample(n, rng):
         x = rng.normal(size=(n, count))

@@ -87,7 +87,7 @@ def prepare(table: Table, rng: np.random.Generator) -> Columns:
         kept = _without_copies(array)
         array, nominal = array[:, kept], nominal[kept]
     scores = np.stack([normal_scores(column, rng) for column in array.T], axis=1)
-    shown = _shown(scores, bounded(array.astype(np.float64)), _indicators(array, nominal))
+    shown = standard(scores, bounded(array.astype(np.float64)), _indicators(array, nominal))
     is_discrete = array.dtype.kind == "i" or all(len(np.unique(column)) <= FEW_VALUES for column in array.T)
     codes = np.unique(array, axis=0, return_inverse=True)[1].ravel() if is_discrete else None
     return Columns(scores, shown, codes, bool(nominal.all()), in_quartiles(array.astype(np.float64)), wide)
@@ -97,13 +97,14 @@ def from_scores(array: np.ndarray, rng: np.random.Generator) -> Columns:
     """Columns of float[n, k] that were made of others."""
     scores = np.stack([normal_scores(column, rng) for column in array.T], axis=1)
     array = array.astype(np.float64)
-    return Columns(scores, _shown(scores, bounded(array)), None, values=in_quartiles(array))
+    return Columns(scores, standard(scores, bounded(array)), None, values=in_quartiles(array))
 
 
-def _shown(*parts: np.ndarray) -> np.ndarray:
-    """float32[n, e]: all parts side by side, each column of mean 0 and deviation 1."""
-    shown = np.concatenate(parts, axis=1)
-    return ((shown - shown.mean(0)) / np.maximum(shown.std(0), 1e-9)).astype(np.float32)
+def standard(*parts: np.ndarray) -> np.ndarray:
+    """float32[n, e]: all parts side by side, each column of mean 0 and standard deviation 1."""
+    joined = np.concatenate(parts, axis=1)
+    joined = joined - joined.mean(0)
+    return (joined / np.maximum(joined.std(0), 1e-9)).astype(np.float32)
 
 
 def _indicators(array: np.ndarray, nominal: np.ndarray) -> np.ndarray:

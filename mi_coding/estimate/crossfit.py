@@ -22,7 +22,7 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Of the first expert in the log density ratio; each fold chooses by its validation pairs."""
 
 UNANCHORED = 0.1
-"""Nats below the bound of picking, from which on the closed form is taken to be no anchor."""
+"""Nats below the InfoNCE lower bound from which on the closed form is not used as a control variate."""
 
 PATIENCE = 3
 """Rounds without a better validation loss, after which a fold is done."""
@@ -255,7 +255,8 @@ def _fold(
     seen = read(folds.seen, others.seen)[1:]
     readouts = {name: readout(scores) for name, readout in READOUTS.items()}
     null = jax.lax.map(lambda draw: jnp.mean(scores[jnp.arange(len(draw)), draw]), draws)
-    # A closed form that is far from exact is no anchor: what the picks prove is more than it leaves.
+    # Where the difference from the closed form falls below the InfoNCE lower bound, the closed form is too inaccurate
+    # to serve as a control variate.
     holds = jnp.mean(test[1]) >= readouts["infonce"] - UNANCHORED
     test, seen = (jnp.where(holds, part[1], part[0]) for part in (test, seen))
     return Scored(test, seen, readouts, jnp.nanmax(curve, axis=0), null, jnp.array(shares, jnp.float32))

@@ -19,8 +19,8 @@ from mi_coding.estimate.crossfit import READOUTS, Expert, compile_ahead, padded,
 from mi_coding.estimate.folds import Folds, Training, make_orders
 from mi_coding.estimate.independence import covariance_statistics, p_value_of
 from mi_coding.estimate.inputs import Table, read_tables
-from mi_coding.estimate.result import Bound, MIEstimate
-from mi_coding.estimate.rows import Rows, rows_of
+from mi_coding.estimate.result import DEVIATIONS, Bound, MIEstimate
+from mi_coding.estimate.rows import Rows, kept_rows, rows_of
 from mi_coding.estimate.streams import stream
 
 
@@ -53,9 +53,6 @@ fail, so the larger is the more accurate; but where the networks find nothing, t
 
 LEAST_DEVIATION = 0.5
 """Lower limit of the standard deviation of a pair's contribution, in nats."""
-
-DEVIATIONS = 1.96
-"""Standard errors on either side of an estimate that make its 95 % interval."""
 
 MISFIT = 0.012
 """Standard error, as a share of the estimate, of what critics miss or a finite score matrix distorts; chosen by those
@@ -181,10 +178,10 @@ def estimate_mi(
         raise InputError(f"permutations={permutations!r}; expected a whole number from 19 to 1,000,000")
     arrays = {"x": x, "y": y} | ({} if given is None else {"given": given})
     read, kept, warnings = read_tables(arrays, missing)
-    rows, told = rows_of(_kept(rows, kept), read["x"].array, read["y"].array)
+    rows, of_rows = rows_of(kept_rows(rows, kept), read["x"].array, read["y"].array)
     for one, other in (("x", "y"), ("x", "given"), ("y", "given"))[: 1 if given is None else 3]:
         columns.check_pair(read[one], read[other], other)
-    warnings += told + columns.warnings(read["x"], read["y"])
+    warnings += of_rows + columns.warnings(read["x"], read["y"])
     how = EFFORTS[effort]
     how = how if permutations is None else how._replace(permutations=int(permutations))
     blas = threadpool_limits(1, "blas")  # faster on small matrices, and the same bits on any machine
@@ -193,13 +190,6 @@ def estimate_mi(
         measure = _unconditional if given is None else _conditional
         found = measure(*read.values(), job, warnings)
     return found if pointwise else replace(found, pointwise=None)
-
-
-def _kept(rows: object, kept: np.ndarray) -> object:
-    """Groups of the rows that are kept, where they were given for all."""
-    if isinstance(rows, str) or np.shape(rows) != kept.shape:
-        return rows
-    return np.asarray(rows)[kept]
 
 
 def _unconditional(x: Table, y: Table, job: Job, warnings: list[str]) -> MIEstimate:
@@ -280,10 +270,11 @@ def _learnt(x: Columns, y: Columns, folds: Folds, job: Job) -> Measured:
     sizes = start.widths(*sides[0]) | {"rows": len(x.scores), "num_others": len(names)}
     program = job.beside.submit(compile_ahead, folds, orders, draws, how=job.effort.training, **sizes)
     others = job.beside.submit(experts.score_folds, names, sides, folds, job.seed)
-    low = max(side.scores.shape[1] for side in (x, y)) <= NEAR_DIMENSIONS and job.rows.are_independent
+    by_class = experts.Classifiers.suits(x, y) and len(x.scores) <= MOST_REFITTED
+    low = max(side.scores.shape[1] for side in (x, y)) <= NEAR_DIMENSIONS and job.rows.are_independent and not by_class
     near = job.beside.submit(neighbours.extrapolated, x.scores, y.scores) if low else None
-    found = _cross_fitted(sides, folds, orders, draws, job, program, others)
-    if experts.Classifiers.suits(x, y) and len(x.scores) <= MOST_REFITTED:
+    found = _cross_fitted(sides, names, folds, orders, draws, job, program, others)
+    if by_class:
         return _or_classifiers(found, x, y, job)
     if near is None:
         return found
@@ -313,6 +304,7 @@ def _or_classifiers(found: Measured, x: Columns, y: Columns, job: Job) -> Measur
 
 def _cross_fitted(
     sides: Sequence[tuple[Columns, Columns]],
+    names: Sequence[str],
     folds: Folds,
     orders: np.ndarray,
     draws: np.ndarray,
@@ -336,7 +328,7 @@ def _cross_fitted(
     local[folds.test.ravel()] = scored.test.ravel() + optimism / 2
     curve = np.nanmean(scored.curve[:, np.isfinite(scored.curve).any(0)], axis=0)
     method = [str(min(starts, key=lambda found: found.loss))]
-    shares = zip(experts.suited(*sides[0]), scored.shares.mean(axis=0), strict=True)
+    shares = zip(names, scored.shares.mean(axis=0), strict=True)
     method += [f"{share:.0%} {name}" for name, share in shares if share >= 0.05]
     scores = {"bounds": scored.bounds, "num_scored": folds.test.shape[1], "null": scored.null.mean(axis=0)}
     return Measured(local, optimism, curve=curve, method=", ".join(method), critics=True, **scores)

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import chi2
 
+from mi_coding.estimate.result import DEVIATIONS
+
 NUM_CELLS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """Cells along a continuous column, to choose from."""
 
@@ -18,8 +20,6 @@ MOST_VALUES = 64
 FULL, FILLED = 5, 4
 """Rows that a cell must expect for the law of chi squared to hold; and rows in a filled cell, on average, from which on
 its correction holds."""
-
-DEVIATIONS = 1.96
 
 
 class Cells(NamedTuple):
@@ -46,6 +46,12 @@ class Fast(NamedTuple):
     nats: float
     error: float
     p_value: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Lower and upper end of a 95 % confidence interval, nats, at least 0."""
+        low, high = (self.nats + sign * DEVIATIONS * self.error for sign in (-1, 1))
+        return max(low, 0.0), max(high, 0.0)
 
 
 def cells_of(column: np.ndarray, *, nominal: bool = False) -> Cells:

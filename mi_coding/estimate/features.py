@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from mi_coding.errors import InputError
 from mi_coding.estimate import fast
 from mi_coding.estimate.inputs import Table, read_tables
+from mi_coding.estimate.result import DEVIATIONS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,21 +96,15 @@ def mi_matrix(
     if count < 2:
         raise InputError(f"frame has {count} column; expected at least two")
     pairs = [(i, j) for i in range(count) for j in range(i)]
-    cells = _cells(table)
-    if effort == "fast":
-        found = _parallel(n_jobs, fast.information, [(cells[i], cells[j]) for i, j in pairs])
-        found = [(one.nats, one.error, one.p_value) for one in found]
-    else:
-        columns = [_column(table, i) for i in range(count)]
-        found = _parallel(n_jobs, _whole, [(columns[i], columns[j], seed, effort) for i, j in pairs])
+    sides = _sides(table)
+    found = _estimates([(sides[i], sides[j]) for i, j in pairs], effort, seed, n_jobs)
     matrices = np.full((4, count, count), np.nan)
-    corrected = holm(np.array([p for _, _, p in found]))
-    for (i, j), (nats, error, _), p_value in zip(pairs, found, corrected, strict=True):
-        values = [max(nats, 0), max(nats - fast.DEVIATIONS * error, 0), max(nats + fast.DEVIATIONS * error, 0), p_value]
-        matrices[:, i, j] = matrices[:, j, i] = values
-    for i, side in enumerate(cells):
-        if side.is_discrete:
-            share = np.bincount(side.codes[0]) / len(side.codes[0])
+    corrected = holm(np.array([one.p_value for one in found]))
+    for (i, j), one, p_value in zip(pairs, found, corrected, strict=True):
+        matrices[:, i, j] = matrices[:, j, i] = [max(one.nats, 0), *one.interval, p_value]
+    for i, (cells, _) in enumerate(sides):
+        if cells.is_discrete:
+            share = np.bincount(cells.codes[0]) / len(cells.codes[0])
             matrices[:3, i, i] = -np.sum(share * np.log(share))
     names = list(table.names)
     return MIMatrix(*(pd.DataFrame(one, names, names) for one in matrices), tuple(warnings))
@@ -154,21 +149,16 @@ def rank_features(
     table, target = tables["X"], tables["y"]
     if target.array.shape[1] != 1:
         raise InputError(f"y has {target.array.shape[1]} columns; expected one target")
-    cells, told = _cells(table), _cells(target)[0]
-    if effort == "fast":
-        found = _parallel(n_jobs, fast.information, [(side, told) for side in cells])
-        found = [(one.nats, one.error, one.p_value) for one in found]
-    else:
-        columns = [_column(table, i) for i in range(len(cells))]
-        found = _parallel(n_jobs, _whole, [(column, _column(target, 0), seed, effort) for column in columns])
-    nats, errors, p_values = map(np.array, zip(*found, strict=True))
-    order, by = ORDERS[method](nats, cells, told)
-    corrected = holm(p_values)
+    sides, (of_target,) = _sides(table), _sides(target)
+    found = _estimates([(side, of_target) for side in sides], effort, seed, n_jobs)
+    nats, corrected = np.array([one.nats for one in found]), holm(np.array([one.p_value for one in found]))
+    low, high = np.array([one.interval for one in found]).T
+    order, by = ORDERS[method](nats, [side.cells for side in sides], of_target.cells)
     rows = {
         "column": [table.names[i] for i in order],
         "nats": np.maximum(nats, 0)[order],
-        "low": np.maximum(nats - fast.DEVIATIONS * errors, 0)[order],
-        "high": np.maximum(nats + fast.DEVIATIONS * errors, 0)[order],
+        "low": low[order],
+        "high": high[order],
         "p_value": corrected[order],
         "rank": np.arange(1, len(order) + 1),
         "score": by[order],
@@ -192,11 +182,11 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     return found
 
 
-def _by_relevance(nats: np.ndarray, cells: Sequence[fast.Cells], told: fast.Cells) -> tuple[np.ndarray, np.ndarray]:
+def _by_relevance(nats: np.ndarray, cells: Sequence[fast.Cells], target: fast.Cells) -> tuple[np.ndarray, np.ndarray]:
     return np.argsort(-nats, kind="stable"), nats
 
 
-def _by_mrmr(nats: np.ndarray, cells: Sequence[fast.Cells], told: fast.Cells) -> tuple[np.ndarray, np.ndarray]:
+def _by_mrmr(nats: np.ndarray, cells: Sequence[fast.Cells], target: fast.Cells) -> tuple[np.ndarray, np.ndarray]:
     shared = np.zeros(len(nats))
 
     def add(chosen, rest):
@@ -207,12 +197,12 @@ def _by_mrmr(nats: np.ndarray, cells: Sequence[fast.Cells], told: fast.Cells) ->
     return _greedy(nats, add)
 
 
-def _by_cmim(nats: np.ndarray, cells: Sequence[fast.Cells], told: fast.Cells) -> tuple[np.ndarray, np.ndarray]:
+def _by_cmim(nats: np.ndarray, cells: Sequence[fast.Cells], target: fast.Cells) -> tuple[np.ndarray, np.ndarray]:
     least = nats.copy()
 
     def add(chosen, rest):
         for i in rest:
-            least[i] = min(least[i], fast.conditional_information(cells[i], told, cells[chosen[-1]]))
+            least[i] = min(least[i], fast.conditional_information(cells[i], target, cells[chosen[-1]]))
         return least[rest]
 
     return _greedy(nats, add)
@@ -243,20 +233,33 @@ def _descending(order: np.ndarray) -> np.ndarray:
     return found
 
 
-def _cells(table: Table) -> list[fast.Cells]:
+class _Side(NamedTuple):
+    """A column for the fast estimate, and for `estimate_mi`."""
+
+    cells: fast.Cells
+    column: np.ndarray
+
+
+def _sides(table: Table) -> list[_Side]:
     columns = zip(table.array.T, table.nominal, strict=True)
-    return [fast.cells_of(column, nominal=bool(has_no_order)) for column, has_no_order in columns]
+    return [
+        _Side(fast.cells_of(column, nominal=bool(has_no_order)), column.astype(str) if has_no_order else column)
+        for column, has_no_order in columns
+    ]
 
 
-def _column(table: Table, i: int) -> np.ndarray:
-    return table.array[:, i].astype(str) if table.nominal[i] else table.array[:, i]
+def _estimates(pairs: Sequence[tuple[_Side, _Side]], effort: str, seed: int, n_jobs: int) -> list[fast.Fast]:
+    """The estimate of each pair of columns."""
+    if effort == EFFORTS[0]:
+        return _parallel(n_jobs, fast.information, [(a.cells, b.cells) for a, b in pairs])
+    return _parallel(n_jobs, _whole, [(a.column, b.column, seed, effort) for a, b in pairs])
 
 
-def _whole(x: np.ndarray, y: np.ndarray, seed: int, effort: str) -> tuple[float, float, float]:
+def _whole(x: np.ndarray, y: np.ndarray, seed: int, effort: str) -> fast.Fast:
     from mi_coding.estimate.estimator import estimate_mi
 
     found = estimate_mi(x, y, seed=seed, effort=effort)
-    return found.nats, (found.interval[1] - found.interval[0]) / (2 * fast.DEVIATIONS), found.p_value
+    return fast.Fast(found.nats, (found.interval[1] - found.interval[0]) / (2 * DEVIATIONS), found.p_value)
 
 
 def _parallel(n_jobs: int, function: Any, arguments: Sequence[tuple]) -> list:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mi_coding.estimate.columns import standard
+
 NUM_WAVES = 32
 """Random cosines for each array, which detect nonlinear dependence."""
 
@@ -41,7 +43,7 @@ def covariance_statistics(
         rng: of the cosines.
     Source: random features of HSIC, arXiv:1606.07892 section 3.
     """
-    a, b = (_standard(np.concatenate([side, _waves(side, rng)], axis=1)) for side in (x, y))
+    a, b = (standard(side, _waves(side, rng)) for side in (x, y))
     straight, split = np.s_[: x.shape[1], : y.shape[1]], np.s_[x.shape[1] :, y.shape[1] :]
     squares = ((a.T @ other) ** 2 for other in (b, *(b[order] for order in orders)))
     seen = np.array([[square[straight].sum(), square[split].sum()] for square in squares])
@@ -54,8 +56,3 @@ def _waves(side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     directions = rng.normal(size=(side.shape[1], NUM_WAVES)) / math.sqrt(side.shape[1])
     waves = np.cos(side @ directions + rng.uniform(0, 2 * math.pi, NUM_WAVES))
     return np.concatenate([waves, np.log1p(np.sum(side**2, axis=1, keepdims=True))], axis=1)
-
-
-def _standard(features: np.ndarray) -> np.ndarray:
-    features = features - features.mean(0)
-    return (features / np.maximum(features.std(0), 1e-9)).astype(np.float32)

@@ -70,12 +70,10 @@ def _scatter(found: MIEstimate, x: object, y: object) -> tuple[str, Any]:
 
 def _tiles(found: MIEstimate) -> list[Tile]:
     low, high = found.interval
-    least = 1 / (found.permutations + 1)
-    p = f"< {least:.2g}" if found.permutations and found.p_value <= least else f"{found.p_value:.3g}"
     tiles = [
         Tile("mutual information", f"{found.nats:.3f}", "nats", f"95 % from {low:.3f} to {high:.3f}", None),
         Tile("the same in bits", f"{found.bits:.3f}", "bits", f"{found.num_pairs:,} pairs", None),
-        Tile("independent?", f"p {p}" if p.startswith("<") else f"p = {p}", "", "by exchanging the rows of y", None),
+        Tile("independent?", found.p_text, "", "by exchanging the rows of y", None),
     ]
     if (share := found.normalized) is not None:
         tiles.append(Tile("of the entropy", f"{share:.0%}", "", "of the smaller discrete side", share))

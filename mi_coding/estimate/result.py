@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+DEVIATIONS = 1.96
+"""Standard errors on either side of an estimate that make its 95 % interval."""
+
 
 class Bound(NamedTuple):
     """One read-out of the critics on pairs they never saw, nats.
@@ -65,13 +68,17 @@ class MIEstimate:
         known = [entropy for entropy in self.entropies if entropy]
         return min(self.nats / min(known), 1.0) if known else None
 
+    @property
+    def p_text(self) -> str:
+        """The p-value as text; below the least that so many permutations can show, "p < …"."""
+        least = 1 / (self.permutations + 1)
+        return f"p < {least:.2g}" if self.permutations and self.p_value <= least else f"p = {self.p_value:.3g}"
+
     def __repr__(self) -> str:
         low, high = self.interval
-        least = 1 / (self.permutations + 1)
-        p = f"p < {least:.2g}" if self.permutations and self.p_value <= least else f"p = {self.p_value:.3g}"
         lines = [
             f"{self.nats:.3f} nats ({self.bits:.3f} bits), 95 % interval {low:.3f} to {high:.3f}",
-            f"independent? {p}; {self.num_pairs:,} pairs; {self.method}",
+            f"independent? {self.p_text}; {self.num_pairs:,} pairs; {self.method}",
         ]
         for name, bound in self.bounds.items():
             ceiling = "" if math.isinf(bound.ceiling) else f", never above {bound.ceiling:.3f}"

@@ -158,6 +158,13 @@ def _even(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], rng: np.random
     return Folds(train, valid, test, seen)
 
 
+def kept_rows(kind: object, kept: np.ndarray) -> object:
+    """`rows` of `estimate_mi` after rows were dropped: an array of groups [n] is reduced to the rows that stay."""
+    if isinstance(kind, str) or np.shape(kind) != kept.shape:
+        return kind
+    return np.asarray(kind)[kept]
+
+
 def rows_of(kind: object, x: np.ndarray, y: np.ndarray) -> tuple[Rows, list[str]]:
     """What `rows` of `estimate_mi` says of the rows of float[n, d] and float[n, e]; and warnings, one sentence each.
 

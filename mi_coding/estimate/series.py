@@ -104,16 +104,13 @@ def lag_scan(
     rows = Series(count, memory_of(a[:, None], b[:, None]))
     rng = stream(seed, "shifts")
     shifts = [0, *rng.integers(1, count, permutations)]
-    cells = [
-        fast.cells_of(side, nominal=bool(table.nominal[0])) for side, table in zip((a, b), tables.values(), strict=True)
-    ]
+    cells = [fast.cells_of(table.array[:, 0], nominal=bool(table.nominal[0])) for table in tables.values()]
     found = [[_shifted(*cells, int(lag), int(shift)) for lag in lags] for shift in shifts]
     most = np.array([max(one.nats for one in row) for row in found])
     nats = np.array([one.nats for one in found[0]])
     widening = np.sqrt(max(rows.memory, 1))
-    errors = np.array([one.error for one in found[0]]) * widening
+    low, high = np.array([one._replace(error=one.error * widening).interval for one in found[0]]).T
     p_values = np.array([np.mean(np.append(most[1:], value) >= value) for value in nats])
-    low, high = (np.maximum(nats + sign * fast.DEVIATIONS * errors, 0) for sign in (-1, 1))
     return LagScan(lags, np.maximum(nats, 0), low, high, p_values)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from mi_coding.errors import InputError
 from mi_coding.estimate.estimator import estimate_mi
 from mi_coding.estimate.inputs import read_tables
+from mi_coding.estimate.rows import kept_rows
 
 
 class Sum(NamedTuple):
@@ -44,15 +45,14 @@ def total_correlation(
     if len(arrays) < 2:
         raise InputError(f"total_correlation was given {len(arrays)} arrays; expected at least two")
     names = [f"x{i + 1}" for i in range(len(arrays))]
-    tables, kept, told = read_tables(dict(zip(names, arrays, strict=True)), missing)
-    rows = rows if isinstance(rows, str) or np.shape(rows) != kept.shape else np.asarray(rows)[kept]
-    how = {"rows": rows, "seed": seed, "effort": effort}
+    tables, kept, of_input = read_tables(dict(zip(names, arrays, strict=True)), missing)
+    how = {"rows": kept_rows(rows, kept), "seed": seed, "effort": effort}
     parts = [tables[name].array for name in names]
     found = {}
     for i in range(1, len(parts)):
         before = np.concatenate(parts[:i], axis=1)
         found[f"I({names[i]}; {', '.join(names[:i])})"] = (1, estimate_mi(parts[i], before, **how))
-    return _summed(found, told)
+    return _summed(found, of_input)
 
 
 def interaction_information(
@@ -76,9 +76,9 @@ def interaction_information(
     return _summed({"I(x; y)": (1, plain), "I(x; y | z)": (-1, conditional)}, [])
 
 
-def _summed(found: dict, told: list[str]) -> Sum:
+def _summed(found: dict, warnings: list[str]) -> Sum:
     nats = sum(sign * one.nats for sign, one in found.values())
     half = np.sqrt(sum(((one.interval[1] - one.interval[0]) / 2) ** 2 for _, one in found.values()))
-    warnings = dict.fromkeys([*told, *(line for _, one in found.values() for line in one.warnings)])
+    warnings = dict.fromkeys([*warnings, *(line for _, one in found.values() for line in one.warnings)])
     terms = {name: sign * one.nats for name, (sign, one) in found.items()}
     return Sum(float(nats), (float(nats - half), float(nats + half)), terms, tuple(warnings))

@@ -1,11 +1,11 @@
-"""Arrays of many columns: each fold keeps the columns and the directions that tell most of the other side.
+"""Arrays of many columns: each fold keeps the columns and the directions that predict the other side best.
 
 What is chosen is chosen by training rows alone, so that no held-out row can flatter it.
 """
 
 import numpy as np
 
-from mi_coding.estimate.columns import Columns, from_scores
+from mi_coding.estimate.columns import Columns, from_scores, standard
 from mi_coding.estimate.streams import stream
 
 NUM_COLUMNS, NUM_DIRECTIONS = 32, 16
@@ -27,15 +27,15 @@ def _reduced(side: Columns, other: Columns, train: np.ndarray, valid: np.ndarray
     if side.wide is None:
         return side
     targets = _targets(other, seed)
-    told = np.abs(_correlations(side.wide[train], targets[train])).max(axis=1)
+    straight = np.abs(_correlations(side.wide[train], targets[train])).max(axis=1)
     bent = np.abs(_correlations(side.wide[train] ** 2, targets[train])).max(axis=1)
-    kept = np.argsort(-np.maximum(told, bent), kind="stable")[:NUM_COLUMNS]
+    kept = np.argsort(-np.maximum(straight, bent), kind="stable")[:NUM_COLUMNS]
     chosen = np.concatenate([side.wide[:, kept], _directions(side.wide, targets, train, valid)], axis=1)
     return from_scores(chosen, stream(seed, "ties of directions"))
 
 
 def _targets(side: Columns, seed: int) -> np.ndarray:
-    """float32[n, e]: what is to be told of a side: its columns, or many of them reduced, and cosines."""
+    """float32[n, e]: what is to be predicted of a side: its columns, or their principal components, and cosines."""
     shown = side.features
     waves = shown @ (
         stream(seed, "waves of targets").normal(size=(shown.shape[1], NUM_WAVES)) / np.sqrt(shown.shape[1])
@@ -43,7 +43,7 @@ def _targets(side: Columns, seed: int) -> np.ndarray:
     shown = np.concatenate([shown, np.cos(waves + np.linspace(0, np.pi, NUM_WAVES))], axis=1)
     if side.wide is not None:
         shown = np.concatenate([shown, side.wide], axis=1)
-    return _standard(shown)
+    return standard(shown)
 
 
 def _directions(wide: np.ndarray, targets: np.ndarray, train: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -62,9 +62,4 @@ def _directions(wide: np.ndarray, targets: np.ndarray, train: np.ndarray, valid:
 
 
 def _correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return _standard(a).T @ _standard(b) / len(a)
-
-
-def _standard(columns: np.ndarray) -> np.ndarray:
-    columns = columns - columns.mean(axis=0)
-    return (columns / np.maximum(columns.std(axis=0), 1e-9)).astype(np.float32)
+    return standard(a).T @ standard(b) / len(a)

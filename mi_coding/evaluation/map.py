@@ -12,7 +12,7 @@ from mi_coding.reporting.figure import BLUE, INK, TEXT, Axes, Figure, blank, hea
 from mi_coding.reporting.page import Section
 from mi_coding.reporting.point_map import CODE_COLOURS, PointMap, class_middles
 from mi_coding.reporting.results import Summary
-from mi_coding.reporting.strips import are_images, as_images, as_pictures
+from mi_coding.reporting.strips import are_images, as_bytes, as_pictures
 
 _MARKERS = "o^sD"  # a second, third and fourth round of the colours
 
@@ -44,7 +44,7 @@ def _on_page(trained: Trained, points: np.ndarray, names: np.ndarray | None) -> 
     captions = [f"[{row}]" for row in range(len(points))] if shown.names is None else list(shown.names)
     if trained.pairs.are_sequences:
         views = as_pictures(views)
-    pictures = np.rint(255 * as_images(views)).astype(np.uint8) if are_images(views) else None
+    pictures = as_bytes(views) if are_images(views) else None
     if names is None:
         return PointMap(points, captions, pictures=pictures)
     captions = [f"{name} · {caption}" for name, caption in zip(names.tolist(), captions, strict=True)]

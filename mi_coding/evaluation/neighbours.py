@@ -11,7 +11,16 @@ from mi_coding.evaluation.codes import encode, nearest
 from mi_coding.reporting.figure import MUTED, ORANGE, SMALL, Figure, heading
 from mi_coding.reporting.page import Gallery, Section, Table, Thumbnail
 from mi_coding.reporting.results import Summary
-from mi_coding.reporting.strips import are_images, as_images, as_pictures, aspect, draw_caption, draw_tile, tile_canvas
+from mi_coding.reporting.strips import (
+    are_images,
+    as_bytes,
+    as_images,
+    as_pictures,
+    aspect,
+    draw_caption,
+    draw_tile,
+    tile_canvas,
+)
 
 NUM_QUERIES, NUM_NEIGHBOURS = 10, 6  # test images that a report shows, and neighbours of each
 _SHORT, _FITS = 2, 7  # letters of a label beside which a cosine has room; letters that have room alone
@@ -64,19 +73,19 @@ def _gallery(
 ) -> Gallery:
     """The neighbours of every query, and of every example that is a neighbour, among the training views."""
 
-    def pixels(view: np.ndarray) -> np.ndarray:
-        return np.rint(255 * as_images(view[None])[0]).astype(np.uint8)
-
     def known(position: int, cosine: float | None = None) -> Thumbnail:
         label = "" if labels is None else str(labels[position])
         parts = [label] if cosine is None else [label, f"{cosine:.2f}"]
-        return Thumbnail(pixels(views[position]), " ".join(filter(None, parts)), f"train-{position}")
+        return Thumbnail(as_bytes(views[position][None])[0], " ".join(filter(None, parts)), f"train-{position}")
 
     def row(found: np.ndarray, near: np.ndarray) -> list[Thumbnail]:
         return [known(int(position), float(cosine)) for position, cosine in zip(found, near, strict=True)]
 
     rows = [
-        (Thumbnail(pixels(view), f"test {label}".strip(), f"test-{number}"), row(positions[number], cosines[number]))
+        (
+            Thumbnail(as_bytes(view[None])[0], f"test {label}".strip(), f"test-{number}"),
+            row(positions[number], cosines[number]),
+        )
         for number, (view, label) in enumerate(queries)
     ]
     each = np.unique(positions)

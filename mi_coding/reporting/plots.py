@@ -42,7 +42,7 @@ def _of_any_value(axes: Axes) -> None:
 
 
 def heat_map(values: np.ndarray, names: Sequence[str], title: str) -> Figure:
-    """A matrix float[d, d] as colours, its with names; values are written where they fit, NaN is blank."""
+    """A matrix float[d, d] as colours with names beside it; values are written where they fit, NaN is blank."""
     count = len(names)
     figure = blank(min(8.4, 1.6 + 0.45 * count))
     figure.set_layout_engine("constrained")

@@ -90,6 +90,11 @@ def as_images(images: np.ndarray) -> np.ndarray:
     return np.repeat(np.clip(images, 0, 1), 3 // images.shape[-1], axis=-1)
 
 
+def as_bytes(images: np.ndarray) -> np.ndarray:
+    """uint8[n, H, W, 3] of what `as_images` takes."""
+    return np.rint(255 * as_images(images)).astype(np.uint8)
+
+
 def as_pictures(sequences: np.ndarray) -> np.ndarray:
     """float32[n, H, W, C] in 0 … 1: a signal as one row a step, a clip as its frames from left to right.
 

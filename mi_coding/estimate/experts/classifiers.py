@@ -8,7 +8,7 @@ from mi_coding.estimate.columns import Columns
 from mi_coding.estimate.folds import Folds
 
 MOST_CLASSES = 50
-"""Values of a side beyond which it is no class."""
+"""The most distinct values of a side that is treated as a class label."""
 
 MOST_IN_FOREST = 3000
 """Training rows up to which a forest is grown; with more, boosting is as good and faster."""
@@ -71,7 +71,7 @@ class Classifiers:
         return local, float(np.mean(optimism))
 
     def _sides(self, x: Columns, y: Columns) -> tuple[np.ndarray, np.ndarray]:
-        """What is told from, float32[n, e], all columns of it, and the class int[n] that is told."""
+        """The features float32[n, e] to predict from, all columns of that side, and the class labels int[n]."""
         side, labels = (y, x.codes) if y.codes is None else (x, y.codes)
         return side.features if side.wide is None else side.wide, labels
 

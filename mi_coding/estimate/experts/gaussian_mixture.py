@@ -4,10 +4,12 @@ import math
 import warnings
 from itertools import product
 
+import jax.numpy as jnp
 import numpy as np
 from scipy.special import logsumexp
 
 from mi_coding.estimate.columns import Columns
+from mi_coding.estimate.crossfit import pick_loss
 
 MOST_DIMENSIONS = 16
 """Columns of both sides together, beyond which there are too many covariances to fit."""
@@ -47,7 +49,7 @@ class GaussianMixtures:
             if max(np.abs(getattr(side, self._choice[0])).max() for side in (x, y)) > FARTHEST:
                 continue
             self._mixture = self._fitted(x, y, train, *self._choice)
-            found.append((_loss(self.scores(x, y, valid)), self._choice, self._mixture))
+            found.append((float(pick_loss(jnp.asarray(self.scores(x, y, valid)))), self._choice, self._mixture))
         _, self._choice, self._mixture = min(found, key=lambda one: one[0])
 
     def scores(self, x: Columns, y: Columns, rows: np.ndarray) -> np.ndarray:
@@ -84,9 +86,3 @@ class GaussianMixtures:
             warnings.simplefilter("ignore", ConvergenceWarning)  # held-out pairs decide whether it is good
             mixture = GaussianMixture(number, reg_covar=LEAST_VARIANCE, max_iter=100, random_state=self._seed)
             return mixture.fit(np.concatenate([getattr(side, space)[train] for side in (x, y)], axis=1))
-
-
-def _loss(scores: np.ndarray) -> float:
-    """Cross-entropy of picking the true y for each x and the true x for each y, the mean of both; nats."""
-    true = np.diag(scores)
-    return float(0.5 * sum(np.mean(logsumexp(scores, axis=axis) - true) for axis in (0, 1)))
