@@ -13,11 +13,12 @@ from scipy.special import ndtr
 
 import mi_coding
 from mi_coding.errors import InputError
-from mi_coding.estimate import EFFORTS, estimator
 from mi_coding.estimate import __main__ as command
+from mi_coding.estimate import estimator
 from mi_coding.estimate.crossfit import READOUTS
-from mi_coding.estimate.folds import Training
 from mi_coding.estimate.rows import Independent
+
+pytestmark = pytest.mark.usefixtures("short_training")
 
 N = 600
 QUICK = {"effort": "quick"}
@@ -29,17 +30,8 @@ def gaussian(rho, n=N, seed=0):
     return x, rho * x + math.sqrt(1 - rho**2) * noise
 
 
-@pytest.fixture(scope="module", autouse=True)
-def short():
-    """Training of a few rounds: what is tested here is the way, not the accuracy."""
-    patch = pytest.MonkeyPatch()
-    patch.setitem(EFFORTS, "quick", estimator.Effort(3, Training(16, 1, 8, 8, 128, 3e-3), 39))
-    yield
-    patch.undo()
-
-
 @pytest.fixture(scope="module")
-def dependent():
+def dependent(short_training):
     return mi_coding.estimate_mi(*gaussian(0.8), **QUICK)
 
 

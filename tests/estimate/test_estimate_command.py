@@ -6,17 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mi_coding.estimate import EFFORTS, estimator
 from mi_coding.estimate import __main__ as command
-from mi_coding.estimate.folds import Training
 
-
-@pytest.fixture(scope="module", autouse=True)
-def short():
-    patch = pytest.MonkeyPatch()
-    patch.setitem(EFFORTS, "quick", estimator.Effort(3, Training(16, 1, 8, 8, 128, 3e-3), 39))
-    yield
-    patch.undo()
+pytestmark = pytest.mark.usefixtures("short_training")
 
 
 @pytest.fixture(scope="module")

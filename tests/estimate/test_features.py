@@ -10,18 +10,11 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.feature_selection import SelectKBest
 
 import mi_coding
-from mi_coding.estimate import EFFORTS, estimator, fast
-from mi_coding.estimate.folds import Training
+from mi_coding.estimate import fast
+
+pytestmark = pytest.mark.usefixtures("short_training")
 
 RNG = np.random.default_rng(0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def short():
-    patch = pytest.MonkeyPatch()
-    patch.setitem(EFFORTS, "quick", estimator.Effort(3, Training(16, 1, 8, 8, 128, 3e-3), 39))
-    yield
-    patch.undo()
 
 
 def gaussian(rho, n, rng):
