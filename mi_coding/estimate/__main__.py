@@ -33,8 +33,8 @@ import argparse
 import difflib
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 from zipfile import BadZipFile
@@ -78,10 +78,10 @@ def _estimate(argv: list[str]) -> int:
     if arguments.plot:
         _written(arguments.plot, "--plot", found.plot().savefig)
     if arguments.report:
-        page = estimate_report(found, arrays["x"], arrays["y"], title=f"{arguments.x}", ranking=ranking)
+        page = estimate_report(found, arrays, title=f"{arguments.x}", ranking=ranking)
         _written(arguments.report, "--report", lambda path: write_report(path, page))
-    told = {"features": ranking.table.to_dict("records")} if ranking else {}
-    print(json.dumps(found.to_dict() | told) if arguments.json else found)
+    features = {"features": ranking.table.to_dict("records")} if ranking else {}
+    print(json.dumps(found.to_dict() | features) if arguments.json else found)
     if ranking and not arguments.json:
         print(f"\neach column alone, in nats:\n{ranking}")
     return 0
@@ -92,12 +92,9 @@ def _print_matrix(arguments: argparse.Namespace) -> int:
     found = mi_matrix(_table(arguments.x), effort=effort, missing=arguments.missing, seed=arguments.seed)
     if arguments.plot:
         _written(arguments.plot, "--plot", found.plot().savefig)
-    nats = found.nats.astype(object).where(found.nats.notna(), None)
-    print(
-        json.dumps({"nats": nats.to_dict(), "p_values": found.p_values.fillna(0).to_dict()})
-        if arguments.json
-        else found
-    )
+    matrices = {name: getattr(found, name) for name in ("nats", "p_values")}
+    plain = {name: one.astype(object).where(one.notna(), None).to_dict() for name, one in matrices.items()}
+    print(json.dumps(plain) if arguments.json else found)
     return 0
 
 
@@ -105,12 +102,7 @@ def _arrays(arguments: argparse.Namespace) -> tuple[dict[str, Any], FeatureRanki
     """What `estimate_mi` is given; and of a table with a target how its columns rank."""
     if arguments.target is None:
         if arguments.y is None:
-            with _opened(arguments.x) as file:
-                lacking = {"x", "y"} - set(file.files)
-                if lacking:
-                    there = f"{arguments.x} has arrays {', '.join(sorted(file.files)) or 'of no name'}"
-                    raise InputError(f"{there}; expected x and y, or name them: {arguments.x}:NAME")
-                arrays = {name: file[name] for name in ("x", "y", "given") if name in file.files}
+            arrays = _pair_of_archive(arguments.x)
         else:
             arrays = {name: load(Path(path)) for name in ("x", "y", "given") if (path := getattr(arguments, name))}
         return arrays | {"rows": arguments.rows}, None
@@ -127,6 +119,20 @@ def _arrays(arguments: argparse.Namespace) -> tuple[dict[str, Any], FeatureRanki
     return arrays | ({} if given is None else {"given": given}), ranking
 
 
+def _pair_of_archive(path: str) -> dict[str, np.ndarray]:
+    if Path(path).suffix.lower() != ".npz":
+        alone = "a table needs --target=COLUMN or --matrix"
+        raise InputError(f"the following arguments are required: y, unless {path} is an .npz of x and y; {alone}")
+
+    def choose(names: set[str]) -> list[str]:
+        if not {"x", "y"} <= names:
+            there = f"{path} has arrays {', '.join(sorted(names)) or 'of no name'}"
+            raise InputError(f"{there}; expected x and y, or name them: {path}:NAME")
+        return [name for name in ("x", "y", "given") if name in names]
+
+    return _from_archive(path, choose)
+
+
 def _column(table: Any, name: str, option: str, column: str | None) -> Any:
     if column is None:
         return None
@@ -134,7 +140,7 @@ def _column(table: Any, name: str, option: str, column: str | None) -> Any:
         names = list(map(str, table.columns))
         near = difflib.get_close_matches(column, names, 1)
         hint = f"did you mean {near[0]}?" if near else f"expected one of {listed(names)}"
-        raise InputError(f"{option}={column} is no column of the table; {hint}")
+        raise InputError(f"{option}={column} is not a column of the table; {hint}")
     return table[column]
 
 
@@ -142,7 +148,7 @@ def _table(path: str) -> Any:
     """A pandas DataFrame of a table with headings."""
     read = {".csv": "read_csv", ".tsv": "read_csv", ".parquet": "read_parquet"}.get(Path(path).suffix.lower())
     if read is None:
-        raise InputError(f"{path} is no table; expected a file that ends in .csv, .tsv or .parquet")
+        raise InputError(f"{path} is not a table; expected a file that ends in .csv, .tsv or .parquet")
     pandas = require_pandas("a table with headings")
     how = {"sep": TABLES[Path(path).suffix.lower()]} if Path(path).suffix.lower() in TABLES else {}
     try:
@@ -160,18 +166,33 @@ def _written(path: Path, option: str, write: Callable[[Path], None]) -> None:
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[Any]:
-    """A .npz file; an InputError for another, with what one file alone may be."""
-    if Path(path).suffix.lower() != ".npz":
-        alone = "a table needs --target=COLUMN or --matrix"
-        raise InputError(f"the following arguments are required: y, unless {path} is an .npz of x and y; {alone}")
+def _reading(path: str | Path, expected: str) -> Iterator[None]:
+    """Reports what NumPy raises for a file that cannot be read as an `InputError`."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            yield file
+        yield
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except MemoryError as error:
+        raise InputError(f"{path} does not fit in memory") from error
     except (ValueError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path} is not an .npz file of arrays: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path} is not {expected}: {str(error).splitlines()[0]}") from error
+
+
+def _from_archive(path: str | Path, choose: Callable[[set[str]], Sequence[str]]) -> dict[str, np.ndarray]:
+    """The arrays of a .npz file that are chosen among its names.
+
+    Raises:
+        InputError: for a file that cannot be read; and what `choose` raises.
+    """
+    expected = "an .npz file of arrays"
+    with ExitStack() as stack:
+        with _reading(path, expected):  # numpy.load itself leaves a damaged archive open
+            file = np.load(stack.enter_context(Path(path).open("rb")), allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise InputError(f"{path} is not {expected}")
+        names = choose(set(file.files))
+        with _reading(path, expected):
+            return {name: file[name] for name in names}
 
 
 def load(path: Path) -> np.ndarray:
@@ -184,19 +205,15 @@ def load(path: Path) -> np.ndarray:
         return read_table(path)
     whole, _, key = str(path).rpartition(":")
     if whole.lower().endswith(".npz"):
-        with _opened(whole) as file:
-            if key not in file.files:
-                raise InputError(f"{whole} has no array {key}; expected one of {', '.join(sorted(file.files))}")
-            return file[key]
-    try:
-        with path.open("rb") as file:  # numpy.load itself leaves a damaged archive open
-            array = np.load(file, allow_pickle=False)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-    except MemoryError as error:
-        raise InputError(f"{path} does not fit in memory") from error
-    except (ValueError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path} is not a .npy file of numbers or strings: {str(error).splitlines()[0]}") from error
+
+        def choose(names: set[str]) -> list[str]:
+            if key not in names:
+                raise InputError(f"{whole} has no array {key}; expected one of {', '.join(sorted(names))}")
+            return [key]
+
+        return _from_archive(whole, choose)[key]
+    with _reading(path, "a .npy file of numbers or strings"), path.open("rb") as file:
+        array = np.load(file, allow_pickle=False)  # which itself leaves a damaged archive open
     if not isinstance(array, np.ndarray):
         raise InputError(f"{path} holds several arrays; name one: {path}:NAME")
     return array

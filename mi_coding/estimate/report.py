@@ -1,6 +1,7 @@
 """One page about an estimate: the number, what each pair adds, how the critics learnt, and the warnings."""
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,19 +23,19 @@ _LEAD = (
 
 
 def estimate_report(
-    found: MIEstimate, x: object, y: object, *, title: str, ranking: "FeatureRanking | None" = None
+    found: MIEstimate, arrays: Mapping[str, object], *, title: str, ranking: "FeatureRanking | None" = None
 ) -> Report:
     """The page of an estimate, for `mi_coding.reporting.page.write_report`.
 
     Args:
         found: the estimate.
-        x, y: the arrays that it is of.
+        arrays: "x", "y" and perhaps "given", the arrays that it is of.
         title: what they are called.
         ranking: of the columns of x, where there are several.
     """
     alone = None if ranking is None else Table("Every column alone", list(ranking.table.columns), _cells(ranking))
     sections = [
-        Section("What pairs add", *_scatter(found, x, y), "pointwise", alone),
+        Section("What pairs add", *_scatter(found, arrays), "pointwise", alone),
         Section("Read-outs and training", _READ_OUTS, found.plot(), "read-outs"),
     ]
     return Report(
@@ -59,8 +60,10 @@ _READ_OUTS = (
 )
 
 
-def _scatter(found: MIEstimate, x: object, y: object) -> tuple[str, Any]:
-    tables, _, _ = read_tables({"x": x, "y": y}, "drop")
+def _scatter(found: MIEstimate, arrays: Mapping[str, object]) -> tuple[str, Any]:
+    given = {name: arrays[name] for name in ("x", "y", "given") if name in arrays}
+    tables, _, _ = read_tables(given, "drop")  # the rows of the estimate, which lack no value of any array
+    tables.pop("given", None)
     (a, name_a), (b, name_b) = ((table.array[:, 0].astype(np.float64), table.names[0]) for table in tables.values())
     text = "Each point is a pair; blue pairs are typical of what is shared, orange ones speak against it."
     if max(table.array.shape[1] for table in tables.values()) > 1:

@@ -49,8 +49,17 @@ def test_a_table_has_a_matrix(folder, capsys, tmp_path):
     assert run(folder, "FOLDER/table.csv", "--matrix", "--json", f"--plot={tmp_path / 'm.png'}") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["nats"]["a"]["kind"] > 0.2
-    assert found["nats"]["a"]["a"] is None
+    assert found["nats"]["a"]["a"] is found["p_values"]["a"]["a"] is None
     assert (tmp_path / "m.png").stat().st_size > 1000
+
+
+def test_a_report_has_the_rows_that_lack_no_value_of_given(folder, tmp_path, capsys):
+    table = pd.read_csv(folder / "table.csv").drop(columns="patient")
+    table.loc[::9, "b"] = np.nan
+    table.to_csv(tmp_path / "gaps.csv", index=False)
+    how = ["--target=kind", "--given=b", "--missing=drop", f"--report={tmp_path / 'r.html'}"]
+    assert run(folder, tmp_path / "gaps.csv", *how) == 0
+    assert "67 of 600 rows have missing values" in (tmp_path / "r.html").read_text()
 
 
 def test_an_archive_has_two_arrays_or_names_them(folder, capsys):
@@ -66,10 +75,10 @@ def test_an_archive_has_two_arrays_or_names_them(folder, capsys):
     ("arguments", "words"),
     [
         (["FOLDER/table.csv"], "a table needs --target=COLUMN or --matrix"),
-        (["FOLDER/table.csv", "--target=kin"], "--target=kin is no column of the table; did you mean kind?"),
+        (["FOLDER/table.csv", "--target=kin"], "--target=kin is not a column of the table; did you mean kind?"),
         (["FOLDER/table.csv", "--target=zzz"], "expected one of a, b, kind, patient"),
-        (["FOLDER/table.csv", "--target=kind", "--rows=patients"], "--rows=patients is no column of the table"),
-        (["FOLDER/table.csv", "--target=kind", "--given=c"], "--given=c is no column"),
+        (["FOLDER/table.csv", "--target=kind", "--rows=patients"], "--rows=patients is not a column of the table"),
+        (["FOLDER/table.csv", "--target=kind", "--given=c"], "--given=c is not a column"),
         (["FOLDER/table.csv", "FOLDER/table.csv", "--matrix"], "expected one file"),
         (["FOLDER/table.csv", "--matrix", "--target=a"], "expected no --target"),
         (["FOLDER/named.npz"], "has arrays one, two; expected x and y, or name them"),
@@ -85,4 +94,5 @@ def test_a_mistake_is_one_line(folder, capsys, arguments, words):
     printed = capsys.readouterr()
     assert printed.out == ""
     assert words in printed.err
+    assert printed.err.count(" is not ") <= 1  # no message within another
     assert len(printed.err.strip().splitlines()) == 1
