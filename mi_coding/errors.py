@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-_NO_VALUE = ...  # which survives pickling as itself
+NO_VALUE = ...  # of a `Setting`; it survives pickling as itself
 
 
 class Setting(NamedTuple):
@@ -19,7 +19,7 @@ class Setting(NamedTuple):
     """
 
     key: str
-    value: Any = _NO_VALUE
+    value: Any = NO_VALUE
     flag: bool = False
 
     def __str__(self) -> str:
@@ -27,7 +27,7 @@ class Setting(NamedTuple):
 
     def spelled(self, name: str) -> str:
         """The option under the name that a command has for it, with its value."""
-        if self.value is _NO_VALUE:
+        if self.value is NO_VALUE:
             return name
         return f"{name}={self.value}" if self.flag else f"{name}={self.value!r}"
 

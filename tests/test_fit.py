@@ -63,14 +63,17 @@ def test_pairs_of_arrays_are_reported_and_every_step_is_told(tmp_path, capsys):
     np.testing.assert_array_equal(again(x), encoder(x))
 
 
-def test_ctrl_c_gives_the_encoder_so_far(tmp_path):
+def test_ctrl_c_gives_the_encoder_so_far(tmp_path, capsys):
     def stop(step, metrics):
         if step == 2:
             signal.raise_signal(signal.SIGINT)
 
-    encoder = mi_coding.fit(SMALL, on_step=stop, workdir=tmp_path / "run", **SHORT | {"num_steps": 10_000})
-    assert encoder(SMALL).shape == (40, 4)
-    assert encoder.report is None
+    run = tmp_path / "run"
+    for workdir, words in ((None, "stopped after step 2\n"), (run, f"step 2; fit(…, workdir={str(run)!r}) continues")):
+        encoder = mi_coding.fit(SMALL, on_step=stop, workdir=workdir, **SHORT | {"num_steps": 10_000})
+        assert encoder(SMALL).shape == (40, 4)
+        assert encoder.report is None
+        assert words in capsys.readouterr().out
 
 
 def test_fit_leaves_no_state_behind_and_runs_in_any_thread():
@@ -157,12 +160,19 @@ def test_labels_that_do_not_fit_are_told(given, labels, words):
         mi_coding.fit(given, labels=labels)
 
 
-def test_wrong_options_are_one_line_and_nothing_is_left(tmp_path, monkeypatch):
+def test_wrong_options_are_one_line_in_the_words_of_python_and_nothing_is_left(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    for wrong, words in (({"seeed": 1}, "did you mean config.seed"), ({"config": "simclrr"}, "is no file; there are")):
+    for wrong, words in (
+        ({"seeed": 1}, "^seeed=1 is not a key of any kind; did you mean seed"),
+        ({"optimizer.learning_rate": -1.0}, "^optimizer.learning_rate=-1.0; expected a number >"),
+        ({"config": "simclrr"}, "is no file; there are"),
+    ):
         with pytest.raises(ValueError, match=words):
             mi_coding.fit(SMALL, **wrong)
+    with pytest.raises(ValueError, match=r"^data.source='digit' is unknown"):
+        mi_coding.train("simclr", tmp_path / "run", **{"data.source": "digit"})
     assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr().out == ""
 
 
 def test_train_is_the_command_in_this_process(tmp_path):

@@ -61,6 +61,16 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise InputError(message)
 
+    def parse_args(self, args: Sequence[str]) -> argparse.Namespace:
+        found, unknown = self.parse_known_args(args)
+        if not unknown:
+            return found
+        options = list(self._option_string_actions)
+        near = difflib.get_close_matches(unknown[0].partition("=")[0], options, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"options are {', '.join(options)}"
+        kind = "is not an option" if unknown[0].startswith("-") else "is one argument too many"
+        raise InputError(f"{unknown[0]} {kind}; {hint}")
+
 
 def main(argv: list[str] | None = None) -> int:
     """The command line, the program's name first; returns the exit code: 0, or 2 for a mistake in it or its files."""

@@ -61,10 +61,13 @@ def shortcomings(evaluators: Iterable[Evaluator], dataset: Dataset) -> list[str]
     return [line for evaluator in evaluators for line in evaluator.shortcomings(dataset)]
 
 
-def evaluate(evaluators: Iterable[Evaluator], trained: Trained) -> dict[str, Any]:
-    """The entries of summary.json for (params, stats) on examples that training never saw."""
+def evaluate(
+    evaluators: Iterable[Evaluator], trained: Trained, tell: Callable[[str], None] = lambda part: None
+) -> dict[str, Any]:
+    """The entries of summary.json for (params, stats) on examples that training never saw; `tell` is told the part."""
     summary = {}
     for evaluator in evaluators:
+        tell(_title(evaluator).lower())
         summary |= _tried(evaluator, lambda one: one.evaluate(trained), trained) or {}
     return summary
 
@@ -75,10 +78,13 @@ def validation(evaluators: Iterable[Evaluator], trained: Trained) -> Callable[[i
     return lambda step, variables: {name: value for f in functions for name, value in f(step, variables).items()}
 
 
-def report_sections(evaluators: Iterable[Evaluator], trained: Trained, summary: Summary) -> list[Section]:
-    """The figures of a report; one that fails is named in its place."""
+def report_sections(
+    evaluators: Iterable[Evaluator], trained: Trained, summary: Summary, tell: Callable[[str], None] = lambda part: None
+) -> list[Section]:
+    """The figures of a report; one that fails is named in its place. `tell` is told which is being drawn."""
     sections = []
     for evaluator in evaluators:
+        tell(_title(evaluator).lower())
         drawn = _tried(evaluator, lambda one: _drawn(one.sections(trained, summary)), trained)
         text = "This part of the report could not be made; a warning above says why."
         sections += [Section(_title(evaluator), text, None, "")] if drawn is None else drawn

@@ -8,19 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from mi_coding.learn.choose import Given, choose, describe
-from mi_coding.learn.train import Config, carry_out, read_config
+from mi_coding.learn.train import Config, carry_out, read_config, spelled_as_arguments
+from mi_coding.runs.build import plan
 from mi_coding.runs.run import runs_on_cpu
 from mi_coding.runs.trained_encoder import TrainedEncoder
 
 
 def config_for(given: Given, config: Config | None, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The flat config of a fit: the one that is named, or the one that suits the data, which is then said."""
-    if config is None:
-        chosen = choose(given, overrides, on_cpu=runs_on_cpu())
+    """The flat config of a fit: the one that is named, or the one that suits the data, which is then said.
+
+    Raises:
+        InputError: for keys that do not go together, before anything is said.
+    """
+    chosen = None if config is not None else choose(given, overrides, on_cpu=runs_on_cpu())
+    _, keys = read_config(chosen.config if chosen else config)
+    keys |= {"data.source": str(given.source)} | dict(chosen.overrides if chosen else overrides)
+    plan(keys, overrides)
+    if chosen:
         print(f"fit: {chosen.line}", flush=True)
-        config, overrides = chosen.config, chosen.overrides
-    _, keys = read_config(config)
-    return keys | {"data.source": str(given.source)} | dict(overrides)
+    return keys
 
 
 def fit(
@@ -61,12 +67,14 @@ def fit(
     Raises:
         ValueError: in one line, for data, a config or a directory that cannot work.
     """
-    given = describe(x, y, labels)
-    keys = config_for(given, config, overrides)
+    with spelled_as_arguments():
+        given = describe(x, y, labels)
+        keys = config_for(given, config, overrides)
     folder = Path(workdir) if workdir else Path(tempfile.mkdtemp(prefix="mi_coding-"))
+    again = f"fit(…, workdir={str(workdir)!r})" if workdir else ""
+    how = {"typed": overrides, "on_step": on_step, "source": given.source, "evaluates": evaluate, "again": again}
     try:
-        run = carry_out(keys, folder, typed=overrides, on_step=on_step, source=given.source, evaluates=evaluate)
-        encoder = run.encoder
+        encoder = carry_out(keys, folder, **how).encoder
     except BaseException:
         if not workdir:
             shutil.rmtree(folder, ignore_errors=True)

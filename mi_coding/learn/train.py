@@ -2,7 +2,8 @@
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from mi_coding.config import find_config, flatten, load_config
 from mi_coding.data import Source
+from mi_coding.errors import NO_VALUE, InputError, Setting
 from mi_coding.reporting.figure import Figure
 from mi_coding.runs.execute import Outcome, execute
 from mi_coding.runs.restore import restore
@@ -76,9 +78,11 @@ def train(
     Raises:
         ValueError: in one line, for a config, data or a directory that cannot work.
     """
-    name, config = read_config(config)
+    with spelled_as_arguments():
+        name, config = read_config(config)
     workdir = Path(workdir) if workdir else Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
-    return carry_out(config | overrides, workdir, typed=overrides, on_step=on_step)
+    again = f"train(…, workdir={str(workdir)!r})"
+    return carry_out(config | overrides, workdir, typed=overrides, on_step=on_step, again=again)
 
 
 def read_config(config: Config) -> tuple[str, dict[str, Any]]:
@@ -97,15 +101,39 @@ def carry_out(
     on_step: Callable[[int, dict[str, float]], None] | None = None,
     source: Source | None = None,
     evaluates: bool = True,
+    again: str = "",
 ) -> TrainedRun:
     """Carries out a flat config, see `runs.execute.execute`."""
-    outcome = execute(
-        config,
-        workdir,
-        typed=typed,
-        command_started=time.perf_counter(),
-        source=source,
-        on_step=on_step,
-        evaluates=evaluates,
-    )
+    with spelled_as_arguments():
+        outcome = execute(
+            config,
+            workdir,
+            typed=typed,
+            command_started=time.perf_counter(),
+            source=source,
+            on_step=on_step,
+            evaluates=evaluates,
+            again=again,
+        )
     return TrainedRun(workdir, outcome)
+
+
+@contextmanager
+def spelled_as_arguments() -> Iterator[None]:
+    """Errors name an option as Python does: its key alone, and a proposal as **{"key": value}.
+
+    >>> with spelled_as_arguments():
+    ...     raise InputError(Setting("seed", 1.5), "; expected ", Setting("seed", 1, flag=True))
+    Traceback (most recent call last):
+    mi_coding.errors.InputError: seed=1.5; expected **{'seed': 1}
+    """
+
+    def as_argument(setting: Setting) -> str:
+        if setting.flag and setting.value is not NO_VALUE:
+            return f"**{{{setting.key!r}: {setting.value!r}}}"
+        return setting._replace(flag=False).spelled(setting.key)
+
+    try:
+        yield
+    except InputError as error:
+        raise InputError(error.spelled(as_argument)) from None

@@ -21,7 +21,7 @@ class TrainingSpec(NamedTuple):
     batch_size: int  # B, pairs in a step
     ceiling: float | None  # ln N in nats, of the bound; None for an objective that has no candidates
     is_bound: bool  # not where training keeps twins out of a batch, nor where there are no candidates
-    warmup_steps: int  # after them a loss still at ln N is warned of
+    learning_after: int  # steps, after which a loss still at ln N is warned of
     flops: float = 0.0  # of one step on one device; 0 for unknown
     peak_flops: float | None = None  # what one device could do in a second; None for unknown
 
@@ -146,12 +146,12 @@ class Recorder:
         return {"train/input_wait_share": share}
 
     def _warn_if_not_learning(self, step: int) -> None:
-        if self._warned or self._spec.ceiling is None or step < self._spec.warmup_steps:
+        if self._warned or self._spec.ceiling is None or step < self._spec.learning_after:
             return
         self._warned = True  # looked at once: a loss that has left ln N does not come back to it
         if self._loss > (1 - _NOT_LEFT) * self._spec.ceiling:
             self._warn(
-                f"after the warm-up of {self._spec.warmup_steps} steps the loss {self._loss:.3f} has not left ln N = "
+                f"at step {step:,} the loss {self._loss:.3f} has not left ln N = "
                 f"{self._spec.ceiling:.3f} nats: not learning, still at chance level; try another learning rate or "
-                "temperature"
+                "temperature, or more steps"
             )

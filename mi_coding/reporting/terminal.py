@@ -4,8 +4,8 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Self, TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -30,6 +30,7 @@ class _Display:
         self._live = Live(console=console, auto_refresh=False, redirect_stderr=errors) if redraws else None
         self._returns = in_notebook(self._stream)
         self._drawn = 0  # letters of the line that the next one is written over
+        self._silent_after = interval
         self._interval = _REDRAW if self._live or self._returns else interval
 
     def __enter__(self) -> Self:
@@ -61,7 +62,8 @@ def in_notebook(stream: TextIO) -> bool:
 class Progress(_Display):
     """Progress of training: a bar on a terminal, elsewhere a plain line every few seconds and one for the last step.
 
-    Loss and bound are those of a training batch, and are called so; they are no result.
+    Loss and bound are those of a training batch, and are called so; they are no result. Where steps are slow, a line
+    every few seconds says for how long no numbers have come.
 
     >>> with Progress(200, first_step=0, ceiling=math.log(256)) as progress:
     ...     progress.update(200, 1.64, 3.91, 5120.0)
@@ -90,8 +92,16 @@ class Progress(_Display):
         self._counted_from: tuple[int, float] | None = None
         self._shown_at = -math.inf
         self._waiting: tuple[int, str, str] | None = None
+        self._step = first_step
+        self._silence = ExitStack()
+
+    def __enter__(self) -> Self:
+        if not self._live:  # whose bar stays in sight
+            self._silence.enter_context(_every(self._silent_after, self._tell_of_silence))
+        return super().__enter__()
 
     def __exit__(self, *_: object) -> None:
+        self._silence.close()
         self._show()
         super().__exit__()
 
@@ -111,10 +121,21 @@ class Progress(_Display):
         bound_text = "" if bound is None else f"train bound {bound:.2f}{ceiling} nats, "
         shared = "" if information is None else f"train information {information:.2f} nats, "
         figures = f"train loss {loss:.3f}, {bound_text}{shared}{speed:,.0f} examples/s"
-        self._waiting = step, figures, self._time_left(step, now)
+        self._waiting, self._step = (step, figures, self._time_left(step, now)), step
         if step >= self._total_steps or now - self._shown_at >= self._interval:
             self._show()
             self._shown_at = now
+
+    def _tell_of_silence(self) -> None:
+        silent = time.monotonic() - self._shown_at
+        if not math.isfinite(silent) or silent < self._silent_after:
+            return
+        if self._waiting:
+            self._show()
+            self._shown_at = time.monotonic()
+        else:
+            line = f"step {self._step:,}/{self._total_steps:,} was {silent:.0f} s ago"
+            self._write(line, Text(line))
 
     def _time_left(self, step: int, now: float) -> str:
         """From the speed since the first update: the steps before it also compiled."""
@@ -128,9 +149,10 @@ class Progress(_Display):
         return f"{_clock((now - begun) / (step - begun_step) * (self._total_steps - step))} left"
 
     def _show(self) -> None:
-        if self._waiting is None:
+        waiting, self._waiting = self._waiting, None  # at once: two threads show
+        if waiting is None:
             return
-        step, figures, time_left = self._waiting
+        step, figures, time_left = waiting
         count = f"step {step:,}/{self._total_steps:,}"
         columns = Column(no_wrap=True), Column(ratio=1), Column(no_wrap=True)
         bar = ProgressBar(self._total_steps - self._first_step, step - self._first_step, complete_style="cyan")
@@ -138,7 +160,6 @@ class Progress(_Display):
         above.add_row("training", bar, f"{count}, {time_left}")
         two_lines = Group(above, Text(figures, style="dim"))  # together they fit 80 columns
         self._write(f"{count}, {figures}, {time_left}", two_lines)
-        self._waiting = None
 
 
 class Counting(_Display):
@@ -168,23 +189,40 @@ class Counting(_Display):
 
 
 @contextmanager
-def waiting(what: str, *, stream: TextIO | None = None, interval: float = 5.0) -> Iterator[None]:
+def waiting(what: str, *, stream: TextIO | None = None, interval: float = 5.0) -> Iterator[Callable[[str], None]]:
     """A context in which a line every few seconds says what takes so long, such as "compiling", and for how long.
+
+    It yields a function that takes the part that is being done from now on, which the line then names as well.
 
     >>> with waiting("compiling", interval=0.02):
     ...     time.sleep(0.05)
     compiling …, 0 s
     ...
     """
-    began, done = time.monotonic(), threading.Event()
+    began, now = time.monotonic(), [what]
 
     def tell() -> None:
-        with suppress(OSError, ValueError):  # nobody reads any more
-            while not done.wait(interval):
-                line = f"{what} …, {time.monotonic() - began:.0f} s"
-                print(line, file=sys.stdout if stream is None else stream, flush=True)
+        line = f"{now[0]} …, {time.monotonic() - began:.0f} s"
+        print(line, file=sys.stdout if stream is None else stream, flush=True)
 
-    thread = threading.Thread(target=tell, daemon=True, name=f"mi_coding-{what}")
+    def name(part: str) -> None:
+        now[0] = f"{what}: {part}"
+
+    with _every(interval, tell):
+        yield name
+
+
+@contextmanager
+def _every(interval: float, tell: Callable[[], None]) -> Iterator[None]:
+    """A context in which a thread calls a function every so many seconds, as long as somebody reads what it prints."""
+    done = threading.Event()
+
+    def run() -> None:
+        with suppress(OSError, ValueError):
+            while not done.wait(interval):
+                tell()
+
+    thread = threading.Thread(target=run, daemon=True, name="mi_coding-terminal")
     thread.start()
     try:
         yield

@@ -9,7 +9,7 @@ import jax
 from mi_coding import evaluation
 from mi_coding.evaluation.base import Trained
 from mi_coding.methods import Variables
-from mi_coding.reporting import page
+from mi_coding.reporting import page, terminal
 from mi_coding.reporting.environment import describe_environment
 from mi_coding.reporting.results import collect_tiles, group_results
 from mi_coding.runs.examples import count_classes
@@ -53,14 +53,16 @@ def evaluate_run(
 ) -> tuple[Trained, dict[str, Any]]:
     """What was evaluated, see `trained_codes`, and the entries of summary.json that tell what it is worth."""
     trained = trained_codes(run, variables, curves)
-    return trained, evaluation.evaluate(run.plan.evaluators, trained)
+    with terminal.waiting("evaluating") as tell:
+        return trained, evaluation.evaluate(run.plan.evaluators, trained, tell)
 
 
 def write_report(
     run: Run, trained: Trained, summary: Mapping[str, Any], warnings: list[str]
 ) -> tuple[Path, list[page.Section]]:
     """Writes report.html, one page that opens offline, and its plots; returns its path, and its sections."""
-    sections = evaluation.report_sections(run.plan.evaluators, trained, summary)
+    with terminal.waiting("drawing the report") as tell:
+        sections = evaluation.report_sections(run.plan.evaluators, trained, summary, tell)
     page.write_plots(run.workdir / "plots", sections)
     path = run.workdir / "report.html"
     report = page.Report(

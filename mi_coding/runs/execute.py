@@ -54,6 +54,7 @@ def execute(
     source: Source | None = None,
     on_step: OnStep | None = None,
     evaluates: bool = True,
+    again: str | None = None,
 ) -> Outcome:
     """Trains, evaluates and reports one config, continuing what is in its work directory.
 
@@ -66,6 +67,7 @@ def execute(
         source: what is read in place of the source that the config names.
         on_step: called after every step, see `train_run`.
         evaluates: whether to evaluate and to report after the last step.
+        again: what continues the run once it is stopped; None for the same command, "" where nothing can.
     Raises:
         InputError: before anything is written, for a config, data or a directory that cannot work.
         NonFiniteLossError: if training diverges; the last good checkpoint stays.
@@ -80,9 +82,10 @@ def execute(
         on_all_processes(lambda: _begin(run) if is_main_process() else nullcontext()),
         persistent_compilation_cache(workdir / "programs"),
     ):
-        keeps(f"stopped before the first step; the same command with --workdir={workdir} starts again")
+        again = f"the same command with --workdir={workdir}" if again is None else again
+        keeps("stopped before the first step" + (f"; {again} starts again" if again else ""))
         log_on_main("\n".join(run.dataset.account.lines()))
-        outcome, stopped_by = _train(run, command_started, profile, on_step)
+        outcome, stopped_by = _train(run, again, command_started=command_started, profile=profile, on_step=on_step)
         # Of several processes the others have nothing more to do, and wait to leave together.
         if stopped_by or not evaluates or not is_main_process():
             return outcome
@@ -99,17 +102,18 @@ def _begin(run: Run) -> IO[str]:
     return begin(run.workdir, run.plan.nested_config, extends_from=run.extends_from)
 
 
-def _train(
-    run: Run, command_started: float, profile: bool, on_step: OnStep | None
-) -> tuple[Outcome, signal.Signals | None]:
-    """The run after its last step, the entries of its training as summary; and the signal that stopped it early."""
+def _train(run: Run, again: str, **how: Any) -> tuple[Outcome, signal.Signals | None]:
+    """The run after its last step, with the entries of its training as summary; and the signal that stopped it early.
+
+    Args:
+        run, again: see `execute`.
+        how: of `train_run`.
+    """
     keep, metadata = run.plan.run.keep_checkpoints, checkpoint_metadata(run)
     with Checkpoints(run.workdir / "checkpoints", keep=keep, metadata=metadata) as checkpoints:
-        trained, summary = train_run(
-            run, checkpoints, command_started=command_started, profile=profile, on_step=on_step
-        )
+        trained, summary = train_run(run, checkpoints, **how)
     saved = int(trained.state.step)
-    keeps(f"saved step {saved}; the same command with --workdir={run.workdir} continues from it")
+    keeps(f"saved step {saved}; {again} continues from it" if again else f"stopped after step {saved}")
     if trained.stopped_by and saved == run.num_steps:
         stop(trained.stopped_by)  # the others may not know, and would evaluate
     if trained.stopped_by:
@@ -120,12 +124,10 @@ def _train(
 def _evaluate(outcome: Outcome, warnings: list[str]) -> Outcome:
     run = outcome.run
     print("evaluating on examples that training never saw", flush=True)
-    with terminal.waiting("evaluating"):
-        codes, found = evaluate_run(run, outcome.variables, read_metrics(run.workdir))
+    codes, found = evaluate_run(run, outcome.variables, read_metrics(run.workdir))
     summary = outcome.summary | found | describe_run(run.num_devices, jax.devices()[0].device_kind)
     terminal.closing_table(group_results(summary, run.plan.evaluators))
-    with terminal.waiting("drawing the report"):
-        report, sections = write_report(run, codes, summary, warnings)
+    report, sections = write_report(run, codes, summary, warnings)
     write_json(run.workdir / "summary.json", summary)  # the last: with it a run has finished
     keeps(f"finished; {report} is written")
     print(f"\nreport: {report}")

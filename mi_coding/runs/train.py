@@ -24,6 +24,8 @@ from mi_coding.training.memory import bytes_needed, describe_bytes, loss_bytes
 from mi_coding.training.processes import is_main_process, on_all_processes
 from mi_coding.training.step import TrainState, make_step
 
+FEWEST_STEPS = 20  # before which a loss is not expected to have left chance level
+
 OnStep = Callable[[int, dict[str, float]], None]
 
 
@@ -114,7 +116,7 @@ def _training_spec(run: Run, flops: float) -> TrainingSpec:
         batch_size=run.plan.run.batch_size,
         ceiling=run.ceiling,
         is_bound=run.method.is_bound,
-        warmup_steps=min(run.plan.optimizer.warmup_steps, run.num_steps - 1),
+        learning_after=min(max(run.plan.optimizer.warmup_steps, FEWEST_STEPS), run.num_steps - 1),
         flops=flops,
         peak_flops=peak_flops(jax.local_devices()[0].device_kind),
     )

@@ -339,6 +339,8 @@ def test_mistakes_are_told_in_one_line_with_exit_code_2(capsys, tmp_path):
     assert "several arrays" in refused(capsys, paths[0], tmp_path / "several.npz")
     assert "required: y" in refused(capsys, paths[0])
     assert "'slow'" in refused(capsys, *paths[:2], "--effort=slow")
+    assert "--efort=quick is not an option; did you mean --effort?" in refused(capsys, *paths[:2], "--efort=quick")
+    assert "more.npy is one argument too many" in refused(capsys, *paths[:2], "more.npy")
     assert "--seed=-1" in refused(capsys, *paths[:2], "--seed=-1")
     (tmp_path / "torn.npz").write_bytes(b"PK\x03\x04 torn")
     assert "not a .npy file" in refused(capsys, paths[0], tmp_path / "torn.npz")

@@ -7,7 +7,7 @@ from mi_coding.reporting.metrics import MetricsWriter, read_metrics
 from mi_coding.reporting.phases import Phases
 from mi_coding.reporting.recorder import Recorder, Session, TrainingSpec
 
-SPEC = TrainingSpec(batch_size=10, ceiling=math.log(16), is_bound=True, warmup_steps=2)
+SPEC = TrainingSpec(batch_size=10, ceiling=math.log(16), is_bound=True, learning_after=2)
 
 
 class Shown:
@@ -54,7 +54,7 @@ def test_a_loss_still_at_ln_n_after_the_warm_up_is_warned_of_once(record):
     assert len(record({1: 2.77, 2: 2.77, 3: 2.77})[2]) == 1
     assert "has not left ln N" in record({1: 2.77, 2: 2.77})[2][0]
     assert record({1: 2.77, 2: 2.5})[2] == []
-    assert record({1: 2.77}, spec=SPEC._replace(warmup_steps=5))[2] == []
+    assert record({1: 2.77}, spec=SPEC._replace(learning_after=5))[2] == []
 
 
 def test_speed_leaves_the_first_step_out_which_also_compiled(record):

@@ -1,5 +1,6 @@
 import io
 import math
+import time
 
 import pytest
 
@@ -60,6 +61,25 @@ def test_a_run_that_is_cut_short_still_tells_its_last_step_once(clock):
     stream = io.StringIO()
     train(clock, stream, total_steps=100, last_step=3)
     assert steps_of(stream) == ["step 1/100", "step 3/100"]
+
+
+def test_slow_steps_are_told_of_every_few_seconds():
+    stream = io.StringIO()
+    with terminal.Progress(20, first_step=0, ceiling=LN_256, stream=stream, interval=0.05) as progress:
+        progress.update(1, 1.6, 3.9, 5120.0)
+        time.sleep(0.18)
+        progress.update(20, 1.6, 3.9, 5120.0)
+    lines = stream.getvalue().splitlines()
+    assert lines[1:-1] == ["step 1/20 was 0 s ago"] * len(lines[1:-1])
+    assert (len(lines) >= 4, steps_of(stream)[-1]) == (True, "step 20/20")
+
+
+def test_waiting_names_the_part_that_is_being_done():
+    stream = io.StringIO()
+    with terminal.waiting("evaluating", stream=stream, interval=0.03) as tell:
+        tell("label probes")
+        time.sleep(0.1)
+    assert "evaluating: label probes …, 0 s\n" in stream.getvalue()
 
 
 def test_neither_bound_nor_ceiling_is_shown_where_there_is_none(clock):
