@@ -2,7 +2,7 @@
 
 import math
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from jax.scipy.special import logsumexp
 
 from mi_coding.critics import EllipticalRatio, PairCritic, elliptical_scores, separable
-from mi_coding.estimate.folds import Folds, Matrices, Training
+from mi_coding.estimate.folds import Folds, Training
 from mi_coding.objectives import bounds
 
 ROUNDS_OF_BALANCE = 5
@@ -27,25 +27,41 @@ UNANCHORED = 0.1
 PATIENCE = 3
 """Rounds without a better validation loss, after which a fold is done."""
 
+PyTree = Any
+"""Parameters of a network."""
 
-class Scored(NamedTuple):
-    """Scores of the critics of all folds, nats.
+
+class Trained(NamedTuple):
+    """Critics of F folds.
 
     Attributes:
-        test: float32[F, t], balanced log density ratio of pairs the critic never saw.
-        seen: float32[F, t], of training pairs.
-        bounds: float32[F] for every read-out of `READOUTS`, of the test pairs.
-        curve: float32[F, rounds], InfoNCE of the validation pairs over training.
-        null: float32[F, 1 + permutations], the mean score of test pairs as they are, and as each draw pairs them.
+        params: of two networks for each fold, leading axes [F, 2].
+        share: float32[F], of the first of them.
         shares: float32[F, E], how much each expert beside the networks counts.
+        curve: float32[F, rounds], InfoNCE of the validation pairs over training.
     """
 
-    test: jax.Array
-    seen: jax.Array
-    bounds: dict[str, jax.Array]
-    curve: jax.Array
-    null: jax.Array
+    params: PyTree
+    share: jax.Array
     shares: jax.Array
+    curve: jax.Array
+
+
+class Scored(NamedTuple):
+    """Scores of the pairs of one block of each of F folds, nats.
+
+    Attributes:
+        local: float32[F, t], balanced log density ratio.
+        difference: float32[F, t], the closed form, and what the networks add to it as a difference of balanced scores;
+            equal to `local` where it was not asked for.
+        bounds: float32[F] for every read-out of `READOUTS`.
+        null: float32[F, 1 + permutations], the mean score of the pairs as they are, and as each draw pairs them.
+    """
+
+    local: jax.Array
+    difference: jax.Array
+    bounds: dict[str, jax.Array]
+    null: jax.Array
 
 
 class Progress(NamedTuple):
@@ -135,37 +151,124 @@ class Expert(NamedTuple):
         return elliptical_scores(x, y, self.degrees, self.dim)
 
 
-@partial(jax.jit, static_argnames="how", compiler_options={"xla_backend_optimization_level": 1})
+_compiled = partial(jax.jit, static_argnames="how", compiler_options={"xla_backend_optimization_level": 1})
+"""Compiled without XLA's costlier optimisations: half the time, and on CPU not a slower program."""
+
+
+@_compiled
 def train_folds(
-    key: jax.Array,
+    keys: jax.Array,
     experts: Expert,
-    folds: Folds,
+    train: jax.Array,
+    valid: jax.Array,
     orders: jax.Array,
-    anchored: jax.Array,
-    others: Matrices,
+    others: jax.Array,
+    *,
+    how: Training,
+) -> Trained:
+    """Trains two experts for each of F folds, all together, and chooses by validation pairs how they are pooled.
+
+    Args:
+        keys: [F], of the initial weights.
+        experts: with leading axes [F, 2].
+        train: int[F, m], rows.
+        valid: int[F, v], rows.
+        orders: int[rounds, steps, batch], see `make_orders`.
+        others: float32[F, E, v, v], scores of the validation rows by experts that are no networks.
+        how: sizes and lengths.
+    """
+    return jax.vmap(partial(_train_fold, orders=orders, how=how))(keys, experts, train, valid, others)
+
+
+def _train_fold(key, experts: Expert, train, valid, others, *, orders: jax.Array, how: Training) -> Trained:
+    fit = partial(_train, train=train, valid=valid, orders=orders, how=how)
+    params, curve = jax.vmap(fit)(jax.random.split(key, 2), experts)
+
+    def best_share(mixed):
+        losses = jax.lax.map(lambda share: pick_loss(mixed(share)), jnp.asarray(SHARES))
+        return jnp.asarray(SHARES)[jnp.argmin(losses)]
+
+    networks = _by_network(experts, params, valid, how)
+    share = best_share(lambda share: _pooled(networks, share))
+    scores, shares = _pooled(networks, share), []
+    for other in others:  # one after the other, each beside all before it
+        shares.append(best_share(lambda share, scores=scores, other=other: scores + share * (other - scores)))
+        scores += shares[-1] * (other - scores)
+    return Trained(params, share, jnp.array(shares, jnp.float32), jnp.nanmax(curve, axis=0))
+
+
+@_compiled
+def score_folds(
+    trained: Trained,
+    experts: Expert,
+    rows: jax.Array,
+    others: jax.Array,
     draws: jax.Array,
+    anchored: jax.Array,
+    is_test: jax.Array,
     *,
     how: Training,
 ) -> Scored:
-    """Trains two experts for each fold, all together, pools them, and scores what they did not see.
-
-    Compiled without XLA's costlier optimisations: half the time, and on CPU not a slower program.
+    """Scores one block of rows of each of F folds.
 
     Args:
-        key: of the initial weights.
-        experts: with leading axes [F, 2].
-        folds: the rows.
-        orders: int[rounds, steps, batch], see `make_orders`.
-        anchored: bool[]: take the closed form as exact, and only what the networks add to it as a difference of
-            balanced scores. exp(I) pairs are needed to see how rarely independent pairs look alike; where there are
-            fewer, both balanced scores are too large by much the same, and their difference is not: a control variate.
-        others: scores of experts that are no networks.
-        draws: int[F, 1 + permutations, t], which test rows of y those of x are paired with; first as they are.
-        how: sizes and lengths.
+        trained: the critics.
+        experts: as they were trained.
+        rows: int[F, t].
+        others: float32[F, E, t, t], scores of these rows by experts that are no networks.
+        draws: int[F, 1 + permutations, t], which of these rows of y those of x are paired with; first as they are.
+        anchored: bool[], whether the difference is wanted: take the closed form as exact, and only what the networks
+            add to it as a difference of balanced scores. exp(I) pairs are needed to see how rarely independent pairs
+            look alike; where there are fewer, both balanced scores are too large by much the same, and their difference
+            is not: a control variate.
+        is_test: bool[], whether read-outs and draws are wanted; else they are 0.
+        how: as for `train_folds`.
     """
-    keys = jax.random.split(key, len(folds.train))
-    fold = partial(_fold, orders=orders, anchored=anchored, how=how)
-    return jax.vmap(fold)(keys, experts, folds, others, draws)
+    fold = partial(_score_fold, anchored=anchored, is_test=is_test, how=how)
+    return jax.vmap(fold)(trained, experts, rows, others, draws)
+
+
+def _score_fold(trained: Trained, experts: Expert, rows, others, draws, *, anchored, is_test, how: Training) -> Scored:
+    def mixed(networks):
+        found = _pooled(networks, trained.share)
+        for other, of_other in zip(others, trained.shares, strict=True):
+            found += of_other * (other - found)
+        return found
+
+    scores = mixed(_by_network(experts, trained.params, rows, how))
+    local = balanced(scores)
+
+    def difference():
+        closed = mixed(jax.vmap(lambda expert: expert.base(rows))(experts))
+        return jnp.diag(closed) + local - balanced(closed)
+
+    def read():
+        readouts = {name: readout(scores) for name, readout in READOUTS.items()}
+        return readouts, jax.lax.map(lambda draw: jnp.mean(scores[jnp.arange(len(draw)), draw]), draws)
+
+    def nothing():
+        return dict.fromkeys(READOUTS, jnp.float32(0)), jnp.zeros(len(draws))
+
+    readouts, null = jax.lax.cond(is_test, read, nothing)
+    return Scored(local, jax.lax.cond(anchored, difference, lambda: local), readouts, null)
+
+
+def _by_network(experts: Expert, params: PyTree, rows: jax.Array, how: Training) -> jax.Array:
+    """float32[2, m, m]: the closed forms, each corrected by its network."""
+    critic = _critic(how)
+
+    def corrected(expert, params):
+        return expert.base(rows) + critic.scores(params, expert.x[rows], expert.y[rows])
+
+    return jax.vmap(corrected)(experts, params)
+
+
+def _pooled(scores: jax.Array, share: jax.Array) -> jax.Array:
+    return share * scores[0] + (1 - share) * scores[1]
+
+
+def _critic(how: Training) -> PairCritic:
+    return separable(width=how.width, depth=how.depth, rank=how.rank)
 
 
 def compile_ahead(
@@ -173,16 +276,19 @@ def compile_ahead(
     orders: np.ndarray,
     draws: np.ndarray,
     *,
+    num_folds: int,
     rows: int,
     features: int,
     cross: int,
     num_others: int,
     how: Training,
 ) -> None:
-    """Compiles `train_folds` for experts of these sizes, in any thread, so that its call finds the program ready.
+    """Compiles `train_folds` and `score_folds` for experts of these sizes, in any thread, so that their calls find the
+    programs ready.
 
     Args:
-        folds, orders, draws, how: as for `train_folds`.
+        folds, orders, draws, how: as they are called with.
+        num_folds: F, that are trained together.
         rows: n.
         features: columns that each critic is shown, padded.
         cross: columns of the closed forms' rows, padded.
@@ -190,84 +296,26 @@ def compile_ahead(
     """
 
     def floats(*shape):
-        return jax.ShapeDtypeStruct((len(folds.train), 2, *shape), np.float32)
+        return jax.ShapeDtypeStruct((num_folds, *shape), np.float32)
 
-    shown, base = floats(rows, features), EllipticalRatio(floats(rows, cross), floats(rows), floats(rows))
-    experts = Expert(shown, shown, base, base, floats(), floats())
-    sizes = (part.shape[1] for part in (folds.valid, folds.test, folds.seen))
-    shapes = [(len(folds.train), num_others, size, size) for size in sizes]
-    others = Matrices(*(jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes))
-    train_folds.lower(jax.random.key(0), experts, folds, orders, np.bool_(False), others, draws, how=how).compile()
-
-
-def _fold(
-    key: jax.Array,
-    experts: Expert,
-    folds: Folds,
-    others: Matrices,
-    draws: jax.Array,
-    *,
-    orders: jax.Array,
-    anchored: jax.Array,
-    how: Training,
-) -> Scored:
-    critic = separable(width=how.width, depth=how.depth, rank=how.rank)
-    train = partial(_train, critic=critic, folds=folds, orders=orders, learning_rate=how.learning_rate)
-    params, curve = jax.vmap(train)(jax.random.split(key, 2), experts)
-
-    def alone(expert, params, rows):
-        return expert.base(rows)
-
-    def corrected(expert, params, rows):
-        return expert.base(rows) + critic.scores(params, expert.x[rows], expert.y[rows])
-
-    def pooled(scores, share, rows):
-        both = jax.vmap(lambda expert, params: scores(expert, params, rows))(experts, params)
-        return share * both[0] + (1 - share) * both[1]
-
-    def best_share(mixed):
-        losses = jax.lax.map(lambda share: pick_loss(mixed(share)), jnp.asarray(SHARES))
-        return jnp.asarray(SHARES)[jnp.argmin(losses)]
-
-    share = best_share(lambda share: pooled(corrected, share, folds.valid))
-    valid, shares = pooled(corrected, share, folds.valid), []
-    for other in others.valid:  # one after the other, each beside all before it
-        shares.append(best_share(lambda share, valid=valid, other=other: valid + share * (other - valid)))
-        valid += shares[-1] * (other - valid)
-
-    def mixed(scores, rows, matrices):
-        found = pooled(scores, share, rows)
-        for other, of_other in zip(matrices, shares, strict=True):
-            found += of_other * (other - found)
-        return found
-
-    def read(rows, matrices):
-        scores = mixed(corrected, rows, matrices)
-        local = balanced(scores)
-
-        def difference():
-            closed = mixed(alone, rows, matrices)
-            return jnp.diag(closed) + local - balanced(closed)
-
-        return scores, local, jax.lax.cond(anchored, difference, lambda: local)
-
-    scores, *test = read(folds.test, others.test)
-    seen = read(folds.seen, others.seen)[1:]
-    readouts = {name: readout(scores) for name, readout in READOUTS.items()}
-    null = jax.lax.map(lambda draw: jnp.mean(scores[jnp.arange(len(draw)), draw]), draws)
-    # Where the difference from the closed form falls below the InfoNCE lower bound, the closed form is too inaccurate
-    # to serve as a control variate.
-    holds = jnp.mean(test[1]) >= readouts["infonce"] - UNANCHORED
-    test, seen = (jnp.where(holds, part[1], part[0]) for part in (test, seen))
-    return Scored(test, seen, readouts, jnp.nanmax(curve, axis=0), null, jnp.array(shares, jnp.float32))
+    shown, base = floats(2, rows, features), EllipticalRatio(*(floats(2, rows, *more) for more in ((cross,), (), ())))
+    experts = Expert(shown, shown, base, base, floats(2), floats(2))
+    train, valid, test = (part[:num_folds] for part in (folds.train, folds.valid, folds.test[:, 0]))
+    matrices = (floats(num_others, size, size) for size in (valid.shape[1], test.shape[1]))
+    keys = jax.random.split(jax.random.key(0), num_folds)
+    training = train_folds.lower(keys, experts, train, valid, orders, next(matrices), how=how)
+    training.compile()
+    flag = np.bool_(False)
+    score_folds.lower(training.out_info, experts, test, next(matrices), draws, flag, flag, how=how).compile()
 
 
 def _train(
-    key: jax.Array, expert: Expert, *, critic: PairCritic, folds: Folds, orders: jax.Array, learning_rate: float
-) -> tuple:
+    key: jax.Array, expert: Expert, *, train: jax.Array, valid: jax.Array, orders: jax.Array, how: Training
+) -> tuple[PyTree, jax.Array]:
     """The parameters that were best on validation pairs, and float32[rounds] how good those of each round were."""
     rounds, per_round, _ = orders.shape
-    schedule = optax.linear_schedule(0.0, learning_rate, per_round)
+    critic = _critic(how)
+    schedule = optax.linear_schedule(0.0, how.learning_rate, per_round)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, weight_decay=1e-3))
 
     def scores(flat, rows):
@@ -281,8 +329,8 @@ def _train(
         return (params, state, 0.98 * average + 0.02 * params), None
 
     def one_round(progress):
-        training, _ = jax.lax.scan(step, progress.training, folds.train[orders[progress.rounds]])
-        loss = pick_loss(scores(training[2], folds.valid))
+        training, _ = jax.lax.scan(step, progress.training, train[orders[progress.rounds]])
+        loss = pick_loss(scores(training[2], valid))
         better = loss < progress.least
         return Progress(
             training,
@@ -290,12 +338,12 @@ def _train(
             jnp.minimum(loss, progress.least),
             jnp.where(better, 0, progress.waited + 1),
             progress.rounds + 1,
-            progress.curve.at[progress.rounds].set(math.log(len(folds.valid)) - loss),
+            progress.curve.at[progress.rounds].set(math.log(len(valid)) - loss),
         )
 
     params, unravel = ravel_pytree(critic.init(key, expert.x.shape[1], expert.y.shape[1]))
     nothing = jnp.zeros_like(params)  # the closed form itself, which training has to beat
     begin = (params, optimizer.init(params), params)
-    progress = Progress(begin, nothing, pick_loss(expert.base(folds.valid)), 0, 0, jnp.full(rounds, jnp.nan))
+    progress = Progress(begin, nothing, pick_loss(expert.base(valid)), 0, 0, jnp.full(rounds, jnp.nan))
     progress = jax.lax.while_loop(lambda p: (p.waited < PATIENCE) & (p.rounds < rounds), one_round, progress)
     return unravel(progress.best), progress.curve

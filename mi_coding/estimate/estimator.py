@@ -2,12 +2,10 @@
 
 import math
 import numbers
-from collections.abc import Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from scipy.special import ndtr
 from threadpoolctl import threadpool_limits
@@ -15,11 +13,12 @@ from threadpoolctl import threadpool_limits
 from mi_coding.errors import InputError
 from mi_coding.estimate import columns, experts, neighbours, start, tables, wide
 from mi_coding.estimate.columns import Columns
-from mi_coding.estimate.crossfit import READOUTS, Expert, compile_ahead, padded, train_folds
+from mi_coding.estimate.crossfit import READOUTS, compile_ahead
 from mi_coding.estimate.folds import Folds, Training, make_orders
 from mi_coding.estimate.independence import covariance_statistics, p_value_of
 from mi_coding.estimate.inputs import Table, read_tables
-from mi_coding.estimate.result import DEVIATIONS, Bound, MIEstimate
+from mi_coding.estimate.networks import MOST_TOGETHER, Networks, cross_fitted
+from mi_coding.estimate.result import DEVIATIONS, Bound, Measured, MIEstimate
 from mi_coding.estimate.rows import Rows, kept_rows, rows_of
 from mi_coding.estimate.streams import stream
 
@@ -61,12 +60,6 @@ populations of `benchmarks.estimate_families` that are there to develop on."""
 UNSEEN = 0.03
 """Standard error, as a share of the nats that lie beyond what held-out pairs can show."""
 
-HEADROOM = 4.0
-"""Nats below ln(rows of a score matrix) above which rows and columns cannot be balanced accurately."""
-
-NETWORKS = 0x6D69
-"""Constant of the key of the networks: a person may have drawn the arrays with the key of the same seed."""
-
 MANY_FOLDS, MOST_REFITTED = 10, 5000
 """Folds of classifiers alone, which few pairs are scarce for; and the most pairs that they are fitted to again."""
 
@@ -77,35 +70,6 @@ KINDS = {name: "estimate" if name in ("smile", "balanced") else "lower bound" fo
 
 PROVING = ("infonce", "classifiers")
 """Lower bounds of little variance: what they show of held-out pairs, an interval never excludes."""
-
-
-class Measured(NamedTuple):
-    """An estimate before it becomes an `MIEstimate`.
-
-    Attributes:
-        local: float64[n], the contribution of every pair; the estimate is their mean. NaN for pairs not scored.
-        optimism: nats by which training pairs score higher than held-out ones; the estimate was corrected by half of
-            that.
-        bounds: read-outs of every fold, by name.
-        num_scored: rows of the score matrices behind the read-outs.
-        curve: float[rounds].
-        method: in words.
-        disagreement: nats by which a second method, where there is one, differs.
-        error: nats, the standard error of the mean of `local` where pairs are not independent in it.
-        critics: whether critics were learnt; counts and nearest neighbours are not.
-        null: float[1 + permutations], a statistic of the pairs as they are, and of draws under independence.
-    """
-
-    local: np.ndarray
-    optimism: float
-    bounds: dict[str, np.ndarray]
-    num_scored: int
-    curve: np.ndarray
-    method: str
-    disagreement: float = 0.0
-    error: float = 0.0
-    critics: bool = False
-    null: np.ndarray | None = None
 
 
 class Job(NamedTuple):
@@ -246,7 +210,7 @@ def _measure(x: Columns, y: Columns, job: Job) -> Measured:
 
 def _counted(codes_x: np.ndarray, codes_y: np.ndarray, folds: Folds) -> Measured:
     """By counting, where there are enough pairs for each cell; else by counts that are shrunk to independence."""
-    bounds, num_scored = tables.heldout_bounds(codes_x, codes_y, folds), folds.test.shape[1]
+    bounds, num_scored = tables.heldout_bounds(codes_x, codes_y, folds), folds.test.shape[2]
     if tables.suits(codes_x, codes_y):
         local, how = tables.local_information(codes_x, codes_y), "counts of every pair of values"
         return Measured(local, 0.0, bounds, num_scored, np.zeros(0), how)
@@ -257,23 +221,28 @@ def _counted(codes_x: np.ndarray, codes_y: np.ndarray, folds: Folds) -> Measured
 
 def _learnt(x: Columns, y: Columns, folds: Folds, job: Job) -> Measured:
     """By critics; of few columns by nearest neighbours, where these find significantly more."""
-    orders = make_orders(folds.train.shape[1], job.effort.training, stream(job.seed, "orders"))
+    how, num_rows = job.effort.training.grown(len(x.scores)), len(x.scores)
+    orders = make_orders(folds.train.shape[1], how, stream(job.seed, "orders"))
     rng = stream(job.seed, "draws of test rows")
-    as_they_are = np.arange(folds.test.shape[1])
-    draws = [[as_they_are, *(job.rows.exchanged(rows, rng) for _ in range(job.effort.permutations))]
-             for rows in folds.test]  # fmt: skip
+    as_they_are = np.arange(folds.test.shape[2])
+    draws = [
+        [[as_they_are, *(job.rows.exchanged(rows, rng) for _ in range(job.effort.permutations))] for rows in blocks]
+        for blocks in folds.test
+    ]
     draws = np.array(draws, np.int32)
     sides = [(x, y)] * len(folds.train)
     if x.wide is not None or y.wide is not None:
         sides = [wide.narrowed(x, y, *rows, job.seed) for rows in zip(folds.train, folds.valid, strict=True)]
     names = experts.suited(*sides[0])
-    sizes = start.widths(*sides[0]) | {"rows": len(x.scores), "num_others": len(names)}
-    program = job.beside.submit(compile_ahead, folds, orders, draws, how=job.effort.training, **sizes)
-    others = job.beside.submit(experts.score_folds, names, sides, folds, job.seed)
-    by_class = experts.Classifiers.suits(x, y) and len(x.scores) <= MOST_REFITTED
+    together = len(folds.train) if num_rows <= MOST_TOGETHER else 1
+    sizes = start.widths(*sides[0]) | {"rows": num_rows, "num_others": len(names), "num_folds": together}
+    program = job.beside.submit(compile_ahead, folds, orders, draws[:together, 0], how=how, **sizes)
+    others = job.beside.submit(experts.fit_folds, names, sides, folds, job.seed)
+    by_class = experts.Classifiers.suits(x, y) and num_rows <= MOST_REFITTED
     low = max(side.scores.shape[1] for side in (x, y)) <= NEAR_DIMENSIONS and job.rows.are_independent and not by_class
     near = job.beside.submit(neighbours.extrapolated, x.scores, y.scores) if low else None
-    found = _cross_fitted(sides, names, folds, orders, draws, job, program, others)
+    networks = Networks(sides, folds, orders, draws, how, together, job.seed)
+    found = cross_fitted(networks, names, program, others, job.beside)
     if by_class:
         return _or_classifiers(found, x, y, job)
     if near is None:
@@ -300,49 +269,6 @@ def _or_classifiers(found: Measured, x: Columns, y: Columns, job: Job) -> Measur
         return found
     how = "classifiers of the discrete side"
     return found._replace(local=local + optimism / 2, optimism=optimism, disagreement=more, method=how)
-
-
-def _cross_fitted(
-    sides: Sequence[tuple[Columns, Columns]],
-    names: Sequence[str],
-    folds: Folds,
-    orders: np.ndarray,
-    draws: np.ndarray,
-    job: Job,
-    program: Future,
-    others: Future,
-) -> Measured:
-    """By networks; XLA compiles their program while NumPy fits the closed forms that they start from."""
-    starts = start.choose(*sides[0], folds.train[0], folds.valid[0], job.seed)
-    widths = start.widths(*sides[0])
-    fitted = zip(sides, folds.train, strict=True)
-    pairs = [_stacked(start.follow(starts, *side, rows, job.seed), **widths) for side, rows in fitted]
-    stacked = jax.tree.map(lambda *parts: np.stack(parts), *pairs)
-    told = math.log(folds.valid.shape[1]) - min(s.loss for s in starts)
-    anchored = np.bool_(told > math.log(folds.test.shape[1]) - HEADROOM)
-    program.result()
-    key, how = jax.random.fold_in(jax.random.key(job.seed), NETWORKS), job.effort.training
-    scored = jax.device_get(train_folds(key, stacked, folds, orders, anchored, others.result(), draws, how=how))
-    optimism = float(scored.seen.mean() - scored.test.mean())
-    local = np.full(len(sides[0][0].scores), np.nan)
-    local[folds.test.ravel()] = scored.test.ravel() + optimism / 2
-    curve = np.nanmean(scored.curve[:, np.isfinite(scored.curve).any(0)], axis=0)
-    method = [str(min(starts, key=lambda found: found.loss))]
-    shares = zip(names, scored.shares.mean(axis=0), strict=True)
-    method += [f"{share:.0%} {name}" for name, share in shares if share >= 0.05]
-    scores = {"bounds": scored.bounds, "num_scored": folds.test.shape[1], "null": scored.null.mean(axis=0)}
-    return Measured(local, optimism, curve=curve, method=", ".join(method), critics=True, **scores)
-
-
-def _stacked(experts: tuple[Expert, Expert], features: int, cross: int) -> Expert:
-    """Both experts of a fold as one, padded to the same widths."""
-
-    def alike(expert):
-        x, y = (padded(side, features) for side in (expert.x, expert.y))
-        bases = [base._replace(cross=padded(base.cross, cross)) for base in (expert.base_x, expert.base_y)]
-        return Expert(x, y, *bases, expert.degrees, expert.dim)
-
-    return jax.tree.map(lambda *parts: np.stack(parts), *map(alike, experts))
 
 
 def _mean_and_error(found: Measured, rows: Rows) -> tuple[float, float]:

@@ -1,8 +1,12 @@
 """The splits of cross-fitting: the rows that each fold trains on, validates on and scores, and their order."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
+
+FEW_ROWS = 10_000
+"""Rows beyond which training is longer, and its batches and networks larger, by the root of how many more there are."""
 
 MOST_SCORED = 2000
 """Rows of a score matrix; its memory and time grow with the square."""
@@ -17,25 +21,12 @@ class Folds(NamedTuple):
     Attributes:
         train: int[F, m], trained on.
         valid: int[F, v], which decide when training stops and which expert counts.
-        test: int[F, t], held out and scored; no row is scored in two folds.
+        test: int[F, B, t], held out and scored, in B blocks; no row is scored in two folds. A fold of more than
+            `MOST_SCORED` rows has several blocks, and a row may be in two of them, so that all have the same size.
         seen: int[F, t], a part of `train` that is scored as well.
     """
 
     train: np.ndarray
-    valid: np.ndarray
-    test: np.ndarray
-    seen: np.ndarray
-
-
-class Matrices(NamedTuple):
-    """Scores of experts beside the networks on the parts of all folds, nats; E may be 0.
-
-    Attributes:
-        valid: float32[F, E, v, v].
-        test: float32[F, E, t, t].
-        seen: float32[F, E, s, s].
-    """
-
     valid: np.ndarray
     test: np.ndarray
     seen: np.ndarray
@@ -60,6 +51,17 @@ class Training(NamedTuple):
     batch: int
     learning_rate: float
 
+    def grown(self, num_rows: int) -> "Training":
+        """For so many rows; powers of two, so that few programs are compiled.
+
+        >>> Training(64, 3, 24, 800, 256, 3e-3).grown(100_000)
+        Training(width=128, depth=3, rank=48, steps=2400, batch=512, learning_rate=0.003)
+        """
+        growth = max(math.sqrt(num_rows / FEW_ROWS), 1.0)
+        double = 2 ** int(math.log2(growth))
+        steps = int(self.steps * growth)
+        return self._replace(width=self.width * double, rank=self.rank * double, steps=steps, batch=self.batch * double)
+
 
 def make_folds(n: int, num_folds: int, rng: np.random.Generator) -> Folds:
     """Splits n rows at random into the given number of folds."""
@@ -68,8 +70,20 @@ def make_folds(n: int, num_folds: int, rng: np.random.Generator) -> Folds:
     rest = np.stack([np.setdiff1d(order, test, assume_unique=True) for test in tests])
     rest = np.stack([row[rng.permutation(len(row))] for row in rest])
     num_valid = max(len(rest[0]) // 8, 4)
-    train, scored = rest[:, num_valid:], min(size, MOST_SCORED)
-    return Folds(train, rest[:, :num_valid][:, :MOST_SCORED], tests[:, :scored], train[:, :scored])
+    train, tests = rest[:, num_valid:], np.stack([in_blocks(test, MOST_SCORED) for test in tests])
+    return Folds(train, rest[:, :num_valid][:, :MOST_SCORED], tests, train[:, : tests.shape[2]])
+
+
+def in_blocks(rows: np.ndarray, most: int) -> np.ndarray:
+    """int[B, t], t ≤ most: blocks of the same size that together have all rows, each evenly spread over them.
+
+    >>> in_blocks(np.arange(7), 3).tolist()
+    [[0, 2, 4], [1, 3, 5], [2, 4, 6]]
+    """
+    size = min(len(rows), most)
+    num_blocks = -(-len(rows) // size)
+    places = [np.linspace(first, len(rows) - num_blocks + first, size) for first in range(num_blocks)]
+    return rows[np.array(places).astype(int)]
 
 
 def make_orders(num_train: int, how: Training, rng: np.random.Generator) -> np.ndarray:

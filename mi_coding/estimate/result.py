@@ -24,6 +24,35 @@ class Bound(NamedTuple):
     kind: str
 
 
+class Measured(NamedTuple):
+    """An estimate before it becomes an `MIEstimate`.
+
+    Attributes:
+        local: float64[n], the contribution of every pair; the estimate is their mean. NaN for pairs not scored.
+        optimism: nats by which training pairs score higher than held-out ones; the estimate was corrected by half of
+            that.
+        bounds: read-outs of every fold, by name.
+        num_scored: rows of the score matrices behind the read-outs.
+        curve: float[rounds].
+        method: in words.
+        disagreement: nats by which a second method, where there is one, differs.
+        error: nats, the standard error of the mean of `local` where pairs are not independent in it.
+        critics: whether critics were learnt; counts and nearest neighbours are not.
+        null: float[1 + permutations], a statistic of the pairs as they are, and of draws under independence.
+    """
+
+    local: np.ndarray
+    optimism: float
+    bounds: dict[str, np.ndarray]
+    num_scored: int
+    curve: np.ndarray
+    method: str
+    disagreement: float = 0.0
+    error: float = 0.0
+    critics: bool = False
+    null: np.ndarray | None = None
+
+
 @dataclass(frozen=True)
 class MIEstimate:
     """How much information two arrays share.

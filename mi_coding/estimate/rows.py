@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from mi_coding.errors import InputError
-from mi_coding.estimate.folds import MOST_SCORED, Folds, make_folds
+from mi_coding.estimate.folds import MOST_SCORED, Folds, in_blocks, make_folds
 
 FEWEST_GROUPS = 10
 """Groups below which nothing can be held out, or measured, by groups."""
@@ -148,14 +148,14 @@ class Series(Rows):
 def _even(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], rng: np.random.Generator) -> Folds:
     """Folds of equal sizes, the smallest of each part; evenly spaced where rows are left out."""
     sizes = [min(len(fold[i]) for fold in parts) for i in range(3)]
-    sizes[1], sizes[2] = (min(size, MOST_SCORED) for size in sizes[1:])
+    sizes[1] = min(sizes[1], MOST_SCORED)
 
     def stacked(i):
         return np.stack([fold[i][np.linspace(0, len(fold[i]) - 1, sizes[i]).astype(int)] for fold in parts])
 
     train, valid, test = map(stacked, range(3))
-    seen = np.stack([rng.permutation(row)[: min(sizes[2], sizes[0])] for row in train])
-    return Folds(train, valid, test, seen)
+    test = np.stack([in_blocks(rows, min(MOST_SCORED, sizes[0])) for rows in test])
+    return Folds(train, valid, test, np.stack([rng.permutation(row)[: test.shape[2]] for row in train]))
 
 
 def kept_rows(kind: object, kept: np.ndarray) -> object:

@@ -106,12 +106,12 @@ def _count_pairs(codes_x: np.ndarray, codes_y: np.ndarray) -> np.ndarray:
 
 
 def heldout_bounds(codes_x: np.ndarray, codes_y: np.ndarray, folds: Folds) -> dict[str, np.ndarray]:
-    """Every read-out, of a table counted on the other folds; float32[F] each.
+    """Every read-out, of a table counted on the other folds; float32[F] each, of the first block of a fold.
 
     Half a pair is added to every cell, so that none is impossible; only the cells of test rows are made.
     """
     (num_x, num_y), found = (int(codes.max()) + 1 for codes in (codes_x, codes_y)), []
-    for train, test in zip(folds.train, folds.test, strict=True):
+    for train, test in zip(folds.train, folds.test[:, 0], strict=True):
         (own_x, x, rows), (own_y, y, columns) = (_of_test(codes, train, test) for codes in (codes_x, codes_y))
         both = (x >= 0) & (y >= 0)
         table = _count(x[both], y[both], (len(rows), len(columns))) + 0.5

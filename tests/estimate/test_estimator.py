@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import mi_coding
-from mi_coding.estimate import EFFORTS, columns, estimator, experts, inputs, neighbours, start
-from mi_coding.estimate.crossfit import READOUTS, Scored
+from mi_coding.estimate import EFFORTS, columns, estimator, experts, inputs, neighbours, networks, start
+from mi_coding.estimate.crossfit import READOUTS, Scored, Trained
 from mi_coding.estimate.rows import Independent
 
 N, OPTIMISM = 64, 0.6
@@ -78,21 +78,25 @@ def test_conditional_information_is_the_difference_pair_by_pair(monkeypatch):
 
 
 @pytest.fixture
-def networks(monkeypatch):
+def known_networks(monkeypatch):
     """In place of networks: row i of held-out pairs scores i, and pairs that were learned from look better."""
 
-    def trained(key, experts, folds, *rest, how):
-        bounds = {name: np.zeros(len(folds.test)) for name in READOUTS}
-        seen = np.full_like(folds.test, folds.test.mean(), float) + OPTIMISM
-        null, shares = np.zeros((len(folds.test), 20)), np.zeros((len(folds.test), 0))
-        return Scored(folds.test.astype(float), seen, bounds, np.zeros((len(folds.test), 1)), null, shares)
+    def trained(keys, experts, train, valid, orders, others, *, how):
+        nothing = np.zeros((len(train), 1))
+        return Trained({}, nothing, nothing[:, :0], nothing)
+
+    def scored(trained, experts, rows, others, draws, anchored, is_test, *, how):
+        bounds = {name: np.zeros(len(rows)) for name in READOUTS}
+        scores = rows + (0.0 if is_test else OPTIMISM)
+        return Scored(scores, scores, bounds, np.zeros((len(rows), 20)))
 
     beginning = start.Start(path=(), number=0, degrees=math.inf, loss=1.0)
     monkeypatch.setattr(start, "choose", lambda *arguments: (beginning, beginning))
     monkeypatch.setattr(start, "follow", lambda *arguments: ())
-    monkeypatch.setattr(estimator, "_stacked", lambda experts, **widths: np.zeros(1))
+    monkeypatch.setattr(networks, "_stacked", lambda experts, **widths: np.zeros(1))
     monkeypatch.setattr(estimator, "compile_ahead", lambda *arguments, **options: None)
-    monkeypatch.setattr(estimator, "train_folds", trained)
+    monkeypatch.setattr(networks, "train_folds", trained)
+    monkeypatch.setattr(networks, "score_folds", scored)
     monkeypatch.setattr(experts, "suited", lambda x, y: [])
 
 
@@ -103,7 +107,7 @@ def measure(num_columns):
         return estimator._measure(x, y, estimator.Job(Independent(N), 0, EFFORTS["quick"], beside))
 
 
-def test_half_of_the_optimism_is_added_once_to_every_scored_pair(networks):
+def test_half_of_the_optimism_is_added_once_to_every_scored_pair(known_networks):
     found = measure(num_columns=4)  # too many for nearest neighbours
     scored = np.isfinite(found.local)
     assert scored.sum() == N // 3 * 3
@@ -112,7 +116,7 @@ def test_half_of_the_optimism_is_added_once_to_every_scored_pair(networks):
 
 
 @pytest.mark.parametrize(("errors_apart", "preferred"), [(0.99, False), (1.01, True)])
-def test_nearest_neighbours_are_preferred_from_one_error_on(networks, monkeypatch, errors_apart, preferred):
+def test_nearest_neighbours_are_preferred_from_one_error_on(known_networks, monkeypatch, errors_apart, preferred):
     more, near = 0.3, np.arange(N) + OPTIMISM / 2 + 0.3
     monkeypatch.setattr(neighbours, "extrapolated", lambda x, y: (near, 0.07))
     monkeypatch.setattr(neighbours, "standard_errors", lambda *rest: (0.2, more / errors_apart))

@@ -11,7 +11,7 @@ from scipy.stats import t as student_t
 
 from mi_coding.critics import EllipticalRatio, elliptical_scores, separable
 from mi_coding.estimate import columns, copula, correlation, crossfit, independence, inputs, neighbours, tables
-from mi_coding.estimate.folds import FEWEST_ROUNDS, Folds, Training, make_folds, make_orders
+from mi_coding.estimate.folds import FEWEST_ROUNDS, Training, make_folds, make_orders
 
 
 def pairs(n=400, rho=0.8, seed=0):
@@ -217,7 +217,7 @@ def test_tables_of_many_values_are_read_as_whole_tables_are():
         table = np.full((40, 40), 0.5)
         np.add.at(table, (x[train], y[train]), 1)
         ratio = np.log(table * table.sum() / (table.sum(1, keepdims=True) * table.sum(0, keepdims=True)))
-        scores = jnp.float32(ratio[x[test]][:, y[test]])
+        scores = jnp.float32(ratio[x[test[0]]][:, y[test[0]]])
         for name, readout in crossfit.READOUTS.items():
             assert found[name][fold] == pytest.approx(float(readout(scores)), abs=1e-4)
     ids = np.arange(20_000)  # whose whole table would take 3 GB
@@ -234,9 +234,20 @@ def test_only_well_filled_tables_are_counted():
 def test_no_row_is_in_two_parts_of_a_fold():
     folds = make_folds(103, 5, np.random.default_rng(0))
     for train, valid, test in zip(folds.train, folds.valid, folds.test, strict=True):
-        assert len({*train, *valid, *test}) == len(train) + len(valid) + len(test)
+        assert len({*train, *valid, *test.ravel()}) == len(train) + len(valid) + test.size
     assert len(set(folds.test.ravel())) == 100  # scored once, three rows of 103 never
     assert all(set(seen) <= set(train) for seen, train in zip(folds.seen, folds.train, strict=True))
+
+
+def test_all_rows_of_large_folds_are_scored_in_blocks_of_one_size():
+    folds = make_folds(2 * 4501, 2, np.random.default_rng(0))
+    assert folds.test.shape == (2, 3, 2000)
+    assert folds.seen.shape == (2, 2000)
+    for train, valid, blocks in zip(folds.train, folds.valid, folds.test, strict=True):
+        assert {*train, *valid}.isdisjoint(blocks.ravel())
+        assert all(len(set(block)) == 2000 for block in blocks)
+    assert len(set(folds.test.ravel())) == 9002
+    assert folds.valid.shape == (2, 562)
 
 
 def test_no_row_is_learned_from_twice_in_a_round():
@@ -286,17 +297,15 @@ def test_balance_does_not_depend_on_what_is_added_to_rows_and_columns():
 def test_a_critic_has_the_parameters_that_were_best_on_validation_pairs():
     x, y = (jnp.float32(half) for half in pairs(n=240))
     folds = make_folds(240, 3, np.random.default_rng(0))
-    one = Folds(*(jnp.asarray(part[0]) for part in folds))
+    train, valid = (jnp.asarray(part[0]) for part in (folds.train, folds.valid))
     how = Training(width=64, depth=2, rank=16, steps=120, batch=16, learning_rate=3e-2)  # large: it soon overfits
-    orders = jnp.asarray(make_orders(len(one.train), how, np.random.default_rng(1)))
+    orders = jnp.asarray(make_orders(len(train), how, np.random.default_rng(1)))
     zeros = EllipticalRatio(jnp.zeros((240, 1)), jnp.zeros(240), jnp.zeros(240))
     expert = crossfit.Expert(x, y, zeros, zeros, jnp.float32(30), jnp.float32(4))
     critic = separable(width=how.width, depth=how.depth, rank=how.rank)
-    params, curve = crossfit._train(
-        jax.random.key(0), expert, critic=critic, folds=one, orders=orders, learning_rate=how.learning_rate
-    )
-    scores = expert.base(one.valid) + critic.scores(params, x[one.valid], y[one.valid])
-    found = math.log(len(one.valid)) - crossfit.pick_loss(scores)
+    params, curve = crossfit._train(jax.random.key(0), expert, train=train, valid=valid, orders=orders, how=how)
+    scores = expert.base(valid) + critic.scores(params, x[valid], y[valid])
+    found = math.log(len(valid)) - crossfit.pick_loss(scores)
     rounds = np.asarray(curve)[np.isfinite(curve)]
     assert rounds[-1] < rounds.max() - 0.01  # the last are not the best
     assert float(found) == pytest.approx(rounds.max(), abs=1e-4)

@@ -20,7 +20,7 @@ def test_groups_are_in_one_part_of_a_fold(count):
     rng = np.random.default_rng(0)
     number = np.unique(rng.integers(0, 40, count), return_inverse=True)[1]
     folds = Grouped(number).folds(5, rng)
-    for train, valid, test in zip(folds.train, folds.valid, folds.test, strict=True):
+    for train, valid, test in zip(folds.train, folds.valid, folds.test[:, 0], strict=True):
         groups = [set(number[part]) for part in (train, valid, test)]
         assert not groups[0] & groups[1] | groups[1] & groups[2] | groups[0] & groups[2]
         assert len(valid) >= 4
@@ -30,7 +30,7 @@ def test_groups_are_in_one_part_of_a_fold(count):
 
 def test_what_is_scored_of_a_series_lies_apart_from_what_is_learnt():
     folds = Series(1000, memory=12).folds(5, np.random.default_rng(0))
-    for train, valid, test in zip(folds.train, folds.valid, folds.test, strict=True):
+    for train, valid, test in zip(folds.train, folds.valid, folds.test[:, 0], strict=True):
         assert np.abs(train[:, None] - test).min() > 12
         assert np.abs(train[:, None] - valid).min() > 12
         assert np.abs(valid[:, None] - test).min() > 12

@@ -4,13 +4,15 @@ Each scores every x of some rows with every y of them; held-out pairs decide how
 """
 
 from collections.abc import Sequence
+from copy import copy
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mi_coding.estimate.columns import Columns
 from mi_coding.estimate.experts.classifiers import Classifiers
 from mi_coding.estimate.experts.gaussian_mixture import GaussianMixtures
-from mi_coding.estimate.folds import Folds, Matrices
+from mi_coding.estimate.folds import Folds
 
 EXPERTS = {"Gaussian mixture": GaussianMixtures, "classifiers": Classifiers}
 """In words → the kind. `suits(x, y)` says whether it can score such columns; an instance is fitted to rows."""
@@ -21,20 +23,27 @@ def suited(x: Columns, y: Columns) -> list[str]:
     return [name for name, kind in EXPERTS.items() if kind.suits(x, y)]
 
 
-def score_folds(names: list[str], sides: Sequence[tuple[Columns, Columns]], folds: Folds, seed: int) -> Matrices:
-    """Fits the named experts to the training rows of each fold, and scores the others and as many of these.
+class Fitted(NamedTuple):
+    """Experts that are fitted to the training rows of one fold."""
+
+    side: tuple[Columns, Columns]
+    experts: list[Any]
+
+    def scores(self, rows: np.ndarray) -> np.ndarray:
+        """float32[E, m, m]: of every x of some rows with every y, by each expert."""
+        found = [np.asarray(expert.scores(*self.side, rows)) for expert in self.experts]
+        return np.array(found, np.float32).reshape(len(found), len(rows), len(rows))
+
+
+def fit_folds(names: list[str], sides: Sequence[tuple[Columns, Columns]], folds: Folds, seed: int) -> list[Fitted]:
+    """Fits the named experts to the training rows of each fold.
 
     Args:
         sides: x and y of each fold, which of many columns may choose others.
     """
-    parts: list[list[list[np.ndarray]]] = [[], [], []]
-    experts = [EXPERTS[name](seed) for name in names]
-    for side, train, *others in zip(sides, *folds, strict=True):
+    experts, fitted = [EXPERTS[name](seed) for name in names], []
+    for side, train, valid in zip(sides, folds.train, folds.valid, strict=True):
         for expert in experts:
-            expert.fit(*side, train, others[0])
-        for part, rows in zip(parts, others, strict=True):
-            part.append([expert.scores(*side, rows) for expert in experts])
-    shapes = [
-        (len(part), len(names), rows.shape[1], rows.shape[1]) for part, rows in zip(parts, folds[1:], strict=True)
-    ]
-    return Matrices(*(np.array(part, np.float32).reshape(shape) for part, shape in zip(parts, shapes, strict=True)))
+            expert.fit(*side, train, valid)
+        fitted.append(Fitted(side, list(map(copy, experts))))  # what the first fold has chosen holds for all
+    return fitted

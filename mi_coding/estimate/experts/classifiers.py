@@ -65,6 +65,7 @@ class Classifiers:
             both = np.concatenate([train, valid])
             models = [_Logistic(STRENGTHS[self._chosen]), self._trees(len(both))]
             self._models = [model.fit(features[both], labels[both]) for model in models]
+            test = np.unique(test)
             of_test, of_seen = (self._ratios(x, y, rows)[np.arange(len(rows)), labels[rows]] for rows in (test, seen))
             local[test] = of_test
             optimism.append(of_seen.mean() - of_test.mean())

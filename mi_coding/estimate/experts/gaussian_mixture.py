@@ -4,6 +4,7 @@ import math
 import warnings
 from itertools import product
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.special import logsumexp
@@ -49,23 +50,18 @@ class GaussianMixtures:
             if max(np.abs(getattr(side, self._choice[0])).max() for side in (x, y)) > FARTHEST:
                 continue
             self._mixture = self._fitted(x, y, train, *self._choice)
-            found.append((float(pick_loss(jnp.asarray(self.scores(x, y, valid)))), self._choice, self._mixture))
+            found.append((float(pick_loss(self.scores(x, y, valid))), self._choice, self._mixture))
         _, self._choice, self._mixture = min(found, key=lambda one: one[0])
 
-    def scores(self, x: Columns, y: Columns, rows: np.ndarray) -> np.ndarray:
+    def scores(self, x: Columns, y: Columns, rows: np.ndarray) -> jax.Array:
         """float32[m, m]: of every x of some rows with every y."""
         a, b = (getattr(side, self._choice[0])[rows] for side in (x, y))
         split, mixture = self._split, self._mixture
-        pairs = -np.inf
-        for weight, mean, precision, factor in zip(
-            mixture.weights_, mixture.means_, mixture.precisions_, mixture.precisions_cholesky_, strict=True
-        ):
-            da, db = a - mean[:split], b - mean[split:]
-            squares = np.einsum("ni,ij,nj->n", da, precision[:split, :split], da)[:, None]
-            squares = squares + np.einsum("ni,ij,nj->n", db, precision[split:, split:], db)
-            squares += 2 * da @ precision[:split, split:] @ db.T
+        pairs = np.full((len(a), len(b)), -np.inf, np.float32)
+        for weight, mean, factor in zip(mixture.weights_, mixture.means_, mixture.precisions_cholesky_, strict=True):
             front = math.log(weight) + np.log(np.diag(factor)).sum() - 0.5 * len(mean) * math.log(2 * math.pi)
-            pairs = np.logaddexp(pairs, (front - 0.5 * squares).astype(np.float32))
+            white = ((a - mean[:split]) @ factor[:split], (b - mean[split:]) @ factor[split:])
+            pairs = _with_component(pairs, np.float32(front), *(part.T.astype(np.float32) for part in white))
         return pairs - self._margin(a, np.s_[:split])[:, None] - self._margin(b, np.s_[split:])
 
     def _margin(self, values: np.ndarray, part: slice) -> np.ndarray:
@@ -86,3 +82,15 @@ class GaussianMixtures:
             warnings.simplefilter("ignore", ConvergenceWarning)  # held-out pairs decide whether it is good
             mixture = GaussianMixture(number, reg_covar=LEAST_VARIANCE, max_iter=100, random_state=self._seed)
             return mixture.fit(np.concatenate([getattr(side, space)[train] for side in (x, y)], axis=1))
+
+
+@jax.jit
+def _with_component(pairs: jax.Array, front: jax.Array, white_x: jax.Array, white_y: jax.Array) -> jax.Array:
+    """float32[m, m]: ln of the sum of what was added so far and the density of one more component.
+
+    Args:
+        white_x, white_y: float32[d, m], whose sum is standard normal for pairs of the component: it is squared after
+            it is formed, as float32 would lose the difference of squares where x and y are nearly equal.
+    """
+    squares = sum((of_x[:, None] + of_y) ** 2 for of_x, of_y in zip(white_x, white_y, strict=True))
+    return jnp.logaddexp(pairs, front - 0.5 * squares)

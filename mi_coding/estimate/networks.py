@@ -1,0 +1,130 @@
+"""The estimate by networks that correct closed forms, pooled with experts that are none, and cross-fitted."""
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mi_coding.estimate import experts, start
+from mi_coding.estimate.columns import Columns
+from mi_coding.estimate.crossfit import READOUTS, UNANCHORED, Expert, padded, score_folds, train_folds
+from mi_coding.estimate.folds import Folds, Training
+from mi_coding.estimate.result import Measured
+from mi_coding.estimate.start import Start
+
+HEADROOM = 4.0
+"""Nats below ln(rows of a score matrix) above which rows and columns cannot be balanced accurately."""
+
+NETWORKS = 0x6D69
+"""Constant of the key of the networks: a person may have drawn the arrays with the key of the same seed."""
+
+MOST_TOGETHER = 20_000
+"""Rows up to which all folds are trained together; beyond, one after the other, as memory would grow with both."""
+
+
+class Networks(NamedTuple):
+    """How the networks of one estimate are trained.
+
+    Attributes:
+        sides: x and y of each fold, which of many columns may choose others.
+        folds: the rows.
+        orders: int[rounds, steps, batch], see `make_orders`.
+        draws: int[F, B, 1 + permutations, t], which test rows of y those of x are paired with; first as they are.
+        how: sizes and lengths.
+        together: how many folds at a time.
+        seed: of the initial weights.
+    """
+
+    sides: Sequence[tuple[Columns, Columns]]
+    folds: Folds
+    orders: np.ndarray
+    draws: np.ndarray
+    how: Training
+    together: int
+    seed: int
+
+
+def cross_fitted(
+    networks: Networks, names: Sequence[str], program: Future, others: Future, beside: Executor
+) -> Measured:
+    """By networks; XLA compiles their programs while NumPy fits the closed forms that they start from."""
+    folds, sides, seed = networks.folds, networks.sides, networks.seed
+    starts = start.choose(*sides[0], folds.train[0], folds.valid[0], seed)
+    told = math.log(folds.valid.shape[1]) - min(s.loss for s in starts)
+    anchored = np.bool_(told > math.log(folds.test.shape[2]) - HEADROOM)
+    program.result()
+    fitted, parts = others.result(), []
+    for first in range(0, len(sides), networks.together):
+        parts.append(_scored(networks, starts, fitted, anchored, np.s_[first : first + networks.together], beside))
+    test, seen, bounds, null, shares, curve = (np.concatenate(part) for part in zip(*parts, strict=True))
+    local = np.full(len(sides[0][0].scores), np.nan)
+    local[folds.test.ravel()] = test.ravel()
+    optimism = float(np.nanmean(seen - local[folds.seen]))  # of the same pairs, whose sampling noise cancels
+    curve = np.nanmean(curve[:, np.isfinite(curve).any(0)], axis=0)
+    method = [str(min(starts, key=lambda found: found.loss))]
+    method += [f"{share:.0%} {name}" for name, share in zip(names, shares.mean(axis=0), strict=True) if share >= 0.05]
+    scores = {"num_scored": folds.test.shape[2], "null": null.mean(axis=0), "curve": curve, "critics": True}
+    of_folds = dict(zip(READOUTS, bounds.T, strict=True))
+    return Measured(local + optimism / 2, optimism, of_folds, method=", ".join(method), **scores)
+
+
+def _scored(
+    networks: Networks,
+    starts: tuple[Start, Start],
+    fitted: Sequence[experts.Fitted],
+    anchored: np.bool_,
+    part: slice,
+    beside: Executor,
+) -> tuple[np.ndarray, ...]:
+    """Of a part of the folds: float[F, B, t] of test pairs, float[F, t] of seen ones, float[F, readouts],
+    float[F, 1 + permutations], shares float[F, E] and curves float[F, rounds]."""
+    sides, folds, how = networks.sides, Folds(*(rows[part] for rows in networks.folds)), networks.how
+
+    def scores(rows):
+        return np.stack([one.scores(of_fold) for one, of_fold in zip(fitted[part], rows, strict=True)])
+
+    of_others = [beside.submit(scores, rows) for rows in (*folds.test.swapaxes(0, 1), folds.seen)]
+    widths = start.widths(*sides[0])
+    pairs = [_stacked(start.follow(starts, *side, rows, networks.seed), **widths)
+             for side, rows in zip(sides[part], folds.train, strict=True)]  # fmt: skip
+    stacked = jax.tree.map(lambda *parts: jnp.asarray(np.stack(parts)), *pairs)
+    del pairs  # as large as `stacked`
+    key = jax.random.fold_in(jax.random.key(networks.seed), NETWORKS)
+    keys = jax.random.split(key, len(sides))[part]
+    trained = train_folds(keys, stacked, folds.train, folds.valid, networks.orders, scores(folds.valid), how=how)
+    draws, blocks = networks.draws[part], []
+    for number, rows in enumerate((*folds.test.swapaxes(0, 1), folds.seen)):
+        is_test = np.bool_(number < folds.test.shape[1])
+        inputs = rows, of_others[number].result(), draws[:, number if is_test else 0]
+        blocks.append(jax.device_get(score_folds(trained, stacked, *inputs, anchored, is_test, how=how)))
+        of_others[number] = None  # large
+    *tests, seen = blocks
+    bounds = np.mean([list(block.bounds.values()) for block in tests], axis=0).T
+    # Where the difference from the closed form falls below the InfoNCE lower bound, the closed form is too inaccurate
+    # to serve as a control variate.
+    difference = np.stack([block.difference for block in tests], axis=1)
+    holds = difference.mean(axis=(1, 2)) >= bounds[:, list(READOUTS).index("infonce")] - UNANCHORED
+    local = np.stack([block.local for block in tests], axis=1)
+    return (
+        np.where(holds[:, None, None], difference, local),
+        np.where(holds[:, None], seen.difference, seen.local),
+        bounds,
+        np.mean([block.null for block in tests], axis=0),
+        np.asarray(trained.shares),
+        np.asarray(trained.curve),
+    )
+
+
+def _stacked(experts: tuple[Expert, Expert], features: int, cross: int) -> Expert:
+    """Both experts of a fold as one, padded to the same widths."""
+
+    def alike(expert):
+        x, y = (padded(side, features) for side in (expert.x, expert.y))
+        bases = [base._replace(cross=padded(base.cross, cross)) for base in (expert.base_x, expert.base_y)]
+        return Expert(x, y, *bases, expert.degrees, expert.dim)
+
+    return jax.tree.map(lambda *parts: np.stack(parts), *map(alike, experts))
