@@ -2,6 +2,7 @@
 
 import gc
 import pickle
+import re
 import signal
 import threading
 
@@ -69,11 +70,12 @@ def test_ctrl_c_gives_the_encoder_so_far(tmp_path, capsys):
             signal.raise_signal(signal.SIGINT)
 
     run = tmp_path / "run"
-    for workdir, words in ((None, "stopped after step 2\n"), (run, f"step 2; fit(…, workdir={str(run)!r}) continues")):
+    continues = rf"saved step \d; fit\(…, workdir={str(run)!r}\) continues"
+    for workdir, words in ((None, r"stopped after step \d\n"), (run, continues)):
         encoder = mi_coding.fit(SMALL, on_step=stop, workdir=workdir, **SHORT | {"num_steps": 10_000})
         assert encoder(SMALL).shape == (40, 4)
         assert encoder.report is None
-        assert words in capsys.readouterr().out
+        assert re.search(words, capsys.readouterr().out)
 
 
 def test_fit_leaves_no_state_behind_and_runs_in_any_thread():
@@ -163,7 +165,7 @@ def test_labels_that_do_not_fit_are_told(given, labels, words):
 def test_wrong_options_are_one_line_in_the_words_of_python_and_nothing_is_left(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     for wrong, words in (
-        ({"seeed": 1}, "^seeed=1 is not a key of any kind; did you mean seed"),
+        ({"seeed": 1}, "^seeed is not a key of any kind; did you mean seed"),
         ({"optimizer.learning_rate": -1.0}, "^optimizer.learning_rate=-1.0; expected a number >"),
         ({"config": "simclrr"}, "is no file; there are"),
     ):

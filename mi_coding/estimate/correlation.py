@@ -23,12 +23,35 @@ directions are found long before their correlations are.
 """
 
 
-class Side(NamedTuple):
-    """Features of one array, centred on the training rows, and the eigenvectors of their covariance there."""
+AT_ONCE = 20_000
+"""Rows whose features are in memory at the same time."""
 
-    features: np.ndarray
-    values: np.ndarray
-    vectors: np.ndarray
+
+class Side(NamedTuple):
+    """The random features of one array.
+
+    Attributes:
+        columns: float32[n, d], which are features, too: what is straight already needs no learning.
+        directions: float32[d, NUM_WAVES].
+        phases: float32[NUM_WAVES].
+        mean: float32[d + NUM_WAVES], of the features of the training rows.
+    """
+
+    columns: np.ndarray
+    directions: np.ndarray
+    phases: np.ndarray
+    mean: np.ndarray
+
+    def features(self, rows: np.ndarray | slice) -> np.ndarray:
+        """float32[m, d + NUM_WAVES]: centred on the training rows."""
+        columns = self.columns[rows]
+        waves = np.float32(math.sqrt(2)) * np.cos(columns @ self.directions + self.phases)
+        return np.concatenate([columns, waves], axis=1) - self.mean
+
+    def codes(self, weights: np.ndarray) -> np.ndarray:
+        """float32[n, k]: combinations of the features of all rows."""
+        parts = range(0, len(self.columns), AT_ONCE)
+        return np.concatenate([self.features(np.s_[first : first + AT_ONCE]) @ weights for first in parts])
 
 
 def canonical_codes(
@@ -48,25 +71,45 @@ def canonical_codes(
     for wavelength in WAVELENGTHS if choice is None else [choice[0]]:
         streams = (stream(seed, f"waves of {name}") for name in "xy")
         a, b = (_side(half, train, wavelength, rng) for half, rng in zip((x, y), streams, strict=True))
-        crossed = a.features[train].T @ b.features[train] / len(train)
+        of_a, of_b, crossed = _covariances(a, b, train)
+        of_a, of_b = np.linalg.eigh(of_a), np.linalg.eigh(of_b)
         for ridge in RIDGES if choice is None else [choice[1]]:
-            white_a, white_b = _whitener(a, ridge), _whitener(b, ridge)
+            white_a, white_b = _whitener(*of_a, ridge), _whitener(*of_b, ridge)
             left, _, right = np.linalg.svd(white_a.T @ crossed @ white_b, full_matrices=False)
-            codes = a.features @ (white_a @ left[:, :size]), b.features @ (white_b @ right[:size].T)
+            codes = a.codes(white_a @ left[:, :size]), b.codes(white_b @ right[:size].T)
             yield (wavelength, ridge), *codes
 
 
 def _side(values: np.ndarray, train: np.ndarray, wavelength: float, rng: np.random.Generator) -> Side:
-    """The columns themselves beside the waves: what is straight already needs no learning."""
     values = values.astype(np.float32)  # whose cosines take an eighth of the time
     scale = wavelength * math.sqrt(np.mean(np.sum(values**2, axis=1)))
-    directions = rng.normal(size=(values.shape[1], NUM_WAVES)) / scale
-    waves = values @ directions.astype(np.float32) + rng.uniform(0, 2 * math.pi, NUM_WAVES).astype(np.float32)
-    features = np.concatenate([values, np.float32(math.sqrt(2)) * np.cos(waves)], axis=1)
-    features -= features[train].mean(0)
-    return Side(features, *np.linalg.eigh(features[train].T @ features[train] / len(train)))
+    directions = (rng.normal(size=(values.shape[1], NUM_WAVES)) / scale).astype(np.float32)
+    phases = rng.uniform(0, 2 * math.pi, NUM_WAVES).astype(np.float32)
+    side = Side(values, directions, phases, np.float32(0))
+    total = sum(side.features(rows).sum(axis=0) for rows in _parts(train))
+    return side._replace(mean=total / np.float32(len(train)))
 
 
-def _whitener(side: Side, ridge: float) -> np.ndarray:
-    """float32[e, e]: columns that turn the features into uncorrelated ones of unit variance, shrunk by the ridge."""
-    return side.vectors / np.sqrt(np.maximum(side.values, 0) + ridge)
+def _covariances(a: Side, b: Side, train: np.ndarray) -> list[np.ndarray]:
+    """Of the features of a, of those of b, and between both; float32."""
+    found = [np.float32(0)] * 3
+    for rows in _parts(train):
+        of_a, of_b = a.features(rows), b.features(rows)
+        found = [
+            total + one.T @ other / len(train)
+            for total, (one, other) in zip(found, ((of_a, of_a), (of_b, of_b), (of_a, of_b)), strict=True)
+        ]
+    return found
+
+
+def _parts(rows: np.ndarray) -> list[np.ndarray]:
+    return [rows[first : first + AT_ONCE] for first in range(0, len(rows), AT_ONCE)]
+
+
+def _whitener(values: np.ndarray, vectors: np.ndarray, ridge: float) -> np.ndarray:
+    """float32[e, e]: columns that turn features into uncorrelated ones of unit variance, shrunk by the ridge.
+
+    Args:
+        values, vectors: the eigenvalues and eigenvectors of their covariance.
+    """
+    return vectors / np.sqrt(np.maximum(values, 0) + ridge)

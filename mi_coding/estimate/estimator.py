@@ -60,6 +60,9 @@ populations of `benchmarks.estimate_families` that are there to develop on."""
 UNSEEN = 0.03
 """Standard error, as a share of the nats that lie beyond what held-out pairs can show."""
 
+FEW_FOLDS = 3
+"""Folds of so many rows that they are trained one after the other: two thirds of them are enough to learn from."""
+
 MANY_FOLDS, MOST_REFITTED = 10, 5000
 """Folds of classifiers alone, which few pairs are scarce for; and the most pairs that they are fitted to again."""
 
@@ -80,12 +83,14 @@ class Job(NamedTuple):
         seed: of every random stream.
         effort: how much work it may be, with the number of permutations.
         beside: the second core; its tasks run one after the other.
+        compiler: where programs are compiled, while both cores do what the programs need.
     """
 
     rows: Rows
     seed: int
     effort: Effort
     beside: Executor
+    compiler: Executor
 
 
 def estimate_mi(
@@ -149,8 +154,8 @@ def estimate_mi(
     how = EFFORTS[effort]
     how = how if permutations is None else how._replace(permutations=int(permutations))
     blas = threadpool_limits(1, "blas")  # faster on small matrices, and the same bits on any machine
-    with blas, ThreadPoolExecutor(1) as beside:
-        job = Job(rows, int(seed), how, beside)
+    with blas, ThreadPoolExecutor(1) as beside, ThreadPoolExecutor(1) as compiler:
+        job = Job(rows, int(seed), how, beside, compiler)
         measure = _unconditional if given is None else _conditional
         found = measure(*read.values(), job, warnings)
     return found if pointwise else replace(found, pointwise=None)
@@ -160,7 +165,9 @@ def _unconditional(x: Table, y: Table, job: Job, warnings: list[str]) -> MIEstim
     a, b = _prepared(job.seed, x=x, y=y)
     orders = stream(job.seed, "draws")
     everyone = np.arange(len(x.array))
-    draws = np.stack([job.rows.exchanged(everyone, orders) for _ in range(job.effort.permutations)])
+    draws = np.empty((job.effort.permutations, len(everyone)), np.int32)
+    for draw in draws:
+        draw[:] = job.rows.exchanged(everyone, orders)
     waves = stream(job.seed, "waves of the test")
     without_critic = job.beside.submit(covariance_statistics, a.features, b.features, draws, waves)
     found = _measure(a, b, job)
@@ -197,7 +204,8 @@ def _entropies(x: Columns, y: Columns) -> tuple[float | None, float | None]:
 
 def _measure(x: Columns, y: Columns, job: Job) -> Measured:
     """The estimate by the method that suits the arrays."""
-    folds = job.rows.folds(job.effort.num_folds, stream(job.seed, "folds"))
+    num_folds = job.effort.num_folds if len(x.scores) <= MOST_TOGETHER else min(FEW_FOLDS, job.effort.num_folds)
+    folds = job.rows.folds(num_folds, stream(job.seed, "folds"))
     if x.codes is not None and y.codes is not None:
         counted = _counted(x.codes, y.codes, folds)
         if tables.suits(x.codes, y.codes) or x.is_nominal or y.is_nominal:
@@ -236,13 +244,12 @@ def _learnt(x: Columns, y: Columns, folds: Folds, job: Job) -> Measured:
     names = experts.suited(*sides[0])
     together = len(folds.train) if num_rows <= MOST_TOGETHER else 1
     sizes = start.widths(*sides[0]) | {"rows": num_rows, "num_others": len(names), "num_folds": together}
-    program = job.beside.submit(compile_ahead, folds, orders, draws[:together, 0], how=how, **sizes)
-    others = job.beside.submit(experts.fit_folds, names, sides, folds, job.seed)
+    program = job.compiler.submit(compile_ahead, folds, orders, draws[:together, 0], how=how, **sizes)
     by_class = experts.Classifiers.suits(x, y) and num_rows <= MOST_REFITTED
     low = max(side.scores.shape[1] for side in (x, y)) <= NEAR_DIMENSIONS and job.rows.are_independent and not by_class
     near = job.beside.submit(neighbours.extrapolated, x.scores, y.scores) if low else None
     networks = Networks(sides, folds, orders, draws, how, together, job.seed)
-    found = cross_fitted(networks, names, program, others, job.beside)
+    found = cross_fitted(networks, names, program, job.beside)
     if by_class:
         return _or_classifiers(found, x, y, job)
     if near is None:

@@ -55,7 +55,7 @@ class Training(NamedTuple):
         """For so many rows; powers of two, so that few programs are compiled.
 
         >>> Training(64, 3, 24, 800, 256, 3e-3).grown(100_000)
-        Training(width=128, depth=3, rank=48, steps=2400, batch=512, learning_rate=0.003)
+        Training(width=128, depth=3, rank=48, steps=2529, batch=512, learning_rate=0.003)
         """
         growth = max(math.sqrt(num_rows / FEW_ROWS), 1.0)
         double = 2 ** int(math.log2(growth))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -43,11 +44,13 @@ def covariance_statistics(
         rng: of the cosines.
     Source: random features of HSIC, arXiv:1606.07892 section 3.
     """
-    a, b = (standard(side, _waves(side, rng)) for side in (x, y))
-    straight, split = np.s_[: x.shape[1], : y.shape[1]], np.s_[x.shape[1] :, y.shape[1] :]
-    squares = ((a.T @ other) ** 2 for other in (b, *(b[order] for order in orders)))
-    seen = np.array([[square[straight].sum(), square[split].sum()] for square in squares])
-    return seen[:, 0], seen[:, 1]
+    waves = [standard(_waves(side, rng)) for side in (x, y)]
+
+    def seen(one, other):
+        drawn = chain([other], (other[order] for order in orders))  # one at a time: all would fill the memory
+        return np.array([np.sum((one.T @ each) ** 2) for each in drawn])
+
+    return seen(standard(x), standard(y)), seen(*waves)
 
 
 def _waves(side: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -48,16 +48,14 @@ class Networks(NamedTuple):
     seed: int
 
 
-def cross_fitted(
-    networks: Networks, names: Sequence[str], program: Future, others: Future, beside: Executor
-) -> Measured:
+def cross_fitted(networks: Networks, names: Sequence[str], program: Future, beside: Executor) -> Measured:
     """By networks; XLA compiles their programs while NumPy fits the closed forms that they start from."""
     folds, sides, seed = networks.folds, networks.sides, networks.seed
     starts = start.choose(*sides[0], folds.train[0], folds.valid[0], seed)
     told = math.log(folds.valid.shape[1]) - min(s.loss for s in starts)
     anchored = np.bool_(told > math.log(folds.test.shape[2]) - HEADROOM)
+    fitted, parts = experts.fit_folds(names, sides, folds, seed), []
     program.result()
-    fitted, parts = others.result(), []
     for first in range(0, len(sides), networks.together):
         parts.append(_scored(networks, starts, fitted, anchored, np.s_[first : first + networks.together], beside))
     test, seen, bounds, null, shares, curve = (np.concatenate(part) for part in zip(*parts, strict=True))

@@ -21,6 +21,9 @@ FEWEST_CODES, MOST_CODES = 8, 16
 LEADING = 3
 """Canonical variables whose held-out correlation says how good a wavelength and a ridge are."""
 
+MOST_CHOSEN_BY = 20_000
+"""Training rows that closed forms are compared by."""
+
 STAGES = 2
 """Canonical codes, and codes of those: the first may reduce many columns to few, in which the second finds bends."""
 
@@ -65,6 +68,10 @@ def choose(x: Columns, y: Columns, train: np.ndarray, valid: np.ndarray, seed: i
         seed: of the random features.
     """
     cross = widths(x, y)["cross"]  # one program rates them all
+    if len(train) > MOST_CHOSEN_BY:
+        rows = np.concatenate([train[:MOST_CHOSEN_BY], valid])
+        x, y = (side._replace(scores=side.scores[rows], features=side.features[rows]) for side in (x, y))
+        train, valid = np.arange(MOST_CHOSEN_BY), np.arange(MOST_CHOSEN_BY, len(rows))
 
     def rated(path, number, a, b, degrees=None):
         law = copula.fit(a[train], b[train], degrees)

@@ -1,6 +1,6 @@
 """Information of two discrete arrays: counted, and corrected for having counted."""
 
-from itertools import product
+from itertools import chain, product
 
 import jax
 import jax.numpy as jnp
@@ -94,7 +94,7 @@ def count_statistic(codes_x: np.ndarray, codes_y: np.ndarray, orders: np.ndarray
     """float64[1 + permutations]: the counted information of the pairs as they are, and of those of each draw."""
     marginal = np.bincount(codes_x), np.bincount(codes_y)
     expected = np.log(marginal[0])[codes_x].sum() + np.log(marginal[1])[codes_y].sum()
-    draws = (codes_y, *(codes_y[order] for order in orders))
+    draws = chain([codes_y], (codes_y[order] for order in orders))
     return np.array([np.log(_count_pairs(codes_x, other)).sum() - expected for other in draws]) / len(codes_x)
 
 

@@ -104,7 +104,7 @@ def measure(num_columns):
     rng = np.random.default_rng(0)
     x, y = (columns.prepare(inputs.read(name, rng.normal(size=(N, num_columns))), rng) for name in "xy")
     with ThreadPoolExecutor(1) as beside:
-        return estimator._measure(x, y, estimator.Job(Independent(N), 0, EFFORTS["quick"], beside))
+        return estimator._measure(x, y, estimator.Job(Independent(N), 0, EFFORTS["quick"], beside, beside))
 
 
 def test_half_of_the_optimism_is_added_once_to_every_scored_pair(known_networks):

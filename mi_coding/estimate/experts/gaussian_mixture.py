@@ -11,6 +11,7 @@ from scipy.special import logsumexp
 
 from mi_coding.estimate.columns import Columns
 from mi_coding.estimate.crossfit import pick_loss
+from mi_coding.estimate.start import MOST_CHOSEN_BY
 
 MOST_DIMENSIONS = 16
 """Columns of both sides together, beyond which there are too many covariances to fit."""
@@ -45,13 +46,15 @@ class GaussianMixtures:
         if self._choice is not None:
             self._mixture = self._fitted(x, y, train, *self._choice)
             return
-        found = []
+        found, some = [], train[:MOST_CHOSEN_BY]
         for self._choice in product(SPACES, NUMBERS):
             if max(np.abs(getattr(side, self._choice[0])).max() for side in (x, y)) > FARTHEST:
                 continue
-            self._mixture = self._fitted(x, y, train, *self._choice)
+            self._mixture = self._fitted(x, y, some, *self._choice)
             found.append((float(pick_loss(self.scores(x, y, valid))), self._choice, self._mixture))
         _, self._choice, self._mixture = min(found, key=lambda one: one[0])
+        if len(some) < len(train):
+            self._mixture = self._fitted(x, y, train, *self._choice)
 
     def scores(self, x: Columns, y: Columns, rows: np.ndarray) -> jax.Array:
         """float32[m, m]: of every x of some rows with every y."""
