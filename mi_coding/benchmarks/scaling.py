@@ -9,9 +9,7 @@ temporaries, so read memory as a size, not as a promise.
 """
 
 import json
-import math
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -25,6 +23,7 @@ from rich.table import Column, Table
 
 from mi_coding import data
 from mi_coding.benchmarks.arguments import split_arguments
+from mi_coding.benchmarks.hlo import Program
 from mi_coding.command import run_command
 from mi_coding.errors import InputError, Setting
 from mi_coding.runs import build
@@ -81,7 +80,7 @@ def cost(config: Mapping[str, Any], method: str, num_devices: int, batch: int) -
     state = jax.eval_shape(lambda few: init_state(experiment, key, few), jax.ShapeDtypeStruct((2, *shape), jnp.uint8))
     step = way.parallel(make_step(experiment, key, num_devices), sharded=True)
     compiled = step.lower(state, images).compile()
-    sent = bytes_sent(compiled.as_text(), num_devices)
+    sent = round(Program(compiled.as_text(), num_devices).work().sent)
     return Cost(method, num_devices, batch, sent, bytes_needed(compiled), count_flops(step, state, images))
 
 
@@ -94,73 +93,6 @@ def _example_shape(plan: Plan) -> tuple[int, ...]:
     if options.image_size and options.channels:
         return (options.image_size, options.image_size, options.channels)
     return tuple(data.describe_examples(load_data(plan, print).train)[0]["shape"])
-
-
-_COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) .*\{$")
-_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?[\w.\-]+ = (.+?) ([a-z][a-z\-]*)\((.*)$")
-_ARRAY = re.compile(r"\b([a-z]\w*)\[([\d,]*)\]")
-_CALLED = re.compile(r"\b(?:body|to_apply|calls)=%?([\w.\-]+)|branch_computations=\{([^}]*)\}")
-_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
-
-
-def bytes_sent(program: str, num_devices: int) -> int:
-    """Bytes that one device sends in a compiled program, by algorithms of the fewest bytes: rings.
-
-    A device that gathers S bytes, or scatters them, sends S·(D − 1)/D; one that reduces S bytes to all, twice that.
-
-    >>> bytes_sent(chr(10).join(["ENTRY %main () -> f32[8,4] {", "  ROOT %x = f32[8,4] all-gather(%y)", "}"]), 8)
-    112
-
-    Args:
-        program: the text of an HLO module.
-        num_devices: D, all of which take part in every exchange.
-    Raises:
-        ValueError: for an exchange in a loop whose length the compiler does not know.
-    """
-    of_ring = (num_devices - 1) / num_devices
-    factor = {"all-gather": of_ring, "reduce-scatter": num_devices * of_ring, "all-to-all": of_ring}
-    factor |= {"all-reduce": 2 * of_ring, "collective-permute": 1}
-    computations, entry = _computations(program)
-
-    def sent_by(name: str) -> float:
-        return sum(sent_in(*instruction) for instruction in computations[name])
-
-    def sent_in(result: str, operation: str, rest: str) -> float:
-        if operation.removesuffix("-start") in factor:
-            return factor[operation.removesuffix("-start")] * _size(result)
-        inner = [name for called in _CALLED.findall(rest) for name in re.findall(r"[\w.\-]+", ",".join(called))]
-        counts = [sent_by(name) for name in inner if name in computations]
-        if operation == "conditional":
-            return max(counts)
-        if operation != "while" or not any(counts):
-            return sum(counts)
-        trips = _TRIPS.search(rest)
-        if trips is None:
-            raise ValueError("an exchange lies in a loop of unknown length")
-        return int(trips[1]) * sum(counts)
-
-    return round(sent_by(entry))
-
-
-def _computations(program: str) -> tuple[dict[str, list[tuple[str, str, str]]], str]:
-    """Name → instructions (result, operation, everything else), and the name of the first to run."""
-    computations, current, entry = {}, [], ""
-    for line in program.splitlines():
-        if head := _COMPUTATION.match(line):
-            current = computations.setdefault(head[1], [])
-            entry = head[1] if line.startswith("ENTRY") else entry
-        elif instruction := _INSTRUCTION.match(line):
-            current.append(instruction.groups())
-    return computations, entry
-
-
-def _size(result: str) -> int:
-    """Bytes of a type such as f32[8,4]{1,0}, or of all in a tuple."""
-    count = 0
-    for kind, axes in _ARRAY.findall(result):
-        bits = 8 if kind == "pred" else int(re.search(r"\d+", kind)[0])
-        count += bits * math.prod(int(axis) for axis in axes.split(",") if axis) // 8
-    return count
 
 
 def measure(config: Mapping[str, Any]) -> Iterator[tuple[str, Cost]]:

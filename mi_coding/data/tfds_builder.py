@@ -36,6 +36,30 @@ def open_builder(setting: Setting, argument: str) -> Any:
     Raises:
         InputError: where TFDS does not know it, or it is not prepared.
     """
+    builder = _find_builder(setting, argument)
+    if not builder.is_prepared():
+        remedy = f"prepare it with: {how_to_prepare(builder)}; or set TFDS_DATA_DIR to where it is"
+        raise InputError(setting, f" is not in {builder.data_path}; {remedy}")
+    return builder
+
+
+def describe_images(argument: str) -> tuple[tuple[int | None, ...], int]:
+    """Shape [H, W, C] of the images of a data set, which need not be prepared, with None for what varies; and classes.
+
+    Args:
+        argument: as of `open_builder`.
+    Raises:
+        InputError: where TFDS does not know it, or it has no images.
+    """
+    setting = Setting("data.source", f"tfds:{argument}")
+    features = _find_builder(setting, argument).info.features
+    shapes = [tuple(one.shape) for one in features.values() if len(one.shape or ()) == 3]
+    if not shapes:
+        raise InputError(setting, f" has no images but {', '.join(features)}; expected a data set of images")
+    return shapes[0], getattr(features.get("label"), "num_classes", None) or 0
+
+
+def _find_builder(setting: Setting, argument: str) -> Any:
     with quiet():
         import tensorflow_datasets as tfds  # slow to import
 
@@ -47,10 +71,6 @@ def open_builder(setting: Setting, argument: str) -> Any:
         except Exception as error:  # builders are code of many authors
             known = tfds.list_builders(with_community_datasets=False)
             raise InputError(setting, _why_no_builder(argument, known, error)) from None
-        is_prepared = builder.is_prepared()
-    if not is_prepared:
-        remedy = f"prepare it with: {how_to_prepare(builder)}; or set TFDS_DATA_DIR to where it is"
-        raise InputError(setting, f" is not in {builder.data_path}; {remedy}")
     return builder
 
 

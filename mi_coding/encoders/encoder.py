@@ -68,9 +68,10 @@ def build(backbone: Backbone, head: ProjectionHead | NoHead) -> Encoder:
     def apply(
         params: Any, stats: Any, x: jax.Array, train: bool, axis_name: str | None = None
     ) -> tuple[tuple[jax.Array, jax.Array], Any]:
-        if not (train and stats):
-            return module.apply({"params": params, **stats}, x, train), stats
-        return module.apply({"params": params, **stats}, x, train, axis_name, mutable=list(stats))
+        with jax.named_scope("encoder"):
+            if not (train and stats):
+                return module.apply({"params": params, **stats}, x, train), stats
+            return module.apply({"params": params, **stats}, x, train, axis_name, mutable=list(stats))
 
     return Encoder(init, apply)
 

@@ -18,6 +18,7 @@ def mean_gradient(loss_fn: Callable, axis_name: str) -> Callable:
 
     def value_and_mean_gradient(params: Any, *arguments: Any) -> tuple[tuple[jax.Array, Any], Any]:
         value, gradients = gradient(params, *arguments)
-        return value, jax.lax.pmean(gradients, axis_name)
+        with jax.named_scope("gradients"):
+            return value, jax.lax.pmean(gradients, axis_name)
 
     return value_and_mean_gradient

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np  # noqa: F401 - the example
@@ -42,25 +42,55 @@ def count_flops(fn: Callable, *arguments: Any) -> int:
         fn: a function of arrays; inside `shard_map` the shapes are those of one device.
         arguments: of `fn`, or their shapes.
     """
-    return _count(jax.make_jaxpr(fn)(*arguments).jaxpr)
+    return sum(product.flops for product in products(fn, *arguments))
 
 
-def _count(jaxpr: Any) -> int:
-    return sum(_flops(equation) for equation in jaxpr.eqns)
+class Product(NamedTuple):
+    """A matrix product or a convolution of a program.
+
+    Attributes:
+        scope: the names of what it is part of, as `jax.named_scope` gives them.
+        flops: on one device, in all iterations of the loops that it is in.
+        dtype: of what is multiplied.
+        precision: that was asked for; None for the default of the device.
+    """
+
+    scope: str
+    flops: int
+    dtype: Any
+    precision: Any
+
+
+def products(fn: Callable, *arguments: Any) -> list[Product]:
+    """What `count_flops` counts, one by one."""
+    return _products(jax.make_jaxpr(fn)(*arguments).jaxpr, "", 1)
+
+
+def _products(jaxpr: Any, scope: str, times: int) -> list[Product]:
+    return [product for equation in jaxpr.eqns for product in _products_of(equation, scope, times)]
+
+
+def _products_of(equation: Any, scope: str, times: int) -> list[Product]:
+    name, params = equation.primitive.name, equation.params
+    scope = f"{scope}/{equation.source_info.name_stack}"
+    if name in ("dot_general", "conv_general_dilated"):
+        precision = params["precision"][0] if isinstance(params["precision"], tuple) else params["precision"]
+        return [Product(scope, times * _flops(equation), equation.invars[0].aval.dtype, precision)]
+    inner = [_products(one, scope, times * params.get("length", 1)) for one in _inner(params)]
+    if name == "cond":
+        return max(inner, key=lambda branch: sum(one.flops for one in branch), default=[])
+    return [product for part in inner for product in part]
 
 
 def _flops(equation: Any) -> int:
-    name, params = equation.primitive.name, equation.params
-    if name == "dot_general":
+    params = equation.params
+    if equation.primitive.name == "dot_general":
         (contracted, _), _ = params["dimension_numbers"]
         shape = equation.invars[0].aval.shape
         return 2 * equation.outvars[0].aval.size * math.prod(shape[axis] for axis in contracted)
-    if name == "conv_general_dilated":
-        kernel, out_axis = equation.invars[1].aval, params["dimension_numbers"].rhs_spec[0]
-        products = equation.outvars[0].aval.size * kernel.size // kernel.shape[out_axis]
-        return 2 * products // math.prod(params["lhs_dilation"])  # products with the inserted zeros are not counted
-    counts = [_count(inner) for inner in _inner(params)]
-    return max(counts, default=0) if name == "cond" else params.get("length", 1) * sum(counts)
+    kernel, out_axis = equation.invars[1].aval, params["dimension_numbers"].rhs_spec[0]
+    count = equation.outvars[0].aval.size * kernel.size // kernel.shape[out_axis]
+    return 2 * count // math.prod(params["lhs_dilation"])  # products with the inserted zeros are not counted
 
 
 def _inner(params: dict[str, Any]) -> Iterator[Any]:

@@ -65,14 +65,18 @@ def make_step(experiment: Experiment, key: jax.Array, num_devices: int) -> Calla
     def step(state: TrainState, data: Any) -> tuple[TrainState, dict[str, jax.Array]]:
         pair_key, loss_key = jax.random.split(jax.random.fold_in(key, state.step))
         rows = lax.axis_index(AXIS) * shard + jnp.arange(shard)
-        x, y = experiment.sample_pairs(pair_key, data, rows)
+        with jax.named_scope("pairs"):
+            x, y = experiment.sample_pairs(pair_key, data, rows)
 
         def loss_fn(params: Any):
-            return experiment.loss(params, state.stats, loss_key, x, y, AXIS)
+            with jax.named_scope("loss"):
+                return experiment.loss(params, state.stats, loss_key, x, y, AXIS)
 
         (loss, (metrics, stats)), gradients = mean_gradient(loss_fn, AXIS)(state.params)
-        updates, opt_state = experiment.optimizer.update(gradients, state.opt_state, state.params)
-        params, number = optax.apply_updates(state.params, updates), state.step + 1
+        with jax.named_scope("optimizer"):
+            updates, opt_state = experiment.optimizer.update(gradients, state.opt_state, state.params)
+            params, number = optax.apply_updates(state.params, updates), state.step + 1
+            gradient_norm = optax.global_norm(gradients)
         is_first_bad = ~jnp.isfinite(loss) & (state.non_finite_at == 0)
         new_state = TrainState(
             step=number,
@@ -82,7 +86,7 @@ def make_step(experiment: Experiment, key: jax.Array, num_devices: int) -> Calla
             non_finite_at=jnp.where(is_first_bad, number, state.non_finite_at),
             average=_move_average(state.average, (params, stats), number, experiment.average_decay),
         )
-        return new_state, metrics | {"gradient_norm": optax.global_norm(gradients)}
+        return new_state, metrics | {"gradient_norm": gradient_norm}
 
     return step
 

@@ -7,6 +7,7 @@ from commands import SHORT, read_config
 from jax import lax
 
 from mi_coding.benchmarks import scaling
+from mi_coding.benchmarks.hlo import Program
 from mi_coding.training.devices import AXIS, data_parallel
 
 DEVICES = 4
@@ -19,7 +20,7 @@ def sent(fn):
     step = way.parallel(lambda state, x: (state, {"out": lax.psum(jnp.sum(fn(x)), AXIS)}), sharded=True)
     compiled = step.lower(jnp.zeros(()), jax.ShapeDtypeStruct((DEVICES * 3, 5), "float32")).compile()
     of_the_sum = 2 * 4 * 3 / 4
-    return scaling.bytes_sent(compiled.as_text(), DEVICES) - of_the_sum
+    return Program(compiled.as_text(), DEVICES).work().sent - of_the_sum
 
 
 @pytest.mark.parametrize(
