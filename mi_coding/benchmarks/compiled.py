@@ -124,7 +124,9 @@ class Step(NamedTuple):
         """The step in one line."""
         here = f"{self.config} on {self.target.name}: {self.batch_size:,} pairs on {len(self.target.devices)} devices"
         of = f"{describe_bytes(self.memory)} of {describe_bytes(self.target.chip.memory)}"
-        return f"{here}, memory of each {of} ({self.share_of_memory:.0%}), at least {1e3 * self.least:.1f} ms a step"
+        return (
+            f"{here}, memory of each {of} ({self.share_of_memory:.0%}), at least {describe_seconds(self.least)} a step"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -135,6 +137,16 @@ class Step(NamedTuple):
         own = {"config": self.config, "target": self.target.name, "devices": len(self.target.devices)}
         found = {"batch_size": self.batch_size, "memory": self.memory, "share_of_memory": self.share_of_memory}
         return own | found | {"least_seconds": self.least, "parts": parts, "notes": self.notes, "ran": False}
+
+
+def describe_seconds(seconds: float) -> str:
+    """Three digits of a short time.
+
+    >>> describe_seconds(0.01234), describe_seconds(1.234e-6), describe_seconds(0)
+    ('12.3 ms', '1.23 µs', '0 µs')
+    """
+    value, unit = (1e3 * seconds, "ms") if seconds >= 1e-3 else (1e6 * seconds, "µs")
+    return f"{value:.3g} {unit}"
 
 
 def part_of(scope: str) -> str:
@@ -245,7 +257,7 @@ def print_table(step: Step, console: Console) -> None:
     )
     for name, part in (step.parts | {"whole step": total}).items():
         work = part.work
-        times = [f"{1e3 * seconds:.2f} ms" for seconds in part.seconds.values()]
+        times = map(describe_seconds, part.seconds.values())
         moved, sent = (describe_bytes(int(size)) for size in (work.moved, work.sent))
         sizes = moved, f"{work.kernels:,}", f"{work.exchanges:,}", sent
         table.add_row(name, f"{part.flops / 1e9:,.1f}", *sizes, *times, part.binds)

@@ -117,7 +117,7 @@ class Program:
 
     def _of(self, name: str, part_of: Callable[[str], str], outer: str) -> Iterator[tuple[str, Work]]:
         for one in self._computations[name].values():
-            scope = one.scope or outer
+            scope = self._scope(one, self._computations[name]) or outer
             if one.operation not in _OF_OTHERS:
                 yield part_of(scope), self._work_of(one, self._computations[name])
                 continue
@@ -127,6 +127,16 @@ class Program:
             works = [work for branch in branches for work in branch]
             times = self._trips(one, works) if one.operation == "while" else 1
             yield from ((part, Work().plus(work, times)) for part, work in works)
+
+    def _scope(self, one: Instruction, others: dict[str, Instruction], depth: int = 4) -> str:
+        """Of an operation; where the compiler has made it of others, as one exchange of many, of the first of those."""
+        if one.scope or not depth:
+            return one.scope
+        inner = (self._computations[name].values() for name in self._called(one) if one.operation == "fusion")
+        if found := next((each.scope for computation in inner for each in computation if each.scope), ""):
+            return found
+        operands = (others[name] for name in one.operands if name in others)
+        return next((found for each in operands if (found := self._scope(each, others, depth - 1))), "")
 
     def _called(self, one: Instruction) -> list[str]:
         names = [name for called in _CALLED.findall(one.rest) for name in re.findall(r"[\w.\-]+", ",".join(called))]

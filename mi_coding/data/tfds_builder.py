@@ -56,7 +56,8 @@ def describe_images(argument: str) -> tuple[tuple[int | None, ...], int]:
     shapes = [tuple(one.shape) for one in features.values() if len(one.shape or ()) == 3]
     if not shapes:
         raise InputError(setting, f" has no images but {', '.join(features)}; expected a data set of images")
-    return shapes[0], getattr(features.get("label"), "num_classes", None) or 0
+    label = features["label"] if "label" in features else None  # noqa: SIM401  it is no dict, and has no `get`
+    return shapes[0], getattr(label, "num_classes", None) or 0
 
 
 def _find_builder(setting: Setting, argument: str) -> Any:

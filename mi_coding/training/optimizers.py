@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from mi_coding.options import NotNegative, NotNegativeInt, OneOf, Positive, Range, option
+from mi_coding.training.norms import leaf_norms
+
+_TRUST = 0.001  # of LARS: a step is this share of the weights' norm, times the learning rate
 
 
 def is_weight(params: Any) -> Any:
@@ -25,7 +29,25 @@ def _sgd(schedule: optax.Schedule, weight_decay: float, momentum: float) -> opta
 
 
 def _lars(schedule: optax.Schedule, weight_decay: float, momentum: float) -> optax.GradientTransformation:
-    return optax.lars(schedule, weight_decay, is_weight, trust_ratio_mask=is_weight, momentum=momentum)
+    return optax.chain(
+        optax.add_decayed_weights(weight_decay, is_weight),
+        optax.masked(_scale_by_trust_ratio(_TRUST), is_weight),
+        optax.scale_by_learning_rate(schedule),
+        optax.trace(momentum),
+    )
+
+
+def _scale_by_trust_ratio(coefficient: float) -> optax.GradientTransformation:
+    """`optax.scale_by_trust_ratio`, whose norms are computed together, see `leaf_norms`."""
+
+    def update(updates: Any, state: Any, params: Any) -> tuple[Any, Any]:
+        def scale(update: jax.Array, of_update: jax.Array, of_params: jax.Array) -> jax.Array:
+            ratio = coefficient * of_params / of_update
+            return update * jnp.where((of_params == 0.0) | (of_update == 0.0), 1.0, ratio)
+
+        return jax.tree.map(scale, updates, leaf_norms(updates), leaf_norms(params)), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 
 
 OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {"adamw": _adamw, "sgd": _sgd, "lars": _lars}

@@ -11,6 +11,7 @@ from jax import lax
 from mi_coding.objectives.gradient import mean_gradient
 from mi_coding.training.devices import AXIS
 from mi_coding.training.experiment import Experiment
+from mi_coding.training.norms import global_norm
 
 
 class TrainState(NamedTuple):
@@ -76,7 +77,7 @@ def make_step(experiment: Experiment, key: jax.Array, num_devices: int) -> Calla
         with jax.named_scope("optimizer"):
             updates, opt_state = experiment.optimizer.update(gradients, state.opt_state, state.params)
             params, number = optax.apply_updates(state.params, updates), state.step + 1
-            gradient_norm = optax.global_norm(gradients)
+            gradient_norm = global_norm(gradients)
         is_first_bad = ~jnp.isfinite(loss) & (state.non_finite_at == 0)
         new_state = TrainState(
             step=number,
