@@ -37,6 +37,7 @@ setup(
     ],
     extras_require={
         "cuda": ["jax[cuda13]>=0.10,<0.13"],
+        "compile-cuda": ["jax[cuda13-local]>=0.10,<0.13", "nvidia-cuda-nvcc>=13"],  # compiles, and needs no GPU
         "export": ["flatbuffers>=25", "jax2onnx>=0.17", "onnxruntime>=1.20", "safetensors>=0.5"],
         "parquet": ["pyarrow>=18"],
         "tpu": ["jax[tpu]>=0.10,<0.13"],

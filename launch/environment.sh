@@ -38,6 +38,18 @@ choose_config() {
   done
 }
 
+# Compiles the step of a run for machines that are not here, and refuses what does not fit into them.
+#   check_fits TARGET [arguments of main]
+check_fits() {
+  local target="$1" extras=tpu
+  case "$target" in a100* | h100* | h200* | b200*) extras=compile-cuda ;; esac
+  shift
+  choose_config "$@"
+  if $dry_run; then python=python; else prepare_environment "$extras"; fi
+  run "$python" -m mi_coding.benchmarks.compiled --check "--target=$target" "${config[@]}" "$@" ||
+    fail "nothing was started: the line above says why"
+}
+
 prepare_environment() {
   local extras="$1" environment="${VIRTUAL_ENV:-${CONDA_PREFIX:-$root/.venv}}"
   if [[ ! -x "$environment/bin/python" ]]; then

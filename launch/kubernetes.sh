@@ -17,6 +17,7 @@
 #                       GKE's names for a TPU slice, such as tpu-v5-lite-podslice, and the chips of a host
 # --select=LABEL=VALUE  only nodes with this label; may be repeated
 # --exclusive=LABEL     keep one run to one group of nodes of this label; cloud.google.com/gke-nodepool for a TPU
+# --check[=GPU]         before it is applied, compile for the TPU, or for a GPU such as h100; refuse what does not fit
 # --dry-run             print every command, and what would be applied
 set -euo pipefail
 shopt -s inherit_errexit
@@ -37,6 +38,8 @@ read_options() {
       --chips=[1-9]*) chips="${1#*=}" ;;
       --select=?*=?*) select+=("${1#*=}") ;;
       --exclusive=?*) exclusive="${1#*=}" ;;
+      --check) check=tpu ;;
+      --check=?*) check="${1#*=}" ;;
       --dry-run) dry_run=true ;;
       --) shift && main=("$@") && return ;;
       *) fail "'$1' is not an option, or lacks its value; --help lists them, and arguments of main follow --" ;;
@@ -57,6 +60,20 @@ check_options() {
     [[ "$gpus" =~ ^[0-9]+$ ]] || fail "--gpus=N or --tpu=ACCELERATOR is needed"
   fi
   [[ "${main[*]:-}" != *--workdir* ]] || fail "the work directory is /runs/$name; choose another with --name"
+}
+
+# The machines of a run as mi_coding.benchmarks.compiled names them.
+target_of() {
+  case "$tpu" in
+    tpu-v5-lite-podslice) echo "v5e:$topology" ;;
+    tpu-v5p-slice) echo "v5p:$topology" ;;
+    tpu-v6e-slice) echo "v6e:$topology" ;;
+    '')
+      [[ "$check" != tpu ]] || fail "--check=GPU is needed, such as --check=h100"
+      echo "$check:${hosts}x$gpus"
+      ;;
+    *) fail "--check knows no --tpu=$tpu" ;;
+  esac
 }
 
 # A string of JSON, which is one of YAML too.
@@ -136,13 +153,14 @@ apply() {
 step="${1:-}"
 [[ "$step" != --help && "$step" != -h ]] || { manual && exit; }
 shift || true
-name=mi-coding image='' claim='' hosts='' gpus='' tpu='' topology='' chips='' exclusive='' space=() select=() main=()
+name=mi-coding image='' claim='' hosts='' gpus='' tpu='' topology='' chips='' check='' exclusive='' space=() select=() main=()
 read_options "$@"
 pods="jobset.sigs.k8s.io/jobset-name=$name"
 case "$step" in
   apply | logs | status | delete) check_options ;;
   *) fail "'$step' is not a step; --help lists them" ;;
 esac
+if [[ -n "$check" ]]; then check_fits "$(target_of)" "${main[@]}"; fi
 case "$step" in
   logs) kube logs --follow --tail=-1 --container=main "--selector=$pods,batch.kubernetes.io/job-completion-index=0" ;;
   status) kube get jobset "$name" && kube get pods "--selector=$pods" ;;

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# The tests:  bash launch/test.sh [--soak] [arguments of pytest]
-#   --soak    instead of the others those that take long, such as a run that is killed at twenty random moments
+# The tests:  bash launch/test.sh [--soak | --accelerators] [arguments of pytest]
+#   --soak          instead of the others those that take long, such as a run that is killed at twenty random moments
+#   --accelerators  instead of the others those that compile every config for TPUs and GPUs, whose compilers it installs
 set -euo pipefail
 
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-prepare_environment "test"
-
-marked=()
-[[ "${1:-}" != --soak ]] || { marked=(-m soak) && shift; }
+extras=test marked=()
+case "${1:-}" in
+  --soak) marked=(-m soak) && shift ;;
+  --accelerators) extras=test,tpu,compile-cuda marked=(-m accelerators) && shift ;;
+esac
+prepare_environment "$extras"
 cd "$root"
 exec "$python" -m pytest "${marked[@]}" "$@"

@@ -21,6 +21,7 @@
 # --project=PROJECT        by default gcloud's
 # --spot                   cheaper, and may be preempted
 # --create-flag=FLAG       one more flag for `queued-resources create`, such as --reserved; may be repeated
+# --check                  before anything is asked for, compile for the type, and refuse what does not fit
 # --keep                   do not delete the pod after the run
 # --dry-run                print every command instead
 set -euo pipefail
@@ -40,6 +41,7 @@ read_options() {
       --storage=gs://?* | --storage=?*:/*) storage="${1#*=}" ;;
       --spot) create_flags+=(--spot) ;;
       --create-flag=?*) create_flags+=("${1#*=}") ;;
+      --check) check=true ;;
       --keep) keep=true ;;
       --dry-run) dry_run=true ;;
       --) shift && main=("$@") && return ;;
@@ -56,6 +58,7 @@ check_options() {
   [[ "$step" != install && "$step" != run || -n "$storage" ]] ||
     fail "--storage=gs://BUCKET or HOST:/SHARE is needed: disks of workers are deleted with them"
   [[ "${main[*]:-}" != *--workdir* ]] || fail "the work directory is $workdir; choose another with --name"
+  $check && [[ -z "$type" ]] && fail "--check needs --type=TYPE, such as --type=v5litepod-256"
   $dry_run || command -v gcloud >/dev/null || fail "gcloud is needed; see cloud.google.com/sdk/docs/install"
 }
 
@@ -164,7 +167,7 @@ run_to_the_end() {
 step="${1:-}"
 [[ "$step" != --help && "$step" != -h ]] || { manual && exit; }
 shift || true
-name='' zone='' type='' runtime='' storage='' keep=false folder='' place=() create_flags=() main=()
+name='' zone='' type='' runtime='' storage='' keep=false check=false folder='' place=() create_flags=() main=()
 read_options "$@"
 workdir="/mnt/mi_coding/$name"
 runtime="${runtime:-$(runtime_of "$type")}"
@@ -172,6 +175,7 @@ case "$step" in
   create | install | start | run | logs | stop | status | delete) check_options ;;
   *) fail "'$step' is not a step; --help lists them" ;;
 esac
+if $check; then check_fits "$type" "${main[@]}"; fi
 trap 'echo "$name goes on, and so do its costs: logs follows it, delete ends it" >&2; exit 130' INT
 case "$step" in
   run)

@@ -128,7 +128,7 @@ class Program:
             times = self._trips(one, works) if one.operation == "while" else 1
             yield from ((part, Work().plus(work, times)) for part, work in works)
 
-    def _scope(self, one: Instruction, others: dict[str, Instruction], depth: int = 4) -> str:
+    def _scope(self, one: Instruction, others: dict[str, Instruction], depth: int = 9) -> str:
         """Of an operation; where the compiler has made it of others, as one exchange of many, of the first of those."""
         if one.scope or not depth:
             return one.scope

@@ -1,5 +1,6 @@
 """Machines that a program can be compiled for without having them, and what their data sheets promise."""
 
+import math
 import os
 import re
 import shutil
@@ -105,7 +106,7 @@ def find_target(name: str) -> Target:
     Raises:
         InputError: for a name that is none, a slice that cannot be, or where the compiler is not installed.
     """
-    kind, _, shape = name.partition(":")
+    kind, _, shape = _slice_of_type(name).partition(":")
     if kind not in CHIPS:
         near = get_close_matches(kind, CHIPS, 1)
         hint = f"did you mean {near[0]}:{shape or 8}?" if near else f"expected one such as {EXAMPLES}"
@@ -113,7 +114,24 @@ def find_target(name: str) -> Target:
     if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*){0,2}", shape):
         raise InputError(f"--target={name} has no shape; expected one such as {EXAMPLES}")
     chip = CHIPS[kind]
-    return _gpus(name, chip, shape) if chip.compiler else _tpus(name, chip)
+    return _gpus(name, chip, shape) if chip.compiler else _tpus(f"{kind}:{shape}", chip)
+
+
+def _slice_of_type(name: str) -> str:
+    """The shape of a Cloud TPU by its accelerator type, whose number counts chips, or cores of a v5p; else the name.
+
+    >>> _slice_of_type("v5litepod-16"), _slice_of_type("v5p-8"), _slice_of_type("h100:8")
+    ('v5e:4x4', 'v5p:2x2x1', 'h100:8')
+    """
+    found = re.fullmatch(r"(v5litepod|v5p|v6e)-(\d+)", name)
+    if not found:
+        return name
+    is_cube, count = found[1] == "v5p", int(found[2])
+    chips, sides = (count // 2, [1, 2, 2]) if is_cube else (count, [1, 1])
+    while math.prod(sides) < chips:  # the shortest side doubles
+        sides = sorted([2 * min(sides), *sorted(sides)[1:]])
+    kind = "v5e" if found[1] == "v5litepod" else found[1]
+    return f"{kind}:{'x'.join(map(str, sides[1:] + sides[:1] if sides == [1, 2, 2] else sides))}"
 
 
 def _tpus(name: str, chip: Chip) -> Target:
