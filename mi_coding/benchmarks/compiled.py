@@ -64,7 +64,7 @@ OUTSIDE = ("loss", "gradient exchange", "optimiser", OTHER)
 
 NUM_STEPS = 1000
 _WIDTH = 120
-_EXHAUSTED = re.compile(r"Used ([\d.]+)([KMGT]) of ([\d.]+)([KMGT])")
+_EXHAUSTED = re.compile(r"(?:Used |temporaries \()([\d.]+)([KMGT])(?: of |\) exceeds available HBM \()([\d.]+)([KMGT])")
 
 
 class Part(NamedTuple):

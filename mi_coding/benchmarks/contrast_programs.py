@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
 import mi_coding
+from mi_coding.contrast.tiles import BLOCK_ON_CPU
 
 AXIS, DEVICES, DIM = "devices", 8, 128
-CPU_TILE = 512  # what the methods choose by themselves where the CPU is all there is
+CPU_TILE = BLOCK_ON_CPU  # what the methods choose by themselves where the CPU is all there is
 
 
 @cache

@@ -11,9 +11,11 @@ _INSTRUCTION = re.compile(r"^\s+(ROOT )?%?([\w.\-]+) = (.+?) ([a-z][a-z\-]*)\((.
 _ARRAY = re.compile(r"\b([a-z]\w*)\[([\d,]*)\](?:\{([^}]*)\})?")
 _CALLED = re.compile(r"\b(?:body|to_apply|calls|called_computations)=\{?%?([\w.\-]+)|branch_computations=\{([^}]*)\}")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
+_CONDITION = re.compile(r"\bcondition=%?([\w.\-]+)")
+_CHANNEL = re.compile(r"channel_id=(\d+)")
 _SCOPE = re.compile(r'op_name="([^"]*)"')
 _OPERAND = re.compile(r"%([\w.\-]+)")
-_INDEX = re.compile(r"^(\d+)\)")
+_NUMBER = re.compile(r"^(\d+)\)")
 
 _NOT_IN_MEMORY = re.compile(r"S\([1-9]\d*\)")
 """The layout of an array that is not in the device's main memory, such as one in the vector memory of a TPU."""
@@ -116,10 +118,11 @@ class Program:
         return found
 
     def _of(self, name: str, part_of: Callable[[str], str], outer: str) -> Iterator[tuple[str, Work]]:
+        seen: set[str] = set()  # channels of exchanges: one that overlaps with computing lies in several fusions
         for one in self._computations[name].values():
             scope = self._scope(one, self._computations[name]) or outer
             if one.operation not in _OF_OTHERS:
-                yield part_of(scope), self._work_of(one, self._computations[name])
+                yield part_of(scope), self._work_of(one, self._computations[name], seen)
                 continue
             branches = [list(self._of(inner, part_of, scope)) for inner in self._called(one)]
             if one.operation == "conditional":
@@ -132,6 +135,11 @@ class Program:
         """Of an operation; where the compiler has made it of others, as one exchange of many, of the first of those."""
         if one.scope or not depth:
             return one.scope
+        if one.operation.removesuffix("-start") in _EXCHANGES:  # of many arrays, which its users tell
+            ends = [other for other in others.values() if one.name in other.operands]
+            users = [other for end in ends for other in others.values() if end.name in other.operands]
+            if found := next((user.scope for user in (*ends, *users) if user.scope), ""):
+                return found
         inner = (self._computations[name].values() for name in self._called(one) if one.operation == "fusion")
         if found := next((each.scope for computation in inner for each in computation if each.scope), ""):
             return found
@@ -143,21 +151,33 @@ class Program:
         return [name for name in names if name in self._computations]
 
     def _trips(self, loop: Instruction, works: list[tuple[str, Work]]) -> int:
-        if found := _TRIPS.search(loop.rest):
+        if found := _TRIPS.search(loop.rest) or self._limit(loop):
             return int(found[1])
         if any(work.exchanges for _, work in works):
             raise ValueError("an exchange lies in a loop of unknown length")
         self.loops_of_unknown_length += 1
         return 1
 
-    def _work_of(self, one: Instruction, others: dict[str, Instruction]) -> Work:
+    def _limit(self, loop: Instruction) -> re.Match | None:
+        """The number below which a counter that starts at 0 keeps a loop going, where the compiler tells no count."""
+        name = _CONDITION.search(loop.rest)
+        condition = self._computations.get(name[1], {}) if name else {}
+        root = next((one for one in condition.values() if one.is_root), None)
+        if root is None or root.operation != "compare" or "direction=LT" not in root.rest:
+            return None
+        limit = condition.get(root.operands[-1])
+        return _NUMBER.match(limit.rest) if limit and limit.operation == "constant" else None
+
+    def _work_of(self, one: Instruction, others: dict[str, Instruction], seen: set[str]) -> Work:
         exchange = one.operation.removesuffix("-start")
         if exchange in _EXCHANGES:
             return Work(0, 0, 1, self._sent(exchange, one.result, started=one.operation != exchange))
         if one.operation in _FREE or one.operation.endswith(_ENDS):
             return Work()
         inner = [self._computations[name] for name in self._called(one)] if one.operation == "fusion" else []
-        hidden = [i for computation in inner for i in computation.values() if i.operation in _EXCHANGES]
+        found = (i for computation in inner for i in computation.values() if i.operation in _EXCHANGES)
+        hidden = [i for i in found if not (channel := _CHANNEL.search(i.rest)) or channel[1] not in seen]
+        seen.update(channel[1] for i in hidden if (channel := _CHANNEL.search(i.rest)))
         sent = sum(self._sent(i.operation, i.result, started=False) for i in hidden)
         return Work(self._moved(one, others, inner), 1, len(hidden), sent)
 
@@ -191,7 +211,7 @@ def _of_fusion(computation: dict[str, Instruction], read: list[float], written: 
     for one in computation.values():
         if one.operation != "parameter":
             continue
-        number = int(_INDEX.match(one.rest)[1])
+        number = int(_NUMBER.match(one.rest)[1])
         users = [other for other in computation.values() if one.name in other.operands]
         while len(users) == 1 and users[0].operation in ("bitcast", "copy", "convert", "reshape"):
             users = [other for other in computation.values() if users[0].name in other.operands] or users

@@ -2,13 +2,26 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from mi_coding.contrast.contract import Contrast, ContrastSpec
-from mi_coding.contrast.tiles import Keys, Rows, Sums, Tiling, free_gradient, match, score_gradient, tiling, true_scores
+from mi_coding.contrast.tiles import (
+    BLOCK,
+    BLOCK_ON_CPU,
+    Keys,
+    Rows,
+    Sums,
+    Tiling,
+    free_gradient,
+    match,
+    score_gradient,
+    tiling,
+    true_scores,
+)
 
 
 class Plan(NamedTuple):
@@ -18,13 +31,30 @@ class Plan(NamedTuple):
         sweep: (queries, rows, keys, scale, plan) → (rows, columns): the distractors of every device.
         sweep_back: (queries, d_queries, rows, keys, scale, plan) → (d_queries, d_keys).
         spec: what is asked for.
-        tiles: how a shard is cut.
+        tiles: how a shard is cut; None until the platform is known.
     """
 
     sweep: Callable
     sweep_back: Callable
     spec: ContrastSpec
-    tiles: Tiling
+    tiles: Tiling | None = None
+
+
+def _in_tiles(compute: Callable, plan: Plan, *arrays: Any) -> Any:
+    """`compute(plan, *arrays)` in tiles that suit the platform that the program is compiled for.
+
+    Args:
+        arrays: the first of them has the queries of this device, as many as there are rows.
+    """
+    n, spec = arrays[0].shape[0], plan.spec
+
+    def compute_in(block_size: int, *arrays: Any) -> Any:
+        return compute(plan._replace(tiles=tiling(n, block_size)), *arrays)
+
+    if spec.block_size or n <= BLOCK_ON_CPU:
+        return compute_in(spec.block_size or BLOCK_ON_CPU, *arrays)
+    of_others = partial(compute_in, BLOCK)
+    return lax.platform_dependent(*arrays, cpu=partial(compute_in, BLOCK_ON_CPU), default=of_others)
 
 
 def tiled(
@@ -37,7 +67,7 @@ def tiled(
 ) -> Contrast:
     """Runs a method in tiles under a custom gradient. The arguments are those of `Plan` and of `contrast`."""
     n = queries.shape[0]
-    plan = Plan(sweep, sweep_back, spec, tiling(n, spec.block_size))
+    plan = Plan(sweep, sweep_back, spec)
     # Under shard_map a scale that is copied to all devices gets a gradient on each. Typed as varying, it has them
     # added up; so have codes, should they be copies.
     queries, keys, scale = match((queries, keys, scale), spec.device_index + queries[0, 0] + keys[0, 0])
@@ -51,6 +81,10 @@ def _scores(queries: jax.Array, keys: jax.Array, scale: jax.Array, plan: Plan) -
 
 
 def _forward(queries, keys, scale, plan):
+    return _in_tiles(_forward_in, plan, queries, keys, scale)
+
+
+def _forward_in(plan, queries, keys, scale):
     partner = plan.spec.rule.partner
     true_score = true_scores(queries, keys, scale, plan.spec.rule, plan.tiles)
     start = Sums(true_score, jnp.ones_like(true_score))
@@ -63,8 +97,10 @@ def _forward(queries, keys, scale, plan):
 
 
 def _backward(plan, saved, gradients):
-    queries, keys, scale, true_score, row_sums, column_sums = saved
-    d_true, d_row, d_column, _ = gradients
+    return _in_tiles(_backward_in, plan, *saved, *gradients[:3])  # a rank has no gradient
+
+
+def _backward_in(plan, queries, keys, scale, true_score, row_sums, column_sums, d_true, d_row, d_column):
     partner = plan.spec.rule.partner
     rows = row_sums.pull(d_row)
     columns = column_sums.pull(partner(d_column)) if plan.spec.columns else None

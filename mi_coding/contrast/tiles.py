@@ -122,9 +122,12 @@ class Scoring(NamedTuple):
         return scores
 
 
-def tiling(size: int, block_size: int | None) -> Tiling:
-    """Tiles of at most `block_size` (by default what suits the hardware), as even as a multiple of eight allows."""
-    block_size = block_size or (512 if jax.default_backend() == "cpu" else 4096)
+BLOCK_ON_CPU, BLOCK = 512, 4096
+"""Sides of a tile that suit a CPU, whose cache is small, and accelerators."""
+
+
+def tiling(size: int, block_size: int) -> Tiling:
+    """Tiles of at most `block_size`, as even as a multiple of eight allows."""
     even = -(-size // -(-size // min(block_size, size)))
     block = min(even + -even % 8, block_size, size)
     return Tiling(size, block, -(-size // block))

@@ -123,4 +123,8 @@ def build_sequence(step: Backbone, *, code_dim: int, context_dim: int) -> Sequen
     def init(key: jax.Array, x: jax.Array) -> Any:
         return module.lazy_init(key, jax.ShapeDtypeStruct(x.shape, x.dtype))["params"]
 
-    return SequenceEncoder(init, lambda params, x: module.apply({"params": params}, x))
+    def apply(params: Any, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        with jax.named_scope("encoder"):
+            return module.apply({"params": params}, x)
+
+    return SequenceEncoder(init, apply)

@@ -14,10 +14,10 @@ from mi_coding.errors import InputError
 from mi_coding.estimate import columns, experts, neighbours, start, tables, wide
 from mi_coding.estimate.columns import Columns
 from mi_coding.estimate.crossfit import READOUTS, compile_ahead
-from mi_coding.estimate.folds import Folds, Training, make_orders
+from mi_coding.estimate.folds import MOST_TOGETHER, Folds, Training, make_orders
 from mi_coding.estimate.independence import covariance_statistics, p_value_of
 from mi_coding.estimate.inputs import Table, read_tables
-from mi_coding.estimate.networks import MOST_TOGETHER, Networks, cross_fitted
+from mi_coding.estimate.networks import Networks, cross_fitted
 from mi_coding.estimate.result import DEVIATIONS, Bound, Measured, MIEstimate
 from mi_coding.estimate.rows import Rows, kept_rows, rows_of
 from mi_coding.estimate.streams import stream
@@ -259,7 +259,7 @@ def _learnt(x: Columns, y: Columns, folds: Folds, job: Job) -> Measured:
     rng = stream(job.seed, "parts")
     near_error, of_difference = neighbours.standard_errors(x.scores, y.scores, found.local, rng)
     nats, error = _mean_and_error(found, job.rows)
-    needed = (LIKELY if nats > DEVIATIONS * error else UNLIKELY) * of_difference
+    needed = (LIKELY if nats > DEVIATIONS * error else UNLIKELY) * of_difference + neighbours.bias(moved, num_rows)
     found = found._replace(disagreement=abs(more))
     if more < needed:
         return found

@@ -8,8 +8,12 @@ import numpy as np
 FEW_ROWS = 10_000
 """Rows beyond which training is longer, and its batches and networks larger, by the root of how many more there are."""
 
-MOST_SCORED = 2000
-"""Rows of a score matrix; its memory and time grow with the square."""
+MOST_SCORED, MOST_SCORED_ALONE = 2000, 4000
+"""Rows of a score matrix, whose memory and time grow with the square: where all folds are scored together, and where
+one is scored at a time, see `MOST_TOGETHER`."""
+
+MOST_TOGETHER = 20_000
+"""Rows up to which all folds are trained together; beyond, one after the other, as memory would grow with both."""
 
 FEWEST_ROUNDS = 3
 """Passes over the data, however much of it there is."""
@@ -70,8 +74,14 @@ def make_folds(n: int, num_folds: int, rng: np.random.Generator) -> Folds:
     rest = np.stack([np.setdiff1d(order, test, assume_unique=True) for test in tests])
     rest = np.stack([row[rng.permutation(len(row))] for row in rest])
     num_valid = max(len(rest[0]) // 8, 4)
-    train, tests = rest[:, num_valid:], np.stack([in_blocks(test, MOST_SCORED) for test in tests])
+    most = most_scored(n)
+    train, tests = rest[:, num_valid:], np.stack([in_blocks(test, most) for test in tests])
     return Folds(train, rest[:, :num_valid][:, :MOST_SCORED], tests, train[:, : tests.shape[2]])
+
+
+def most_scored(num_rows: int) -> int:
+    """Rows of a score matrix of test pairs: the more, the less its finite number distorts."""
+    return MOST_SCORED if num_rows <= MOST_TOGETHER else MOST_SCORED_ALONE
 
 
 def in_blocks(rows: np.ndarray, most: int) -> np.ndarray:

@@ -27,6 +27,18 @@ def extrapolated(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
     return few + moved, moved
 
 
+def bias(moved: float, num_rows: int) -> float:
+    """Nats by which nearest neighbours may be wrong however many rows there are: what few and more of them differ by.
+
+    Of few rows sampling noise is larger, and 0 is returned.
+
+    Args:
+        moved: the correction that `extrapolated` has made.
+        num_rows: n.
+    """
+    return abs(moved) * (MORE - FEW) / FEW if num_rows >= MANY_ROWS else 0.0
+
+
 def standard_errors(x: np.ndarray, y: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
     """Of the mean of `extrapolated`, and of what it exceeds the mean of `other` by; nats.
 

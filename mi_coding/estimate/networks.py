@@ -22,9 +22,6 @@ HEADROOM = 4.0
 NETWORKS = 0x6D69
 """Constant of the key of the networks: a person may have drawn the arrays with the key of the same seed."""
 
-MOST_TOGETHER = 20_000
-"""Rows up to which all folds are trained together; beyond, one after the other, as memory would grow with both."""
-
 
 class Networks(NamedTuple):
     """How the networks of one estimate are trained.
@@ -85,7 +82,8 @@ def _scored(
     def scores(rows):
         return np.stack([one.scores(of_fold) for one, of_fold in zip(fitted[part], rows, strict=True)])
 
-    of_others = [beside.submit(scores, rows) for rows in (*folds.test.swapaxes(0, 1), folds.seen)]
+    blocks = [*folds.test.swapaxes(0, 1), folds.seen]
+    of_others = beside.submit(scores, blocks[0])
     widths = start.widths(*sides[0])
     pairs = [_stacked(start.follow(starts, *side, rows, networks.seed), **widths)
              for side, rows in zip(sides[part], folds.train, strict=True)]  # fmt: skip
@@ -94,13 +92,14 @@ def _scored(
     key = jax.random.fold_in(jax.random.key(networks.seed), NETWORKS)
     keys = jax.random.split(key, len(sides))[part]
     trained = train_folds(keys, stacked, folds.train, folds.valid, networks.orders, scores(folds.valid), how=how)
-    draws, blocks = networks.draws[part], []
-    for number, rows in enumerate((*folds.test.swapaxes(0, 1), folds.seen)):
+    draws, found = networks.draws[part], []
+    for number, rows in enumerate(blocks):
         is_test = np.bool_(number < folds.test.shape[1])
-        inputs = rows, of_others[number].result(), draws[:, number if is_test else 0]
-        blocks.append(jax.device_get(score_folds(trained, stacked, *inputs, anchored, is_test, how=how)))
-        of_others[number] = None  # large
-    *tests, seen = blocks
+        inputs = rows, of_others.result(), draws[:, number if is_test else 0]
+        if is_test:  # of one block ahead: all of them would fill the memory
+            of_others = beside.submit(scores, blocks[number + 1])
+        found.append(jax.device_get(score_folds(trained, stacked, *inputs, anchored, is_test, how=how)))
+    *tests, seen = found
     bounds = np.mean([list(block.bounds.values()) for block in tests], axis=0).T
     # Where the difference from the closed form falls below the InfoNCE lower bound, the closed form is too inaccurate
     # to serve as a control variate.

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from mi_coding.errors import InputError
-from mi_coding.estimate.folds import MOST_SCORED, Folds, in_blocks, make_folds
+from mi_coding.estimate.folds import MOST_SCORED, Folds, in_blocks, make_folds, most_scored
 
 FEWEST_GROUPS = 10
 """Groups below which nothing can be held out, or measured, by groups."""
@@ -90,7 +90,7 @@ class Grouped(Rows):
             cut = np.flatnonzero(np.diff(groups, prepend=groups[:1]))  # where the next group begins
             num_valid = cut[np.searchsorted(cut, max(len(rest) // 8, 4)).clip(max=len(cut) - 1)]
             parts.append((rest[num_valid:], rest[:num_valid], test))
-        return _even(parts, rng)
+        return _even(parts, len(self.number), rng)
 
     def exchanged(self, rows, rng):
         number = self.number[rows]
@@ -129,7 +129,7 @@ class Series(Rows):
             valid = rest[middle : middle + num_valid]
             train = np.concatenate([rest[: max(middle - gap, 0)], rest[middle + num_valid + gap :]])
             parts.append((rng.permutation(train), valid, np.arange(first, last)))
-        return _even(parts, rng)
+        return _even(parts, self.count, rng)
 
     def exchanged(self, rows, rng):
         shift = rng.integers(len(rows))  # small ones, too: shifts are a group, which makes the test exact
@@ -145,7 +145,7 @@ class Series(Rows):
         return max(float(means.std(ddof=1)) / math.sqrt(parts), least / math.sqrt(len(finite) / max(self.memory, 1)))
 
 
-def _even(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], rng: np.random.Generator) -> Folds:
+def _even(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], count: int, rng: np.random.Generator) -> Folds:
     """Folds of equal sizes, the smallest of each part; evenly spaced where rows are left out."""
     sizes = [min(len(fold[i]) for fold in parts) for i in range(3)]
     sizes[1] = min(sizes[1], MOST_SCORED)
@@ -154,7 +154,8 @@ def _even(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], rng: np.random
         return np.stack([fold[i][np.linspace(0, len(fold[i]) - 1, sizes[i]).astype(int)] for fold in parts])
 
     train, valid, test = map(stacked, range(3))
-    test = np.stack([in_blocks(rows, min(MOST_SCORED, sizes[0])) for rows in test])
+    most = min(most_scored(count), sizes[0])
+    test = np.stack([in_blocks(rows, most) for rows in test])
     return Folds(train, valid, test, np.stack([rng.permutation(row)[: test.shape[2]] for row in train]))
 
 

@@ -4,21 +4,32 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+from jax import lax
 
 
 def mean_gradient(loss_fn: Callable, axis_name: str) -> Callable:
-    """The gradient of a global loss with respect to replicated parameters.
+    """The gradient of a global loss with respect to replicated parameters, by one exchange.
 
-    `loss_fn(params, …) → (loss, aux)` must return the loss of the global batch, the same on every device. Its
-    gradient on one device is that device's share times the number of devices, under pmap and under shard_map alike,
-    so the mean over devices is correct. A sum is too large by their number, and averaging only the loss or only the
-    gradient is wrong in one of the two.
+    `loss_fn(params, …) → (loss, aux)` must return the loss of the global batch, the same on every device. Under pmap
+    its gradient on one device is that device's share times the number of devices, so that the mean over devices is
+    correct. Under shard_map, which knows what is the same on every device, the gradient of parameters that are is
+    the sum of all shares already: a mean of that would be a second exchange of the same numbers. A sum under pmap is
+    too large by the number of devices, and averaging only the loss or only the gradient is wrong.
     """
+
     gradient = jax.value_and_grad(loss_fn, has_aux=True)
 
     def value_and_mean_gradient(params: Any, *arguments: Any) -> tuple[tuple[jax.Array, Any], Any]:
         value, gradients = gradient(params, *arguments)
+        if _varies(lax.axis_index(axis_name)):
+            return value, gradients
         with jax.named_scope("gradients"):
-            return value, jax.lax.pmean(gradients, axis_name)
+            return value, lax.pmean(gradients, axis_name)
 
     return value_and_mean_gradient
+
+
+def _varies(x: jax.Array) -> bool:
+    """Whether a value is typed as different on each device; never under pmap, which has no such types."""
+    return jax.typeof(x) != jax.typeof(jnp.zeros(x.shape, x.dtype))

@@ -1,0 +1,39 @@
+"""The gradient of a global loss is exchanged once, and is that of one device."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from mi_coding.benchmarks.hlo import Program
+from mi_coding.objectives.gradient import mean_gradient
+from mi_coding.training.devices import AXIS, SPMD, data_parallel
+
+DEVICES, WIDTH = 4, 50
+
+
+def loss(params, x):
+    return lax.pmean(jnp.mean((x @ params) ** 2), AXIS), None
+
+
+def step(params, x):
+    (value, _), gradient = mean_gradient(loss, AXIS)(params, x)
+    return params, {"loss": value, "gradient": gradient}
+
+
+@pytest.mark.parametrize("spmd", SPMD)
+def test_the_gradient_is_that_of_one_device(spmd):
+    rng = np.random.default_rng(0)
+    params, x = rng.normal(size=WIDTH).astype("float32"), rng.normal(size=(8, WIDTH)).astype("float32")
+    way = data_parallel(spmd, jax.devices()[:DEVICES])
+    _, found = way.parallel(step, sharded=True)(way.replicate(params), way.shard(x))
+    expected = jax.grad(lambda p: jnp.mean((x @ p) ** 2))(params)
+    np.testing.assert_allclose(way.fetch(found)["gradient"], expected, rtol=1e-5)
+
+
+def test_shard_map_adds_the_gradient_up_once():
+    way = data_parallel("shard_map", jax.devices()[:DEVICES])
+    shapes = jax.ShapeDtypeStruct((WIDTH,), "float32"), jax.ShapeDtypeStruct((8, WIDTH), "float32")
+    compiled = way.parallel(step, sharded=True).lower(*shapes).compile()
+    assert Program(compiled.as_text(), DEVICES).work().sent == 2 * 4 * (WIDTH + 1) * (DEVICES - 1) / DEVICES
