@@ -8,7 +8,7 @@ import numpy as np
 FEW_ROWS = 10_000
 """Rows beyond which training is longer, and its batches and networks larger, by the root of how many more there are."""
 
-MOST_SCORED, MOST_SCORED_ALONE = 2000, 4000
+MOST_SCORED, MOST_SCORED_ALONE = 2000, 3000
 """Rows of a score matrix, whose memory and time grow with the square: where all folds are scored together, and where
 one is scored at a time, see `MOST_TOGETHER`."""
 
