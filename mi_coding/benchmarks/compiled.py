@@ -18,7 +18,7 @@ program as it was traced, all else in the text of the program as it was compiled
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,7 +41,7 @@ from mi_coding.runs.build import Plan, with_parts
 from mi_coding.runs.examples import count_classes, load_data, standardised, usable
 from mi_coding.runs.run import check_devices
 from mi_coding.training.devices import data_parallel
-from mi_coding.training.flops import products
+from mi_coding.training.flops import Product, products
 from mi_coding.training.memory import bytes_needed, describe_bytes
 from mi_coding.training.step import init_state, make_step
 
@@ -58,6 +58,9 @@ BACKWARD = "encoder, backward"
 OTHER = "other"
 ORDER = ("pairs", "encoder, forward", BACKWARD, "loss", "gradient exchange", "optimiser", OTHER)
 """Of the rows."""
+
+RESOURCES = ("computing", "memory", "wires")
+"""What may bind."""
 
 OUTSIDE = ("loss", "gradient exchange", "optimiser", OTHER)
 """Parts that belong neither to the encoder nor to the pairs."""
@@ -182,26 +185,28 @@ def compile_step(config: Mapping[str, Any], name: str, target: Target) -> Step:
     except jax.errors.JaxRuntimeError as error:
         raise _does_not_fit(error, name, plan, target) from None
     program = Program(compiled.as_text(), num_devices)
-    works, flops, passes = program.by_part(part_of), {}, {}
-    for product in products(step, state, batch):
-        part = part_of(product.scope)
-        flops[part] = flops.get(part, 0) + product.flops
-        passes[part] = passes.get(part, 0.0) + product.flops * target.passes(product.dtype, product.precision)
+    parts = _parts(program.by_part(part_of), products(step, state, batch), target)
     if program.loops_of_unknown_length:
         notes.append(f"{program.loops_of_unknown_length} loops of unknown length are counted as run once")
-    parts = {}
-    for part in (part for part in ORDER if part in works or part in flops):
-        work = works.get(part, Work())
-        seconds = {
-            "computing": passes.get(part, 0.0) / target.chip.flops,
-            "memory": work.moved / target.chip.moves,
-            "wires": work.sent / target.sends,
-        }
-        parts[part] = Part(flops.get(part, 0), work, seconds)
-    found = Step(name, target, plan.run.batch_size, bytes_needed(compiled), parts, notes)
+    found = Step(name, target, size, bytes_needed(compiled), parts, notes)
     if found.share_of_memory > 1:
         raise _too_large(name, plan, target, found.memory, target.chip.memory)
     return found
+
+
+def _parts(works: Mapping[str, Work], found: Iterable[Product], target: Target) -> dict[str, Part]:
+    """The parts of a step, in order."""
+    flops, passes = dict.fromkeys(ORDER, 0), dict.fromkeys(ORDER, 0.0)
+    for product in found:
+        part = part_of(product.scope)
+        flops[part] += product.flops
+        passes[part] += product.flops * target.passes(product.dtype, product.precision)
+    parts = {}
+    for part in (part for part in ORDER if part in works or flops[part]):
+        work, chip = works.get(part, Work()), target.chip
+        seconds = passes[part] / chip.flops, work.moved / chip.moves, work.sent / target.sends
+        parts[part] = Part(flops[part], work, dict(zip(RESOURCES, seconds, strict=True)))
+    return parts
 
 
 def _example(plan: Plan, notes: list[str]) -> tuple[list[dict[str, Any]], int]:
@@ -248,12 +253,12 @@ def _too_large(name: str, plan: Plan, target: Target, used: float, available: fl
 def print_table(step: Step, console: Console) -> None:
     """The step by its parts."""
     console.print(step.line, highlight=False, soft_wrap=True)
-    heads = ("GFLOP", "moved", "kernels", "exchanges", "sent", "computing", "memory", "wires", "binds")
+    heads = ("GFLOP", "moved", "kernels", "exchanges", "sent", *RESOURCES, "binds")
     table = Table("", *(Column(head, justify="right") for head in heads), box=None)
     total = Part(
         sum(part.flops for part in step.parts.values()),
         reduce(Work.plus, (part.work for part in step.parts.values())),
-        {key: sum(part.seconds[key] for part in step.parts.values()) for key in ("computing", "memory", "wires")},
+        {key: sum(part.seconds[key] for part in step.parts.values()) for key in RESOURCES},
     )
     for name, part in (step.parts | {"whole step": total}).items():
         work = part.work
