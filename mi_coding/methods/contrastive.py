@@ -17,6 +17,7 @@ from mi_coding.methods.base import Encoded, Method, ScoredShapes, Variables, wit
 from mi_coding.methods.chunks import check_microbatch, encode_in_chunks, jointly, separately
 from mi_coding.methods.online_probe import init_probe, online_probe, probe_logits, with_label
 from mi_coding.objectives.cpc import CPC_RULES, CPCOutput
+from mi_coding.objectives.gradient import as_shares
 from mi_coding.objectives.groups import within_groups
 from mi_coding.options import NotNegative, NotNegativeInt, OneOf, Positive, PositiveInt, group, option
 from mi_coding.pairs import BoundSpec, PairSampler
@@ -153,7 +154,8 @@ class Contrastive(Candidates):
         halves = separately if self.parts.pairs.two_encoders else jointly
         outputs = partial(self.encoder.apply, train=True, axis_name=axis_name)
         encode = encode_in_chunks(halves(outputs), self.microbatch_size)
-        (features_x, z_x), (features_y, z_y), stats = encode(params["encoder"], stats, images_x, images_y)
+        shares = as_shares(params["encoder"], axis_name)
+        (features_x, z_x), (features_y, z_y), stats = encode(shares, stats, images_x, images_y)
         out = self.objective(*self.critic.apply(params["critic"], z_x, z_y), key=key, axis_name=axis_name)
         metrics = {"loss": out.loss, "mi_lower_bound": out.mi_lower_bound, "accuracy": out.accuracy}
         if not self.uses_labels:

@@ -13,6 +13,7 @@ from mi_coding.errors import InputError, Setting
 from mi_coding.methods.base import Encoded, Method, Variables
 from mi_coding.methods.contrastive import check_two_halves
 from mi_coding.methods.online_probe import init_probe, mean_cross_entropy, probe_logits, with_label
+from mi_coding.objectives.gradient import as_shares
 from mi_coding.options import option
 from mi_coding.pairs import PairSampler
 
@@ -58,7 +59,8 @@ class Supervised(Method):
         (modified, labels), (views, _) = with_label(x), with_label(y)
         examples, labels = jnp.concatenate([modified, views]), jnp.concatenate([labels, labels])
         learns = not self.freeze  # statistics of batches, too, stay as they begin
-        (features, _), stats = self.encoder.apply(params["encoder"], stats, examples, learns, axis_name)
+        shares = as_shares(params["encoder"], axis_name)
+        (features, _), stats = self.encoder.apply(shares, stats, examples, learns, axis_name)
         loss, accuracy = mean_cross_entropy(probe_logits(params[_CLASSIFIER], features), labels, axis_name)
         return loss, ({"loss": loss, "accuracy": accuracy}, stats)
 

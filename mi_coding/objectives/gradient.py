@@ -30,6 +30,19 @@ def mean_gradient(loss_fn: Callable, axis_name: str) -> Callable:
     return value_and_mean_gradient
 
 
+def as_shares(params: Any, axis_name: str | None) -> Any:
+    """The same replicated parameters, whose gradient is added up over devices here: once, and in their own precision.
+
+    shard_map adds it up where parameters first meet data. For those of an encoder that may be after a cast to bfloat16,
+    of which few digits would be left, and in a loop over parts of the batch. Typed as different on each device
+    beforehand, they meet data as they are. Without an axis, and under pmap, nothing changes.
+    """
+    if axis_name is None:
+        return params
+    with jax.named_scope("gradients"):
+        return jax.tree.map(lambda p: lax.pcast(p, axis_name, to="varying"), params)
+
+
 def _varies(x: jax.Array) -> bool:
     """Whether a value is typed as different on each device; never under pmap, which has no such types."""
     return jax.typeof(x) != jax.typeof(jnp.zeros(x.shape, x.dtype))

@@ -1,5 +1,7 @@
 """The gradient of a global loss is exchanged once, and is that of one device."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from jax import lax
 
 from mi_coding.benchmarks.hlo import Program
-from mi_coding.objectives.gradient import mean_gradient
+from mi_coding.objectives.gradient import as_shares, mean_gradient
 from mi_coding.training.devices import AXIS, SPMD, data_parallel
 
 DEVICES, WIDTH = 4, 50
@@ -37,3 +39,18 @@ def test_shard_map_adds_the_gradient_up_once():
     shapes = jax.ShapeDtypeStruct((WIDTH,), "float32"), jax.ShapeDtypeStruct((8, WIDTH), "float32")
     compiled = way.parallel(step, sharded=True).lower(*shapes).compile()
     assert Program(compiled.as_text(), DEVICES).work().sent == 2 * 4 * (WIDTH + 1) * (DEVICES - 1) / DEVICES
+
+
+@pytest.mark.parametrize(("shares", "dtype"), [(as_shares, "f32"), (lambda params, axis_name: params, "bf16")])
+def test_shares_are_added_up_in_the_precision_of_the_parameters(shares, dtype):
+    def in_bfloat16(params, x):
+        product = x.astype(jnp.bfloat16) @ shares(params, AXIS).astype(jnp.bfloat16)
+        return lax.pmean(jnp.mean(product.astype(jnp.float32) ** 2), AXIS), None
+
+    def step(params, x):
+        return params, {"gradient": mean_gradient(in_bfloat16, AXIS)(params, x)[1]}
+
+    way = data_parallel("shard_map", jax.devices()[:DEVICES])
+    shapes = jax.ShapeDtypeStruct((WIDTH,), "float32"), jax.ShapeDtypeStruct((8, WIDTH), "float32")
+    program = way.parallel(step, sharded=True).lower(*shapes).as_text()
+    assert re.findall(rf"\}}\) : \(tensor<{WIDTH}x(\w+)>\)", program) == [dtype]
