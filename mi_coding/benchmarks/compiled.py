@@ -34,7 +34,6 @@ from mi_coding.benchmarks.arguments import split_arguments
 from mi_coding.benchmarks.hlo import Program, Work
 from mi_coding.benchmarks.targets import Target, find_target
 from mi_coding.command import run_command
-from mi_coding.data.tfds_builder import describe_images
 from mi_coding.errors import InputError, Setting
 from mi_coding.runs import build
 from mi_coding.runs.build import Plan, with_parts
@@ -213,11 +212,8 @@ def _example(plan: Plan, notes: list[str]) -> tuple[list[dict[str, Any]], int]:
     """What an example is, see `data.describe_examples`, and how many classes there are: by the config where it tells,
     or by what TFDS says of a data set, or else by the data."""
     options, pairs = plan.data, plan.pairs
-    kind, _, name = options.source.partition(":")
-    size, channels, num_classes = options.image_size, options.channels, 0
-    if kind == "tfds":
-        shape, num_classes = describe_images(name)
-        size, channels = size or (shape[0] or 0), channels or (shape[2] or 0)
+    shape, num_classes = data.open_source(options.source).describe_unread()
+    size, channels = options.image_size or shape[0], options.channels or shape[2]
     if size and channels and not (pairs.takes_given_pairs or pairs.are_sequences):
         notes.append("no data was read: an example has the shape that the config or TFDS names")
         return [{"shape": [size, size, channels], "dtype": "uint8"}], num_classes

@@ -43,15 +43,14 @@ def open_builder(setting: Setting, argument: str) -> Any:
     return builder
 
 
-def describe_images(argument: str) -> tuple[tuple[int | None, ...], int]:
+def describe_images(setting: Setting, argument: str) -> tuple[tuple[int | None, ...], int]:
     """Shape [H, W, C] of the images of a data set, which need not be prepared, with None for what varies; and classes.
 
     Args:
-        argument: as of `open_builder`.
+        setting, argument: as of `open_builder`.
     Raises:
         InputError: where TFDS does not know it, or it has no images.
     """
-    setting = Setting("data.source", f"tfds:{argument}")
     features = _find_builder(setting, argument).info.features
     shapes = [tuple(one.shape) for one in features.values() if len(one.shape or ()) == 3]
     if not shapes:

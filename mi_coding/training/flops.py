@@ -83,8 +83,8 @@ def _products_of(equation: Any, scope: str, times: int) -> list[Product]:
 
 
 def _flops(equation: Any) -> int:
-    params = equation.params
-    if equation.primitive.name == "dot_general":
+    name, params = equation.primitive.name, equation.params
+    if name == "dot_general":
         (contracted, _), _ = params["dimension_numbers"]
         shape = equation.invars[0].aval.shape
         return 2 * equation.outvars[0].aval.size * math.prod(shape[axis] for axis in contracted)

@@ -52,6 +52,13 @@ class Source(ABC):
             InputError: for data that is missing, broken or inconsistent.
         """
 
+    def describe_unread(self) -> tuple[tuple[int | None, ...], int]:
+        """Shape [H, W, C] of images and how many classes, as far as they are known before anything is read.
+
+        None stands for a size that is not known, or varies, and 0 for no classes, or an unknown number.
+        """
+        return (None, None, None), 0
+
     def list_all(self, spec: ImageSpec) -> Listing | EncodedFilms:
         """All examples in the order of the source, images still encoded; by default the splits of `load` in turn."""
         loaded = self.load(spec)

@@ -13,7 +13,7 @@ from mi_coding.data.films.tfds import list_films
 from mi_coding.data.images import ImageSpec, LazyImages
 from mi_coding.data.sources.base import Source, one_line
 from mi_coding.data.sources.folder import SPLIT_OF
-from mi_coding.data.tfds_builder import how_to_prepare, open_builder, quiet
+from mi_coding.data.tfds_builder import describe_images, how_to_prepare, open_builder, quiet
 from mi_coding.errors import InputError
 
 _BATCH_RECORDS, _BATCH_BYTES = 4096, 2**26  # limits of one read call
@@ -32,6 +32,9 @@ class Tfds(Source):
 
     scheme = "tfds"
     example = "tfds:fashion_mnist"
+
+    def describe_unread(self) -> tuple[tuple[int | None, ...], int]:
+        return describe_images(self.setting, self.argument)
 
     def load(self, spec: ImageSpec) -> Dataset | EncodedFilms:
         """The three splits, still encoded.
