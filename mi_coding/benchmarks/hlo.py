@@ -217,7 +217,7 @@ def _of_fusion(computation: dict[str, Instruction], read: list[float], written: 
             users = [other for other in computation.values() if users[0].name in other.operands] or users
             if users[0].is_root:
                 break
-        if users and all(user.operation in ("dynamic-slice", "gather") for user in users):
+        if users and all(user.operation in ("dynamic-slice", "slice", "gather") for user in users):
             read[number] = min(read[number], sum(_size(user.result) for user in users))
         elif users and all(user.operation == "dynamic-update-slice" for user in users):
             read[number] = 0.0  # written in place
