@@ -51,6 +51,7 @@ read_options() {
 check_options() {
   [[ "$name" =~ ^[a-z]([a-z0-9-]{0,40}[a-z0-9])?$ ]] || fail "--name=$name must be small letters, digits and hyphens"
   $dry_run || command -v kubectl >/dev/null || fail "kubectl is needed; see kubernetes.io/docs/tasks/tools"
+  [[ "$step" == apply || -z "$check" ]] || fail "--check goes with apply"
   [[ "$step" == apply ]] || return 0
   [[ -n "$image" && -n "$claim" ]] || fail "--image=IMAGE and --claim=CLAIM are needed"
   [[ "$hosts" =~ ^[0-9]+$ ]] || fail "--hosts=N is needed: how many pods, one a host"
@@ -160,7 +161,10 @@ case "$step" in
   apply | logs | status | delete) check_options ;;
   *) fail "'$step' is not a step; --help lists them" ;;
 esac
-if [[ -n "$check" ]]; then check_fits "$(target_of)" "${main[@]}"; fi
+if [[ -n "$check" ]]; then
+  target="$(target_of)"
+  check_fits "$target" "${main[@]}"
+fi
 case "$step" in
   logs) kube logs --follow --tail=-1 --container=main "--selector=$pods,batch.kubernetes.io/job-completion-index=0" ;;
   status) kube get jobset "$name" && kube get pods "--selector=$pods" ;;

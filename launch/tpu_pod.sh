@@ -58,7 +58,7 @@ check_options() {
   [[ "$step" != install && "$step" != run || -n "$storage" ]] ||
     fail "--storage=gs://BUCKET or HOST:/SHARE is needed: disks of workers are deleted with them"
   [[ "${main[*]:-}" != *--workdir* ]] || fail "the work directory is $workdir; choose another with --name"
-  $check && [[ -z "$type" ]] && fail "--check needs --type=TYPE, such as --type=v5litepod-256"
+  ! $check || [[ "$step" == create || "$step" == run ]] || fail "--check goes with create and run, which ask for a pod"
   $dry_run || command -v gcloud >/dev/null || fail "gcloud is needed; see cloud.google.com/sdk/docs/install"
 }
 

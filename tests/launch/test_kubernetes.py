@@ -224,3 +224,25 @@ def test_shell_of_the_image_takes_no_extras_for_none():
         command = install.replace("pip install", "printf '%s\\n'")
         said = subprocess.run(["sh", "-c", command], env={"EXTRAS": extras}, capture_output=True, text=True).stdout
         assert said.splitlines()[-1] == wanted
+
+
+@pytest.mark.parametrize(
+    ("options", "target"), [(["--check", *TPU], "v5e:4x4"), (["--check=h100", *GPUS], "h100:4x8")], ids=["tpu", "gpu"]
+)
+def test_check_compiles_for_the_machines_before_anything_is_applied(launch, options, target):
+    done = launch.run("kubernetes.sh", "apply", "--dry-run", *options)
+    words = done.stdout.splitlines()[0].split()
+    assert words[1:5] == ["-m", "mi_coding.benchmarks.compiled", "--check", f"--target={target}"]
+
+
+@pytest.mark.parametrize(
+    ("step", "options", "said"),
+    [
+        ("apply", ["--check", *GPUS], "--check=GPU is needed"),
+        ("delete", ["--check", *TPU], "--check goes with apply"),
+    ],
+)
+def test_a_check_that_cannot_be_is_refused(launch, step, options, said):
+    done = launch.run("kubernetes.sh", step, "--dry-run", *options)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert said in done.stderr

@@ -48,8 +48,22 @@ def test_dry_run_prints_what_would_be_submitted(launch):
     assert launch.calls() == []
 
 
+def test_check_compiles_for_as_many_gpus_before_anything_is_submitted(launch):
+    launch.record("sbatch")
+    words = ["--check=h100", "--dry-run", "--nodes=2", "--gpus-per-node=8", "--", "--workdir=/x"]
+    done = launch.run("slurm.sbatch", *words)
+    first, second = done.stdout.splitlines()
+    assert first.split()[1:5] == ["-m", "mi_coding.benchmarks.compiled", "--check", "--target=h100:2x8"]
+    assert second.split() == ["sbatch", "--nodes=2", "--gpus-per-node=8", str(SCRIPT), "--workdir=/x"]
+
+
 @pytest.mark.parametrize(
-    ("words", "said"), [(["--nodes=2"], "arguments of main follow --"), (["--"], "--workdir=DIR is needed")]
+    ("words", "said"),
+    [
+        (["--nodes=2"], "arguments of main follow --"),
+        (["--"], "--workdir=DIR is needed"),
+        (["--check=h100", "--", "--workdir=/x"], "--check needs --nodes=N and --gpus-per-node=N"),
+    ],
 )
 def test_a_mistake_is_told_before_anything_is_submitted(launch, words, said):
     launch.record("sbatch")

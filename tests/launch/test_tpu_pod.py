@@ -88,6 +88,15 @@ def test_dry_run_prints_the_commands_of_a_run_and_calls_nothing(pod):
     assert printed == [queue("create", *CREATE), STATE, *BEGIN, FOLLOW, FINISHED, DELETE]
 
 
+def test_check_compiles_for_the_type_before_a_pod_is_asked_for(pod):
+    done = pod.run("tpu_pod.sh", "run", "--check", *RUN, "--dry-run")
+    first = shlex.split(done.stdout.splitlines()[0])
+    kind = next(word for word in CREATE if word.startswith("--accelerator-type=")).partition("=")[2]
+    assert first[1:5] == ["-m", "mi_coding.benchmarks.compiled", "--check", f"--target={kind}"]
+    refused = pod.run("tpu_pod.sh", "delete", "--check", *OPTIONS, "--dry-run")
+    assert (refused.returncode, "--check goes with create and run" in refused.stderr) == (2, True)
+
+
 def test_nothing_is_left_behind_on_this_machine(pod):
     pod.states("ACTIVE")
     pod.run("tpu_pod.sh", "run", *RUN, TMPDIR=str(pod.bin))
