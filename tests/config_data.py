@@ -2,7 +2,9 @@
 
 import numpy as np
 from clips import write_clip
-from commands import make_folder
+from commands import ROOT, make_folder
+
+CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
 
 
 def make_images(folder, **options):

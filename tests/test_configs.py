@@ -4,12 +4,11 @@ import json
 
 import pytest
 from commands import ROOT, TINY, fitting, train
-from config_data import data_for
+from config_data import CONFIGS, data_for
 from shallow import one_block_a_stage
 
 from mi_coding import main
 
-CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
 WHOLE = ["cotraining_fashion_mnist", "simclr_imagenet"]  # images in memory, and a stream
 WHOLE_SOAK = ["cotraining_bits", "simclr_cifar10", "simclr_imagenet"]  # many symbols, and networks of full depth
 

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 from rich.table import Column, Table
@@ -32,17 +31,16 @@ from rich.table import Column, Table
 from mi_coding import data
 from mi_coding.benchmarks.arguments import split_arguments
 from mi_coding.benchmarks.hlo import Program, Work
+from mi_coding.benchmarks.lowering import training_step
 from mi_coding.benchmarks.targets import Target, find_target
 from mi_coding.command import run_command
 from mi_coding.errors import InputError, Setting
 from mi_coding.runs import build
-from mi_coding.runs.build import Plan, with_parts
+from mi_coding.runs.build import Plan
 from mi_coding.runs.examples import count_classes, load_data, standardised, usable
 from mi_coding.runs.run import check_devices
-from mi_coding.training.devices import data_parallel
 from mi_coding.training.flops import Product, products
 from mi_coding.training.memory import bytes_needed, describe_bytes
-from mi_coding.training.step import init_state, make_step
 
 PARTS = {
     "optimizer": "optimiser",
@@ -64,7 +62,6 @@ RESOURCES = ("computing", "memory", "wires")
 OUTSIDE = ("loss", "gradient exchange", "optimiser", OTHER)
 """Parts that belong neither to the encoder nor to the pairs."""
 
-NUM_STEPS = 1000
 _WIDTH = 120
 _EXHAUSTED = re.compile(r"(?:Used |temporaries \()([\d.]+)([KMGT])(?: of |\) exceeds available HBM \()([\d.]+)([KMGT])")
 
@@ -167,27 +164,18 @@ def compile_step(config: Mapping[str, Any], name: str, target: Target) -> Step:
     Raises:
         InputError: for a config that cannot run there, or does not fit.
     """
-    plan, num_devices, notes = build.plan(config), len(target.devices), []
-    check_devices(plan, num_devices)
-    described, num_classes = _example(plan, notes)
-    platform = target.chip.platform
-    method = with_parts(plan, described, num_classes, num_devices=num_devices, num_steps=NUM_STEPS, platform=platform)
-    experiment = build.build_experiment(plan, method, NUM_STEPS, streamed=True)
-    key, way = jax.random.key(plan.run.seed), data_parallel("shard_map", target.devices)
-    few = jax.tree.map(jnp.asarray, build.dummy_batch(method, described, 2))
-    size = plan.run.batch_size
-    batch = jax.tree.map(lambda one: jax.ShapeDtypeStruct((size, *one.shape[1:]), one.dtype), few)
-    state = jax.eval_shape(lambda few: init_state(experiment, key, few), few)
-    step = way.parallel(make_step(experiment, key, num_devices), sharded=True)
+    plan, notes = build.plan(config), []
+    check_devices(plan, len(target.devices))  # before any data is read
+    step = training_step(plan, *_example(plan, notes), target.devices, target.chip.platform)
     try:
-        compiled = step.lower(state, batch).compile()
+        compiled = step.compile()
     except jax.errors.JaxRuntimeError as error:
         raise _does_not_fit(error, name, plan, target) from None
-    program = Program(compiled.as_text(), num_devices)
-    parts = _parts(program.by_part(part_of), products(step, state, batch), target)
+    program = Program(compiled.as_text(), len(target.devices))
+    parts = _parts(program.by_part(part_of), products(*step), target)
     if program.loops_of_unknown_length:
         notes.append(f"{program.loops_of_unknown_length} loops of unknown length are counted as run once")
-    found = Step(name, target, size, bytes_needed(compiled), parts, notes)
+    found = Step(name, target, plan.run.batch_size, bytes_needed(compiled), parts, notes)
     if found.share_of_memory > 1:
         raise _too_large(name, plan, target, found.memory, target.chip.memory)
     return found
@@ -238,7 +226,7 @@ def _too_large(name: str, plan: Plan, target: Target, used: float, available: fl
     """By how much, and the batch and the microbatch that would fit if memory grew with them alone."""
     devices, size = len(target.devices), plan.run.batch_size
     share = 0.8 * available / used
-    batch = max(2 ** int(np.log2(max(size * share / devices, 1))), 1) * devices
+    batch = 2 ** int(np.log2(max(size * share / devices, 1))) * devices
     each = plan.config.get("microbatch_size") or size // devices
     micro = 2 ** int(np.log2(max(each * share, 1)))
     needs = f"{name} on {target.name} needs {describe_bytes(int(used))} of the {describe_bytes(int(available))} of each"

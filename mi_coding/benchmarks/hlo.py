@@ -136,8 +136,8 @@ class Program:
         if one.scope or not depth:
             return one.scope
         if one.operation.removesuffix("-start") in _EXCHANGES:  # of many arrays, which its users tell
-            ends = [other for other in others.values() if one.name in other.operands]
-            users = [other for end in ends for other in others.values() if end.name in other.operands]
+            ends = _users(one, others)
+            users = [user for end in ends for user in _users(end, others)]
             if found := next((user.scope for user in (*ends, *users) if user.scope), ""):
                 return found
         inner = (self._computations[name].values() for name in self._called(one) if one.operation == "fusion")
@@ -205,6 +205,11 @@ class Program:
         return sum(read) + written
 
 
+def _users(one: Instruction, computation: dict[str, Instruction]) -> list[Instruction]:
+    """The instructions of which one is an operand."""
+    return [other for other in computation.values() if one.name in other.operands]
+
+
 def _of_fusion(computation: dict[str, Instruction], read: list[float], written: float) -> tuple[list[float], float]:
     """Bytes that a fusion reads of each operand, and writes."""
     read = list(read)
@@ -212,9 +217,9 @@ def _of_fusion(computation: dict[str, Instruction], read: list[float], written: 
         if one.operation != "parameter":
             continue
         number = int(_NUMBER.match(one.rest)[1])
-        users = [other for other in computation.values() if one.name in other.operands]
+        users = _users(one, computation)
         while len(users) == 1 and users[0].operation in ("bitcast", "copy", "convert", "reshape"):
-            users = [other for other in computation.values() if users[0].name in other.operands] or users
+            users = _users(users[0], computation) or users
             if users[0].is_root:
                 break
         if users and all(user.operation in ("dynamic-slice", "slice", "gather") for user in users):

@@ -17,23 +17,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from rich.console import Console
 from rich.table import Column, Table
 
 from mi_coding import data
 from mi_coding.benchmarks.arguments import split_arguments
 from mi_coding.benchmarks.hlo import Program
+from mi_coding.benchmarks.lowering import training_step
+from mi_coding.benchmarks.targets import CHIPS
 from mi_coding.command import run_command
 from mi_coding.errors import InputError, Setting
 from mi_coding.runs import build
-from mi_coding.runs.build import Plan, with_parts
+from mi_coding.runs.build import Plan
 from mi_coding.runs.examples import load_data
 from mi_coding.runs.run import check_devices
-from mi_coding.training.devices import data_parallel
-from mi_coding.training.flops import PEAK_FLOPS, count_flops
+from mi_coding.training.flops import count_flops
 from mi_coding.training.memory import bytes_needed, describe_bytes
-from mi_coding.training.step import init_state, make_step
 
 DEVICES, PAIRS_EACH = (1, 8, 64, 512), 256
 METHODS = ("gather", "ring")
@@ -51,9 +50,10 @@ class Machine(NamedTuple):
     holds: int
 
 
+V5E, H200 = CHIPS["v5e"], CHIPS["h200"]
 MACHINES = (
-    Machine("v5e-256", 256, PEAK_FLOPS["TPU v5 lite"], 200e9, 16 * 2**30),  # 1,600 Gbit/s between chips
-    Machine("64 × 8 H200", 512, PEAK_FLOPS["H200"], 50e9, 141 * 10**9),  # 400 Gbit/s between hosts for each GPU
+    Machine("v5e-256", 256, V5E.flops, V5E.sends, V5E.memory),
+    Machine("64 × 8 H200", 512, H200.flops, H200.sends_far, H200.memory),
 )
 
 
@@ -71,17 +71,12 @@ class Cost(NamedTuple):
 def cost(config: Mapping[str, Any], method: str, num_devices: int, batch: int) -> Cost:
     """Compiles the step of a config with this method for the first of so many devices and counts."""
     plan = build.plan({**config, "batch_size": batch, "objective.method": method})
-    check_devices(plan, num_devices)
-    shape = _example_shape(plan)
-    made = with_parts(plan, [{"shape": shape}], 0, num_devices=num_devices, num_steps=1000, platform="tpu")
-    experiment = build.build_experiment(plan, made, 1000, streamed=True)
-    key, way = jax.random.key(plan.run.seed), data_parallel("shard_map", jax.devices()[:num_devices])
-    images = jax.ShapeDtypeStruct((batch, *shape), jnp.uint8)
-    state = jax.eval_shape(lambda few: init_state(experiment, key, few), jax.ShapeDtypeStruct((2, *shape), jnp.uint8))
-    step = way.parallel(make_step(experiment, key, num_devices), sharded=True)
-    compiled = step.lower(state, images).compile()
+    check_devices(plan, num_devices)  # before any data is read
+    described = [{"shape": _example_shape(plan), "dtype": "uint8"}]
+    step = training_step(plan, described, 0, jax.devices()[:num_devices], "tpu")
+    compiled = step.compile()
     sent = round(Program(compiled.as_text(), num_devices).work().sent)
-    return Cost(method, num_devices, batch, sent, bytes_needed(compiled), count_flops(step, state, images))
+    return Cost(method, num_devices, batch, sent, bytes_needed(compiled), count_flops(*step))
 
 
 def _example_shape(plan: Plan) -> tuple[int, ...]:

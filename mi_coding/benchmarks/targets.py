@@ -60,9 +60,9 @@ _A100, _H100, _B200 = (
 )
 
 CHIPS = {
-    "v5e": Chip("TPU v5 lite", 16 * 10**9, 819e9, 200e9, 200e9, _TPU),
-    "v5p": Chip("TPU v5", 95 * 10**9, 2765e9, 600e9, 600e9, _TPU),
-    "v6e": Chip("TPU v6 lite", 32 * 10**9, 1640e9, 400e9, 400e9, _TPU),
+    "v5e": Chip("TPU v5 lite", 16 * 2**30, 819e9, 200e9, 200e9, _TPU),
+    "v5p": Chip("TPU v5", 95 * 2**30, 2765e9, 600e9, 600e9, _TPU),
+    "v6e": Chip("TPU v6 lite", 32 * 2**30, 1640e9, 400e9, 400e9, _TPU),
     "a100": Chip("A100", 80 * 10**9, 2039e9, 300e9, 25e9, _A100, ("A100-SXM4-80GB", 108, 1.41, 40 * 2**20, (8, 0))),
     "h100": Chip("H100", 80 * 10**9, 3350e9, 450e9, 50e9, _H100, ("H100 80GB HBM3", 132, 1.98, 50 * 2**20, (9, 0))),
     "h200": Chip("H200", 141 * 10**9, 4800e9, 450e9, 50e9, _H100, ("H200", 132, 1.98, 50 * 2**20, (9, 0))),
@@ -75,12 +75,12 @@ EXAMPLES = "v5e:2x4, v5e:16x16, v5p:4x4x4, v6e:16x16, h100:8, h200:8x8"
 
 
 class Target(NamedTuple):
-    """So many chips of one kind.
+    """A number of chips of one kind, for which programs can be compiled.
 
     Attributes:
         name: such as "v5e:16x16".
         chip: of which kind.
-        devices: that a program can be compiled for.
+        devices: as the compiler describes them.
         hosts: machines that they are in; 1 for a slice of TPUs, whose chips are all connected.
     """
 
@@ -164,7 +164,7 @@ def _topology(name: str, **how: str) -> Sequence[jax.Device]:
 
 
 def _find_ptxas(name: str) -> None:
-    """Puts the assembler that the plug-in's wheels bring on the path, where there is no other."""
+    """Adds the PTX assembler that is installed with the plug-in to PATH, unless PATH has one already."""
     if shutil.which("ptxas"):
         return
     for found in (path for folder in sys.path for path in Path(folder).glob("nvidia/*/bin/ptxas")):
