@@ -5,14 +5,14 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
-from mi_coding.errors import InputError, Setting
+from mi_coding.errors import InputError, Setting, respelled
 from mi_coding.interrupts import Interrupted, end, leave, stoppable, too_late
 
 AS_TRAINED = -1
@@ -121,8 +121,7 @@ def image_options(given: flags.FlagValues) -> dict[str, Any]:
     return {name: given[name].value for name, default in IMAGE_OPTIONS.items() if given[name].value != default}
 
 
-@contextmanager
-def spelled_as_flags(given: flags.FlagValues) -> Iterator[None]:
+def spelled_as_flags(given: flags.FlagValues) -> AbstractContextManager[None]:
     """Errors about the data name the flag of a command that has no config, where it has one: --source for data.source.
 
     Args:
@@ -133,7 +132,4 @@ def spelled_as_flags(given: flags.FlagValues) -> Iterator[None]:
         group, _, name = setting.key.rpartition(".")
         return setting.spelled(f"--{name}") if group == "data" and name in given else str(setting)
 
-    try:
-        yield
-    except InputError as error:
-        raise InputError(error.spelled(as_flag)) from None
+    return respelled(as_flag)

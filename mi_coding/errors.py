@@ -1,6 +1,7 @@
 """Errors that the user can put right, and how they name the option they are about."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 NO_VALUE = ...  # of a `Setting`; it survives pickling as itself
@@ -54,6 +55,15 @@ class InputError(ValueError):
     def spelled(self, spell: Callable[[Setting], str]) -> str:
         """The message with its options as a command spells them."""
         return "".join(spell(part) if isinstance(part, Setting) else part for part in self.parts)
+
+
+@contextmanager
+def respelled(spell: Callable[[Setting], str]) -> Iterator[None]:
+    """A context whose `InputError`s name their options by `spell`, see `InputError.spelled`."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(error.spelled(spell)) from None
 
 
 class NonFiniteLossError(ArithmeticError):

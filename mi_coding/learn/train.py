@@ -2,8 +2,8 @@
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from mi_coding.config import find_config, flatten, load_config
 from mi_coding.data import Source
-from mi_coding.errors import NO_VALUE, InputError, Setting
+from mi_coding.errors import NO_VALUE, InputError, Setting, respelled  # noqa: F401  InputError: the example
 from mi_coding.reporting.figure import Figure
 from mi_coding.runs.execute import Outcome, execute
 from mi_coding.runs.restore import restore
@@ -118,8 +118,7 @@ def carry_out(
     return TrainedRun(workdir, outcome)
 
 
-@contextmanager
-def spelled_as_arguments() -> Iterator[None]:
+def spelled_as_arguments() -> AbstractContextManager[None]:
     """Errors name an option as Python does: its key alone, and a proposal as **{"key": value}.
 
     >>> with spelled_as_arguments():
@@ -133,7 +132,4 @@ def spelled_as_arguments() -> Iterator[None]:
             return f"**{{{setting.key!r}: {setting.value!r}}}"
         return setting._replace(flag=False).spelled(setting.key)
 
-    try:
-        yield
-    except InputError as error:
-        raise InputError(error.spelled(as_argument)) from None
+    return respelled(as_argument)
