@@ -37,7 +37,9 @@ def open_builder(setting: Setting, argument: str) -> Any:
         InputError: where TFDS does not know it, or it is not prepared.
     """
     builder = _find_builder(setting, argument)
-    if not builder.is_prepared():
+    with quiet():
+        is_prepared = builder.is_prepared()
+    if not is_prepared:
         remedy = f"prepare it with: {how_to_prepare(builder)}; or set TFDS_DATA_DIR to where it is"
         raise InputError(setting, f" is not in {builder.data_path}; {remedy}")
     return builder
@@ -55,7 +57,7 @@ def describe_images(setting: Setting, argument: str) -> tuple[tuple[int | None, 
     shapes = [tuple(one.shape) for one in features.values() if len(one.shape or ()) == 3]
     if not shapes:
         raise InputError(setting, f" has no images but {', '.join(features)}; expected a data set of images")
-    label = features["label"] if "label" in features else None  # noqa: SIM401  it is no dict, and has no `get`
+    label = features["label"] if "label" in features else None  # noqa: SIM401  a FeaturesDict has no `get`
     return shapes[0], getattr(label, "num_classes", None) or 0
 
 

@@ -61,7 +61,7 @@ UNSEEN = 0.03
 """Standard error, as a share of the nats that lie beyond what held-out pairs can show."""
 
 FEW_FOLDS = 3
-"""Folds of so many rows that they are trained one after the other: two thirds of them are enough to learn from."""
+"""Folds of more than `MOST_TOGETHER` rows, which are trained one after the other; two thirds are enough to train on."""
 
 MANY_FOLDS, MOST_REFITTED = 10, 5000
 """Folds of classifiers alone, which few pairs are scarce for; and the most pairs that they are fitted to again."""
@@ -229,7 +229,8 @@ def _counted(codes_x: np.ndarray, codes_y: np.ndarray, folds: Folds) -> Measured
 
 def _learnt(x: Columns, y: Columns, folds: Folds, job: Job) -> Measured:
     """By critics; of few columns by nearest neighbours, where these find significantly more."""
-    how, num_rows = job.effort.training.grown(len(x.scores)), len(x.scores)
+    num_rows = len(x.scores)
+    how = job.effort.training.grown(num_rows)
     orders = make_orders(folds.train.shape[1], how, stream(job.seed, "orders"))
     rng = stream(job.seed, "draws of test rows")
     as_they_are = np.arange(folds.test.shape[2])

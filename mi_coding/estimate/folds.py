@@ -56,7 +56,7 @@ class Training(NamedTuple):
     learning_rate: float
 
     def grown(self, num_rows: int) -> "Training":
-        """For so many rows; powers of two, so that few programs are compiled.
+        """The training for `num_rows` rows; widths and batches double, so that few programs are compiled.
 
         >>> Training(64, 3, 24, 800, 256, 3e-3).grown(100_000)
         Training(width=128, depth=3, rank=48, steps=2529, batch=512, learning_rate=0.003)

@@ -49,8 +49,8 @@ def cross_fitted(networks: Networks, names: Sequence[str], program: Future, besi
     """By networks; XLA compiles their programs while NumPy fits the closed forms that they start from."""
     folds, sides, seed = networks.folds, networks.sides, networks.seed
     starts = start.choose(*sides[0], folds.train[0], folds.valid[0], seed)
-    told = math.log(folds.valid.shape[1]) - min(s.loss for s in starts)
-    anchored = np.bool_(told > math.log(folds.test.shape[2]) - HEADROOM)
+    infonce = math.log(folds.valid.shape[1]) - min(s.loss for s in starts)  # of the better closed form
+    anchored = np.bool_(infonce > math.log(folds.test.shape[2]) - HEADROOM)
     fitted, parts = experts.fit_folds(names, sides, folds, seed), []
     program.result()
     for first in range(0, len(sides), networks.together):

@@ -99,7 +99,7 @@ class MIEstimate:
 
     @property
     def p_text(self) -> str:
-        """The p-value as text; below the least that so many permutations can show, "p < …"."""
+        """The p-value as text: "p < …" where it is the least that this number of permutations can give."""
         least = 1 / (self.permutations + 1)
         return f"p < {least:.2g}" if self.permutations and self.p_value <= least else f"p = {self.p_value:.3g}"
 

@@ -64,7 +64,10 @@ def shortcomings(evaluators: Iterable[Evaluator], dataset: Dataset) -> list[str]
 def evaluate(
     evaluators: Iterable[Evaluator], trained: Trained, tell: Callable[[str], None] = lambda part: None
 ) -> dict[str, Any]:
-    """The entries of summary.json for (params, stats) on examples that training never saw; `tell` is told the part."""
+    """The entries of summary.json for (params, stats) on examples that training never saw.
+
+    `tell` is called with the name of each evaluation before it begins.
+    """
     summary = {}
     for evaluator in evaluators:
         tell(_title(evaluator).lower())
@@ -81,7 +84,7 @@ def validation(evaluators: Iterable[Evaluator], trained: Trained) -> Callable[[i
 def report_sections(
     evaluators: Iterable[Evaluator], trained: Trained, summary: Summary, tell: Callable[[str], None] = lambda part: None
 ) -> list[Section]:
-    """The figures of a report; one that fails is named in its place. `tell` is told which is being drawn."""
+    """The figures of a report; one that fails is named in its place. `tell` is called as by `evaluate`."""
     sections = []
     for evaluator in evaluators:
         tell(_title(evaluator).lower())

@@ -214,7 +214,7 @@ def waiting(what: str, *, stream: TextIO | None = None, interval: float = 5.0) -
 
 @contextmanager
 def _every(interval: float, tell: Callable[[], None]) -> Iterator[None]:
-    """A context in which a thread calls a function every so many seconds, as long as somebody reads what it prints."""
+    """A context in which a thread calls a function every `interval` seconds, until its output cannot be written."""
     done = threading.Event()
 
     def run() -> None:
