@@ -8,7 +8,8 @@ from jax import lax
 
 from mi_coding.contrast.contract import OTHER_DEVICES, score_limit
 from mi_coding.contrast.tiled import Plan, tiled
-from mi_coding.contrast.tiles import Keys, Pull, Rows, Scoring, Sums, match, visit, visit_back
+from mi_coding.contrast.tiles import Keys, Pull, Rows, Scoring, Sums, visit, visit_back
+from mi_coding.varying import match
 
 
 def _sweep(queries: jax.Array, rows: Rows, keys: Keys, scale: jax.Array, plan: Plan) -> tuple[Rows, Sums | None]:

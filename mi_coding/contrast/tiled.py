@@ -17,11 +17,11 @@ from mi_coding.contrast.tiles import (
     Sums,
     Tiling,
     free_gradient,
-    match,
     score_gradient,
     tiling,
     true_scores,
 )
+from mi_coding.varying import match
 
 
 class Plan(NamedTuple):

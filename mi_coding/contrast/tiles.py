@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from mi_coding.contrast.contract import Rule, score_limit, score_products
+from mi_coding.varying import match
 
 
 class Tiling(NamedTuple):
@@ -215,15 +216,6 @@ def score_gradient(scores: jax.Array, row: Pull, column: Pull | None) -> jax.Arr
 def free_gradient(scores: jax.Array, gradient: jax.Array) -> jax.Array:
     """The gradient of scores, but none of those that `score_products` holds at the limit."""
     return jnp.where(jnp.abs(scores) < score_limit(scores.dtype), gradient, 0)
-
-
-def match(values: jax.Array, reference: jax.Array) -> jax.Array:
-    """The same values, typed as varying over the same mesh axes as `reference`.
-
-    shard_map wants to know which values may differ between devices; a loop must start with what it will end with.
-    `lax.pcast` does it too, but refuses a value that varies already, and there is no stable way to ask.
-    """
-    return jax.tree.map(lambda x: jnp.where(False, reference.ravel()[0].astype(x.dtype), x), values)
 
 
 def _weighted_sum(weights: jax.Array, codes: jax.Array, contract: int) -> jax.Array:

@@ -21,7 +21,7 @@ class ConvNet(Backbone):
     in; where objects are centred, a finer grid of means keeps what is above and what is below.
 
     Attributes:
-        patches: convolve by patches and matrix products. The same numbers; on CPU about a fifth faster to train.
+        patches: convolve by patches and matrix products. The same numbers; on CPU faster to train.
         dtype: of the convolutions. Parameters, the mean over places and features are float32.
     """
 
@@ -37,7 +37,6 @@ class ConvNet(Backbone):
     patches: bool = False
 
     encodes_each_alone = True
-    loops_on_cpu = True
 
     def on(self, platform: str) -> Self:
         return self.clone(patches=platform == "cpu")

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax import lax
+
+from mi_coding.varying import varies
 
 
 def mean_gradient(loss_fn: Callable, axis_name: str) -> Callable:
@@ -22,7 +23,7 @@ def mean_gradient(loss_fn: Callable, axis_name: str) -> Callable:
 
     def value_and_mean_gradient(params: Any, *arguments: Any) -> tuple[tuple[jax.Array, Any], Any]:
         value, gradients = gradient(params, *arguments)
-        if _varies(lax.axis_index(axis_name)):
+        if varies(lax.axis_index(axis_name)):
             return value, gradients
         with jax.named_scope("gradients"):
             return value, lax.pmean(gradients, axis_name)
@@ -41,8 +42,3 @@ def as_shares(params: Any, axis_name: str | None) -> Any:
         return params
     with jax.named_scope("gradients"):
         return jax.tree.map(lambda p: lax.pcast(p, axis_name, to="varying"), params)
-
-
-def _varies(x: jax.Array) -> bool:
-    """Whether a value is typed as different on each device; never under pmap, which has no such types."""
-    return jax.typeof(x) != jax.typeof(jnp.zeros(x.shape, x.dtype))

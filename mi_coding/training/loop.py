@@ -2,6 +2,7 @@
 
 import itertools
 import signal
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,9 @@ from mi_coding.training.step import TrainState
 
 TRACED_STEPS = 10
 """Steps of a trace; the first step of the run, which compiles, is not among them."""
+
+LONGEST_CALL = 4.0
+"""Seconds that a call of several steps may take on a CPU, about."""
 
 
 class Hook(NamedTuple):
@@ -74,17 +78,18 @@ def train(
         state: a single copy; training continues at its step.
         parallel: how `advance` runs.
         num_steps: the step at which training ends.
-        steps_per_call: the most steps of one call of `advance`; fewer if a hook is due before.
+        steps_per_call: the most steps of one call of `advance`; fewer if a hook is due before, and on a CPU where
+            steps are slow: a signal waits for the end of a call.
         hooks: called in this order when due.
         save: the hook that writes a checkpoint; called when due, and when a signal stops the loop.
     Raises:
         NonFiniteLossError: naming the first step whose loss was not finite; that state has not been saved.
     """
     step, in_flight, told_to_stop = int(state.step), deque(), deque()
-    state = parallel.replicate(state)
+    state, most = parallel.replicate(state), steps_per_call
     with deferred() as received:
         while step < num_steps:
-            count = min(steps_per_call, _next_due(step, num_steps, [*hooks, save]) - step)
+            count, started = min(most, _next_due(step, num_steps, [*hooks, save]) - step), time.monotonic()
             state, metrics = advance(state, count)
             step += count
             in_flight.append(metrics)
@@ -92,6 +97,7 @@ def train(
                 jax.block_until_ready(in_flight.popleft())
             if parallel.steps_in_flight == 1:  # metrics may be ready while virtual devices still exchange gradients
                 jax.block_until_ready(state)
+                most = min(steps_per_call, _steps_within(LONGEST_CALL, (time.monotonic() - started) / count))
             # Read as late as the metrics, so that devices do not wait; all processes stop after the same step.
             told_to_stop.append(parallel.any_process(bool(received)))
             stopping = len(told_to_stop) >= parallel.steps_in_flight and bool(told_to_stop.popleft())
@@ -105,6 +111,11 @@ def train(
     of_another = signal.SIGTERM if step < num_steps else None
     stopped_by = received[0] if received else of_another
     return Trained(parallel.fetch(state), stopped_by)
+
+
+def _steps_within(seconds: float, of_one: float) -> int:
+    """How many steps of a length fit into so many seconds; at least one."""
+    return max(1, int(seconds / max(of_one, 1e-9)))
 
 
 def _next_due(step: int, num_steps: int, hooks: Sequence[Hook]) -> int:
