@@ -18,7 +18,7 @@ def data_for(name, folder):
     if name == "simclr_imagenet":
         size = ["--config.data.image_size=32", "--config.pairs.size=24", "--config.data.channels=3"]
         return [make_images(folder, count=60, side=32), *size]
-    if name in ("simclr_fashion_mnist", "cotraining_fashion_mnist", "cotraining_bits"):
+    if name.endswith("fashion_mnist") or name == "cotraining_bits":
         return [make_images(folder, count=60, side=28, channels=1)]
     if name == "simclr_photos":
         return [make_images(folder, count=30, side=40), "--config.data.image_size=32"]

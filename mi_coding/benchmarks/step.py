@@ -1,6 +1,6 @@
 """Where the time of a training step goes: the encoder, and everything else.
 
-    python -m mi_coding.benchmarks.step [--config=FILE] [--rounds=15] [--steps=10] [--against=torch] [--config.KEY=VALUE …]
+    python -m mi_coding.benchmarks.step [--config=FILE] [--rounds=15] [--steps=10] [--against=torch] [--config.KEY=…]
 
 "Everything else" is drawing the pairs, the critic, the loss, the optimiser and logging. Encoder alone is the forward
 and backward pass of the same network on the same pairs, from codes to the gradient of every parameter. Both are timed

@@ -12,6 +12,7 @@ from mi_coding.evaluation.copies import ShownCopies
 from mi_coding.evaluation.data_account import DataAccount
 from mi_coding.evaluation.discrete import DiscreteCodes
 from mi_coding.evaluation.films import FilmPairs
+from mi_coding.evaluation.gaussian import GaussianInformation
 from mi_coding.evaluation.health import Health
 from mi_coding.evaluation.map import CodeMap
 from mi_coding.evaluation.neighbours import NearestNeighbours
@@ -24,6 +25,7 @@ from mi_coding.reporting.results import Summary
 
 EVALUATORS: dict[str, type[Evaluator]] = {
     "bound": HeldoutBounds,
+    "gaussian": GaussianInformation,
     "discrete": DiscreteCodes,
     "classifier": ClassifierAccuracy,
     "probes": LabelProbes,

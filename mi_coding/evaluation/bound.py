@@ -64,7 +64,7 @@ class HeldoutBounds(PairEvaluator):
         return [tile(summary) for key, tile in tiles.items() if f"heldout/{key}" in summary]
 
     def sections(self, trained: Trained, summary: Summary) -> list[Section]:
-        count, num_validation = trained.method.num_candidates, num_examples(trained.dataset.validation)
+        count, num_validation = summary["heldout/num_candidates"], num_examples(trained.dataset.validation)
         text = (
             "The lower bound on the information that codes of a pair share, on training batches and on pairs of the "
             f"{num_validation:,} validation examples. With N = {count:,} candidates no bound passes ln N = "
@@ -174,12 +174,14 @@ def bound_over_training(train: Curve, validation: Curve | None, num_candidates: 
     chart = Chart(3.7, (0.05, 0.14, 0.745, 0.765), "bound on mutual information, nats", "step")
     ceiling = math.log(num_candidates)
     chart.ceiling(ceiling, f"ln {num_candidates:,} =")
-    chart.axes.plot(*train, color=BLUE, alpha=0.22, linewidth=0.8)
-    smooth = chart.smooth(*train, BLUE)
-    chart.label(smooth, "train", BLUE)
+    lowest = np.zeros(0) if validation is None else validation[1]
+    if len(train[0]):  # methods without candidates have a bound on held-out pairs alone
+        chart.axes.plot(*train, color=BLUE, alpha=0.22, linewidth=0.8)
+        lowest = chart.smooth(*train, BLUE)
+        chart.label(lowest, "train", BLUE)
     if validation is not None:
         chart.dots(*validation, "held-out", ORANGE)
-    chart.limit(smooth, ceiling)
+    chart.limit(lowest, ceiling)
     return chart.finished()
 
 

@@ -1,16 +1,22 @@
 """How codes are learnt: one method a file."""
 
+from mi_coding.methods.barlow_twins import BarlowTwins
 from mi_coding.methods.base import Encoded, Method, OutputCodes, Parts, Variables
 from mi_coding.methods.cotraining import CoTraining
 from mi_coding.methods.cpc import CPC
 from mi_coding.methods.cpc_ahead import CPCAhead
+from mi_coding.methods.gaussian import Gaussian
 from mi_coding.methods.nt_xent import NTXent
 from mi_coding.methods.supervised import Supervised
+from mi_coding.methods.vicreg import VICReg
 
 METHODS: dict[str, type[Method]] = {
     "cpc": CPC,
     "nt_xent": NTXent,
     "cpc_ahead": CPCAhead,
+    "vicreg": VICReg,
+    "barlow_twins": BarlowTwins,
+    "gaussian": Gaussian,
     "cotraining": CoTraining,
     "supervised": Supervised,
 }

@@ -21,7 +21,7 @@ from mi_coding.encoders import Backbone, Encoder, HeadOptions, build
 from mi_coding.errors import InputError, Setting
 from mi_coding.methods.base import Encoded, Method, OutputCodes, Variables, with_own_rate
 from mi_coding.methods.chunks import check_microbatch, encode_in_chunks, jointly
-from mi_coding.methods.contrastive import check_two_halves
+from mi_coding.methods.two_halves import check_two_halves
 from mi_coding.objectives import codes
 from mi_coding.objectives.codes import CodeModel
 from mi_coding.objectives.cotraining import Models, cotraining, prior_loss, rows_of

@@ -13,7 +13,7 @@ from mi_coding.encoders import ENCODERS, Backbone, SequenceEncoder, build_sequen
 from mi_coding.errors import InputError, Setting
 from mi_coding.methods.base import Encoded, ScoredShapes, Shape, Variables
 from mi_coding.methods.contrastive import Candidates
-from mi_coding.methods.online_probe import init_probe, online_probe, with_label
+from mi_coding.methods.online_probe import OnlineProbe, init_probe, online_probe, with_label
 from mi_coding.objectives.ahead import cpc_ahead, pair_ahead
 from mi_coding.objectives.cpc import CPC_RULES, CPCOutput
 from mi_coding.objectives.gradient import as_shares
@@ -28,7 +28,7 @@ FEATURES: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class CPCAhead(Candidates):
+class CPCAhead(Candidates, OnlineProbe):
     """config.objective.name = "cpc_ahead": an encoder of steps, a causal context, and a critic for each step ahead.
 
     x are sequences and y is (). The mean of the losses over the K numbers of steps ahead is minimised.

@@ -1,10 +1,29 @@
 """A linear classifier that learns beside an encoder and never moves it: no gradient reaches the features it reads."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+
+from mi_coding.methods.base import Method, with_own_rate
+from mi_coding.options import NotNegative, option
+
+
+@dataclass(frozen=True, eq=False)
+class OnlineProbe(Method):
+    """Methods that a probe learns beside, where training examples have labels; its parameters are params["probe"]."""
+
+    probe_learning_rate: NotNegative = option(
+        "optimizer.probe_learning_rate", 1e-3, "of a linear probe beside the encoder, no gradient to it; 0 for none"
+    )
+
+    def optimizer(self, base: optax.GradientTransformation) -> optax.GradientTransformation:
+        return with_own_rate(base, "probe", self.probe_learning_rate) if self.uses_labels else base
+
+    def probe_logits(self, params: Any, stats: Any, x: jax.Array) -> jax.Array:
+        return probe_logits(params["probe"], self.encode(params, stats, x).features)
 
 
 def init_probe(feature_dim: int, num_classes: int) -> dict[str, jax.Array]:

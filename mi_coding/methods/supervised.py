@@ -11,8 +11,8 @@ import optax
 from mi_coding.encoders import Backbone, Encoder, NoHead, build
 from mi_coding.errors import InputError, Setting
 from mi_coding.methods.base import Encoded, Method, Variables
-from mi_coding.methods.contrastive import check_two_halves
 from mi_coding.methods.online_probe import init_probe, mean_cross_entropy, probe_logits, with_label
+from mi_coding.methods.two_halves import check_two_halves
 from mi_coding.objectives.gradient import as_shares
 from mi_coding.options import option
 from mi_coding.pairs import PairSampler

@@ -1,0 +1,34 @@
+"""What methods share whose loss is made of statistics of a batch of codes, and of no scores."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from mi_coding.encoders import Backbone
+from mi_coding.errors import InputError, Setting
+from mi_coding.methods.heldout import Bounded
+from mi_coding.methods.two_halves import TwoHalves
+from mi_coding.objectives.cpc import CPCOutput, cpc
+from mi_coding.pairs import PairSampler
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics(Bounded, TwoHalves):
+    """Methods without candidates: means and covariances of the codes over the global batch are what is learnt.
+
+    Their held-out bound is that of a critic which was not trained: the cosine over `critic.temperature`.
+    """
+
+    def check(self, pairs: PairSampler, encoder: Backbone, batch_size: int, num_devices: int) -> None:
+        super().check(pairs, encoder, batch_size, num_devices)
+        if pairs.candidates_within:
+            hint = f" is for objectives with candidates, such as 'cpc'; {self.name!r} has none; expected 'across'"
+            raise InputError(Setting("pairs.distractors", "within"), hint)
+
+    def contrast(self, params: Any, z_x: jax.Array, z_y: jax.Array) -> CPCOutput:
+        del params
+        return cpc(z_x, z_y, temperature=self.temperature, normalize=True, symmetric=True)
+
+    def forecast(self) -> str:
+        return f"{self.name}, statistics of {self.parts.batch_size:,} pairs; no candidates, no ceiling"

@@ -1,0 +1,110 @@
+"""Methods of pairs of two halves: an encoder for both or one for each, its head, and a probe beside it."""
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from mi_coding.encoders import Backbone, Encoder, HeadOptions, build
+from mi_coding.errors import InputError, Setting
+from mi_coding.methods.base import Encoded, Method, Variables
+from mi_coding.methods.chunks import check_microbatch, encode_in_chunks, jointly, separately
+from mi_coding.methods.online_probe import OnlineProbe, init_probe, online_probe, with_label
+from mi_coding.objectives.gradient import as_shares
+from mi_coding.options import NotNegativeInt, PositiveInt, group, option
+from mi_coding.pairs import PairSampler
+
+
+@dataclass(frozen=True, eq=False)
+class TwoHalves(OnlineProbe):
+    """Methods whose loss is a function of the codes of the two halves of pairs.
+
+    Params are {"encoder"}, those of `extra_params`, and, with an online probe, "probe". Where x and y have an encoder
+    each, of one architecture, its params and the stats are {"x": …, "y": …}, and the online probe reads the features
+    of x.
+    """
+
+    head: HeadOptions = group(HeadOptions)
+    code_dim: PositiveInt = option("encoder.code_dim", 64, "D, numbers of a code")
+    microbatch_size: NotNegativeInt = option(
+        "microbatch_size", 0, "pairs that a device encodes at a time, with the same loss of all; 0 for all"
+    )
+
+    def codes_loss(
+        self, params: Any, z_x: jax.Array, z_y: jax.Array, *, key: jax.Array, axis_name: str | None
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """The loss of one device's codes, float32[b, D] each, and other metrics; those of the global batch.
+
+        Args:
+            params: all of them; only those of `extra_params` are meant to be read.
+            key: for draws; the same on every device.
+        """
+        raise NotImplementedError
+
+    def extra_params(self, key: jax.Array) -> dict[str, Any]:
+        """Parameters beside those of the encoder."""
+        del key
+        return {}
+
+    def check(self, pairs: PairSampler, encoder: Backbone, batch_size: int, num_devices: int) -> None:
+        super().check(pairs, encoder, batch_size, num_devices)
+        check_two_halves(self, pairs)
+        check_microbatch(self.microbatch_size, batch_size, num_devices)
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder with its head."""
+        return build(self.parts.encoder, self.head.build(self.code_dim))
+
+    def init(self, key: jax.Array, x: Any, y: Any) -> Variables:
+        (images, _), (images_y, _) = with_label(x), with_label(y)
+        encoder_key, extra_key = jax.random.split(key)
+        params, stats = self.encoder.init(encoder_key, images)
+        if self.parts.pairs.two_encoders:
+            params_y, stats_y = self.encoder.init(jax.random.fold_in(encoder_key, 1), images_y)
+            params, stats = {"x": params, "y": params_y}, {"x": stats, "y": stats_y}
+        params = {"encoder": params, **self.extra_params(extra_key)}
+        if self.uses_labels:
+            features = jax.eval_shape(lambda: self.encode(params, stats, images).features)
+            params["probe"] = init_probe(features.shape[1], self.parts.num_classes)
+        return params, stats
+
+    def loss(self, params: Any, stats: Any, key: jax.Array, x: Any, y: Any, axis_name: str | None) -> Any:
+        (images_x, labels), (images_y, _) = with_label(x), with_label(y)
+        halves = separately if self.parts.pairs.two_encoders else jointly
+        outputs = partial(self.encoder.apply, train=True, axis_name=axis_name)
+        encode = encode_in_chunks(halves(outputs), self.microbatch_size)
+        shares = as_shares(params["encoder"], axis_name)
+        (features_x, z_x), (features_y, z_y), stats = encode(shares, stats, images_x, images_y)
+        loss, metrics = self.codes_loss(params, z_x, z_y, key=key, axis_name=axis_name)
+        metrics = {"loss": loss, **metrics}
+        if not self.uses_labels:
+            return loss, (metrics, stats)
+        features = features_x
+        if not self.parts.pairs.two_encoders:
+            features, labels = jnp.concatenate([features_x, features_y]), jnp.concatenate([labels, labels])
+        probe_loss, accuracy = online_probe(params["probe"], features, labels, axis_name)
+        return loss + probe_loss, (metrics | {"online_probe_accuracy": accuracy}, stats)
+
+    def encode(self, params: Any, stats: Any, x: jax.Array, *, half: str = "x") -> Encoded:
+        params = params["encoder"]
+        if self.parts.pairs.two_encoders:
+            params, stats = params[half], stats[half]
+        return Encoded(*self.encoder.apply(params, stats, x, False)[0])
+
+    def pair_codes(self, params: Any, stats: Any, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+        if self.parts.pairs.two_encoders:
+            return super().pair_codes(params, stats, x, y)
+        return tuple(jnp.split(self.encode(params, stats, jnp.concatenate([x, y])).codes, 2))
+
+
+def check_two_halves(method: Method, pairs: PairSampler) -> None:
+    """Raises InputError for sequences, whose pairs are of steps and not of two halves."""
+    if pairs.are_sequences:
+        raise InputError(
+            Setting("objective.name", method.name),
+            f" is for pairs of two halves; given pairs {pairs.name!r}, expected objective 'cpc_ahead', as in "
+            "configs/cpc_sequence.py",
+        )

@@ -1,0 +1,33 @@
+"""VICReg: variance, invariance and covariance of codes, without any comparison of one code with another."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from mi_coding.methods.statistics import Statistics
+from mi_coding.objectives.vicreg import vicreg
+from mi_coding.options import NotNegative, option
+
+
+@dataclass(frozen=True, eq=False)
+class VICReg(Statistics):
+    """config.objective.name = "vicreg". Source: arXiv:2105.04906."""
+
+    invariance: NotNegative = option("objective.invariance", 25.0, "weight of the squared difference of two codes")
+    variance: NotNegative = option("objective.variance", 25.0, "weight of what standard deviations fall short of 1")
+    covariance: NotNegative = option("objective.covariance", 1.0, "weight of squared covariances")
+
+    def codes_loss(
+        self, params: Any, z_x: jax.Array, z_y: jax.Array, *, key: jax.Array, axis_name: str | None
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        del params, key
+        out = vicreg(
+            z_x,
+            z_y,
+            invariance_weight=self.invariance,
+            variance_weight=self.variance,
+            covariance_weight=self.covariance,
+            axis_name=axis_name,
+        )
+        return out.loss, {name: getattr(out, name) for name in ("invariance", "variance", "covariance")}
