@@ -27,7 +27,8 @@ class WithLoss(CPC):
 
     other_loss: Any = None
 
-    def training_loss(self, z_x, z_y, *, key, axis_name):
+    def training_loss(self, z_x, z_y, *, key, axis_name, **options):
+        del options  # the other loss has its own temperature
         takes_key = not isinstance(self.other_loss, partial)
         return self.other_loss(z_x, z_y, axis_name=axis_name, **({"key": key} if takes_key else {}))
 

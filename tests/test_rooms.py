@@ -100,11 +100,12 @@ BESIDE_A_TABLE = {"data/sources", "pairs", "encoders", "methods", "evaluation"}
 LOOK_UP = {"runs/build.py", "critics.py", "contrast/__init__.py", "training/devices.py", "training/optimizers.py"}
 
 
-# Names that other things have, too: of arrays in a file and of features of a data set.
+# Names that other things have, too: of arrays in a file, of features of a data set, and of bounds.
 NO_KINDS = {
     ("data/sources/arrays.py", "'sequences'"),
     ("data/sources/npz.py", "'sequences'"),
     ("data/sources/tfds.py", "'video'"),
+    ("estimate/estimator.py", "'smile'"),
 }
 
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from mi_coding.contrast.blockwise import blockwise
-from mi_coding.contrast.contract import ALL, ALL_PAIRS, OTHER_DEVICES, POOL, Contrast, ContrastSpec, Rule
+from mi_coding.contrast.contract import ALL, ALL_PAIRS, OTHER_DEVICES, POOL, REDUCTIONS, Contrast, ContrastSpec, Rule
 from mi_coding.contrast.gather import dense, gather
 from mi_coding.contrast.ring import ring
 from mi_coding.contrast.sampled import contrast_sampled
@@ -59,7 +59,8 @@ def contrast(
     Returns:
         A `Contrast`, one entry for each query of this shard.
     Raises:
-        ValueError: for an unknown method, `dense` under a mapped axis, a block size < 1, or fewer than two candidates.
+        ValueError: for an unknown method or reduction, columns or a clip that a reduction does not have, `dense` under
+            a mapped axis, a block size < 1, or fewer than two candidates.
     """
     if method == "auto":
         is_small = queries.shape[0] ** 2 * spec.num_devices <= _SCORES_IN_FULL
@@ -69,6 +70,12 @@ def contrast(
         raise ValueError(f"method={method!r} is unknown; choose one of 'auto', {str(list(METHODS))[1:-1]}")
     if spec.block_size is not None and spec.block_size < 1:
         raise ValueError(f"block_size={spec.block_size}: the side of a tile must be at least 1")
+    if spec.reduction not in REDUCTIONS:
+        raise ValueError(f"reduction={spec.reduction!r} is unknown; choose one of {str(REDUCTIONS)[1:-1]}")
+    if spec.columns and not spec.with_true:
+        raise ValueError(f"columns of reduction={spec.reduction!r} are not computed; expected columns=False")
+    if spec.clip is not None and not spec.softplus:
+        raise ValueError(f"clip={spec.clip} with reduction={spec.reduction!r}: it is for 'softplus'")
     num_candidates = spec.rule.num_candidates(queries.shape[0], spec.num_devices)
     if num_candidates < 2:
         raise ValueError(

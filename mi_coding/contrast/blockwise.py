@@ -6,22 +6,22 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from mi_coding.contrast.contract import OTHER_DEVICES, score_limit
+from mi_coding.contrast.contract import OTHER_DEVICES
 from mi_coding.contrast.tiled import Plan, tiled
-from mi_coding.contrast.tiles import Keys, Pull, Rows, Scoring, Sums, visit, visit_back
+from mi_coding.contrast.tiles import Keys, Pull, Rows, Sums, no_sums, visit, visit_back
 from mi_coding.varying import match
 
 
 def _sweep(queries: jax.Array, rows: Rows, keys: Keys, scale: jax.Array, plan: Plan) -> tuple[Rows, Sums | None]:
     """This device's queries with the keys of every device; returns the sums of its queries and of its keys."""
-    scoring, rule, axis_name = Scoring(scale, plan.tiles), plan.spec.rule, plan.spec.axis_name
+    scoring, rule, axis_name = plan.scoring(scale), plan.spec.rule, plan.spec.axis_name
     if rule != OTHER_DEVICES:
         rows, keys = visit(queries, rows, keys, scoring._replace(own=rule))
     if axis_name is None:
         return rows, keys.columns
     num_devices, here = plan.spec.num_devices, plan.spec.device_index
     everyone = lax.all_gather(keys.codes, axis_name)
-    columns = keys.columns and _put(_no_sums((num_devices, len(queries)), queries, scale.dtype), keys.columns, here)
+    columns = keys.columns and _put(no_sums((num_devices, len(queries)), queries, scale.dtype), keys.columns, here)
 
     def step(distance, carry):
         rows, columns = carry
@@ -37,7 +37,7 @@ def _sweep_back(
     queries: jax.Array, d_queries: jax.Array, rows: Pull, keys: Keys, scale: jax.Array, plan: Plan
 ) -> tuple[jax.Array, jax.Array]:
     """The backward pass of `_sweep`; the gradients of other devices' keys are sent home at its end."""
-    scoring, rule, axis_name = Scoring(scale, plan.tiles), plan.spec.rule, plan.spec.axis_name
+    scoring, rule, axis_name = plan.scoring(scale), plan.spec.rule, plan.spec.axis_name
     if rule != OTHER_DEVICES:
         d_queries, keys = visit_back(queries, d_queries, rows, keys, scoring._replace(own=rule))
     if axis_name is None:
@@ -56,11 +56,6 @@ def _sweep_back(
 
     d_queries, d_everyone = lax.fori_loop(1, num_devices, step, (d_queries, d_everyone))
     return d_queries, lax.psum_scatter(d_everyone, axis_name)
-
-
-def _no_sums(shape: tuple[int, ...], queries: jax.Array, dtype: jnp.dtype) -> Sums:
-    """Sums of no scores; the peak is below every score and finite, for −inf − (−inf) would be no number."""
-    return match(Sums(jnp.full(shape, -2 * score_limit(dtype), dtype), jnp.zeros(shape, dtype)), queries)
 
 
 def _over_devices(sums: Sums, axis_name: str) -> Sums:

@@ -17,6 +17,8 @@ class Contrast(NamedTuple):
             all queries that have this key among their candidates. None where the caller asked for no columns.
         rank: int32[n], how many distractors score at least as high as the true candidate; 0 is the best.
         num_candidates: N, the true candidate counted.
+        row_softplus: float32[n], Σ ln(1 + exp(score)) over the distractors of each query; None where the caller did
+            not ask for it.
     """
 
     true_score: jax.Array
@@ -24,6 +26,11 @@ class Contrast(NamedTuple):
     column_lse: jax.Array | None
     rank: jax.Array
     num_candidates: int
+    row_softplus: jax.Array | None = None
+
+
+REDUCTIONS = ("candidates", "distractors", "softplus")
+"""What the scores of a query are reduced to, see `ContrastSpec`."""
 
 
 class Rule(NamedTuple):
@@ -77,12 +84,35 @@ class ContrastSpec(NamedTuple):
         columns: whether `column_lse` is wanted; without it a tile costs one exponential a score instead of two.
         block_size: side of a tile, for the methods that compute in tiles; None for what suits the hardware.
         axis_name: the mapped axis that holds the other shards; None where this shard is everything.
+        reduction: of the scores of a query. "candidates": log-sum-exp over all of them, what picking the true one
+            needs. "distractors": log-sum-exp without the true one, for bounds that keep the two expectations apart.
+            "softplus": `row_softplus`, for logistic regression of true pairs against others; the log-sum-exp over the
+            distractors is then a read-out without a gradient. Columns are of "candidates" alone.
+        clip: with "softplus", scores of distractors are held within ± this in the log-sum-exp; None does not.
     """
 
     rule: Rule = ALL
     columns: bool = True
     block_size: int | None = None
     axis_name: str | None = None
+    reduction: str = "candidates"
+    clip: float | None = None
+
+    @property
+    def with_true(self) -> bool:
+        """Whether the true candidate is part of the log-sum-exp."""
+        return self.reduction == "candidates"
+
+    @property
+    def softplus(self) -> bool:
+        """Whether Σ ln(1 + exp(score)) is asked for."""
+        return self.reduction == "softplus"
+
+    def clipped(self, scores: jax.Array) -> jax.Array:
+        """Scores as they enter the log-sum-exp; −inf, of a key that is no distractor, stays."""
+        if self.clip is None:
+            return scores
+        return jnp.where(jnp.isneginf(scores), scores, jnp.clip(scores, -self.clip, self.clip))
 
     @property
     def num_devices(self) -> int:

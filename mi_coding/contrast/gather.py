@@ -28,13 +28,16 @@ def gather(queries: jax.Array, keys: jax.Array, scale: jax.Array, spec: Contrast
     true_score = jnp.sum(jnp.where(is_true, scores, 0), axis=(1, 2))
     rank = jnp.sum((scores >= true_score[:, None, None]) & is_distractor, axis=(1, 2), dtype=jnp.int32)
 
-    candidates = jnp.where(is_distractor | is_true, scores, -jnp.inf)
-    row_lse = jax.nn.logsumexp(candidates, axis=(1, 2))
+    candidates = jnp.where(is_distractor | is_true if spec.with_true else is_distractor, scores, -jnp.inf)
+    row_lse, row_softplus = jax.nn.logsumexp(spec.clipped(candidates), axis=(1, 2)), None
+    if spec.softplus:
+        row_lse = lax.stop_gradient(row_lse)
+        row_softplus = jnp.sum(jnp.where(is_distractor, jax.nn.softplus(scores), 0), axis=(1, 2))
     column_lse = None
     if spec.columns:
         column_lse = _logsumexp_over_queries(candidates, spec.axis_name)
         column_lse = rule.partner(lax.dynamic_index_in_dim(column_lse, here, keepdims=False))
-    return Contrast(true_score, row_lse, column_lse, rank, rule.num_candidates(n, num_devices))
+    return Contrast(true_score, row_lse, column_lse, rank, rule.num_candidates(n, num_devices), row_softplus)
 
 
 def _logsumexp_over_queries(candidates: jax.Array, axis_name: str | None) -> jax.Array:

@@ -14,13 +14,13 @@ from jax import lax
 
 from mi_coding.contrast.contract import OTHER_DEVICES, ContrastSpec
 from mi_coding.contrast.tiled import Plan, tiled
-from mi_coding.contrast.tiles import Keys, Pull, Rows, Scoring, Send, Sums, visit, visit_back
+from mi_coding.contrast.tiles import Keys, Pull, Rows, Send, Sums, visit, visit_back
 
 
 def _sweep(queries: jax.Array, rows: Rows, keys: Keys, scale: jax.Array, plan: Plan) -> tuple[Rows, Sums | None]:
     """This device's queries with the keys of every device; returns the sums of its queries and of its keys."""
     num_devices, send = _ring(plan.spec)
-    scoring, rule = Scoring(scale, plan.tiles), plan.spec.rule
+    scoring, rule = plan.scoring(scale), plan.spec.rule
     if rule != OTHER_DEVICES:
         rows, keys = visit(queries, rows, keys, scoring._replace(own=rule), send=send)
     elif send:
@@ -38,7 +38,7 @@ def _sweep_back(
 ) -> tuple[jax.Array, jax.Array]:
     """The backward pass of `_sweep`: a ring of its own, since one differentiated by JAX keeps all that passed."""
     num_devices, send = _ring(plan.spec)
-    scoring, rule = Scoring(scale, plan.tiles), plan.spec.rule
+    scoring, rule = plan.scoring(scale), plan.spec.rule
     if rule != OTHER_DEVICES:
         d_queries, keys = visit_back(queries, d_queries, rows, keys, scoring._replace(own=rule), send=send)
     elif send:

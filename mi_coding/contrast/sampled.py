@@ -38,9 +38,11 @@ def contrast_sampled(
     Returns:
         A `Contrast` with N = K + 1.
     Raises:
-        ValueError: for a K that is < 1 or more than there are, or the rule `POOL`.
+        ValueError: for a K that is < 1 or more than there are, the rule `POOL`, or another reduction than "candidates".
     Source: arXiv:1807.03748 section 2.3; draws by Floyd's algorithm, CACM 30(9), 1987.
     """
+    if not spec.with_true:
+        raise ValueError(f"reduction={spec.reduction!r} is of all pairs; drawn distractors have 'candidates' alone")
     if spec.rule == POOL:
         raise ValueError("num_distractors draws from pairs; the pool of NT-Xent has no such draw")
     n, axis_name = queries.shape[0], spec.axis_name

@@ -14,9 +14,11 @@ from mi_coding.contrast.tiles import (
     BLOCK_ON_CPU,
     Keys,
     Rows,
+    Scoring,
     Sums,
     Tiling,
     free_gradient,
+    no_sums,
     score_gradient,
     tiling,
     true_scores,
@@ -38,6 +40,10 @@ class Plan(NamedTuple):
     sweep_back: Callable
     spec: ContrastSpec
     tiles: Tiling | None = None
+
+    def scoring(self, scale: jax.Array) -> Scoring:
+        """How the keys of other devices are scored."""
+        return Scoring(scale, self.tiles, spec=self.spec)
 
 
 def _in_tiles(compute: Callable, plan: Plan, *arrays: Any) -> Any:
@@ -71,12 +77,13 @@ def tiled(
     # Under shard_map a scale that is copied to all devices gets a gradient on each. Typed as varying, it has them
     # added up; so have codes, should they be copies.
     queries, keys, scale = match((queries, keys, scale), spec.device_index + queries[0, 0] + keys[0, 0])
-    return Contrast(*_scores(queries, keys, scale, plan), spec.rule.num_candidates(n, spec.num_devices))
+    *found, row_softplus = _scores(queries, keys, scale, plan)
+    return Contrast(*found, spec.rule.num_candidates(n, spec.num_devices), row_softplus)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def _scores(queries: jax.Array, keys: jax.Array, scale: jax.Array, plan: Plan) -> tuple:
-    """True score, row and column log-sum-exp, and rank of each query; the fields of `Contrast`."""
+    """True score, row and column log-sum-exp, rank, and row softplus of each query; the fields of `Contrast`."""
     return _forward(queries, keys, scale, plan)[0]
 
 
@@ -88,23 +95,28 @@ def _forward_in(plan, queries, keys, scale):
     partner = plan.spec.rule.partner
     true_score = true_scores(queries, keys, scale, plan.spec.rule, plan.tiles)
     start = Sums(true_score, jnp.ones_like(true_score))
+    if not plan.spec.with_true:
+        start = no_sums(true_score.shape, queries, true_score.dtype, softplus=plan.spec.softplus)
     rows = Rows(true_score, start, jnp.zeros_like(true_score, jnp.int32))
     columns = jax.tree.map(partner, start) if plan.spec.columns else None
     rows, columns = plan.sweep(queries, rows, Keys(keys, columns), scale, plan)
     column_lse = partner(columns.lse()) if plan.spec.columns else None
-    out = true_score, rows.sums.lse(), column_lse, rows.rank
+    out = true_score, rows.sums.lse(), column_lse, rows.rank, rows.sums.softplus
     return out, (queries, keys, scale, true_score, rows.sums, columns)
 
 
 def _backward(plan, saved, gradients):
-    return _in_tiles(_backward_in, plan, *saved, *gradients[:3])  # a rank has no gradient
+    d_true, d_row, d_column, _, d_softplus = gradients  # a rank has no gradient
+    return _in_tiles(_backward_in, plan, *saved, d_true, d_row, d_column, d_softplus)
 
 
-def _backward_in(plan, queries, keys, scale, true_score, row_sums, column_sums, d_true, d_row, d_column):
+def _backward_in(plan, queries, keys, scale, true_score, row_sums, column_sums, d_true, d_row, d_column, d_softplus):
     partner = plan.spec.rule.partner
-    rows = row_sums.pull(d_row)
+    rows = row_sums.pull(d_row, d_softplus)
     columns = column_sums.pull(partner(d_column)) if plan.spec.columns else None
-    weights = score_gradient(true_score, rows, jax.tree.map(partner, columns)) + free_gradient(true_score, d_true)
+    weights = free_gradient(true_score, d_true)
+    if plan.spec.with_true:
+        weights += score_gradient(true_score, rows, jax.tree.map(partner, columns))
     d_queries = weights[:, None] * partner(keys)
     d_keys = partner(weights[:, None] * queries)
     d_queries, d_keys = plan.sweep_back(queries, d_queries, rows, Keys(keys, columns, d_keys), scale, plan)

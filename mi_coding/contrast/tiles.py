@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from mi_coding.contrast.contract import Rule, score_limit, score_products
+from mi_coding.contrast.contract import ALL_PAIRS, ContrastSpec, Rule, score_limit, score_products
 from mi_coding.varying import match
 
 
@@ -47,18 +47,31 @@ class Tiling(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """A running log-sum-exp, float32[n] each: the largest score so far, and Σ exp(score − largest)."""
+    """A running log-sum-exp, float32[n] each: the largest score so far, and Σ exp(score − largest).
+
+    Beside it, where asked for, `softplus` is Σ ln(1 + exp(score)).
+    """
 
     peak: jax.Array
     total: jax.Array
+    softplus: jax.Array | None = None
 
     def lse(self) -> jax.Array:
         """float32[n]: log-sum-exp of all scores so far."""
         return jnp.log(self.total) + self.peak
 
-    def pull(self, gradient: jax.Array) -> "Pull":
-        """How the log-sum-exp pulls on its scores when this gradient comes to it."""
+    def pull(self, gradient: jax.Array, of_softplus: jax.Array | None = None) -> "Pull":
+        """How the sums pull on their scores when these gradients come to them; with a softplus, that alone does."""
+        if self.softplus is not None:
+            return Pull(softplus=of_softplus)
         return Pull(self.peak, gradient / self.total)
+
+
+def no_sums(shape: tuple[int, ...], like: jax.Array, dtype: jnp.dtype, *, softplus: bool = False) -> Sums:
+    """Sums of no scores; the peak is below every score and finite, for −inf − (−inf) would be no number."""
+    nothing = jnp.zeros(shape, dtype)
+    peak = jnp.full(shape, -2 * score_limit(dtype), dtype)
+    return match(Sums(peak, nothing, nothing if softplus else None), like)
 
 
 class Rows(NamedTuple):
@@ -73,11 +86,22 @@ class Pull(NamedTuple):
     """How a log-sum-exp of n rows or columns pulls on its scores: by factor · exp(score − peak); float32[n] each.
 
     The factor is the gradient that comes to the log-sum-exp, over Σ exp(score − peak). Peak and sum are kept apart
-    since exp(score − lse) would lose the digits that lse has lost.
+    since exp(score − lse) would lose the digits that lse has lost. A sum of softplus pulls by softplus · σ(score).
     """
 
-    peak: jax.Array
-    factor: jax.Array
+    peak: jax.Array | None = None
+    factor: jax.Array | None = None
+    softplus: jax.Array | None = None
+
+    def on(self, scores: jax.Array) -> jax.Array:
+        """The gradient of scores, before `free_gradient`.
+
+        No score exceeds the peak of its sum, but when computed a second time it may, by its last bit; at extreme
+        temperatures that bit is a large number, and its exponential infinite.
+        """
+        if self.softplus is not None:
+            return self.softplus * jax.nn.sigmoid(scores)
+        return self.factor * jnp.exp(jnp.minimum(scores - self.peak, 0))
 
 
 class Keys(NamedTuple):
@@ -105,11 +129,13 @@ class Scoring(NamedTuple):
         scale: float32[], one over the temperature.
         tiles: how n is cut.
         own: the rule, if these keys are of the queries' own device.
+        spec: what is asked for.
     """
 
     scale: jax.Array
     tiles: Tiling
     own: Rule | None = None
+    spec: ContrastSpec = ALL_PAIRS
 
     def scores(self, queries: jax.Array, keys: jax.Array, r: jax.Array, c: jax.Array) -> jax.Array:
         """Scores of tile (r, c); −inf where the key is not a distractor, or an overlapping tile has counted it."""
@@ -164,8 +190,8 @@ def visit(queries: jax.Array, rows: Rows, keys: Keys, scoring: Scoring, *, send:
             row = _take(rows, at_row, tiles)
             scores = scoring.scores(_take(queries, at_row, tiles), key_tile.codes, r, c)
             rank = row.rank + jnp.sum(scores >= row.true_score[:, None], axis=1, dtype=jnp.int32)
-            row = Rows(row.true_score, _add(row.sums, scores, axis=1), rank)
-            return _put(rows, row, at_row), sums and _add(sums, scores, axis=0)
+            row = Rows(row.true_score, _add(row.sums, scores, scoring.spec, axis=1), rank)
+            return _put(rows, row, at_row), sums and _add(sums, scores, scoring.spec, axis=0)
 
         rows, sums = lax.fori_loop(0, tiles.count, row_tile, (rows, key_tile.columns))
         if send is None:
@@ -190,7 +216,7 @@ def visit_back(
             at_row = tiles.start(r)
             query_tile, row = _take((queries, rows), at_row, tiles)
             scores = scoring.scores(query_tile, key_tile.codes, r, c)
-            weights = score_gradient(scores, Pull(row.peak[:, None], row.factor[:, None]), key_tile.columns)
+            weights = score_gradient(scores, jax.tree.map(lambda of_row: of_row[:, None], row), key_tile.columns)
             d_query_tile = _take(d_queries, at_row, tiles) + _weighted_sum(weights, key_tile.codes, contract=1)
             return _put(d_queries, d_query_tile, at_row), d_keys + _weighted_sum(weights, query_tile, contract=0)
 
@@ -203,14 +229,9 @@ def visit_back(
 
 
 def score_gradient(scores: jax.Array, row: Pull, column: Pull | None) -> jax.Array:
-    """The gradient that comes to each score from the log-sum-exp of its row and of its column.
-
-    No score exceeds the peak of its sum, but when computed a second time it may, by its last bit; at extreme
-    temperatures that bit is a large number, and its exponential infinite.
-    """
+    """The gradient that comes to each score from the sums of its row and of its column."""
     pulls = (row,) if column is None else (row, column)
-    gradient = sum(pull.factor * jnp.exp(jnp.minimum(scores - pull.peak, 0)) for pull in pulls)
-    return free_gradient(scores, gradient)
+    return free_gradient(scores, sum(pull.on(scores) for pull in pulls))
 
 
 def free_gradient(scores: jax.Array, gradient: jax.Array) -> jax.Array:
@@ -232,11 +253,15 @@ def _weighted_sum(weights: jax.Array, codes: jax.Array, contract: int) -> jax.Ar
     )
 
 
-def _add(sums: Sums, scores: jax.Array, axis: int) -> Sums:
+def _add(sums: Sums, scores: jax.Array, spec: ContrastSpec, axis: int) -> Sums:
     """Running sums with one more tile of scores; −inf adds nothing."""
+    softplus = sums.softplus
+    if softplus is not None:
+        softplus += jnp.sum(jax.nn.softplus(scores), axis=axis)
+    scores = spec.clipped(scores)
     peak = jnp.maximum(sums.peak, jnp.max(scores, axis=axis))
     added = jnp.sum(jnp.exp(scores - jnp.expand_dims(peak, axis)), axis=axis)
-    return Sums(peak, sums.total * jnp.exp(sums.peak - peak) + added)
+    return Sums(peak, sums.total * jnp.exp(sums.peak - peak) + added, softplus)
 
 
 def _take(values, start: jax.Array, tiles: Tiling):

@@ -6,7 +6,11 @@ from mi_coding.methods.cotraining import CoTraining
 from mi_coding.methods.cpc import CPC
 from mi_coding.methods.cpc_ahead import CPCAhead
 from mi_coding.methods.gaussian import Gaussian
+from mi_coding.methods.jensen_shannon import JensenShannon
 from mi_coding.methods.nt_xent import NTXent
+from mi_coding.methods.nwj import NWJ
+from mi_coding.methods.sigmoid import Sigmoid
+from mi_coding.methods.smile import SMILE
 from mi_coding.methods.supervised import Supervised
 from mi_coding.methods.vicreg import VICReg
 
@@ -14,6 +18,10 @@ METHODS: dict[str, type[Method]] = {
     "cpc": CPC,
     "nt_xent": NTXent,
     "cpc_ahead": CPCAhead,
+    "nwj": NWJ,
+    "jensen_shannon": JensenShannon,
+    "smile": SMILE,
+    "sigmoid": Sigmoid,
     "vicreg": VICReg,
     "barlow_twins": BarlowTwins,
     "gaussian": Gaussian,

@@ -1,10 +1,12 @@
 """What CPC and its relatives share: a critic, and the candidates among which it picks."""
 
+import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mi_coding.contrast import METHODS as CONTRAST_METHODS
@@ -18,6 +20,9 @@ from mi_coding.objectives.cpc import CPC_RULES, CPCOutput
 from mi_coding.objectives.groups import within_groups
 from mi_coding.options import NotNegativeInt, OneOf, option
 from mi_coding.pairs import PairSampler
+
+LEAST_TEMPERATURE = 0.01
+"""Of those that are learnt; CLIP holds 1/T at 100 or less, arXiv:2103.00020 section 2.5."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +66,14 @@ class Candidates(Bounded):
 
 @dataclass(frozen=True, eq=False)
 class Contrastive(Candidates, TwoHalves):
-    """Methods that score the codes of the two halves of a pair; params have "critic", too."""
+    """Methods that score the codes of the two halves of a pair.
 
+    Params have "critic", and where the temperature is learnt its logarithm, "log_temperature", which does not decay.
+    """
+
+    learn_temperature: bool = option(
+        "critic.learn_temperature", False, "critic.temperature is where it begins; at least 0.01, as in CLIP"
+    )
     critic_name: Annotated[str, OneOf(CRITICS)] = option("critic.name", "inner_product", "bilinear is z_xᵀ W z_y")
 
     @cached_property
@@ -70,34 +81,51 @@ class Contrastive(Candidates, TwoHalves):
         """What makes queries and keys of codes."""
         return CRITICS[self.critic_name]()
 
-    def heldout_loss(self, queries: jax.Array, keys: jax.Array, **where: Any) -> CPCOutput:
-        """The loss with all other pairs as distractors."""
+    def heldout_loss(self, queries: jax.Array, keys: jax.Array, **options: Any) -> CPCOutput:
+        """The loss with all other pairs as distractors; options are those of `cpc`, such as another temperature."""
         raise NotImplementedError
 
-    def training_loss(self, queries: jax.Array, keys: jax.Array, *, key: jax.Array, axis_name: str | None) -> CPCOutput:
+    def training_loss(
+        self, queries: jax.Array, keys: jax.Array, *, key: jax.Array, axis_name: str | None, **options: Any
+    ) -> CPCOutput:
         """The loss that is minimised, with the distractors that the options name; the key is for its draws."""
         raise NotImplementedError
 
-    def objective(self, queries: jax.Array, keys: jax.Array, *, key: jax.Array, axis_name: str | None) -> CPCOutput:
+    def objective(
+        self, queries: jax.Array, keys: jax.Array, *, key: jax.Array, axis_name: str | None, **options: Any
+    ) -> CPCOutput:
         """`training_loss`, or where the pairs of one film are the candidates, the loss within these groups."""
         if group_size := self.parts.pairs.candidates_within:
-            return within_groups(self.heldout_loss, group_size)(queries, keys, axis_name=axis_name)
-        return self.training_loss(queries, keys, key=key, axis_name=axis_name)
+            return within_groups(partial(self.heldout_loss, **options), group_size)(queries, keys, axis_name=axis_name)
+        return self.training_loss(queries, keys, key=key, axis_name=axis_name, **options)
 
     def extra_params(self, key: jax.Array) -> dict[str, Any]:
-        return {"critic": self.critic.init(key, self.code_dim)}
+        params = {"critic": self.critic.init(key, self.code_dim)}
+        return params | ({"log_temperature": jnp.log(self.temperature)} if self.learn_temperature else {})
+
+    def temperature_of(self, params: Any) -> float | jax.Array:
+        """What divides the scores: the option, or what was learnt."""
+        if not self.learn_temperature:
+            return self.temperature
+        return jnp.exp(jnp.maximum(params["log_temperature"], math.log(LEAST_TEMPERATURE)))
+
+    def logged_temperature(self, params: Any) -> dict[str, jax.Array]:
+        """A metric, where it is learnt."""
+        return {"temperature": self.temperature_of(params)} if self.learn_temperature else {}
 
     def codes_loss(
         self, params: Any, z_x: jax.Array, z_y: jax.Array, *, key: jax.Array, axis_name: str | None
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        out = self.objective(*self.critic.apply(params["critic"], z_x, z_y), key=key, axis_name=axis_name)
-        return out.loss, {"mi_lower_bound": out.mi_lower_bound, "accuracy": out.accuracy}
+        queries, keys = self.critic.apply(params["critic"], z_x, z_y)
+        out = self.objective(queries, keys, key=key, axis_name=axis_name, temperature=self.temperature_of(params))
+        metrics = {"mi_lower_bound": out.mi_lower_bound, "accuracy": out.accuracy}
+        return out.loss, metrics | self.logged_temperature(params)
 
     def compared(self, params: Any, z_x: jax.Array, z_y: jax.Array) -> tuple[jax.Array, jax.Array]:
         return self.critic.apply(params["critic"], z_x, z_y)
 
     def contrast(self, params: Any, z_x: jax.Array, z_y: jax.Array) -> CPCOutput:
-        return self.heldout_loss(*self.compared(params, z_x, z_y))
+        return self.heldout_loss(*self.compared(params, z_x, z_y), temperature=self.temperature_of(params))
 
     @property
     def scored_shapes(self) -> ScoredShapes:

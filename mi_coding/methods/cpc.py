@@ -43,11 +43,13 @@ class CPC(Contrastive):
 
     def heldout_loss(self, queries: jax.Array, keys: jax.Array, **options: Any) -> CPCOutput:
         similarity = {"temperature": self.temperature, "normalize": self.normalize, "symmetric": self.symmetric}
-        return cpc(queries, keys, **similarity, **options)
+        return cpc(queries, keys, **similarity | options)
 
-    def training_loss(self, queries: jax.Array, keys: jax.Array, *, key: jax.Array, axis_name: str | None) -> CPCOutput:
+    def training_loss(
+        self, queries: jax.Array, keys: jax.Array, *, key: jax.Array, axis_name: str | None, **options: Any
+    ) -> CPCOutput:
         drawn = {"num_distractors": self.num_distractors, "key": key} if self.num_distractors else self.tiling
-        return self.heldout_loss(queries, keys, distractors=self.distractors, axis_name=axis_name, **drawn)
+        return self.heldout_loss(queries, keys, distractors=self.distractors, axis_name=axis_name, **drawn, **options)
 
     @property
     def num_candidates(self) -> int:

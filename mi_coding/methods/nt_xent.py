@@ -30,10 +30,12 @@ class NTXent(Contrastive):
         super().check(pairs, encoder, batch_size, num_devices)
 
     def heldout_loss(self, queries: jax.Array, keys: jax.Array, **options: Any) -> CPCOutput:
-        return nt_xent(queries, keys, temperature=self.temperature, **options)
+        return nt_xent(queries, keys, **{"temperature": self.temperature} | options)
 
-    def training_loss(self, queries: jax.Array, keys: jax.Array, *, key: jax.Array, axis_name: str | None) -> CPCOutput:
-        return self.heldout_loss(queries, keys, axis_name=axis_name, **self.tiling)
+    def training_loss(
+        self, queries: jax.Array, keys: jax.Array, *, key: jax.Array, axis_name: str | None, **options: Any
+    ) -> CPCOutput:
+        return self.heldout_loss(queries, keys, axis_name=axis_name, **self.tiling, **options)
 
     @property
     def num_candidates(self) -> int:

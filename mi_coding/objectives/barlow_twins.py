@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from mi_coding.objectives.moments import centred, check_codes, mean_product, mean_square
+from mi_coding.objectives.moments import centred, check_pairs, mean_product, mean_square
 
 
 class BarlowTwinsOutput(NamedTuple):
@@ -38,7 +38,7 @@ def barlow_twins(
         ValueError: for codes that are not two float matrices of the same shape, or a single pair.
     Source: arXiv:2103.03230.
     """
-    check_codes(z_x, z_y, axis_name)
+    check_pairs(z_x, z_y, axis_name)
     x, y = (_standardised(z, axis_name) for z in (z_x, z_y))
     correlations = mean_product(x, y, axis_name)
     same = jnp.diagonal(correlations)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from mi_coding.contrast import ALL, OTHER_DEVICES, POOL, Contrast, ContrastSpec, contrast, contrast_sampled
+from mi_coding.objectives.moments import check_codes
 
 CPC_RULES = {rule.name: rule for rule in (ALL, OTHER_DEVICES)}
 """What `distractors` of `cpc` may be."""
@@ -80,15 +81,15 @@ def cpc(
             method, fewer than two candidates, or `num_distractors` without `key` or the other way round.
     Source: loss arXiv:1807.03748 (CPC), bound arXiv:1905.06922 section 2.
     """
-    _check_codes(z_x, z_y)
-    scale = _inverse(temperature, z_x)
+    check_codes(z_x, z_y)
+    scale = inverse_temperature(temperature, z_x)
     if distractors not in CPC_RULES:
         raise ValueError(f"distractors={distractors!r} is unknown; choose 'all' or 'other_devices'")
     if (num_distractors is None) != (key is None):
         raise ValueError("num_distractors and key go together: the draws need a random key, and only they need it")
     if num_distractors is not None and method != "auto":
         raise ValueError(f"method={method!r} with num_distractors: drawn candidates are always gathered; leave it out")
-    queries, keys = (_unit_length(z_x), _unit_length(z_y)) if normalize else (z_x, z_y)
+    queries, keys = (unit_length(z_x), unit_length(z_y)) if normalize else (z_x, z_y)
     spec = ContrastSpec(CPC_RULES[distractors], symmetric, block_size, axis_name)
     if num_distractors is None:
         found = contrast(queries, keys, scale, spec, method=method)
@@ -128,10 +129,10 @@ def nt_xent(
         ValueError: as `cpc`.
     Source: arXiv:2002.05709, section 2.1 and algorithm 1.
     """
-    _check_codes(z_x, z_y)
-    pool = jnp.concatenate([_unit_length(z_x), _unit_length(z_y)])
+    check_codes(z_x, z_y)
+    pool = jnp.concatenate([unit_length(z_x), unit_length(z_y)])
     spec = ContrastSpec(POOL, columns=False, block_size=block_size, axis_name=axis_name)
-    found = contrast(pool, pool, _inverse(temperature, pool), spec, method=method)
+    found = contrast(pool, pool, inverse_temperature(temperature, pool), spec, method=method)
     return _summarize(found.row_lse - found.true_score, found, spec)
 
 
@@ -169,7 +170,7 @@ def _summarize(losses: jax.Array, found: Contrast, spec: ContrastSpec) -> CPCOut
     return CPCOutput(loss, math.log(found.num_candidates) - loss, found.num_candidates, accuracy)
 
 
-def _unit_length(z: jax.Array) -> jax.Array:
+def unit_length(z: jax.Array) -> jax.Array:
     """Codes scaled to length one, in at least float32; finite, with finite gradients, for zeros and for huge codes."""
     z = z.astype(jnp.promote_types(z.dtype, jnp.float32))
     largest = lax.stop_gradient(jnp.max(jnp.abs(z), axis=-1, keepdims=True))
@@ -178,7 +179,7 @@ def _unit_length(z: jax.Array) -> jax.Array:
     return z * lax.rsqrt(jnp.where(squares > 0, squares, 1))
 
 
-def _inverse(temperature: float | jax.Array, codes: jax.Array) -> jax.Array:
+def inverse_temperature(temperature: float | jax.Array, codes: jax.Array) -> jax.Array:
     """One over the temperature, never infinite: below the smallest normal float it is taken as that.
 
     Refuses what can be seen to be wrong; a traced temperature has no value yet.
@@ -187,11 +188,3 @@ def _inverse(temperature: float | jax.Array, codes: jax.Array) -> jax.Array:
         raise ValueError(f"temperature={temperature}: it divides the scores and must be > 0")
     dtype = jnp.promote_types(codes.dtype, jnp.float32)
     return 1 / jnp.maximum(jnp.asarray(temperature, dtype), jnp.finfo(dtype).tiny)
-
-
-def _check_codes(z_x: jax.Array, z_y: jax.Array) -> None:
-    if z_x.ndim != 2 or z_x.shape != z_y.shape:
-        raise ValueError(f"codes of shapes {z_x.shape} and {z_y.shape}: expected two arrays of one shape [b, D]")
-    for z in (z_x, z_y):
-        if not jnp.issubdtype(z.dtype, jnp.floating):
-            raise ValueError(f"codes of dtype {z.dtype}: expected a float dtype; cast them first")

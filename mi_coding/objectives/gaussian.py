@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.scipy.special import digamma
 
-from mi_coding.objectives.moments import batch_size, centred, check_codes, mean_product, mean_square
+from mi_coding.objectives.moments import batch_size, centred, check_pairs, mean_product, mean_square
 
 
 def gaussian_information(
@@ -37,7 +37,7 @@ def gaussian_information(
     Source: deep CCA, Andrew et al. 2013; as information, CorInfoMax arXiv:2209.07999; the mean of ln det of a Wishart
         matrix, Muirhead 1982, theorem 3.2.15.
     """
-    check_codes(z_x, z_y, axis_name)
+    check_pairs(z_x, z_y, axis_name)
     count, dimensions = batch_size(z_x, axis_name), z_x.shape[1]
     if not isinstance(shrinkage, jax.core.Tracer) and not shrinkage >= 0:
         raise ValueError(f"shrinkage={shrinkage}: expected a number ≥ 0")

@@ -30,15 +30,20 @@ def mean_square(x: jax.Array, axis_name: str | None) -> jax.Array:
     return _over_devices(jnp.mean(x * x, axis=0), axis_name)
 
 
-def check_codes(z_x: jax.Array, z_y: jax.Array, axis_name: str | None) -> None:
-    """Raises ValueError for codes that are not two float matrices of one shape, or of fewer than two pairs."""
+def check_pairs(z_x: jax.Array, z_y: jax.Array, axis_name: str | None) -> None:
+    """Raises ValueError for codes that `check_codes` refuses, or of fewer than two pairs."""
+    check_codes(z_x, z_y)
+    if batch_size(z_x, axis_name) < 2:
+        raise ValueError("a single pair has no variance: expected at least two pairs")
+
+
+def check_codes(z_x: jax.Array, z_y: jax.Array) -> None:
+    """Raises ValueError for codes that are not two float matrices of one shape."""
     if z_x.ndim != 2 or z_x.shape != z_y.shape:
         raise ValueError(f"codes of shapes {z_x.shape} and {z_y.shape}: expected two arrays of one shape [b, D]")
     for z in (z_x, z_y):
         if not jnp.issubdtype(z.dtype, jnp.floating):
             raise ValueError(f"codes of dtype {z.dtype}: expected a float dtype; cast them first")
-    if batch_size(z_x, axis_name) < 2:
-        raise ValueError("a single pair has no variance: expected at least two pairs")
 
 
 def _over_devices(mean: jax.Array, axis_name: str | None) -> jax.Array:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mi_coding.objectives.moments import batch_size, centred, check_codes, mean_product, mean_square
+from mi_coding.objectives.moments import batch_size, centred, check_pairs, mean_product, mean_square
 
 
 class VICRegOutput(NamedTuple):
@@ -47,7 +47,7 @@ def vicreg(
         ValueError: for codes that are not two float matrices of the same shape, or a single pair.
     Source: arXiv:2105.04906; weights, means and the 0.0001 below the root are those of its published code.
     """
-    check_codes(z_x, z_y, axis_name)
+    check_pairs(z_x, z_y, axis_name)
     count, dimensions = batch_size(z_x, axis_name), z_x.shape[1]
     halves = [centred(z, axis_name) for z in (z_x, z_y)]
     difference = z_x.astype(halves[0].dtype) - z_y.astype(halves[1].dtype)

@@ -58,6 +58,7 @@ CHANGED = {
 SAME_NUMBERS = {"objective.method", "objective.block_size", "microbatch_size"}
 """How something is computed, and not what; `tests/contrast` and `test_contrastive.py` compare the numbers."""
 NEED_OTHERS = {
+    "objective.clip": "no training: it is of the read-out; see tests/objectives/test_density_ratio.py",
     "objective.freeze": "more than one step; see tests/methods/test_supervised.py",
     "objective.distractors": "several devices; see tests/objectives/test_cpc.py",
     "code.prior_order": "a markov prior; see tests/objectives/test_code_models.py",
