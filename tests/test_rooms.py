@@ -30,7 +30,7 @@ MAY = {
     ),
     "pairs": ({"errors", "options"}, {"jax", "numpy"}),
     "varying": (set(), {"jax"}),
-    "encoders": ({"options", "varying"}, {"jax", "flax"}),
+    "encoders": ({"errors", "options", "varying"}, {"jax", "flax"}),
     "critics": (set(), {"jax", "flax"}),
     "contrast": ({"varying"}, {"jax"}),
     "objectives": ({"contrast", "varying"}, {"jax"}),

@@ -12,13 +12,21 @@ from mi_coding.encoders.convnet import ConvNet
 from mi_coding.encoders.head import NoHead, ProjectionHead
 from mi_coding.encoders.mlp import MLP
 from mi_coding.encoders.resnet import ResNet18, ResNet34, ResNet50
+from mi_coding.encoders.resnet9 import ResNet9
+from mi_coding.encoders.signal import SignalNet
+from mi_coding.encoders.vit import ViTBase, ViTSmall, ViTTiny
 
 ENCODERS: dict[str, type[Backbone]] = {
     "convnet": ConvNet,
     "mlp": MLP,
+    "signal": SignalNet,
+    "resnet9": ResNet9,
     "resnet18": ResNet18,
     "resnet34": ResNet34,
     "resnet50": ResNet50,
+    "vit_tiny": ViTTiny,
+    "vit_small": ViTSmall,
+    "vit_base": ViTBase,
 }
 """Names of `config.encoder.name`."""
 

@@ -25,7 +25,9 @@ STEMS = ("imagenet", "cifar")
 _EXPANSION = 4  # a bottleneck block puts out four times the channels it computes with
 
 
-class _WholeChannels:
+class WholeChannels:
+    """A check of a width: a multiple of 1/64, so that 64 channels become a whole number."""
+
     """Multiples of 1/64, so that 64 channels become a whole number."""
 
     def complaint(self, value: float) -> str:
@@ -67,7 +69,7 @@ class ResNet(Backbone):
     stem: Annotated[str, OneOf(STEMS)] = option(
         "encoder.stem", "cifar", "cifar is for small images; imagenet quarters the resolution first"
     )
-    width_multiplier: Annotated[float, _WholeChannels()] = option(
+    width_multiplier: Annotated[float, WholeChannels()] = option(
         "encoder.width_multiplier", 1.0, "times the channels of the paper"
     )
     dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "of the convolutions")
@@ -92,7 +94,7 @@ class ResNet(Backbone):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool, axis_name: str | None = None) -> jax.Array:
         width = int(64 * self.width_multiplier)
-        conv = partial(_convolution, dtype=self.dtype, patches=self.patches)
+        conv = partial(convolution, dtype=self.dtype, patches=self.patches)
         norm = partial(batch_norm, train, axis_name, dtype=self.dtype)
         side, stride = {"imagenet": (7, 2), "cifar": (3, 1)}[self.stem]
         x = nn.relu(norm(name="stem_norm")(conv(width, side, stride, name="stem_conv")(x)))
@@ -167,7 +169,8 @@ def _shortcut(block: _Basic | _Bottleneck, x: jax.Array, width: int) -> jax.Arra
     return block.norm(name="shortcut_norm")(block.conv(width, 1, block.stride, name="shortcut_conv")(x))
 
 
-def _convolution(width: int, side: int, stride: int, *, dtype: str, patches: bool, name: str) -> nn.Conv:
+def convolution(width: int, side: int, stride: int, *, dtype: str, patches: bool, name: str) -> nn.Conv:
+    """A square convolution with its place in the middle, on CPU by patches."""
     return nn.Conv(
         width,
         (side, side),
