@@ -11,6 +11,7 @@ from mi_coding.evaluation.classifier import ClassifierAccuracy
 from mi_coding.evaluation.copies import ShownCopies
 from mi_coding.evaluation.data_account import DataAccount
 from mi_coding.evaluation.discrete import DiscreteCodes
+from mi_coding.evaluation.few_labels import FewLabels
 from mi_coding.evaluation.films import FilmPairs
 from mi_coding.evaluation.gaussian import GaussianInformation
 from mi_coding.evaluation.health import Health
@@ -29,6 +30,7 @@ EVALUATORS: dict[str, type[Evaluator]] = {
     "discrete": DiscreteCodes,
     "classifier": ClassifierAccuracy,
     "probes": LabelProbes,
+    "few_labels": FewLabels,
     "health": Health,
     "pairs": ShownPairs,
     "sequences": ShownSequences,

@@ -121,7 +121,7 @@ def knn_probe(train: Examples, test: Examples, *, neighbours: int, temperature: 
     """A vote of the nearest training examples by cosine, each with weight exp(cosine / temperature) for its class.
 
     Of equally near examples the first are taken; of classes with equal votes the one with the smaller label is ranked
-    first.
+    first. A class without a vote is ranked after all that have one.
 
     >>> examples = Examples(np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([0, 1]))
     >>> knn_probe(examples, examples, neighbours=1, temperature=0.1).accuracy
@@ -149,10 +149,12 @@ def knn_probe(train: Examples, test: Examples, *, neighbours: int, temperature: 
 
 
 def _votes(classes: np.ndarray, cosines: np.ndarray, temperature: float, num_classes: int) -> np.ndarray:
-    """float64[q, K]: weights summed by class; cosines are nearest first, and the nearest has weight 1."""
+    """float64[q, K]: weights summed by class, −1 for none; cosines are nearest first, and the nearest has weight 1."""
     weights = np.exp((cosines - cosines[:, :1]).astype(np.float64) / temperature)
     cells = classes + num_classes * np.arange(len(classes))[:, None]
-    return np.bincount(cells.ravel(), weights.ravel(), minlength=len(classes) * num_classes).reshape(-1, num_classes)
+    size, shape = len(classes) * num_classes, (-1, num_classes)
+    votes = np.bincount(cells.ravel(), weights.ravel(), minlength=size).reshape(shape)
+    return np.where(np.bincount(cells.ravel(), minlength=size).reshape(shape) > 0, votes, -1.0)
 
 
 _second_moments = jax.jit(lambda x: jnp.matmul(x.T, x, precision="highest") / len(x))

@@ -141,6 +141,7 @@ def test_evaluations_that_share_an_option_agree_on_it():
             "evaluation.most_images",
             "evaluation.knn_neighbours",
             "evaluation.knn_temperature",
+            "evaluation.few_labels_scratch",
         ],
         1,
     )

@@ -1,0 +1,224 @@
+"""How far does a handful of labels go? Accuracy with few labelled examples of each class, on frozen features."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from sklearn.linear_model import RidgeClassifierCV
+from threadpoolctl import threadpool_limits
+
+from mi_coding.data import Split, take
+from mi_coding.evaluation.base import Encoders, Evaluator, Trained, encode_views, subsample, unlabelled_splits
+from mi_coding.evaluation.classifiers import Examples
+from mi_coding.evaluation.probes import RAW, TRAINED, UNTRAINED, raw_pixels
+from mi_coding.options import NotNegativeInt, option
+from mi_coding.reporting.figure import BLUE, MUTED, ORANGE, Chart, Figure
+from mi_coding.reporting.page import Section
+from mi_coding.reporting.results import Group, Summary, finite, percent
+
+COUNTS = (1, 5, 10, 100)
+"""Labelled examples of each class."""
+
+DRAWS = 10  # of these examples
+MOST_LABELLED, MOST_TESTED = 20_000, 2_000  # examples that are drawn from, and that accuracy is a mean over
+SCRATCH = "the same network from scratch"
+SCRATCH_STEPS, SCRATCH_BATCH, SCRATCH_RATE = 300, 64, 2e-3  # of training from scratch: Adam, a cosine to zero
+
+_KEYS = {TRAINED: "trained", UNTRAINED: "untrained", RAW: "raw", SCRATCH: "scratch"}
+_SCRATCH_DRAWS = "few_labels/scratch_draws"
+_COLOURS = {TRAINED: BLUE, SCRATCH: "#7a5195", UNTRAINED: ORANGE, RAW: MUTED}
+_PENALTIES = tuple(np.geomspace(1e-2, 1e4, 7))  # of features of variance 1, divided by their number
+
+
+@dataclass(frozen=True)
+class FewLabels(Evaluator):
+    """Accuracy with 1, 5, 10 and 100 labels a class, mean and deviation over ten draws; none without labels.
+
+    A ridge regression on one-hot labels, whose penalty leave-one-out error chooses among the few labels alone.
+    """
+
+    scratch: NotNegativeInt = option(
+        "evaluation.few_labels_scratch", 0, "draws for which the same network is trained from scratch, too; 0 for none"
+    )
+
+    def evaluate(self, trained: Trained) -> dict[str, Any]:
+        if not trained.num_classes or unlabelled_splits(trained.dataset):
+            return {}
+        splits = [subsample(_labelled(trained.dataset.train), MOST_LABELLED)]
+        splits.append(subsample(_labelled(trained.dataset.test), MOST_TESTED))
+        counts = [count for count in COUNTS if count <= np.bincount(splits[0].labels).max() and _all_have(splits[0], 1)]
+        encoders = {
+            TRAINED: trained.encoder("features"),
+            UNTRAINED: trained.encoder("features", trained.untrained()),
+            RAW: jax.jit(raw_pixels),
+        }
+        views = self._encoded(encoders, trained, splits)
+        summary = {}
+        for count in counts:
+            if not _all_have(splits[0], count):
+                continue
+            draws = [_draw(splits[0].labels, count, seed) for seed in range(DRAWS)]
+            for name, (pool, test) in views.items():
+                summary |= _entries(name, count, [_ridge_accuracy(pool, test, rows) for rows in draws])
+            if self.scratch and _has_one_encoder(trained):
+                found = [_from_scratch(trained, splits, rows, seed) for seed, rows in enumerate(draws[: self.scratch])]
+                summary |= _entries(SCRATCH, count, found)
+        return summary | ({_SCRATCH_DRAWS: self.scratch} if any(_KEYS[SCRATCH] in key for key in summary) else {})
+
+    def groups(self, summary: Summary) -> list[Group]:
+        curves = _curves(summary)
+        if not curves:
+            return []
+        counts = sorted({count for points in curves.values() for count in points})
+        rows = [
+            (name, *(_shown(points[count]) if count in points else "" for count in counts))
+            for name, points in curves.items()
+        ]
+        note = (
+            f"Mean ± standard deviation over {DRAWS} draws of the labelled examples, which all kinds share; ridge "
+            "regression on frozen features of one view each, its penalty chosen by leave-one-out among these labels."
+        )
+        if draws := finite(summary, _SCRATCH_DRAWS):
+            note += f" From scratch: {draws:.0f} of these draws, {SCRATCH_STEPS} steps of Adam on augmented views."
+        titles = ("features", *(f"{count} a class" for count in counts))
+        keys = frozenset(key for key in summary if key.startswith("few_labels/"))
+        return [Group("label from few labelled examples", titles, tuple(rows), note, keys)]
+
+    def sections(self, trained: Trained, summary: Summary) -> list[Section]:
+        curves = _curves(summary)
+        if not curves or max(map(len, curves.values())) < 2:
+            return []
+        text = (
+            "Accuracy for the label of an unseen example against the number of labelled examples of each class, with "
+            f"the standard deviation over {DRAWS} draws of them."
+        )
+        return [Section("How far a few labels go", text, few_labels_chart(curves), "few_labels")]
+
+    def _encoded(self, encoders: Encoders, trained: Trained, splits: list[Split]) -> dict[str, list[Examples]]:
+        keys = jax.random.split(trained.key("probe"), 3)
+        parts = [encode_views(encoders, split, key, trained.pairs, 1) for split, key in zip(splits, keys, strict=False)]
+        return {name: [part[name] for part in parts] for name in encoders}
+
+
+def few_labels_chart(curves: Mapping[str, Mapping[int, tuple[float, float]]]) -> Figure:
+    """Accuracy against labels a class: name → labels a class → (mean, standard deviation)."""
+    chart = Chart(3.2, (0.05, 0.15, 0.745, 0.74), "accuracy", "labelled examples of each class")
+    for name, points in curves.items():
+        counts, values = list(points), np.array(list(points.values()))
+        chart.dots(counts, values[:, 0], name, _COLOURS[name])
+        chart.axes.fill_between(counts, *(values @ [[1, 1], [-1, 1]]).T, color=_COLOURS[name], alpha=0.15, linewidth=0)
+    chart.axes.set_xscale("log")
+    ticks = sorted({count for points in curves.values() for count in points})
+    chart.axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    chart.axes.minorticks_off()
+    chart.axes.set_ylim(0, 1)
+    return chart.finished()
+
+
+def _has_one_encoder(trained: Trained) -> bool:
+    """Whether the method has an encoder of single examples, which could have learnt from labels."""
+    pairs = trained.pairs
+    return not (pairs.are_sequences or pairs.two_encoders or pairs.takes_films or pairs.takes_given_pairs)
+
+
+def _labelled(split: Split) -> Split:
+    known = np.flatnonzero(split.labels >= 0)
+    return split if len(known) == len(split.labels) else take(split, known)
+
+
+def _all_have(split: Split, count: int) -> bool:
+    """Whether every class that occurs has so many examples."""
+    return bool(np.unique(split.labels, return_counts=True)[1].min(initial=count) >= count)
+
+
+def _draw(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """int[K · count]: rows of so many examples of each class.
+
+    >>> _draw(np.array([0, 1, 0, 1]), 2, seed=0).tolist()
+    [0, 1, 2, 3]
+    """
+    rng = np.random.default_rng(seed)
+    rows = [rng.choice(np.flatnonzero(labels == label), count, replace=False) for label in np.unique(labels)]
+    return np.sort(np.concatenate(rows))
+
+
+def _ridge_accuracy(pool: Examples, test: Examples, rows: np.ndarray) -> float:
+    """Share of test examples that a ridge regression on the labels of a few rows gets right.
+
+    Features have mean 0 and variance 1 over the pool, whose other labels are not used.
+    """
+    mean, deviation = pool.features.mean(axis=0), pool.features.std(axis=0)
+    scale = np.where(deviation > 1e-6, deviation, 1) * np.sqrt(pool.features.shape[1])
+    train, judged = ((features - mean) / scale for features in (pool.features[rows], test.features))
+    with threadpool_limits(limits=1):  # matrices this small are slower on several
+        found = RidgeClassifierCV(_PENALTIES).fit(train, pool.labels[rows]).predict(judged)
+    return float(np.mean(found == test.labels))
+
+
+def _from_scratch(trained: Trained, splits: list[Split], rows: np.ndarray, seed: int) -> float:
+    """Share of test examples that the encoder gets right when it is trained on the labels of a few rows alone."""
+    train, test = take(splits[0], rows), splits[1]
+    method, pairs = trained.method, trained.pairs
+    examples, labels = jnp.asarray(train.examples), jnp.asarray(train.labels)
+    (params, stats), number = method.encoder_variables(trained.untrained()), jnp.arange(SCRATCH_BATCH)
+    sample = jax.eval_shape(lambda: pairs.streamed_batch(trained.key("probe"), examples[number % len(rows)], number)[0])
+    features = jax.eval_shape(lambda x: method.encoder.apply(params, stats, x, False)[0][0], sample)
+    head = jnp.zeros((features.shape[1], trained.num_classes)), jnp.zeros(trained.num_classes)
+    optimizer = optax.adam(optax.cosine_decay_schedule(SCRATCH_RATE, SCRATCH_STEPS))
+
+    def loss(learnt: Any, stats: Any, x: jax.Array, y: jax.Array) -> tuple[jax.Array, Any]:
+        (features, _), stats = method.encoder.apply(learnt[0], stats, x, True)
+        logits = features @ learnt[1][0] + learnt[1][1]
+        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, y)), stats
+
+    def step(carry: Any, key: jax.Array) -> tuple[Any, None]:
+        learnt, stats, state = carry
+        chosen, views = jax.random.split(key)
+        at = jax.random.randint(chosen, (SCRATCH_BATCH,), 0, len(rows))
+        x, y = pairs.streamed_batch(views, examples[at], number)  # two views of each, as training has them
+        gradient, stats = jax.grad(loss, has_aux=True)(
+            learnt, stats, jnp.concatenate([x, y]), jnp.concatenate([labels[at]] * 2)
+        )
+        updates, state = optimizer.update(gradient, state)
+        return (optax.apply_updates(learnt, updates), stats, state), None
+
+    @jax.jit
+    def train_all(learnt: Any, stats: Any, keys: jax.Array) -> Any:
+        return jax.lax.scan(step, (learnt, stats, optimizer.init(learnt)), keys)[0][:2]
+
+    start = (params, head)
+    (encoder, (weights, bias)), stats = train_all(start, stats, jax.random.split(jax.random.key(seed), SCRATCH_STEPS))
+    logits = jax.jit(lambda x: method.encoder.apply(encoder, stats, x, False)[0][0] @ weights + bias)
+    key = jax.random.split(trained.key("probe"), 3)[1]
+    found = encode_views({SCRATCH: logits}, test, key, pairs, 1)[SCRATCH]
+    return float(np.mean(np.argmax(found.features, axis=1) == found.labels))
+
+
+def _entries(name: str, count: int, accuracies: list[float]) -> dict[str, float]:
+    """The entries of summary.json for one kind of features and one number of labels."""
+    prefix = f"few_labels/{_KEYS[name]}_{count}"
+    deviation = {f"{prefix}_deviation": float(np.std(accuracies, ddof=1))} if len(accuracies) > 1 else {}
+    return {f"{prefix}_accuracy": float(np.mean(accuracies))} | deviation
+
+
+def _curves(summary: Summary) -> dict[str, dict[int, tuple[float, float]]]:
+    """Name of features → labels a class → mean and standard deviation, as far as the summary has them."""
+    curves = {}
+    for name, key in _KEYS.items():
+        points = {
+            count: (value, finite(summary, f"few_labels/{key}_{count}_deviation") or 0.0)
+            for count in COUNTS
+            if (value := finite(summary, f"few_labels/{key}_{count}_accuracy")) is not None
+        }
+        if points:
+            curves[name] = points
+    return curves
+
+
+def _shown(point: tuple[float, float]) -> str:
+    mean, deviation = point
+    return f"{percent(mean)} ± {100 * deviation:.1f}" if deviation else percent(mean)
