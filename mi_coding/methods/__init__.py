@@ -11,6 +11,7 @@ from mi_coding.methods.nt_xent import NTXent
 from mi_coding.methods.nwj import NWJ
 from mi_coding.methods.sigmoid import Sigmoid
 from mi_coding.methods.smile import SMILE
+from mi_coding.methods.supcon import SupCon
 from mi_coding.methods.supervised import Supervised
 from mi_coding.methods.vicreg import VICReg
 
@@ -18,6 +19,7 @@ METHODS: dict[str, type[Method]] = {
     "cpc": CPC,
     "nt_xent": NTXent,
     "cpc_ahead": CPCAhead,
+    "supcon": SupCon,
     "nwj": NWJ,
     "jensen_shannon": JensenShannon,
     "smile": SMILE,

@@ -9,6 +9,7 @@ import jax
 import optax
 
 from mi_coding.encoders import Backbone
+from mi_coding.errors import InputError, Setting
 from mi_coding.options import check_options
 from mi_coding.pairs.base import PairSampler, Shape
 
@@ -93,6 +94,7 @@ class Method:
         halves_are_alike: whether the codes of x and y can be compared with each other.
         num_ahead: of methods of sequences, the largest number of steps ahead that is predicted.
         learns_labels: whether the encoder learns from the labels of training examples.
+        plain_views: whether y of a labelled pair is the example as probes see it, and not as the pairs draw it.
         probe_learning_rate: of an online probe beside the encoder; 0 for none.
         num_candidates: N of a training step: the true candidate and its distractors; None for a method without any.
         is_bound: whether ln N − loss of a training batch bounds the information from below.
@@ -106,6 +108,7 @@ class Method:
     halves_are_alike: ClassVar[bool] = True
     num_ahead: ClassVar[int] = 1
     learns_labels: ClassVar[bool] = False
+    plain_views: ClassVar[bool] = False
     probe_learning_rate: ClassVar[float] = 0.0
     num_candidates: ClassVar[int | None] = None
     is_bound: ClassVar[bool] = False
@@ -188,6 +191,14 @@ class Method:
     def forecast(self) -> str:
         """What a person reads before training: codes or candidates, and what the result cannot pass."""
         return self.name
+
+
+def check_classes(name: str, source: str, num_classes: int) -> None:
+    """Raises InputError for labels of fewer than two classes, of a method that learns from them."""
+    if num_classes < 2:
+        found = f" needs labels of at least two classes in the training split, and {source} has "
+        many = f"{num_classes} class" if num_classes else "no labels"
+        raise InputError(Setting("objective.name", name), found, many)
 
 
 def with_own_rate(

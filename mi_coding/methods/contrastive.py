@@ -114,8 +114,16 @@ class Contrastive(Candidates, TwoHalves):
         return {"temperature": self.temperature_of(params)} if self.learn_temperature else {}
 
     def codes_loss(
-        self, params: Any, z_x: jax.Array, z_y: jax.Array, *, key: jax.Array, axis_name: str | None
+        self,
+        params: Any,
+        z_x: jax.Array,
+        z_y: jax.Array,
+        *,
+        labels: jax.Array | None,
+        key: jax.Array,
+        axis_name: str | None,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        del labels
         queries, keys = self.critic.apply(params["critic"], z_x, z_y)
         out = self.objective(queries, keys, key=key, axis_name=axis_name, temperature=self.temperature_of(params))
         metrics = {"mi_lower_bound": out.mi_lower_bound, "accuracy": out.accuracy}

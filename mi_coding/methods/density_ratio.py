@@ -47,9 +47,16 @@ class DensityRatio(Contrastive):
         return params | {"bias": jnp.asarray(self.bias, jnp.float32)}
 
     def codes_loss(
-        self, params: Any, z_x: jax.Array, z_y: jax.Array, *, key: jax.Array, axis_name: str | None
+        self,
+        params: Any,
+        z_x: jax.Array,
+        z_y: jax.Array,
+        *,
+        labels: jax.Array | None,
+        key: jax.Array,
+        axis_name: str | None,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        del key
+        del labels, key
         queries, keys = self.critic.apply(params["critic"], z_x, z_y)
         scoring = {"temperature": self.temperature_of(params), "bias": params["bias"], "axis_name": axis_name}
         out = self._ratio(queries, keys, **scoring)

@@ -31,9 +31,16 @@ class Gaussian(Statistics):
             raise InputError(Setting("batch_size", batch_size), hint, f"{least}, or a smaller encoder.code_dim")
 
     def codes_loss(
-        self, params: Any, z_x: jax.Array, z_y: jax.Array, *, key: jax.Array, axis_name: str | None
+        self,
+        params: Any,
+        z_x: jax.Array,
+        z_y: jax.Array,
+        *,
+        labels: jax.Array | None,
+        key: jax.Array,
+        axis_name: str | None,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        del params, key
+        del params, labels, key
         information = gaussian_information(z_x, z_y, shrinkage=self.shrinkage, axis_name=axis_name)
         return -information, {"gaussian_information_nats": information}
 

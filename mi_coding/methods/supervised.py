@@ -10,7 +10,7 @@ import optax
 
 from mi_coding.encoders import Backbone, Encoder, NoHead, build
 from mi_coding.errors import InputError, Setting
-from mi_coding.methods.base import Encoded, Method, Variables
+from mi_coding.methods.base import Encoded, Method, Variables, check_classes
 from mi_coding.methods.online_probe import init_probe, mean_cross_entropy, probe_logits, with_label
 from mi_coding.methods.two_halves import check_two_halves
 from mi_coding.objectives.gradient import as_shares
@@ -31,6 +31,7 @@ class Supervised(Method):
 
     evaluations = ("classifier",)
     learns_labels = True
+    plain_views = True
 
     def check(self, pairs: PairSampler, encoder: Backbone, batch_size: int, num_devices: int) -> None:
         check_two_halves(self, pairs)
@@ -39,10 +40,7 @@ class Supervised(Method):
             raise InputError(Setting("objective.name", self.name), hint)
 
     def check_labels(self, source: str, num_classes: int) -> None:
-        if num_classes < 2:
-            found = f" needs labels of at least two classes in the training split, and {source} has "
-            many = f"{num_classes} class" if num_classes else "no labels"
-            raise InputError(Setting("objective.name", self.name), found, many)
+        check_classes(self.name, source, num_classes)
 
     @cached_property
     def encoder(self) -> Encoder:

@@ -33,12 +33,20 @@ class TwoHalves(OnlineProbe):
     )
 
     def codes_loss(
-        self, params: Any, z_x: jax.Array, z_y: jax.Array, *, key: jax.Array, axis_name: str | None
+        self,
+        params: Any,
+        z_x: jax.Array,
+        z_y: jax.Array,
+        *,
+        labels: jax.Array | None,
+        key: jax.Array,
+        axis_name: str | None,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """The loss of one device's codes, float32[b, D] each, and other metrics; those of the global batch.
 
         Args:
             params: all of them; only those of `extra_params` are meant to be read.
+            labels: int[b], −1 where unknown; None where pairs come without.
             key: for draws; the same on every device.
         """
         raise NotImplementedError
@@ -78,7 +86,7 @@ class TwoHalves(OnlineProbe):
         encode = encode_in_chunks(halves(outputs), self.microbatch_size)
         shares = as_shares(params["encoder"], axis_name)
         (features_x, z_x), (features_y, z_y), stats = encode(shares, stats, images_x, images_y)
-        loss, metrics = self.codes_loss(params, z_x, z_y, key=key, axis_name=axis_name)
+        loss, metrics = self.codes_loss(params, z_x, z_y, labels=labels, key=key, axis_name=axis_name)
         metrics = {"loss": loss, **metrics}
         if not self.uses_labels:
             return loss, (metrics, stats)

@@ -19,9 +19,16 @@ class VICReg(Statistics):
     covariance: NotNegative = option("objective.covariance", 1.0, "weight of squared covariances")
 
     def codes_loss(
-        self, params: Any, z_x: jax.Array, z_y: jax.Array, *, key: jax.Array, axis_name: str | None
+        self,
+        params: Any,
+        z_x: jax.Array,
+        z_y: jax.Array,
+        *,
+        labels: jax.Array | None,
+        key: jax.Array,
+        axis_name: str | None,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        del params, key
+        del params, labels, key
         out = vicreg(
             z_x,
             z_y,

@@ -236,7 +236,7 @@ def build_experiment(plan: Plan, method: Method, num_steps: int, *, streamed: bo
     """
     sample: Callable = partial(plan.pairs.training_batch, batch_size=plan.run.batch_size)
     sample = plan.pairs.streamed_batch if streamed else sample
-    labels = {"with_labels": True, "with_views": method.learns_labels} if method.uses_labels else {}
+    labels = {"with_labels": True, "with_views": method.plain_views} if method.uses_labels else {}
     return Experiment(
         partial(sample, **labels),
         method.init,

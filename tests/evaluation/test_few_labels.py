@@ -77,6 +77,4 @@ def test_a_class_without_a_vote_ranks_after_all_that_have_one(labels):
     assert top == [1.0, 1.0]
     many = Examples(np.eye(8, dtype=np.float32), np.arange(8))
     voted = Examples(np.array([[1, 0, 0, 0, 0, 0, 0, 0.5]], np.float32), np.array([7]))
-    assert (
-        knn_probe(many, voted, neighbours=2, temperature=1e-4).top5_accuracy == 1.0
-    )  # its vote underflows
+    assert knn_probe(many, voted, neighbours=2, temperature=1e-4).top5_accuracy == 1.0  # its vote underflows

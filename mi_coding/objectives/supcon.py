@@ -1,0 +1,63 @@
+"""Supervised contrast: all codes of a class are picked by each of them, in every way of computing that NT-Xent has."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from mi_coding.contrast import POOL, ContrastSpec, contrast
+from mi_coding.objectives.cpc import CPCOutput, inverse_temperature, unit_length
+from mi_coding.objectives.moments import check_codes
+
+
+def supcon(
+    z_x: jax.Array,
+    z_y: jax.Array,
+    labels: jax.Array,
+    *,
+    num_classes: int,
+    temperature: float | jax.Array = 0.1,
+    method: str = "auto",
+    block_size: int | None = None,
+    axis_name: str | None = None,
+) -> CPCOutput:
+    """NT-Xent with several true candidates: the other view of an image, and all views of images of its class.
+
+    The loss of a view is the mean over its true candidates of −ln softmax; the mean of their scores is the score of the
+    mean of their codes, so that nothing but sums of codes by class is needed beside what NT-Xent computes. It knows
+    labels, so ln N − loss is no bound on the information of a pair.
+
+    >>> z = jnp.eye(2)[jnp.array([0, 0, 1, 1])]  # one code a class: of 7 candidates the 3 true ones share the vote
+    >>> print(f"{supcon(z, z, jnp.array([0, 0, 1, 1]), num_classes=2, temperature=0.01).loss:.4f}")  # ln 3
+    1.0986
+
+    Args:
+        z_x, z_y: float[b, D], codes of both views, one device's shard.
+        labels: int[b], below `num_classes`; of −1, which is unknown, the other view alone is true.
+        num_classes: K.
+        temperature, method, block_size, axis_name: see `cpc`.
+    Returns:
+        A `CPCOutput`; accuracy is that of NT-Xent, for the other view.
+    Raises:
+        ValueError: as `cpc`, and for labels of another length.
+    Source: arXiv:2004.11362, equation 2 (the mean outside the logarithm).
+    """
+    check_codes(z_x, z_y)
+    if labels.shape != z_x.shape[:1]:
+        raise ValueError(f"labels of shape {labels.shape} of {len(z_x)} pairs: expected one label for each")
+    pool, labels = jnp.concatenate([unit_length(z_x), unit_length(z_y)]), jnp.concatenate([labels, labels])
+    scale = inverse_temperature(temperature, pool)
+    spec = ContrastSpec(POOL, columns=False, block_size=block_size, axis_name=axis_name)
+    found = contrast(pool, pool, scale, spec, method=method)
+
+    member = jax.nn.one_hot(labels, num_classes, dtype=pool.dtype)  # of no class where the label is −1
+    sums, counts = jnp.matmul(member.T, pool, precision=lax.Precision.HIGHEST), jnp.sum(member, axis=0)
+    if axis_name is not None:
+        sums, counts = lax.psum((sums, counts), axis_name)
+    known, at = labels >= 0, jnp.maximum(labels, 0)
+    others = jnp.where(known, counts[at] - 1, 1)
+    of_class = (scale * jnp.sum(pool * (sums[at] - pool), axis=1)) / others
+    true = jnp.where(known, of_class, found.true_score)
+    loss, accuracy = jnp.mean(found.row_lse - true), jnp.mean(found.rank == 0, dtype=true.dtype)
+    if axis_name is not None:
+        loss, accuracy = lax.pmean((loss, accuracy), axis_name)
+    return CPCOutput(loss, jnp.log(found.num_candidates) - loss, found.num_candidates, accuracy)
