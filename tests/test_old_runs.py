@@ -18,7 +18,13 @@ CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 # Of parameters after two more steps: Adam moves each by up to 2e-3 a step whatever the size of its gradient, so what
 # is rounding in a small gradient is seen; two steps that were missed, or made twice, move most of them by 1e-3.
 CLOSE_AFTER_STEPS = {"rtol": 1e-3, "atol": 5e-5}
-NEWER = ("train/hardware", "train/version", "data/", "probe/largest_class_share")  # what older runs did not tell
+NEWER = (
+    "few_labels/",
+    "train/hardware",
+    "train/version",
+    "data/",
+    "probe/largest_class_share",
+)  # what older runs did not tell
 
 
 @pytest.fixture
@@ -36,7 +42,8 @@ def assert_same_heldout(summary, other, **tolerance):
     heldout = [key for key in other if key.startswith("heldout")]
     assert heldout
     for key in heldout:
-        np.testing.assert_allclose(summary[key], other[key], **tolerance, err_msg=key)
+        one_of_397 = {"atol": 0.003} if key.endswith("accuracy") else {}  # test pairs, ranked otherwise by rounding
+        np.testing.assert_allclose(summary[key], other[key], **tolerance | one_of_397, err_msg=key)
 
 
 @pytest.mark.parametrize("name", OVERRIDES)

@@ -28,7 +28,7 @@ from rich.table import Column, Table
 from mi_coding.benchmarks.arguments import split_arguments
 from mi_coding.benchmarks.timing import take_turns
 from mi_coding.command import run_command
-from mi_coding.errors import InputError
+from mi_coding.errors import InputError, Setting
 from mi_coding.reporting.metrics import MetricsWriter
 from mi_coding.runs import build
 from mi_coding.runs.build import with_parts
@@ -50,6 +50,9 @@ def measure(config, rounds: int, steps: int, against_torch: bool = False) -> dic
     plan, num_steps = build.plan(config), (rounds + 1) * steps
     way = data_parallel(plan.run.spmd)
     check_devices(plan, way.num_devices)
+    if plan.method.learns_labels:
+        hint = " learns from labels, which are not timed here; expected an objective without"
+        raise InputError(Setting("objective.name", plan.method.name), hint)
     images = jnp.asarray(load_data(plan, print).train.examples)
     method = with_parts(plan, [{"shape": images.shape[1:]}], 0, num_devices=way.num_devices, num_steps=num_steps)
     experiment = build.build_experiment(plan, method, num_steps, streamed=False)

@@ -43,6 +43,8 @@ def torch_steps(plan: Plan, params: Any, shape: tuple[int, ...], steps: int) -> 
     name = plan.method.name
     if name not in _LOSSES:
         raise InputError(Setting("objective.name", name), f" is not timed in PyTorch; expected {' or '.join(_LOSSES)}")
+    if getattr(plan.encoder, "dtype", "float32") != "float32":
+        raise InputError(Setting("encoder.dtype", plan.encoder.dtype), " is not timed in PyTorch; expected 'float32'")
     runs = {layout: _steps(plan, params, shape, form, steps) for layout, form in LAYOUTS.items()}
     return runs if len(shape) == 3 else {"PyTorch": runs["PyTorch"]}
 
@@ -86,7 +88,10 @@ _LOSSES = {"cpc": _cpc, "nt_xent": _nt_xent}
 
 
 def _backbone(encoder: Backbone, shape: tuple[int, ...]) -> Iterator[nn.Module]:
-    return next(make(encoder, shape) for kind, make in _NETWORKS.items() if isinstance(encoder, kind))
+    for kind, make in _NETWORKS.items():
+        if isinstance(encoder, kind):
+            return make(encoder, shape)
+    raise InputError(Setting("encoder.name"), " is not timed in PyTorch; expected convnet, mlp, resnet18 or resnet34")
 
 
 def _convnet(encoder: ConvNet, shape: tuple[int, ...]) -> Iterator[nn.Module]:

@@ -19,20 +19,20 @@ class Backbone(nn.Module):
         takes: what an example must be, in a few words.
         encodes_each_alone: whether the features of an example do not depend on its batch, in training too. An encoder
             of the steps of a sequence must: statistics of the batch would carry the future into the context.
+        loops_on_cpu: whether steps in a loop on the device are fast on CPU: not with XLA's own convolutions, which are
+            13 times as slow there.
     """
 
     takes: ClassVar[str] = "images (height, width, 1 or 3)"
     encodes_each_alone: ClassVar[bool] = False
+    loops_on_cpu: ClassVar[bool] = False
 
     def __call__(self, x: jax.Array, train: bool, axis_name: str | None = None) -> jax.Array:
         """float32[b, F]; while training, statistics of the batch are those of all devices along `axis_name`."""
         raise NotImplementedError
 
     def on(self, platform: str) -> Self:
-        """The same encoder in the form that is fast on "cpu", "gpu" or "tpu".
-
-        On CPU several steps run in a loop on the device, where XLA's own convolutions are 13 times as slow.
-        """
+        """The same encoder in the form that is fast on "cpu", "gpu" or "tpu"."""
         return self
 
     def can_take(self, shape: Shape) -> bool:

@@ -37,6 +37,7 @@ class ConvNet(Backbone):
     patches: bool = False
 
     encodes_each_alone = True
+    loops_on_cpu = True
 
     def on(self, platform: str) -> Self:
         return self.clone(patches=platform == "cpu")

@@ -31,6 +31,7 @@ class MLP(Backbone):
 
     takes = "examples of any shape"
     encodes_each_alone = True
+    loops_on_cpu = True
 
     def can_take(self, shape: Shape) -> bool:
         return True

@@ -28,8 +28,6 @@ _EXPANSION = 4  # a bottleneck block puts out four times the channels it compute
 class WholeChannels:
     """A check of a width: a multiple of 1/64, so that 64 channels become a whole number."""
 
-    """Multiples of 1/64, so that 64 channels become a whole number."""
-
     def complaint(self, value: float) -> str:
         if value > 0 and value * 64 % 1 == 0:
             return ""
@@ -74,6 +72,8 @@ class ResNet(Backbone):
     )
     dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "of the convolutions")
     patches: bool = False
+
+    loops_on_cpu = True
 
     def __post_init__(self) -> None:
         for name, choices in (("depth", tuple(_STAGES)), ("stem", STEMS), ("dtype", DTYPES)):

@@ -33,6 +33,8 @@ class ResNet9(Backbone):
     dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "of the convolutions")
     patches: bool = False
 
+    loops_on_cpu = True
+
     def on(self, platform: str) -> "ResNet9":
         return self.clone(patches=platform == "cpu")
 

@@ -37,6 +37,7 @@ class SignalNet(Backbone):
 
     takes = "signals (samples, channels)"
     encodes_each_alone = True
+    loops_on_cpu = True
 
     def on(self, platform: str) -> Self:
         return self.clone(patches=platform == "cpu")

@@ -50,6 +50,7 @@ class ViT(Backbone):
 
     takes = "images (height, width, 1 or 3) whose sides are multiples of encoder.patch"
     encodes_each_alone = True
+    loops_on_cpu = True
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
@@ -115,7 +116,10 @@ class _Block(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         y = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name="norm1")(x)
-        x = x + nn.MultiHeadDotProductAttention(self.heads, dtype=self.dtype, name="attention")(y)
+        attention = nn.MultiHeadDotProductAttention(
+            self.heads, dtype=self.dtype, force_fp32_for_softmax=True, name="attention"
+        )
+        x = x + attention(y)
         y = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name="norm2")(x)
         y = nn.gelu(nn.Dense(4 * x.shape[-1], dtype=self.dtype, name="dense1")(y))
         return x + nn.Dense(x.shape[-1], dtype=self.dtype, name="dense2")(y)

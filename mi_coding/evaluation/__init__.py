@@ -54,7 +54,7 @@ def chosen(method: Method, pairs: PairSampler) -> list[type[Evaluator]]:
     >>> from mi_coding.methods import METHODS
     >>> from mi_coding.pairs import PAIRS
     >>> [kind.__name__ for kind in chosen(METHODS["cpc"](), PAIRS["frames"]())][:3]
-    ['HeldoutBounds', 'LabelProbes', 'Health']
+    ['HeldoutBounds', 'LabelProbes', 'FewLabels']
     """
     named = {*method.evaluations, *pairs.evaluations}
     return [kind for name, kind in EVALUATORS.items() if kind.for_every_method or name in named]

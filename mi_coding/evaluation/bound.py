@@ -64,7 +64,9 @@ class HeldoutBounds(PairEvaluator):
         return [tile(summary) for key, tile in tiles.items() if f"heldout/{key}" in summary]
 
     def sections(self, trained: Trained, summary: Summary) -> list[Section]:
-        count, num_validation = summary["heldout/num_candidates"], num_examples(trained.dataset.validation)
+        if "heldout/num_candidates" not in summary:  # it could not be measured, which was said
+            return []
+        count, num_validation = int(summary["heldout/num_candidates"]), num_examples(trained.dataset.validation)
         text = (
             "The lower bound on the information that codes of a pair share, on training batches and on pairs of the "
             f"{num_validation:,} validation examples. With N = {count:,} candidates no bound passes ln N = "

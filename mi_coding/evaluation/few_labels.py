@@ -12,7 +12,7 @@ from sklearn.linear_model import RidgeClassifierCV
 from threadpoolctl import threadpool_limits
 
 from mi_coding.data import Split, take
-from mi_coding.evaluation.base import Encoders, Evaluator, Trained, encode_views, subsample, unlabelled_splits
+from mi_coding.evaluation.base import Encoders, Evaluator, Trained, encode_views, unlabelled_splits
 from mi_coding.evaluation.classifiers import Examples
 from mi_coding.evaluation.probes import RAW, TRAINED, UNTRAINED, raw_pixels
 from mi_coding.options import NotNegativeInt, option
@@ -24,7 +24,8 @@ COUNTS = (1, 5, 10, 100)
 """Labelled examples of each class."""
 
 DRAWS = 10  # of these examples
-MOST_LABELLED, MOST_TESTED = 20_000, 2_000  # examples that are drawn from, and that accuracy is a mean over
+MOST_LABELLED, MOST_TESTED = 10_000, 2_000  # examples that are drawn from, and that accuracy is a mean over
+MOST_FITTED = 2_000  # labelled examples of all classes together: the time of a fit grows with their square
 SCRATCH = "the same network from scratch"
 SCRATCH_STEPS, SCRATCH_BATCH, SCRATCH_RATE = 300, 64, 2e-3  # of training from scratch: Adam, a cosine to zero
 
@@ -36,8 +37,10 @@ _PENALTIES = tuple(np.geomspace(1e-2, 1e4, 7))  # of features of variance 1, div
 
 @dataclass(frozen=True)
 class FewLabels(Evaluator):
-    """Accuracy with 1, 5, 10 and 100 labels a class, mean and deviation over ten draws; none without labels.
+    """Accuracy with 1, 5, 10 and 100 labels a class, mean and deviation over ten draws.
 
+    None without labels, and none for encoders that have learnt from them. A number of labels is left out where a class
+    has fewer, or all classes together had more than 2,000.
     A ridge regression on one-hot labels, whose penalty leave-one-out error chooses among the few labels alone.
     """
 
@@ -46,11 +49,12 @@ class FewLabels(Evaluator):
     )
 
     def evaluate(self, trained: Trained) -> dict[str, Any]:
-        if not trained.num_classes or unlabelled_splits(trained.dataset):
+        if trained.method.learns_labels or not trained.num_classes or unlabelled_splits(trained.dataset):
             return {}
-        splits = [subsample(_labelled(trained.dataset.train), MOST_LABELLED)]
-        splits.append(subsample(_labelled(trained.dataset.test), MOST_TESTED))
-        counts = [count for count in COUNTS if count <= np.bincount(splits[0].labels).max() and _all_have(splits[0], 1)]
+        data = trained.dataset
+        splits = [_labelled(data.train, MOST_LABELLED), _labelled(data.test, MOST_TESTED)]
+        of_class = np.unique(splits[0].labels, return_counts=True)[1]
+        counts = [n for n in COUNTS if n <= of_class.min() and n * len(of_class) <= MOST_FITTED]
         encoders = {
             TRAINED: trained.encoder("features"),
             UNTRAINED: trained.encoder("features", trained.untrained()),
@@ -59,15 +63,15 @@ class FewLabels(Evaluator):
         views = self._encoded(encoders, trained, splits)
         summary = {}
         for count in counts:
-            if not _all_have(splits[0], count):
-                continue
             draws = [_draw(splits[0].labels, count, seed) for seed in range(DRAWS)]
             for name, (pool, test) in views.items():
                 summary |= _entries(name, count, [_ridge_accuracy(pool, test, rows) for rows in draws])
             if self.scratch and _has_one_encoder(trained):
                 found = [_from_scratch(trained, splits, rows, seed) for seed, rows in enumerate(draws[: self.scratch])]
                 summary |= _entries(SCRATCH, count, found)
-        return summary | ({_SCRATCH_DRAWS: self.scratch} if any(_KEYS[SCRATCH] in key for key in summary) else {})
+        return summary | (
+            {_SCRATCH_DRAWS: min(self.scratch, DRAWS)} if any(_KEYS[SCRATCH] in key for key in summary) else {}
+        )
 
     def groups(self, summary: Summary) -> list[Group]:
         curves = _curves(summary)
@@ -125,14 +129,12 @@ def _has_one_encoder(trained: Trained) -> bool:
     return not (pairs.are_sequences or pairs.two_encoders or pairs.takes_films or pairs.takes_given_pairs)
 
 
-def _labelled(split: Split) -> Split:
+def _labelled(split: Split, most: int) -> Split:
+    """At most `most` examples whose label is known, in memory; the same ones for every run."""
     known = np.flatnonzero(split.labels >= 0)
-    return split if len(known) == len(split.labels) else take(split, known)
-
-
-def _all_have(split: Split, count: int) -> bool:
-    """Whether every class that occurs has so many examples."""
-    return bool(np.unique(split.labels, return_counts=True)[1].min(initial=count) >= count)
+    if len(known) > most:
+        known = np.sort(np.random.default_rng(0).choice(known, most, replace=False))
+    return take(split, known)
 
 
 def _draw(labels: np.ndarray, count: int, seed: int) -> np.ndarray:

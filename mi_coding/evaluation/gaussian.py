@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mi_coding.evaluation.base import PairEvaluator, Trained
 from mi_coding.objectives.gaussian import gaussian_information
@@ -11,26 +13,53 @@ from mi_coding.reporting.results import Group, Rows, Summary, group_rows, nats
 
 _KEY = "heldout/gaussian_information_nats"
 _ROWS: Rows = {_KEY: ("Gaussian information of held-out codes, nats: an estimate and no bound", nats)}
+_AT_ONCE = 1000  # pairs encoded at a time
 
 
 @dataclass(frozen=True)
 class GaussianInformation(PairEvaluator):
-    """−½ ln det(1 − C Cᵀ) of the codes of held-out pairs, without shrinkage; of methods that maximise it."""
+    """−½ ln det(1 − C Cᵀ) of the codes of held-out pairs, without shrinkage; of methods that maximise it.
+
+    Each test example serves once: what a finite sample adds is known for independent pairs alone.
+    """
 
     for_every_method = False
 
     def evaluate(self, trained: Trained) -> dict[str, Any]:
-        rows = jnp.arange(self.num_pairs)
-        codes = trained.pair_codes()(trained.variables, trained.key("test"), trained.population("test"), rows)
-        least = 2 * codes[0].shape[1] + 2
-        if self.num_pairs < least:
-            trained.warn(f"evaluation.num_pairs {self.num_pairs:,} is too few for Gaussian information; set {least:,}")
+        if trained.pairs.takes_films:
+            trained.warn("Gaussian information of held-out codes is left out: moments of one film depend on each other")
+            return {}
+        codes = _codes(trained, self.num_pairs)
+        count, dimensions = codes[0].shape
+        if count < 2 * dimensions + 2:
+            trained.warn(
+                f"Gaussian information of held-out codes is left out: {count:,} test pairs of codes of {dimensions} "
+                f"numbers; expected at least {2 * dimensions + 2:,}"
+            )
             return {}
         information = float(gaussian_information(*codes))
-        if not jnp.isfinite(information):
+        if not np.isfinite(information):
             trained.warn("dimensions of the codes depend on each other: their Gaussian information is infinite")
             return {}
         return {_KEY: information}
 
     def groups(self, summary: Summary) -> list[Group]:
         return [group_rows("Gaussian information", summary, _ROWS)]
+
+
+def _codes(trained: Trained, most: int) -> tuple[jax.Array, jax.Array]:
+    """z_x, z_y of one pair of each of at most so many test examples."""
+    examples = trained.pairs.examples_of(trained.population("test"))
+    count = min(most, len(jax.tree.leaves(examples)[0]))
+
+    @jax.jit
+    def encode(examples: Any, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+        x, y = trained.pairs.streamed_batch(trained.key("test"), examples, rows)
+        return trained.method.pair_codes(*trained.variables, x, y)
+
+    def encode_from(start: int) -> tuple[jax.Array, jax.Array]:
+        rows = jnp.arange(start, min(start + _AT_ONCE, count))
+        return encode(jax.tree.map(lambda half: half[rows], examples), rows)
+
+    halves = zip(*map(encode_from, range(0, count, _AT_ONCE)), strict=True)
+    return tuple(jnp.concatenate(half) for half in halves)

@@ -86,7 +86,7 @@ class LabelProbes(Evaluator):
         return summary | {f"probe/knn_{name}": value for name, value in vote.items()}
 
     def validation(self, trained: Trained) -> Callable[[int, Variables], dict[str, float]] | None:
-        if not trained.method.uses_labels:
+        if not trained.method.has_probe:
             return None
         split, key = trained.dataset.validation, trained.key("validation")
         accuracy = make_accuracy(trained.method.probe_logits, trained.pairs, split, key)

@@ -109,7 +109,7 @@ class Method:
     num_ahead: ClassVar[int] = 1
     learns_labels: ClassVar[bool] = False
     plain_views: ClassVar[bool] = False
-    probe_learning_rate: ClassVar[float] = 0.0
+    probe_learning_rate = 0.0  # not annotated: as a field of this class it would hide the option of `OnlineProbe`
     num_candidates: ClassVar[int | None] = None
     is_bound: ClassVar[bool] = False
     scored_shapes: ClassVar[ScoredShapes | None] = None
@@ -172,12 +172,17 @@ class Method:
         return z_x, z_y
 
     def probe_logits(self, params: Any, stats: Any, x: jax.Array) -> jax.Array:
-        """float32[b, K]: what the online probe makes of x, where there is one (`uses_labels`)."""
+        """float32[b, K]: what the online probe makes of x, where there is one (`has_probe`)."""
         raise NotImplementedError
 
     def output_codes(self, variables: Variables, summary: dict[str, Any] | None) -> OutputCodes:
         """The codes that a run hands out, from its variables and its summary, which is None before its end."""
         return OutputCodes(lambda params, stats, x: self.encode(params, stats, x).codes)
+
+    @property
+    def has_probe(self) -> bool:
+        """Whether a probe learns beside the encoder."""
+        return self.uses_labels and bool(self.probe_learning_rate)
 
     @property
     def uses_labels(self) -> bool:

@@ -76,6 +76,12 @@ class Contrastive(Candidates, TwoHalves):
     )
     critic_name: Annotated[str, OneOf(CRITICS)] = option("critic.name", "inner_product", "bilinear is z_xᵀ W z_y")
 
+    def check(self, pairs: PairSampler, encoder: Backbone, batch_size: int, num_devices: int) -> None:
+        super().check(pairs, encoder, batch_size, num_devices)
+        if self.learn_temperature and self.temperature < LEAST_TEMPERATURE:
+            hint = f" is below {LEAST_TEMPERATURE}, the least that is learnt; expected at least that"
+            raise InputError(Setting("critic.temperature", self.temperature), hint)
+
     @cached_property
     def critic(self) -> Critic:
         """What makes queries and keys of codes."""
@@ -107,7 +113,9 @@ class Contrastive(Candidates, TwoHalves):
         """What divides the scores: the option, or what was learnt."""
         if not self.learn_temperature:
             return self.temperature
-        return jnp.exp(jnp.maximum(params["log_temperature"], math.log(LEAST_TEMPERATURE)))
+        learnt = params["log_temperature"]
+        bounded = jnp.maximum(learnt, math.log(LEAST_TEMPERATURE))
+        return jnp.exp(learnt + jax.lax.stop_gradient(bounded - learnt))  # below the bound, too, it can come back
 
     def logged_temperature(self, params: Any) -> dict[str, jax.Array]:
         """A metric, where it is learnt."""

@@ -99,7 +99,7 @@ class CPCAhead(Candidates, OnlineProbe):
         encoder_key, critic_key = jax.random.split(key)
         params = {"encoder": self.encoder.init(encoder_key, with_label(x)[0])}
         params["critic"] = self.critic.init(critic_key, self.context_dim, self.code_dim)
-        if self.uses_labels:
+        if self.has_probe:
             params["probe"] = init_probe(self.context_dim, self.parts.num_classes)
         return params, {}
 
@@ -114,7 +114,7 @@ class CPCAhead(Candidates, OnlineProbe):
         out = self.objective(queries, targets, axis_name=axis_name)
         metrics = {name: jnp.mean(getattr(out, name)) for name in ("loss", "mi_lower_bound", "accuracy")}
         metrics |= {f"loss_ahead_{k}": value for k, value in enumerate(out.loss, start=1)}
-        if not self.uses_labels:
+        if not self.has_probe:
             return metrics["loss"], (metrics, stats)
         probe_loss, accuracy = online_probe(params["probe"], FEATURES[self.feature](contexts), labels, axis_name)
         return metrics["loss"] + probe_loss, (metrics | {"online_probe_accuracy": accuracy}, stats)

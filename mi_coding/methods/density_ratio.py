@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from mi_coding.encoders import Backbone
-from mi_coding.errors import InputError, Setting
 from mi_coding.methods.base import ScoredShapes
 from mi_coding.methods.contrastive import Contrastive
-from mi_coding.objectives.cpc import CPCOutput, cpc
+from mi_coding.methods.heldout import check_across
+from mi_coding.objectives.cpc import CPC_RULES, CPCOutput, cpc
 from mi_coding.objectives.density_ratio import RatioOutput
 from mi_coding.options import option
 from mi_coding.pairs import PairSampler
@@ -38,9 +38,7 @@ class DensityRatio(Contrastive):
 
     def check(self, pairs: PairSampler, encoder: Backbone, batch_size: int, num_devices: int) -> None:
         super().check(pairs, encoder, batch_size, num_devices)
-        if pairs.candidates_within:
-            hint = f" is for objectives with candidates, such as 'cpc'; {self.name!r} has none; expected 'across'"
-            raise InputError(Setting("pairs.distractors", "within"), hint)
+        check_across(self, pairs)
 
     def extra_params(self, key: jax.Array) -> dict[str, Any]:
         params = super().extra_params(key)
@@ -85,4 +83,7 @@ class DensityRatio(Contrastive):
         return ScoredShapes(objective, shard, shard)
 
     def forecast(self) -> str:
-        return f"{self.name}, {self.parts.batch_size - 1:,} distractors for each x; {self.read_out}"
+        rule = CPC_RULES[self.distractors]
+        count = rule.num_candidates(self.parts.shard_size, self.parts.num_devices) - 1
+        read_out = self.read_out if self.parts.pairs.independent else "an estimate, for pairs that are not independent"
+        return f"{self.name}, {count:,} distractors for each x; {read_out}"

@@ -26,9 +26,10 @@ class Gaussian(Statistics):
     def check(self, pairs: PairSampler, encoder: Backbone, batch_size: int, num_devices: int) -> None:
         super().check(pairs, encoder, batch_size, num_devices)
         least = 2 * self.code_dim + 2
-        if batch_size < least:
-            hint = f" leaves a covariance of 2 · {self.code_dim} code numbers without an inverse; expected at least "
-            raise InputError(Setting("batch_size", batch_size), hint, f"{least}, or a smaller encoder.code_dim")
+        if batch_size < least and not self.shrinkage:
+            hint = f" leaves the covariance of 2 · {self.code_dim} code numbers without an inverse; expected at least "
+            remedy = f"{least}, a smaller encoder.code_dim, or objective.shrinkage > 0"
+            raise InputError(Setting("batch_size", batch_size), hint, remedy)
 
     def codes_loss(
         self,

@@ -5,10 +5,11 @@ from typing import Any
 
 import jax
 
+from mi_coding.errors import InputError, Setting
 from mi_coding.methods.base import Method
 from mi_coding.objectives.cpc import CPCOutput
 from mi_coding.options import Positive, option
-from mi_coding.pairs import BoundSpec
+from mi_coding.pairs import BoundSpec, PairSampler
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,3 +42,10 @@ class Bounded(Method):
     @property
     def _heldout_batch(self) -> int:
         return self.parts.batch_size
+
+
+def check_across(method: Method, pairs: PairSampler) -> None:
+    """Raises InputError for candidates of one film alone, of a method that has no candidates."""
+    if pairs.candidates_within:
+        hint = f" is for objectives with candidates, such as 'cpc'; {method.name!r} has none; expected 'across'"
+        raise InputError(Setting("pairs.distractors", "within"), hint)

@@ -20,7 +20,7 @@ class OnlineProbe(Method):
     )
 
     def optimizer(self, base: optax.GradientTransformation) -> optax.GradientTransformation:
-        return with_own_rate(base, "probe", self.probe_learning_rate) if self.uses_labels else base
+        return with_own_rate(base, "probe", self.probe_learning_rate) if self.has_probe else base
 
     def probe_logits(self, params: Any, stats: Any, x: jax.Array) -> jax.Array:
         return probe_logits(params["probe"], self.encode(params, stats, x).features)

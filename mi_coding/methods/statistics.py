@@ -6,8 +6,7 @@ from typing import Any
 import jax
 
 from mi_coding.encoders import Backbone
-from mi_coding.errors import InputError, Setting
-from mi_coding.methods.heldout import Bounded
+from mi_coding.methods.heldout import Bounded, check_across
 from mi_coding.methods.two_halves import TwoHalves
 from mi_coding.objectives.cpc import CPCOutput, cpc
 from mi_coding.pairs import PairSampler
@@ -22,9 +21,7 @@ class Statistics(Bounded, TwoHalves):
 
     def check(self, pairs: PairSampler, encoder: Backbone, batch_size: int, num_devices: int) -> None:
         super().check(pairs, encoder, batch_size, num_devices)
-        if pairs.candidates_within:
-            hint = f" is for objectives with candidates, such as 'cpc'; {self.name!r} has none; expected 'across'"
-            raise InputError(Setting("pairs.distractors", "within"), hint)
+        check_across(self, pairs)
 
     def contrast(self, params: Any, z_x: jax.Array, z_y: jax.Array) -> CPCOutput:
         del params

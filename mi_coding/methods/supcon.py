@@ -26,6 +26,9 @@ class SupCon(NTXent):
             hint = " is not for frames of films, which have no labels"
             raise InputError(Setting("objective.name", self.name), hint)
 
+    def forecast(self) -> str:
+        return f"supervised contrast among {self.num_candidates:,} views, {self.parts.num_classes:,} classes; no bound"
+
     def check_labels(self, source: str, num_classes: int) -> None:
         check_classes(self.name, source, num_classes)
 

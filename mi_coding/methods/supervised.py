@@ -66,6 +66,10 @@ class Supervised(Method):
         features = self.encoder.apply(params["encoder"], stats, x, False)[0][0]
         return Encoded(features, probe_logits(params[_CLASSIFIER], features))
 
+    @property
+    def has_probe(self) -> bool:
+        return self.uses_labels  # the classifier is one
+
     def probe_logits(self, params: Any, stats: Any, x: jax.Array) -> jax.Array:
         return self.encode(params, stats, x).codes
 

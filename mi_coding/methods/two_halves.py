@@ -74,7 +74,7 @@ class TwoHalves(OnlineProbe):
             params_y, stats_y = self.encoder.init(jax.random.fold_in(encoder_key, 1), images_y)
             params, stats = {"x": params, "y": params_y}, {"x": stats, "y": stats_y}
         params = {"encoder": params, **self.extra_params(extra_key)}
-        if self.uses_labels:
+        if self.has_probe:
             features = jax.eval_shape(lambda: self.encode(params, stats, images).features)
             params["probe"] = init_probe(features.shape[1], self.parts.num_classes)
         return params, stats
@@ -88,7 +88,7 @@ class TwoHalves(OnlineProbe):
         (features_x, z_x), (features_y, z_y), stats = encode(shares, stats, images_x, images_y)
         loss, metrics = self.codes_loss(params, z_x, z_y, labels=labels, key=key, axis_name=axis_name)
         metrics = {"loss": loss, **metrics}
-        if not self.uses_labels:
+        if not self.has_probe:
             return loss, (metrics, stats)
         features = features_x
         if not self.parts.pairs.two_encoders:

@@ -208,7 +208,8 @@ def steps_per_call(run: Run) -> int:
         raise InputError(Setting("steps_per_call", asked), f" on {why}; expected 1, or 0 to choose")
     if run.streamed or virtual:
         return 1
-    return asked or STEPS_PER_CALL
+    slow = jax.default_backend() == "cpu" and not run.plan.encoder.loops_on_cpu
+    return asked or (1 if slow else STEPS_PER_CALL)
 
 
 def checkpoint_metadata(run: Run) -> dict[str, Any]:

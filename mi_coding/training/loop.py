@@ -86,7 +86,7 @@ def train(
         NonFiniteLossError: naming the first step whose loss was not finite; that state has not been saved.
     """
     step, in_flight, told_to_stop = int(state.step), deque(), deque()
-    state, most = parallel.replicate(state), steps_per_call
+    state, most = parallel.replicate(state), 1 if parallel.steps_in_flight == 1 else steps_per_call
     with deferred() as received:
         while step < num_steps:
             count, started = min(most, _next_due(step, num_steps, [*hooks, save]) - step), time.monotonic()

@@ -60,7 +60,13 @@ def test_the_table_shows_every_kind_with_its_deviation(found):
 
 def test_hidden_labels_are_not_drawn():
     split = Split(np.arange(4)[:, None], np.array([1, -1, 0, -1]))
-    assert few_labels._labelled(split).labels.tolist() == [1, 0]
+    assert few_labels._labelled(split, 4).labels.tolist() == [1, 0]
+    assert len(few_labels._labelled(split, 1).labels) == 1
+
+
+def test_an_encoder_that_has_learnt_from_labels_is_not_judged_with_few():
+    method = METHODS["supcon"]("supcon", code_dim=4)
+    assert FewLabels().evaluate(trained_on_digits(method, PAIRS["augmentations"](preset="gray28", size=8))) == {}
 
 
 def test_the_chart_has_a_line_for_each_kind():

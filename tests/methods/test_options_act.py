@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from mi_coding.encoders import MLP
-from mi_coding.methods import METHODS, Parts
+from mi_coding.methods import METHODS, Method, Parts
 from mi_coding.methods.nt_xent import NTXent
 from mi_coding.methods.statistics import Statistics
 from mi_coding.options import options_of, read, values_of
@@ -124,3 +124,11 @@ def test_every_option_of_a_method_changes_what_is_trained(name, base):
         if same_shapes and all(np.array_equal(*leaves) for leaves in zip(found, unchanged, strict=True)):
             alike.append(spec.key)
     assert alike == []
+
+
+@pytest.mark.parametrize("kind", METHODS.values(), ids=METHODS)
+def test_no_base_hides_an_option_of_another(kind):
+    own = {spec.key for spec in options_of(kind)}
+    bases = (base for base in kind.__mro__ if issubclass(base, Method))
+    of_bases = {spec.key for base in bases for spec in options_of(base)}
+    assert own == of_bases

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from small_experiment import make_experiment
 
+from mi_coding.errors import InputError
 from mi_coding.methods import METHODS
 from mi_coding.methods.contrastive import LEAST_TEMPERATURE
 
@@ -45,4 +46,19 @@ def test_it_is_bounded_and_judges_held_out_codes(method, key):
         method.contrast(params, z_x, z_y).loss, fixed.contrast({"critic": {}}, z_x, z_y).loss, rtol=1e-6
     )
     low = {"critic": {}, "log_temperature": jnp.asarray(-50.0)}
-    np.testing.assert_allclose(method.temperature_of(low), LEAST_TEMPERATURE, rtol=1e-6)
+    np.testing.assert_allclose(method.temperature_of(low), LEAST_TEMPERATURE, rtol=1e-5)
+
+
+def test_below_its_bound_it_still_has_a_gradient(method, key):
+    z_x, z_y = jax.random.normal(key, (2, 16, 4))
+
+    def loss(log_temperature):
+        return method.contrast({"critic": {}, "log_temperature": log_temperature}, z_x, z_y).loss
+
+    assert jax.grad(loss)(jnp.log(LEAST_TEMPERATURE) - 1) != 0
+
+
+def test_a_temperature_below_the_bound_is_refused(method):
+    low = dataclasses.replace(method, temperature=0.005)
+    with pytest.raises(InputError, match=r"0\.005 is below 0\.01, the least that is learnt"):
+        low.check(low.parts.pairs, low.parts.encoder, 16, 1)
