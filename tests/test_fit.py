@@ -167,7 +167,7 @@ def test_wrong_options_are_one_line_in_the_words_of_python_and_nothing_is_left(t
     for wrong, words in (
         ({"seeed": 1}, "^seeed is not a key of any kind; did you mean seed"),
         ({"optimizer.learning_rate": -1.0}, "^optimizer.learning_rate=-1.0; expected a number >"),
-        ({"config": "simclrr"}, "is no file; there are"),
+        ({"config": "simclrr"}, "is no file; did you mean --config=simclr"),
     ):
         with pytest.raises(ValueError, match=words):
             mi_coding.fit(SMALL, **wrong)

@@ -21,7 +21,8 @@ def test_a_config_is_found_by_its_name_its_file_name_and_its_path(tmp_path, monk
     (tmp_path / "simclr.py").write_text("")
     assert find_config("simclr.py").resolve() == tmp_path / "simclr.py"  # a file of one's own comes first
     for given in ("simcl", "other/simclr.py", "simclr.txt"):
-        with pytest.raises(InputError, match=rf"--config={given} is no file; there are .*simclr"):
+        hint = "there are .*simclr" if given.endswith("txt") else "did you mean --config=simclr[?]"
+        with pytest.raises(InputError, match=rf"--config={given} is no file; {hint}"):
             find_config(given)
 
 

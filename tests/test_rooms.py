@@ -36,7 +36,7 @@ MAY = {
     "objectives": ({"contrast", "varying"}, {"jax"}),
     "stored_codes": ({"objectives"}, {"jax", "numpy", "constriction"}),
     "methods": (
-        {"errors", "options", "pairs", "encoders", "critics", "contrast", "objectives", "stored_codes"},
+        {"errors", "options", "pairs", "encoders", "critics", "contrast", "objectives", "stored_codes", "varying"},
         {"jax", "numpy", "optax"},
     ),
     "training": ({"errors", "interrupts", "options", "objectives"}, {"jax", "numpy", "optax", "orbax"}),

@@ -1,6 +1,7 @@
 """The configs that come with the package: found by their names, from a source tree or an installed wheel."""
 
 import ast
+import difflib
 from pathlib import Path
 
 from mi_coding.errors import InputError
@@ -34,6 +35,9 @@ def find_config(given: str) -> Path:
         if preset.is_file() and not path.stem.startswith("_"):
             return preset
     siblings = sorted(path.parent.glob("*.py")) if path.parent.is_dir() and path.parent != Path() else []
+    near = difflib.get_close_matches(path.stem, presets(), n=1) if path.suffix in ("", ".py") else []
+    if near and not siblings:
+        raise InputError(f"--config={given} is no file; did you mean --config={near[0]}? --list_configs shows all")
     there = ", ".join(map(str, siblings)) or ", ".join(presets())
     hint = f"there are {there}" if there else "expected one such as configs/cpc.py"
     raise InputError(f"--config={given} is no file; {hint}")

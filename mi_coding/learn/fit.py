@@ -57,7 +57,8 @@ def fit(
         y: numbers [n, …] that belong to x row by row, such as another recording of the same moment.
         labels: int[n], classes from 0 on, for the probes of the report alone; −1 where hidden.
         config: what to use in place of the config that suits the data, see `train`.
-        workdir: where the run is kept, for the report and to be continued; by default until the encoder is gone.
+        workdir: where the run is kept, for the report and to be continued; by default a folder that is removed
+            with the encoder, at the latest at the end of the process.
         on_step: called after every step with its number and its metrics, such as "loss".
         evaluate: whether to evaluate the encoder on held-out data, and to write its report.
         overrides: key → value of the config, such as **{"optimizer.learning_rate": 1e-3}.
@@ -80,5 +81,6 @@ def fit(
             shutil.rmtree(folder, ignore_errors=True)
         raise
     if not workdir:
+        print(f"fit: {folder} is removed with the encoder; workdir= keeps the run and its report", flush=True)
         weakref.finalize(encoder, shutil.rmtree, folder, ignore_errors=True)
     return encoder

@@ -1,4 +1,7 @@
-"""How codes are learnt: one method a file."""
+"""How codes are learnt: one method a file.
+
+A loss of the codes of both halves is a `TwoHalves` that defines `codes_loss`; `Statistics` adds held-out bounds to it.
+"""
 
 from mi_coding.methods.barlow_twins import BarlowTwins
 from mi_coding.methods.base import Encoded, Method, OutputCodes, Parts, Variables
@@ -11,8 +14,10 @@ from mi_coding.methods.nt_xent import NTXent
 from mi_coding.methods.nwj import NWJ
 from mi_coding.methods.sigmoid import Sigmoid
 from mi_coding.methods.smile import SMILE
+from mi_coding.methods.statistics import Statistics
 from mi_coding.methods.supcon import SupCon
 from mi_coding.methods.supervised import Supervised
+from mi_coding.methods.two_halves import TwoHalves
 from mi_coding.methods.vicreg import VICReg
 
 METHODS: dict[str, type[Method]] = {

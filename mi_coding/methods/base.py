@@ -136,7 +136,7 @@ class Method:
 
     def init(self, key: jax.Array, x: Any, y: Any) -> Variables:
         """Params and stats before the first step, from a few pairs for their shapes."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no init; a loss of codes is a subclass of TwoHalves")
 
     def loss(self, params: Any, stats: Any, key: jax.Array, x: Any, y: Any, axis_name: str | None) -> Any:
         """Loss, (metrics, stats): those of the global batch, the same on every device.

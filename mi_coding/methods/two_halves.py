@@ -15,6 +15,7 @@ from mi_coding.methods.online_probe import OnlineProbe, init_probe, online_probe
 from mi_coding.objectives.gradient import as_shares
 from mi_coding.options import NotNegativeInt, PositiveInt, group, option
 from mi_coding.pairs import PairSampler
+from mi_coding.varying import varies
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,10 @@ class TwoHalves(OnlineProbe):
         key: jax.Array,
         axis_name: str | None,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """The loss of one device's codes, float32[b, D] each, and other metrics; those of the global batch.
+        """The loss of codes, float32[b, D] each, and other metrics: those of the global batch, alike on every device.
+
+        The codes are those of one device's shard, and a mean over them is not yet that of the batch: take
+        `jax.lax.pmean(mean, axis_name)` where `axis_name` is not None.
 
         Args:
             params: all of them; only those of `extra_params` are meant to be read.
@@ -86,7 +90,7 @@ class TwoHalves(OnlineProbe):
         encode = encode_in_chunks(halves(outputs), self.microbatch_size)
         shares = as_shares(params["encoder"], axis_name)
         (features_x, z_x), (features_y, z_y), stats = encode(shares, stats, images_x, images_y)
-        loss, metrics = self.codes_loss(params, z_x, z_y, labels=labels, key=key, axis_name=axis_name)
+        loss, metrics = self._codes_loss(params, z_x, z_y, labels=labels, key=key, axis_name=axis_name)
         metrics = {"loss": loss, **metrics}
         if not self.has_probe:
             return loss, (metrics, stats)
@@ -95,6 +99,21 @@ class TwoHalves(OnlineProbe):
             features, labels = jnp.concatenate([features_x, features_y]), jnp.concatenate([labels, labels])
         probe_loss, accuracy = online_probe(params["probe"], features, labels, axis_name)
         return loss + probe_loss, (metrics | {"online_probe_accuracy": accuracy}, stats)
+
+    def _codes_loss(self, params: Any, z_x: jax.Array, z_y: jax.Array, **options: Any) -> tuple[jax.Array, Any]:
+        """`codes_loss`, which must be that of the global batch.
+
+        Raises:
+            ValueError: for a loss or a metric that each device has its own of.
+        """
+        loss, metrics = self.codes_loss(params, z_x, z_y, **options)
+        own = [name for name, value in {"loss": loss, **metrics}.items() if varies(jnp.asarray(value))]
+        if own:
+            raise ValueError(
+                f"objective {self.name!r}: {', '.join(own)} differ between devices; codes_loss returns means over the "
+                "global batch, as jax.lax.pmean(value, axis_name) gives them"
+            )
+        return loss, metrics
 
     def encode(self, params: Any, stats: Any, x: jax.Array, *, half: str = "x") -> Encoded:
         params = params["encoder"]

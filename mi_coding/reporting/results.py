@@ -41,7 +41,7 @@ _TRAINING: Rows = {  # what `recorder.Recorder.summary` tells
     "train/seconds_of_log": ("time for logging", lambda v: f"{v:,.1f} s"),
     "train/seconds_of_validation": ("time for validation", lambda v: f"{v:,.1f} s"),
     "train/seconds_of_checkpoint": ("time for checkpoints", lambda v: f"{v:,.1f} s"),
-    "train/loss": ("last loss", lambda v: f"{v:.3f} nats"),
+    "train/loss": ("last loss", lambda v: f"{v:.4g}"),
     "train/hardware": ("hardware", str),
     "train/version": ("version of mi_coding", str),
 }

@@ -120,7 +120,8 @@ class Progress(_Display):
         ceiling = "" if self._ceiling is None else f" of at most {self._ceiling:.2f}"
         bound_text = "" if bound is None else f"train bound {bound:.2f}{ceiling} nats, "
         shared = "" if information is None else f"train information {information:.2f} nats, "
-        figures = f"train loss {loss:.3f}, {bound_text}{shared}{speed:,.0f} examples/s"
+        shown = f"{loss:.3f}" if abs(loss) >= 0.1 else f"{loss:.3g}"
+        figures = f"train loss {shown}, {bound_text}{shared}{speed:,.0f} examples/s"
         self._waiting, self._step = (step, figures, self._time_left(step, now)), step
         if step >= self._total_steps or now - self._shown_at >= self._interval:
             self._show()

@@ -136,7 +136,7 @@ def test_the_closing_table_shows_numbers_beside_ceilings_and_baselines(summary):
         "time 92.3 s",
         "until the first step 8.2 s",
         "examples/s 5,547",
-        "last loss 0.943 nats",
+        "last loss 0.9431",
     ):
         assert row in shown, row
     assert "regulariser 0.01; kNN: neighbours 20; kNN: temperature 0.07" in " ".join(shown)  # wherever lines break

@@ -6,7 +6,7 @@ from pathlib import Path
 from mi_coding.data.sources.base import LAYOUTS, Source
 from mi_coding.data.sources.digits import Digits
 from mi_coding.data.sources.folder import Folder
-from mi_coding.data.sources.npz import Npz
+from mi_coding.data.sources.npz import Npz, hint_of_table
 from mi_coding.data.sources.parquet import Parquet
 from mi_coding.data.sources.python import FromPython
 from mi_coding.data.sources.tfds import Tfds
@@ -35,7 +35,7 @@ def open_source(source: str, layout: str = "auto", group: str = "") -> Source:
     if scheme not in SOURCES:
         near = difflib.get_close_matches(scheme, SOURCES, n=1)
         meant = _of_path(source) or (near[0] if near else "")
-        hint = f"; did you mean {meant!r}?" if meant else ""
+        hint = hint_of_table(Path(source)) or (f"; did you mean {meant!r}?" if meant else "")
         raise InputError(Setting("data.source", source), f" is unknown; expected one of {', '.join(SOURCES)}{hint}")
     opened = SOURCES[scheme](argument, layout, group)
     opened.check(source)

@@ -40,13 +40,29 @@ class Npz(ArraySource):
         return _read(self.title, account, self.group)
 
 
+TABLES = (".csv", ".tsv", ".txt", ".xlsx")
+"""Suffixes of tables of text, which have no source: their columns are for `mi_coding.estimate`."""
+
+
+def hint_of_table(path: Path) -> str:
+    """What to do with a table of text; "" for other files.
+
+    >>> hint_of_table(Path("people.csv"))
+    '; for information between its columns: python -m mi_coding.estimate people.csv'
+    """
+    if path.suffix.lower() not in TABLES:
+        return ""
+    return f"; for information between its columns: python -m mi_coding.estimate {path}"
+
+
 def _read(path: Path, account: Account, group: str) -> dict[str, np.ndarray]:
     """The arrays with a meaning here, by name; notes the others."""
     with path.open("rb") as opened:  # np.load would leave a truncated file open
         try:
             file = np.load(opened, allow_pickle=False)
         except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path} cannot be read: {one_line(error)}; expected a .npz file of np.savez") from None
+            why = "is a table" if path.suffix.lower() in TABLES else f"cannot be read: {one_line(error)}"
+            raise InputError(f"{path} {why}; expected a .npz file of np.savez{hint_of_table(path)}") from None
         if isinstance(file, np.ndarray):
             raise InputError(f"{path} is a single array; expected a .npz file with arrays {_EXPECTED}")
         with file:
