@@ -113,7 +113,7 @@ def few_labels_chart(curves: Mapping[str, Mapping[int, tuple[float, float]]]) ->
     chart = Chart(3.2, (0.05, 0.15, 0.745, 0.74), "accuracy", "labelled examples of each class")
     for name, points in curves.items():
         counts, values = list(points), np.array(list(points.values()))
-        chart.dots(counts, values[:, 0], name, _COLOURS[name])
+        chart.dots(counts, values[:, 0], name.removeprefix("the same network "), _COLOURS[name])  # the margin is narrow
         chart.axes.fill_between(counts, *(values @ [[1, 1], [-1, 1]]).T, color=_COLOURS[name], alpha=0.15, linewidth=0)
     chart.axes.set_xscale("log")
     ticks = sorted({count for points in curves.values() for count in points})
