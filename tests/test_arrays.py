@@ -55,7 +55,7 @@ def test_vectors_give_every_number_and_a_report_without_pictures_of_them(finishe
     assert summary["heldout/num_candidates"] == 16
     assert all(math.isfinite(summary[key]) for key in ("heldout/mi_lower_bound_nats", "health/alignment"))
     assert 0 <= summary["probe/linear_accuracy"] <= 1
-    assert {path.stem for path in (finished / "plots").iterdir()} == {"bound", "probes", "codes"}
+    assert {path.stem for path in (finished / "plots").iterdir()} == {"bound", "probes", "codes", "few_labels"}
     assert "Nearest neighbours" not in (finished / "report.html").read_text()
 
 

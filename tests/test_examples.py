@@ -28,6 +28,8 @@ OF_PYTHON = {
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples_show_what_they_say(name, tmp_path):
     names = NAMES
+    if name == "mi_coding.benchmarks.torch_step":
+        pytest.importorskip("torch", reason="PyTorch is not installed")
     if name in OF_A_RUN:
         begun(tmp_path / "run")
         names = NAMES | {"WORKDIR": tmp_path / "run"}

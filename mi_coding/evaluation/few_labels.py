@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from sklearn.linear_model import RidgeClassifierCV
 from threadpoolctl import threadpool_limits
 
 from mi_coding.data import Split, take
@@ -153,6 +152,8 @@ def _ridge_accuracy(pool: Examples, test: Examples, rows: np.ndarray) -> float:
 
     Features have mean 0 and variance 1 over the pool, whose other labels are not used.
     """
+    from sklearn.linear_model import RidgeClassifierCV  # slow to import, and here alone
+
     mean, deviation = pool.features.mean(axis=0), pool.features.std(axis=0)
     scale = np.where(deviation > 1e-6, deviation, 1) * np.sqrt(pool.features.shape[1])
     train, judged = ((features - mean) / scale for features in (pool.features[rows], test.features))

@@ -5,12 +5,15 @@ import pytest
 
 from mi_coding.encoders import ENCODERS, build_sequence
 
-STEPS = {"mlp": (6, 3, 2), "convnet": (6, 9, 8, 1)}  # T and what a step is
+STEPS = {"mlp": (6, 3, 2), "convnet": (6, 9, 8, 1), "signal": (6, 16, 2), "vit_tiny": (6, 8, 8, 1)}  # T, and a step
+SMALL = {name: {"widths": (4, 5), "feature_dim": 7} for name in ("mlp", "convnet", "signal")} | {
+    "vit_tiny": {"depth": 1}
+}
 
 
 @pytest.fixture(scope="module", params=STEPS)
 def encoder(request):
-    built = build_sequence(ENCODERS[request.param](widths=(4, 5), feature_dim=7), code_dim=3, context_dim=6)
+    built = build_sequence(ENCODERS[request.param](**SMALL[request.param]), code_dim=3, context_dim=6)
     x = jax.random.normal(jax.random.key(0), (2, *STEPS[request.param]))
     params = built.init(jax.random.key(1), x)
     return jax.jit(lambda x: built.apply(params, x)), x
@@ -43,7 +46,7 @@ def test_a_sequence_has_the_codes_it_has_alone(encoder):
 
 def test_no_encoder_of_a_step_keeps_statistics_of_its_batch():
     alone = {name for name, kind in ENCODERS.items() if kind.encodes_each_alone}
-    assert set(STEPS) == alone
+    assert set(STEPS) | {"vit_small", "vit_base"} == alone  # the latter are a larger vit_tiny
     for name, shape in STEPS.items():
-        module = ENCODERS[name](widths=(4,))
+        module = ENCODERS[name](**SMALL[name])
         assert set(module.init(jax.random.key(0), jnp.zeros((2, *shape[1:])), True)) == {"params"}

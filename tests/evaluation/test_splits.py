@@ -23,7 +23,7 @@ VALUE = {"train": 1, "validation": 2, "test": 3}
 class TellsSplits(Method):
     """Its bound is the mean of y; codes of test examples spread, all others have collapsed."""
 
-    uses_labels = True
+    uses_labels = has_probe = True
     training_spec = BoundSpec(8)
 
     def bound_specs(self, num_examples):
