@@ -23,7 +23,7 @@ COUNTS = (1, 5, 10, 100)
 """Labelled examples of each class."""
 
 DRAWS = 10  # of these examples
-MOST_LABELLED, MOST_TESTED = 10_000, 2_000  # examples that are drawn from, and that accuracy is a mean over
+MOST_LABELLED, MOST_TESTED = 4_000, 2_000  # examples that are drawn from, and that accuracy is a mean over
 MOST_FITTED = 2_000  # labelled examples of all classes together: the time of a fit grows with their square
 SCRATCH = "the same network from scratch"
 SCRATCH_STEPS, SCRATCH_BATCH, SCRATCH_RATE = 300, 64, 2e-3  # of training from scratch: Adam, a cosine to zero
