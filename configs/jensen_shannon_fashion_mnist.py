@@ -1,4 +1,4 @@
-"""Jensen–Shannon (Deep InfoMax) on Fashion-MNIST: true pairs told from all others by logistic regression.
+"""Jensen–Shannon (Deep InfoMax) on Fashion-MNIST: logistic regression of true pairs against independent ones.
 
     python -m mi_coding.main --config=configs/jensen_shannon_fashion_mnist.py
 

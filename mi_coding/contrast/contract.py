@@ -109,7 +109,7 @@ class ContrastSpec(NamedTuple):
         return self.reduction == "softplus"
 
     def clipped(self, scores: jax.Array) -> jax.Array:
-        """Scores as they enter the log-sum-exp; −inf, of a key that is no distractor, stays."""
+        """Scores as they enter the log-sum-exp; −inf, which marks a key that is not a distractor, is kept."""
         if self.clip is None:
             return scores
         return jnp.where(jnp.isneginf(scores), scores, jnp.clip(scores, -self.clip, self.clip))

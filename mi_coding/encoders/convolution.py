@@ -21,7 +21,10 @@ _CACHED = 5 * 2**19
 """Bytes of patches held at a time, 2.5 MiB; of 1 to 5 MiB all are alike on two cores with 1 MiB of cache each."""
 
 _COLOURS = 4
-"""Up to so many channels are pixels, whose gradient nobody asks for: that of the kernel is computed apart."""
+"""Images of at most this many channels are taken for input pixels, whose gradient is not needed.
+
+The gradient of the kernel is then computed on its own.
+"""
 
 
 class _Window(NamedTuple):
@@ -30,7 +33,13 @@ class _Window(NamedTuple):
     sides: tuple[int, int]
     strides: tuple[int, int]
     padding: tuple[tuple[int, int], tuple[int, int]]
-    product: tuple[tuple[str, Any], ...]  # precision and dtype of matrix products
+    precision: Any = None  # of matrix products
+    dtype: Any = None  # of what comes out; None for that of the images
+
+    def multiply(self, patches: jax.Array, kernel: jax.Array) -> jax.Array:
+        """float[b, H′, W′, O]: patches with a kernel float[h, w, I, O]."""
+        matrix = kernel.reshape(-1, kernel.shape[-1])
+        return jnp.matmul(patches, matrix, precision=self.precision, preferred_element_type=self.dtype)
 
     def places(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """H′, W′: windows down and right, in images of a shape [b, H, W, I]."""
@@ -51,7 +60,7 @@ class _Window(NamedTuple):
 
     def convolved(self, images: jax.Array, kernel: jax.Array) -> jax.Array:
         """float[b, H′, W′, O], all at once."""
-        return jnp.matmul(self.patches(images), kernel.reshape(-1, kernel.shape[-1]), **dict(self.product))
+        return self.multiply(self.patches(images), kernel)
 
     def chunk(self, images: jax.Array) -> int:
         """How many images have patches that stay in the cache: a divisor of their number."""
@@ -102,8 +111,7 @@ def convolve_by_patches(
     sides, strides = kernel.shape[:2], tuple(window_strides)
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(images.shape[1:3], sides, strides, padding)
-    product = (("precision", precision), ("preferred_element_type", preferred_element_type))
-    window = _Window(sides, strides, tuple(map(tuple, padding)), product)
+    window = _Window(sides, strides, tuple(map(tuple, padding)), precision, preferred_element_type)
     either = images.ravel()[0] + kernel.ravel()[0]  # varies where one of them does, and so do both gradients
     return _convolve(match(images, either), match(kernel, either), window)
 
@@ -136,8 +144,8 @@ def _both_gradients(
 
     def of_chunk(gradient: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array]:
         patches = window.patches(gradient)
-        d_images = jnp.matmul(patches, _turned(kernel).reshape(-1, channels[0]), **dict(window.product))
-        return _sum_of_products(images, patches, window), d_images.astype(images.dtype)
+        d_images = window.multiply(patches, _turned(kernel)).astype(images.dtype)
+        return _sum_of_products(images, patches, window.precision), d_images
 
     turned, d_images = _added_up(of_chunk, window.chunk(gradient), gradient, images)
     turned = turned.reshape(channels[0], *sides, channels[1])
@@ -160,7 +168,7 @@ def _kernel_gradient(window: _Window, images: jax.Array, kernel: jax.Array, grad
     """Products of the gradient with patches of the images."""
 
     def of_chunk(images: jax.Array, gradient: jax.Array) -> tuple[jax.Array, None]:
-        return _sum_of_products(gradient, window.patches(images), window), None
+        return _sum_of_products(gradient, window.patches(images), window.precision), None
 
     total, _ = _added_up(of_chunk, window.chunk(images), images, gradient)
     return total.T.reshape(kernel.shape).astype(kernel.dtype)
@@ -171,11 +179,10 @@ def _turned(kernel: jax.Array) -> jax.Array:
     return jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
 
 
-def _sum_of_products(channels: jax.Array, patches: jax.Array, window: _Window) -> jax.Array:
+def _sum_of_products(channels: jax.Array, patches: jax.Array, precision: Any) -> jax.Array:
     """[C, P] in at least float32, over all places of all images; the other way round it takes twice the time."""
     dtype = jnp.promote_types(patches.dtype, jnp.float32)
     channels, patches = (values.reshape(-1, values.shape[-1]) for values in (channels, patches))
-    precision = dict(window.product)["precision"]
     return jnp.matmul(channels.T, patches, precision=precision, preferred_element_type=dtype)
 
 

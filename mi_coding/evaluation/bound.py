@@ -176,14 +176,14 @@ def bound_over_training(train: Curve, validation: Curve | None, num_candidates: 
     chart = Chart(3.7, (0.05, 0.14, 0.745, 0.765), "bound on mutual information, nats", "step")
     ceiling = math.log(num_candidates)
     chart.ceiling(ceiling, f"ln {num_candidates:,} =")
-    lowest = np.zeros(0) if validation is None else validation[1]
+    drawn = np.zeros(0) if validation is None else validation[1]
     if len(train[0]):  # methods without candidates have a bound on held-out pairs alone
         chart.axes.plot(*train, color=BLUE, alpha=0.22, linewidth=0.8)
-        lowest = chart.smooth(*train, BLUE)
-        chart.label(lowest, "train", BLUE)
+        drawn = chart.smooth(*train, BLUE)
+        chart.label(drawn, "train", BLUE)
     if validation is not None:
         chart.dots(*validation, "held-out", ORANGE)
-    chart.limit(lowest, ceiling)
+    chart.limit(drawn, ceiling)
     return chart.finished()
 
 

@@ -137,7 +137,7 @@ def _labelled(split: Split, most: int) -> Split:
 
 
 def _draw(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """int[K · count]: rows of so many examples of each class.
+    """int[K · count]: the rows of `count` random examples of each class.
 
     >>> _draw(np.array([0, 1, 0, 1]), 2, seed=0).tolist()
     [0, 1, 2, 3]

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from mi_coding.evaluation.base import PairEvaluator, Trained
+from mi_coding.evaluation.heldout import make_pair_codes
 from mi_coding.objectives.gaussian import gaussian_information
 from mi_coding.reporting.results import Group, Rows, Summary, group_rows, nats
 
 _KEY = "heldout/gaussian_information_nats"
 _ROWS: Rows = {_KEY: ("Gaussian information of held-out codes, nats: an estimate and no bound", nats)}
-_AT_ONCE = 1000  # pairs encoded at a time
 
 
 @dataclass(frozen=True)
@@ -48,18 +48,12 @@ class GaussianInformation(PairEvaluator):
 
 
 def _codes(trained: Trained, most: int) -> tuple[jax.Array, jax.Array]:
-    """z_x, z_y of one pair of each of at most so many test examples."""
+    """z_x, z_y of one pair for each of the first `most` test examples, or of all there are."""
     examples = trained.pairs.examples_of(trained.population("test"))
     count = min(most, len(jax.tree.leaves(examples)[0]))
 
-    @jax.jit
-    def encode(examples: Any, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
-        x, y = trained.pairs.streamed_batch(trained.key("test"), examples, rows)
-        return trained.method.pair_codes(*trained.variables, x, y)
+    def each_once(key: jax.Array, examples: Any, rows: jax.Array) -> tuple[Any, Any]:
+        return trained.pairs.streamed_batch(key, jax.tree.map(lambda half: half[rows], examples), rows)
 
-    def encode_from(start: int) -> tuple[jax.Array, jax.Array]:
-        rows = jnp.arange(start, min(start + _AT_ONCE, count))
-        return encode(jax.tree.map(lambda half: half[rows], examples), rows)
-
-    halves = zip(*map(encode_from, range(0, count, _AT_ONCE)), strict=True)
-    return tuple(jnp.concatenate(half) for half in halves)
+    encode = make_pair_codes(each_once, trained.method.pair_codes)
+    return encode(trained.variables, trained.key("test"), examples, jnp.arange(count))

@@ -1,7 +1,6 @@
 """Barlow Twins: the codes of the two halves are correlated dimension by dimension, and not across dimensions."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 
@@ -16,16 +15,8 @@ class BarlowTwins(Statistics):
 
     off_diagonal: NotNegative = option("objective.off_diagonal", 5e-3, "weight of correlations across dimensions")
 
-    def codes_loss(
-        self,
-        params: Any,
-        z_x: jax.Array,
-        z_y: jax.Array,
-        *,
-        labels: jax.Array | None,
-        key: jax.Array,
-        axis_name: str | None,
+    def statistic(
+        self, z_x: jax.Array, z_y: jax.Array, axis_name: str | None
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        del params, labels, key
         out = barlow_twins(z_x, z_y, off_diagonal_weight=self.off_diagonal, axis_name=axis_name)
         return out.loss, {"correlation": out.correlation}

@@ -206,6 +206,12 @@ def check_classes(name: str, source: str, num_classes: int) -> None:
         raise InputError(Setting("objective.name", name), found, many)
 
 
+def check_labelled(name: str, pairs: PairSampler) -> None:
+    """Raises InputError for pairs whose examples have no labels, of a method that learns from them."""
+    if pairs.takes_films:
+        raise InputError(Setting("objective.name", name), " is not for frames of films, which have no labels")
+
+
 def with_own_rate(
     optimizer: optax.GradientTransformation, name: str, learning_rate: float | optax.Schedule
 ) -> optax.GradientTransformation:

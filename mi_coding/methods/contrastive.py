@@ -107,7 +107,7 @@ class Contrastive(Candidates, TwoHalves):
 
     def extra_params(self, key: jax.Array) -> dict[str, Any]:
         params = {"critic": self.critic.init(key, self.code_dim)}
-        return params | ({"log_temperature": jnp.log(self.temperature)} if self.learn_temperature else {})
+        return params | ({"log_temperature": jnp.log(jnp.float32(self.temperature))} if self.learn_temperature else {})
 
     def temperature_of(self, params: Any) -> float | jax.Array:
         """What divides the scores: the option, or what was learnt."""

@@ -19,7 +19,7 @@ from mi_coding.pairs import PairSampler
 
 @dataclass(frozen=True, eq=False)
 class DensityRatio(Contrastive):
-    """Methods whose scores are ln p(y|x)/p(y) at best; params["critic"] has a "bias" that is learnt.
+    """Methods whose scores are ln p(y|x)/p(y) at best; params have a "bias", which is learnt.
 
     All distractors of all devices take part, but no x picks among candidates: nothing has a ceiling. Held-out codes are
     judged as those of CPC are, by ln N minus the loss of picking the true candidate with the same scores.

@@ -1,7 +1,6 @@
 """Gaussian information: codes whose canonical correlations are as large as can be, known as deep CCA."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 
@@ -31,17 +30,9 @@ class Gaussian(Statistics):
             remedy = f"{least}, a smaller encoder.code_dim, or objective.shrinkage > 0"
             raise InputError(Setting("batch_size", batch_size), hint, remedy)
 
-    def codes_loss(
-        self,
-        params: Any,
-        z_x: jax.Array,
-        z_y: jax.Array,
-        *,
-        labels: jax.Array | None,
-        key: jax.Array,
-        axis_name: str | None,
+    def statistic(
+        self, z_x: jax.Array, z_y: jax.Array, axis_name: str | None
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        del params, labels, key
         information = gaussian_information(z_x, z_y, shrinkage=self.shrinkage, axis_name=axis_name)
         return -information, {"gaussian_information_nats": information}
 

@@ -1,4 +1,4 @@
-"""Jensen–Shannon: true pairs told from independent ones by logistic regression, as in Deep InfoMax."""
+"""Jensen–Shannon: logistic regression of true pairs against independent ones, as in Deep InfoMax."""
 
 from dataclasses import dataclass
 

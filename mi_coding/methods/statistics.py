@@ -23,6 +23,25 @@ class Statistics(Bounded, TwoHalves):
         super().check(pairs, encoder, batch_size, num_devices)
         check_across(self, pairs)
 
+    def statistic(
+        self, z_x: jax.Array, z_y: jax.Array, axis_name: str | None
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """The loss of codes, float32[b, D] each, and other metrics: those of the global batch, see `codes_loss`."""
+        raise NotImplementedError
+
+    def codes_loss(
+        self,
+        params: Any,
+        z_x: jax.Array,
+        z_y: jax.Array,
+        *,
+        labels: jax.Array | None,
+        key: jax.Array,
+        axis_name: str | None,
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        del params, labels, key
+        return self.statistic(z_x, z_y, axis_name)
+
     def contrast(self, params: Any, z_x: jax.Array, z_y: jax.Array) -> CPCOutput:
         del params
         return cpc(z_x, z_y, temperature=self.temperature, normalize=True, symmetric=True)

@@ -6,8 +6,7 @@ from typing import Any
 import jax
 
 from mi_coding.encoders import Backbone
-from mi_coding.errors import InputError, Setting
-from mi_coding.methods.base import check_classes
+from mi_coding.methods.base import check_classes, check_labelled
 from mi_coding.methods.nt_xent import NTXent
 from mi_coding.objectives.supcon import supcon
 from mi_coding.pairs import PairSampler
@@ -22,9 +21,7 @@ class SupCon(NTXent):
 
     def check(self, pairs: PairSampler, encoder: Backbone, batch_size: int, num_devices: int) -> None:
         super().check(pairs, encoder, batch_size, num_devices)
-        if pairs.takes_films:
-            hint = " is not for frames of films, which have no labels"
-            raise InputError(Setting("objective.name", self.name), hint)
+        check_labelled(self.name, pairs)
 
     def forecast(self) -> str:
         return f"supervised contrast among {self.num_candidates:,} views, {self.parts.num_classes:,} classes; no bound"

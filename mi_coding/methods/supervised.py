@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from mi_coding.encoders import Backbone, Encoder, NoHead, build
-from mi_coding.errors import InputError, Setting
-from mi_coding.methods.base import Encoded, Method, Variables, check_classes
+from mi_coding.methods.base import Encoded, Method, Variables, check_classes, check_labelled
 from mi_coding.methods.online_probe import init_probe, mean_cross_entropy, probe_logits, with_label
 from mi_coding.methods.two_halves import check_two_halves
 from mi_coding.objectives.gradient import as_shares
@@ -35,9 +34,7 @@ class Supervised(Method):
 
     def check(self, pairs: PairSampler, encoder: Backbone, batch_size: int, num_devices: int) -> None:
         check_two_halves(self, pairs)
-        if pairs.takes_films:
-            hint = " is not for frames of films, which have no labels"
-            raise InputError(Setting("objective.name", self.name), hint)
+        check_labelled(self.name, pairs)
 
     def check_labels(self, source: str, num_classes: int) -> None:
         check_classes(self.name, source, num_classes)

@@ -1,7 +1,6 @@
 """VICReg: variance, invariance and covariance of codes, without any comparison of one code with another."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 
@@ -18,17 +17,9 @@ class VICReg(Statistics):
     variance: NotNegative = option("objective.variance", 25.0, "weight of what standard deviations fall short of 1")
     covariance: NotNegative = option("objective.covariance", 1.0, "weight of squared covariances")
 
-    def codes_loss(
-        self,
-        params: Any,
-        z_x: jax.Array,
-        z_y: jax.Array,
-        *,
-        labels: jax.Array | None,
-        key: jax.Array,
-        axis_name: str | None,
+    def statistic(
+        self, z_x: jax.Array, z_y: jax.Array, axis_name: str | None
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        del params, labels, key
         out = vicreg(
             z_x,
             z_y,

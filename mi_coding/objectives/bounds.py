@@ -16,6 +16,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.scipy.special import logsumexp
 
+from mi_coding.objectives.moments import global_mean
+
 
 def infonce(scores: jax.Array, *, axis_name: str | None = None) -> jax.Array:
     """The lower bound of CPC: ln N minus the cross-entropy of picking the true candidate; never above ln N.
@@ -36,7 +38,7 @@ def infonce(scores: jax.Array, *, axis_name: str | None = None) -> jax.Array:
     Source: arXiv:1807.03748; arXiv:1905.06922 equation 10.
     """
     scores, true, _ = _parts(scores, axis_name)
-    return math.log(scores.shape[1]) + _mean(true - logsumexp(scores, axis=1), axis_name)
+    return math.log(scores.shape[1]) + global_mean(true - logsumexp(scores, axis=1), axis_name)
 
 
 def donsker_varadhan(scores: jax.Array, *, axis_name: str | None = None) -> jax.Array:
@@ -49,7 +51,7 @@ def donsker_varadhan(scores: jax.Array, *, axis_name: str | None = None) -> jax.
     Source: arXiv:1801.04062 (MINE); variance arXiv:1910.06222 theorem 2.
     """
     scores, true, off = _parts(scores, axis_name)
-    return _mean(true, axis_name) - _log_mean_exp(scores, off, axis_name)
+    return global_mean(true, axis_name) - _log_mean_exp(scores, off, axis_name)
 
 
 def nwj(scores: jax.Array, *, axis_name: str | None = None) -> jax.Array:
@@ -62,7 +64,7 @@ def nwj(scores: jax.Array, *, axis_name: str | None = None) -> jax.Array:
     Source: arXiv:0809.0853; arXiv:1905.06922 equation 9 ("f-GAN KL", "MINE-f").
     """
     scores, true, off = _parts(scores, axis_name)
-    return _mean(true, axis_name) - jnp.exp(_log_mean_exp(scores, off, axis_name) - 1)
+    return global_mean(true, axis_name) - jnp.exp(_log_mean_exp(scores, off, axis_name) - 1)
 
 
 def tuba(scores: jax.Array, log_baseline: jax.Array, *, axis_name: str | None = None) -> jax.Array:
@@ -77,7 +79,7 @@ def tuba(scores: jax.Array, log_baseline: jax.Array, *, axis_name: str | None = 
     scores, true, off = _parts(scores, axis_name)
     log_baseline = _baseline(log_baseline, scores)
     scale = _log_mean_exp(scores - log_baseline[:, None], off, axis_name)
-    return _mean(true - log_baseline, axis_name) + 1 - jnp.exp(scale)
+    return global_mean(true - log_baseline, axis_name) + 1 - jnp.exp(scale)
 
 
 def interpolated(
@@ -102,7 +104,7 @@ def interpolated(
     without = mix(_log_mean_without_each(scores))
     joint = jnp.sum(jnp.where(off, true[:, None] - without, 0), axis=1) / (scores.shape[1] - 1)
     independent = mix(_row_log_mean_exp(scores, off)[:, None])
-    return 1 + _mean(joint, axis_name) - jnp.exp(_log_mean_exp(scores - independent, off, axis_name))
+    return 1 + global_mean(joint, axis_name) - jnp.exp(_log_mean_exp(scores - independent, off, axis_name))
 
 
 def jensen_shannon(scores: jax.Array, *, axis_name: str | None = None) -> jax.Array:
@@ -116,7 +118,7 @@ def jensen_shannon(scores: jax.Array, *, axis_name: str | None = None) -> jax.Ar
     """
     scores, true, off = _parts(scores, axis_name)
     independent = jnp.sum(jnp.where(off, jax.nn.softplus(scores), 0), axis=1) / (scores.shape[1] - 1)
-    return 2 * math.log(2) - _mean(jax.nn.softplus(-true) + independent, axis_name)
+    return 2 * math.log(2) - global_mean(jax.nn.softplus(-true) + independent, axis_name)
 
 
 def density_ratio(scores: jax.Array, *, axis_name: str | None = None) -> jax.Array:
@@ -143,7 +145,7 @@ def smile(scores: jax.Array, *, clip: float = 5.0, axis_name: str | None = None)
     if not clip > 0:
         raise ValueError(f"clip={clip}: expected a number > 0, in nats")
     scores, true, off = _parts(scores, axis_name)
-    return _mean(true, axis_name) - _log_mean_exp(jnp.clip(scores, -clip, clip), off, axis_name)
+    return global_mean(true, axis_name) - _log_mean_exp(jnp.clip(scores, -clip, clip), off, axis_name)
 
 
 def club(log_conditional: jax.Array, *, axis_name: str | None = None) -> jax.Array:
@@ -158,7 +160,7 @@ def club(log_conditional: jax.Array, *, axis_name: str | None = None) -> jax.Arr
     Source: arXiv:2006.12013 equation 7, its second mean over independent pairs only.
     """
     scores, true, off = _parts(log_conditional, axis_name)
-    return _mean(true - jnp.sum(jnp.where(off, scores, 0), axis=1) / (scores.shape[1] - 1), axis_name)
+    return global_mean(true - jnp.sum(jnp.where(off, scores, 0), axis=1) / (scores.shape[1] - 1), axis_name)
 
 
 def leave_one_out(log_conditional: jax.Array, *, axis_name: str | None = None) -> jax.Array:
@@ -177,7 +179,7 @@ def leave_one_out(log_conditional: jax.Array, *, axis_name: str | None = None) -
     column = column if axis_name is None else lax.psum(column, axis_name)
     marginal = peak + jnp.log(column) - math.log(scores.shape[1] - 1)
     rows = jnp.arange(len(true)) + (0 if axis_name is None else lax.axis_index(axis_name) * len(true))
-    return _mean(true - marginal[rows], axis_name)
+    return global_mean(true - marginal[rows], axis_name)
 
 
 def _parts(scores: jax.Array, axis_name: str | None, least: int = 2) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -200,11 +202,6 @@ def _baseline(log_baseline: jax.Array, scores: jax.Array) -> jax.Array:
     return log_baseline
 
 
-def _mean(values: jax.Array, axis_name: str | None) -> jax.Array:
-    """Mean over the global batch."""
-    return jnp.mean(values) if axis_name is None else lax.pmean(jnp.mean(values), axis_name)
-
-
 def _row_log_mean_exp(scores: jax.Array, off: jax.Array) -> jax.Array:
     """float[b]: ln of the mean of exp(score) over the distractors of each row."""
     return logsumexp(scores, axis=1, where=off) - math.log(scores.shape[1] - 1)
@@ -216,7 +213,7 @@ def _log_mean_exp(scores: jax.Array, off: jax.Array, axis_name: str | None) -> j
     if axis_name is None:
         return logsumexp(rows) - math.log(len(rows))
     peak = lax.pmax(lax.stop_gradient(jnp.max(rows)), axis_name)
-    return peak + jnp.log(_mean(jnp.exp(rows - peak), axis_name))
+    return peak + jnp.log(global_mean(jnp.exp(rows - peak), axis_name))
 
 
 def _log_mean_without_each(scores: jax.Array) -> jax.Array:

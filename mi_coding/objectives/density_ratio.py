@@ -13,7 +13,7 @@ from jax import lax
 
 from mi_coding.contrast import Contrast, ContrastSpec, contrast
 from mi_coding.objectives.cpc import CPC_RULES, inverse_temperature, unit_length
-from mi_coding.objectives.moments import check_codes
+from mi_coding.objectives.moments import check_codes, global_mean
 
 
 class RatioOutput(NamedTuple):
@@ -111,8 +111,7 @@ class _Scored(NamedTuple):
     axis_name: str | None
 
     def mean(self, values: jax.Array) -> jax.Array:
-        mean = jnp.mean(values)
-        return mean if self.axis_name is None else lax.pmean(mean, self.axis_name)
+        return global_mean(values, self.axis_name)
 
     def log_mean_exp(self, values: jax.Array) -> jax.Array:
         peak = lax.stop_gradient(jnp.max(values))

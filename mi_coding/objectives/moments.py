@@ -5,6 +5,11 @@ import jax.numpy as jnp
 from jax import lax
 
 
+def global_mean(values: jax.Array, axis_name: str | None) -> jax.Array:
+    """The mean of all values on all devices, which have equally many."""
+    return _over_devices(jnp.mean(values), axis_name)
+
+
 def batch_size(z: jax.Array, axis_name: str | None) -> int:
     """B, codes on all devices."""
     return z.shape[0] * (1 if axis_name is None else lax.axis_size(axis_name))

@@ -6,7 +6,7 @@ from jax import lax
 
 from mi_coding.contrast import POOL, ContrastSpec, contrast
 from mi_coding.objectives.cpc import CPCOutput, inverse_temperature, unit_length
-from mi_coding.objectives.moments import check_codes
+from mi_coding.objectives.moments import check_codes, global_mean
 
 
 def supcon(
@@ -24,7 +24,7 @@ def supcon(
 
     The loss of a view is the mean over its true candidates of −ln softmax; the mean of their scores is the score of the
     mean of their codes, so that nothing but sums of codes by class is needed beside what NT-Xent computes. It knows
-    labels, so ln N − loss is no bound on the information of a pair.
+    labels, so ln N − loss does not bound the information of a pair.
 
     >>> z = jnp.eye(2)[jnp.array([0, 0, 1, 1])]  # one code a class: of 7 candidates the 3 true ones share the vote
     >>> print(f"{supcon(z, z, jnp.array([0, 0, 1, 1]), num_classes=2, temperature=0.01).loss:.4f}")  # ln 3
@@ -57,7 +57,6 @@ def supcon(
     others = jnp.where(known, counts[at] - 1, 1)
     of_class = (scale * jnp.sum(pool * (sums[at] - pool), axis=1)) / others
     true = jnp.where(known, of_class, found.true_score)
-    loss, accuracy = jnp.mean(found.row_lse - true), jnp.mean(found.rank == 0, dtype=true.dtype)
-    if axis_name is not None:
-        loss, accuracy = lax.pmean((loss, accuracy), axis_name)
+    loss = global_mean(found.row_lse - true, axis_name)
+    accuracy = global_mean((found.rank == 0).astype(true.dtype), axis_name)
     return CPCOutput(loss, jnp.log(found.num_candidates) - loss, found.num_candidates, accuracy)

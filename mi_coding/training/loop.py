@@ -114,7 +114,7 @@ def train(
 
 
 def _steps_within(seconds: float, of_one: float) -> int:
-    """How many steps of a length fit into so many seconds; at least one."""
+    """The number of steps of duration `of_one` that fit into `seconds`; at least one."""
     return max(1, int(seconds / max(of_one, 1e-9)))
 
 

@@ -70,6 +70,6 @@ def test_on_several_devices_the_gradient_of_one_kernel_is_added_up(strides, chan
 
 
 def test_the_number_of_images_at_a_time_divides_them():
-    window = convolution._Window((3, 3), (1, 1), ((1, 1), (1, 1)), ())
+    window = convolution._Window((3, 3), (1, 1), ((1, 1), (1, 1)))
     chunks = [window.chunk(jax.ShapeDtypeStruct((count, 32, 32, 16), jnp.float32)) for count in (512, 6, 7, 1)]
     assert chunks == [4, 3, 1, 1]  # 2.5 MiB hold patches of four
