@@ -78,6 +78,27 @@ def test_ctrl_c_gives_the_encoder_so_far(tmp_path, capsys):
         assert re.search(words, capsys.readouterr().out)
 
 
+@pytest.mark.parametrize("moment", ["the last step", "evaluate_run", "write_report"])
+def test_ctrl_c_once_it_is_trained_gives_the_encoder_without_a_report(moment, tmp_path, monkeypatch, capsys):
+    stop = lambda *given: signal.raise_signal(signal.SIGINT)  # noqa: E731
+    if moment != "the last step":
+        monkeypatch.setattr(f"mi_coding.runs.execute.{moment}", stop)
+    on_step = lambda step, metrics: step == 4 and moment == "the last step" and stop()  # noqa: E731
+    encoder = mi_coding.fit(SMALL, on_step=on_step, workdir=tmp_path / "run", **SHORT)
+    assert encoder(SMALL).shape == (40, 4)
+    assert encoder.report is None
+    assert re.search(r"\nSIGINT: saved step 4; fit\(…, workdir=.*\) continues from it", capsys.readouterr().out)
+
+
+def test_ctrl_c_before_the_first_step_is_one_line_and_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("mi_coding.runs.execute.train_run", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(KeyboardInterrupt, match="nothing is trained") as raised:
+        mi_coding.fit(SMALL, **SHORT)
+    assert raised.value.__suppress_context__
+    assert not list(tmp_path.iterdir())
+
+
 def test_fit_leaves_no_state_behind_and_runs_in_any_thread():
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     cache, made = jax.config.jax_compilation_cache_dir, []
@@ -115,7 +136,7 @@ def test_config_size_batch_and_steps_suit_the_data(tmp_path, make, config, expec
 
 def test_on_a_cpu_colour_images_are_small_and_soon_done(tmp_path):
     folder = f"folder:{make_folder(tmp_path, count=9, side=40)}"
-    for given, side, seen in ((folder, 32, 50_000), (np.zeros((2000, 64, 64, 3), np.uint8), 32, 50_000)):
+    for given, side, seen in ((folder, 32, 45_000), (np.zeros((2000, 64, 64, 3), np.uint8), 32, 45_000)):
         chosen = choose(describe(given), on_cpu=True)
         assert (chosen.overrides["encoder.name"], chosen.overrides["data.image_size"]) == ("convnet", side)
         assert chosen.overrides["num_steps"] * chosen.overrides["batch_size"] == pytest.approx(seen, rel=0.01)

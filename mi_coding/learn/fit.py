@@ -42,7 +42,8 @@ def fit(
 ) -> TrainedEncoder:
     """Learns an encoder of what a person has; chooses config, size, batch and steps by the data, and says so.
 
-    Ctrl-C ends training after the step at hand and returns the encoder so far.
+    Ctrl-C ends training after the step at hand, or the evaluation, and returns the encoder so far; before the first
+    step it raises KeyboardInterrupt.
 
     >>> images = np.random.default_rng(0).integers(0, 255, (60, 16, 16, 1)).astype(np.uint8)
     >>> encoder = fit(images, evaluate=False, **SHORT)

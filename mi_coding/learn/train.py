@@ -62,7 +62,8 @@ def train(
 ) -> TrainedRun:
     """Trains, evaluates and reports a config, as `python -m mi_coding.main` does, in this process.
 
-    Ctrl-C ends training after the step at hand; what is trained until then is saved, and is what the run has.
+    Ctrl-C ends training after the step at hand, or the evaluation; what is trained until then is saved, and is what
+    the run has. Before the first step it raises KeyboardInterrupt.
 
     >>> run = train("simclr", WORKDIR, **SHORT)  # such as **{"num_steps": 300, "optimizer.learning_rate": 1e-3}
     data: ...
@@ -104,17 +105,12 @@ def carry_out(
     again: str = "",
 ) -> TrainedRun:
     """Carries out a flat config, see `runs.execute.execute`."""
+    how = {"typed": typed, "source": source, "on_step": on_step, "evaluates": evaluates, "again": again}
     with spelled_as_arguments():
-        outcome = execute(
-            config,
-            workdir,
-            typed=typed,
-            command_started=time.perf_counter(),
-            source=source,
-            on_step=on_step,
-            evaluates=evaluates,
-            again=again,
-        )
+        try:
+            outcome = execute(config, workdir, command_started=time.perf_counter(), **how)
+        except KeyboardInterrupt:  # its traceback would be of the compiler
+            raise KeyboardInterrupt("stopped before the first step was done; nothing is trained") from None
     return TrainedRun(workdir, outcome)
 
 

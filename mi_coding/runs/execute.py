@@ -10,7 +10,7 @@ from typing import IO, Any, NamedTuple
 import jax
 
 from mi_coding.data import Source
-from mi_coding.interrupts import describe, keeps, stop
+from mi_coding.interrupts import Interrupted, describe, keeps, stop
 from mi_coding.methods import Variables
 from mi_coding.reporting import terminal
 from mi_coding.reporting.environment import describe_run
@@ -71,6 +71,8 @@ def execute(
     Raises:
         InputError: before anything is written, for a config, data or a directory that cannot work.
         NonFiniteLossError: if training diverges; the last good checkpoint stays.
+        KeyboardInterrupt: at Ctrl-C before the first step; after it the outcome so far is returned, or, of a command,
+            it ends.
     """
     warnings: list[str] = []
     with terminal.waiting("reading data") if is_main_process() else nullcontext():
@@ -89,7 +91,13 @@ def execute(
         # Of several processes the others have nothing more to do, and wait to leave together.
         if stopped_by or not evaluates or not is_main_process():
             return outcome
-        return _evaluate(outcome, warnings)
+        try:
+            return _evaluate(outcome, warnings)
+        except Interrupted:  # of a command, which ends
+            raise
+        except KeyboardInterrupt:  # of Python: what is trained is worth more than its report
+            log_on_main(f"\n{describe(signal.SIGINT)}; no report is written")
+            return outcome
 
 
 def _begin(run: Run) -> IO[str]:
@@ -114,7 +122,7 @@ def _train(run: Run, again: str, **how: Any) -> tuple[Outcome, signal.Signals | 
         trained, summary = train_run(run, checkpoints, **how)
     saved = int(trained.state.step)
     keeps(f"saved step {saved}; {again} continues from it" if again else f"stopped after step {saved}")
-    if trained.stopped_by and saved == run.num_steps:
+    if trained.stopped_by and saved == run.num_steps and jax.process_count() > 1:
         stop(trained.stopped_by)  # the others may not know, and would evaluate
     if trained.stopped_by:
         log_on_main(describe(trained.stopped_by))
