@@ -52,10 +52,11 @@ class Chip(NamedTuple):
 
 
 # A TPU makes a product of float32 of one, three or six products of bfloat16 (jax.lax.Precision).
-_TPU = {("float32", "DEFAULT"): 1.0, ("float32", "HIGH"): 3.0, ("float32", "HIGHEST"): 6.0}
+_THREE = {("float32", "BF16_BF16_F32_X3"): 3.0}
+_TPU = {("float32", "DEFAULT"): 1.0, ("float32", "HIGH"): 3.0, ("float32", "HIGHEST"): 6.0} | _THREE
 # A GPU has TensorFloat-32 at half the speed, and float32 outside its tensor cores: A100 19.5, H100 67, B200 75 TFLOP/s.
 _A100, _H100, _B200 = (
-    {("float32", "DEFAULT"): 2.0, ("float32", "HIGH"): 2.0, ("float32", "HIGHEST"): slow}
+    {("float32", "DEFAULT"): 2.0, ("float32", "HIGH"): 2.0, ("float32", "HIGHEST"): slow} | _THREE
     for slow in (312 / 19.5, 989 / 67, 2250 / 75)
 )
 

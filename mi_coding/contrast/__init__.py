@@ -11,7 +11,18 @@ import jax
 import jax.numpy as jnp
 
 from mi_coding.contrast.blockwise import blockwise
-from mi_coding.contrast.contract import ALL, ALL_PAIRS, OTHER_DEVICES, POOL, REDUCTIONS, Contrast, ContrastSpec, Rule
+from mi_coding.contrast.contract import (
+    ALL,
+    ALL_PAIRS,
+    OTHER_DEVICES,
+    POOL,
+    PRECISIONS,
+    REDUCTIONS,
+    Contrast,
+    ContrastSpec,
+    Rule,
+    check_precision,
+)
 from mi_coding.contrast.gather import dense, gather
 from mi_coding.contrast.ring import ring
 from mi_coding.contrast.sampled import contrast_sampled
@@ -37,8 +48,8 @@ def contrast(
     """Scores every query with every candidate and keeps what an objective needs of it.
 
     The score of query i and key j is `scale · ⟨queries[i], keys[j]⟩`. Products are accumulated in float32 (float64
-    for float64 codes) at the highest precision of the hardware, in every method and for true and false candidates
-    alike: a true score of another precision than its normaliser is a biased loss. Scores are held within an eighth
+    for float64 codes), at the precision that `spec` names, in every method and for true and false candidates alike: a
+    true score of another precision than its normaliser is a biased loss. Scores are held within an eighth
     of the largest finite float, so no scale makes an infinity.
 
     All fields have gradients to queries, keys and scale (rank has none): of first order and in reverse mode, since
@@ -59,8 +70,9 @@ def contrast(
     Returns:
         A `Contrast`, one entry for each query of this shard.
     Raises:
-        ValueError: for an unknown method or reduction, columns or a clip that a reduction does not have, `dense` under
-            a mapped axis, a block size < 1, or fewer than two candidates.
+        ValueError: for an unknown method, reduction or precision, columns or a clip that a reduction does not have,
+            `dense` under a mapped axis, a block size < 1, fewer than two candidates, or float64 codes at less than the
+            highest precision.
     """
     if method == "auto":
         is_small = queries.shape[0] ** 2 * spec.num_devices <= _SCORES_IN_FULL
@@ -83,4 +95,5 @@ def contrast(
             f"with {queries.shape[0]} queries each leaves no distractor; use more devices or a larger batch"
         )
     dtype = jnp.promote_types(jnp.result_type(queries, keys), jnp.float32)
-    return METHODS[method](queries, keys, jnp.asarray(scale, dtype), spec)
+    check_precision(spec.precision, dtype)
+    return METHODS[method](spec.rounded(queries), spec.rounded(keys), jnp.asarray(scale, dtype), spec)

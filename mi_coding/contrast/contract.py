@@ -29,6 +29,17 @@ class Contrast(NamedTuple):
     row_softplus: jax.Array | None = None
 
 
+PRECISIONS: dict[str, lax.Precision | lax.DotAlgorithmPreset] = {
+    "highest": lax.Precision.HIGHEST,
+    "high": lax.DotAlgorithmPreset.BF16_BF16_F32_X3,
+    "bfloat16": lax.Precision.HIGHEST,  # of codes rounded to bfloat16, whose products are exact
+}
+"""Of the products of float32 codes: name → what `lax.dot_general` takes. All sums are float32.
+
+highest: exact to float32's rounding; six passes of bfloat16 on a TPU, and no tensor cores on a GPU. high: three passes
+of bfloat16 on both, products off by 2⁻¹⁶; a CPU computes them as "highest". bfloat16: one pass, codes off by 2⁻⁹.
+"""
+
 REDUCTIONS = ("candidates", "distractors", "softplus")
 """What the scores of a query are reduced to, see `ContrastSpec`."""
 
@@ -89,6 +100,7 @@ class ContrastSpec(NamedTuple):
             "softplus": `row_softplus`, for logistic regression of true pairs against others; the log-sum-exp over the
             distractors is then a read-out without a gradient. Columns are of "candidates" alone.
         clip: with "softplus", scores of distractors are held within ± this in the log-sum-exp; None does not.
+        precision: of the products, a key of `PRECISIONS`.
     """
 
     rule: Rule = ALL
@@ -97,6 +109,11 @@ class ContrastSpec(NamedTuple):
     axis_name: str | None = None
     reduction: str = "candidates"
     clip: float | None = None
+    precision: str = "highest"
+
+    def rounded(self, codes: jax.Array) -> jax.Array:
+        """Codes as they are multiplied."""
+        return codes.astype(jnp.bfloat16) if self.precision == "bfloat16" else codes
 
     @property
     def with_true(self) -> bool:
@@ -129,19 +146,35 @@ ALL_PAIRS = ContrastSpec()
 """Every pair of one device against every other, in both directions."""
 
 
-def score_products(queries: jax.Array, keys: jax.Array, scale: jax.Array) -> jax.Array:
-    """Scores float32[n, m]; the one place that states the precision of a score product.
+def check_precision(precision: str, dtype: jnp.dtype) -> None:
+    """Raises ValueError for a name that is none, and for float64 codes at less than the highest precision."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision={precision!r} is unknown; choose one of {str(list(PRECISIONS))[1:-1]}")
+    if precision != "highest" and dtype == jnp.float64:
+        raise ValueError(f"precision={precision!r} of float64 codes: expected 'highest', or float32 codes")
 
-    HIGHEST, since TPUs and recent GPUs round float32 products to bfloat16 or TF32 by default; codes that are
-    bfloat16 already are multiplied exactly. Sums are of the dtype of `scale`, float32 or float64.
+
+def code_products(
+    a: jax.Array, b: jax.Array, precision: str, dtype: jnp.dtype, *, contract: tuple[int, int] = (1, 1)
+) -> jax.Array:
+    """Products of two matrices over an axis of each: the one place that states their precision.
+
+    It is stated, since TPUs and recent GPUs round float32 products to bfloat16 or TF32 by default; what is bfloat16
+    already is multiplied exactly. Sums are of `dtype`, float32 or float64.
     """
-    products = lax.dot_general(
-        queries,
-        keys,
-        (((1,), (1,)), ((), ())),
-        precision=lax.Precision.HIGHEST,
-        preferred_element_type=scale.dtype,
+    exact = lax.Precision.HIGHEST
+    return lax.dot_general(
+        a,
+        b,
+        (((contract[0],), (contract[1],)), ((), ())),
+        precision=PRECISIONS[precision] if a.dtype == jnp.float32 else exact,
+        preferred_element_type=dtype,
     )
+
+
+def score_products(queries: jax.Array, keys: jax.Array, scale: jax.Array, precision: str) -> jax.Array:
+    """Scores float32[n, m], or of the dtype of `scale`."""
+    products = code_products(queries, keys, precision, scale.dtype)
     limit = score_limit(scale.dtype)
     return jnp.clip(products * scale, -limit, limit)
 

@@ -19,7 +19,8 @@ def gather(queries: jax.Array, keys: jax.Array, scale: jax.Array, spec: Contrast
     n, rule, here = queries.shape[0], spec.rule, spec.device_index
     everyone = keys[None] if spec.axis_name is None else lax.all_gather(keys, spec.axis_name)
     num_devices = everyone.shape[0]
-    scores = score_products(queries, everyone.reshape(num_devices * n, -1), scale).reshape(n, num_devices, n)
+    everyone = everyone.reshape(num_devices * n, -1)
+    scores = score_products(queries, everyone, scale, spec.precision).reshape(n, num_devices, n)
 
     positions = jnp.arange(n)
     is_here = (jnp.arange(num_devices) == here)[None, :, None]

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from mi_coding.contrast.contract import ALL, ALL_PAIRS, POOL, Contrast, ContrastSpec, score_products
+from mi_coding.contrast.contract import ALL, ALL_PAIRS, POOL, Contrast, ContrastSpec, check_precision, score_products
 
 _CODES_AT_ONCE = 2**22  # numbers of gathered codes held at a time: 16 MiB in float32
 
@@ -38,7 +38,8 @@ def contrast_sampled(
     Returns:
         A `Contrast` with N = K + 1.
     Raises:
-        ValueError: for a K that is < 1 or more than there are, the rule `POOL`, or another reduction than "candidates".
+        ValueError: for a K that is < 1 or more than there are, the rule `POOL`, another reduction than "candidates", or
+            a precision as `contrast`.
     Source: arXiv:1807.03748 section 2.3; draws by Floyd's algorithm, CACM 30(9), 1987.
     """
     if not spec.with_true:
@@ -50,7 +51,8 @@ def contrast_sampled(
     if not 1 <= num_distractors <= others:
         raise ValueError(f"num_distractors={num_distractors}: rule {spec.rule.name!r} leaves {others} to draw from")
     dtype = jnp.promote_types(jnp.result_type(queries, keys), jnp.float32)
-    scale = jnp.asarray(scale, dtype)
+    check_precision(spec.precision, dtype)
+    scale, queries, keys = jnp.asarray(scale, dtype), spec.rounded(queries), spec.rounded(keys)
     first = spec.device_index * n
     own, width = (first + jnp.arange(n), 1) if spec.rule == ALL else (jnp.full(n, first), n)
 
@@ -61,7 +63,7 @@ def contrast_sampled(
         draws = jax.vmap(lambda seed: draw(seed, others, num_distractors))(seeds)
         draws += width * (draws >= own[:, None])  # steps over the pairs that are no distractors
         chosen = jnp.concatenate([(first + jnp.arange(n))[:, None], draws], axis=1)
-        one = jax.checkpoint(lambda row: score_products(row[0][None], everyone[row[1]], scale)[0])
+        one = jax.checkpoint(lambda row: score_products(row[0][None], everyone[row[1]], scale, spec.precision)[0])
         at_once = max(1, _CODES_AT_ONCE // (chosen.shape[1] * codes.shape[1]))
         return lax.map(one, (codes, chosen), batch_size=min(n, at_once))
 

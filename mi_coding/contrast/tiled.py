@@ -8,20 +8,22 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from mi_coding.contrast import kernels
 from mi_coding.contrast.contract import Contrast, ContrastSpec
 from mi_coding.contrast.tiles import (
     BLOCK,
     BLOCK_ON_CPU,
+    BY_XLA,
     Keys,
     Rows,
     Scoring,
     Sums,
     Tiling,
+    Work,
     free_gradient,
     no_sums,
     score_gradient,
     tiling,
-    true_scores,
 )
 from mi_coding.varying import match
 
@@ -33,34 +35,33 @@ class Plan(NamedTuple):
         sweep: (queries, rows, keys, scale, plan) → (rows, columns): the distractors of every device.
         sweep_back: (queries, d_queries, rows, keys, scale, plan) → (d_queries, d_keys).
         spec: what is asked for.
-        tiles: how a shard is cut; None until the platform is known.
+        tiles, work: how a shard is cut, and what computes; None until the platform is known.
     """
 
     sweep: Callable
     sweep_back: Callable
     spec: ContrastSpec
     tiles: Tiling | None = None
+    work: Work | None = None
 
     def scoring(self, scale: jax.Array) -> Scoring:
         """How the keys of other devices are scored."""
-        return Scoring(scale, self.tiles, spec=self.spec)
+        return Scoring(scale, self.tiles, self.work, self.spec)
 
 
-def _in_tiles(compute: Callable, plan: Plan, *arrays: Any) -> Any:
-    """`compute(plan, *arrays)` in tiles that suit the platform that the program is compiled for.
+def _in_tiles(compute: Callable, plan: Plan, queries: jax.Array, keys: jax.Array, *others: Any) -> Any:
+    """`compute(plan, queries, keys, *others)` by what suits the platform that the program is compiled for."""
+    n, spec, arrays = queries.shape[0], plan.spec, (queries, keys, *others)
 
-    Args:
-        arrays: the first of them has the queries of this device, as many as there are rows.
-    """
-    n, spec = arrays[0].shape[0], plan.spec
-
-    def compute_in(block_size: int, *arrays: Any) -> Any:
-        return compute(plan._replace(tiles=tiling(n, block_size)), *arrays)
+    def compute_in(block_size: int, work: Work, *arrays: Any) -> Any:
+        return compute(plan._replace(tiles=tiling(n, block_size), work=work), *arrays)
 
     if spec.block_size or n <= BLOCK_ON_CPU:
-        return compute_in(spec.block_size or BLOCK_ON_CPU, *arrays)
-    of_others = partial(compute_in, BLOCK)
-    return lax.platform_dependent(*arrays, cpu=partial(compute_in, BLOCK_ON_CPU), default=of_others)
+        return compute_in(spec.block_size or BLOCK_ON_CPU, BY_XLA, *arrays)
+    ways = {"cpu": partial(compute_in, BLOCK_ON_CPU, BY_XLA), "default": partial(compute_in, BLOCK, BY_XLA)}
+    if kernels.suit(queries, keys, spec):
+        ways["cuda"] = partial(compute_in, n, kernels.WORK)
+    return lax.platform_dependent(*arrays, **ways)
 
 
 def tiled(
@@ -93,7 +94,7 @@ def _forward(queries, keys, scale, plan):
 
 def _forward_in(plan, queries, keys, scale):
     partner = plan.spec.rule.partner
-    true_score = true_scores(queries, keys, scale, plan.spec.rule, plan.tiles)
+    true_score = plan.work.true_scores(queries, keys, plan.scoring(scale))
     start = Sums(true_score, jnp.ones_like(true_score))
     if not plan.spec.with_true:
         start = no_sums(true_score.shape, queries, true_score.dtype, softplus=plan.spec.softplus)

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from mi_coding.contrast.contract import ALL_PAIRS, ContrastSpec, Rule, score_limit, score_products
+from mi_coding.contrast.contract import ContrastSpec, Rule, code_products, score_limit, score_products
 from mi_coding.varying import match
 
 
@@ -122,24 +122,40 @@ Send = Callable[[Keys], Keys] | None
 """What becomes of a tile of keys when its turn is over; None: it stays."""
 
 
+class Work(NamedTuple):
+    """What is computed of scores, and how: by XLA a tile at a time (`BY_XLA`), or by kernels for all keys at once.
+
+    Attributes:
+        true_scores: (queries, keys, scoring) → float32[n], the score of each query with its true candidate.
+        reduce: (queries, rows, key_tile, scoring, c) → (rows, columns), with one tile of keys more.
+        pull: (queries, d_queries, rows, key_tile, scoring, c) → (d_queries, d_keys), short of their factor `scale`.
+    """
+
+    true_scores: Callable
+    reduce: Callable
+    pull: Callable
+
+
 class Scoring(NamedTuple):
     """How the tiles of one device's keys are scored.
 
     Attributes:
         scale: float32[], one over the temperature.
         tiles: how n is cut.
-        own: the rule, if these keys are of the queries' own device.
+        work: what computes.
         spec: what is asked for.
+        own: the rule, if these keys are of the queries' own device.
     """
 
     scale: jax.Array
     tiles: Tiling
+    work: Work
+    spec: ContrastSpec
     own: Rule | None = None
-    spec: ContrastSpec = ALL_PAIRS
 
     def scores(self, queries: jax.Array, keys: jax.Array, r: jax.Array, c: jax.Array) -> jax.Array:
         """Scores of tile (r, c); −inf where the key is not a distractor, or an overlapping tile has counted it."""
-        tiles, scores = self.tiles, score_products(queries, keys, self.scale)
+        tiles, scores = self.tiles, score_products(queries, keys, self.scale, self.spec.precision)
         if self.own is not None:
             rows, columns = (tiles.start(i) + jnp.arange(tiles.block) for i in (r, c))
             scores = jnp.where(self.own.excluded(rows, columns, tiles.size), -jnp.inf, scores)
@@ -147,6 +163,14 @@ class Scoring(NamedTuple):
             repeated = tiles.repeated(r)[:, None] | tiles.repeated(c)[None, :]
             scores = jnp.where(repeated, -jnp.inf, scores)
         return scores
+
+    def weighted_sum(self, weights: jax.Array, codes: jax.Array, *, over: int) -> jax.Array:
+        """Σ weights · codes over rows (0) or columns (1) of a tile: float32[t, d].
+
+        Weights take the dtype of the codes: tensor cores multiply bfloat16 with bfloat16, and the sums are float32.
+        """
+        precision, dtype = self.spec.precision, weights.dtype
+        return code_products(weights.astype(codes.dtype), codes, precision, dtype, contract=(over, 0))
 
 
 BLOCK_ON_CPU, BLOCK = 512, 4096
@@ -160,22 +184,6 @@ def tiling(size: int, block_size: int) -> Tiling:
     return Tiling(size, block, -(-size // block))
 
 
-def true_scores(queries: jax.Array, keys: jax.Array, scale: jax.Array, rule: Rule, tiles: Tiling) -> jax.Array:
-    """float32[n]: the score of each query with its true candidate.
-
-    Read off whole tiles, for only a product of the same shape rounds the same, and a tie must stay a tie: codes that
-    have collapsed to one point would otherwise be ranked by rounding errors.
-    """
-    keys = rule.partner(keys)
-
-    def step(index, scores):
-        start = tiles.start(index)
-        tile = score_products(_take(queries, start, tiles), _take(keys, start, tiles), scale)
-        return lax.dynamic_update_slice_in_dim(scores, jnp.diagonal(tile), start, 0)
-
-    return lax.fori_loop(0, tiles.count, step, match(jnp.zeros(tiles.size, scale.dtype), queries))
-
-
 def visit(queries: jax.Array, rows: Rows, keys: Keys, scoring: Scoring, *, send: Send = None) -> tuple[Rows, Keys]:
     """Scores this device's queries, float[n, d], with one device's keys; returns rows, and the keys that came back."""
     tiles = scoring.tiles
@@ -183,17 +191,7 @@ def visit(queries: jax.Array, rows: Rows, keys: Keys, scoring: Scoring, *, send:
     def column_tile(c, carry):
         rows, keys = carry
         key_tile = _take(keys, tiles.start(c), tiles)
-
-        def row_tile(r, carry):
-            rows, sums = carry
-            at_row = tiles.start(r)
-            row = _take(rows, at_row, tiles)
-            scores = scoring.scores(_take(queries, at_row, tiles), key_tile.codes, r, c)
-            rank = row.rank + jnp.sum(scores >= row.true_score[:, None], axis=1, dtype=jnp.int32)
-            row = Rows(row.true_score, _add(row.sums, scores, scoring.spec, axis=1), rank)
-            return _put(rows, row, at_row), sums and _add(sums, scores, scoring.spec, axis=0)
-
-        rows, sums = lax.fori_loop(0, tiles.count, row_tile, (rows, key_tile.columns))
+        rows, sums = scoring.work.reduce(queries, rows, key_tile, scoring, c)
         if send is None:
             return rows, keys._replace(columns=_put(keys.columns, sums, tiles.start(c)))
         return rows, _exchange(keys, send(key_tile._replace(columns=sums)), c, tiles)
@@ -210,17 +208,7 @@ def visit_back(
     def column_tile(c, carry):
         d_queries, keys = carry
         key_tile = _take(keys, tiles.start(c), tiles)
-
-        def row_tile(r, carry):
-            d_queries, d_keys = carry
-            at_row = tiles.start(r)
-            query_tile, row = _take((queries, rows), at_row, tiles)
-            scores = scoring.scores(query_tile, key_tile.codes, r, c)
-            weights = score_gradient(scores, jax.tree.map(lambda of_row: of_row[:, None], row), key_tile.columns)
-            d_query_tile = _take(d_queries, at_row, tiles) + _weighted_sum(weights, key_tile.codes, contract=1)
-            return _put(d_queries, d_query_tile, at_row), d_keys + _weighted_sum(weights, query_tile, contract=0)
-
-        d_queries, d_keys = lax.fori_loop(0, tiles.count, row_tile, (d_queries, key_tile.gradient))
+        d_queries, d_keys = scoring.work.pull(queries, d_queries, rows, key_tile, scoring, c)
         if send is None:
             return d_queries, keys._replace(gradient=_put(keys.gradient, d_keys, tiles.start(c)))
         return d_queries, _exchange(keys, send(key_tile._replace(gradient=d_keys)), c, tiles)
@@ -228,10 +216,60 @@ def visit_back(
     return lax.fori_loop(0, tiles.count, column_tile, (d_queries, keys))
 
 
-def score_gradient(scores: jax.Array, row: Pull, column: Pull | None) -> jax.Array:
-    """The gradient that comes to each score from the sums of its row and of its column."""
-    pulls = (row,) if column is None else (row, column)
-    return free_gradient(scores, sum(pull.on(scores) for pull in pulls))
+def _true_scores(queries: jax.Array, keys: jax.Array, scoring: Scoring) -> jax.Array:
+    """Read off whole tiles, for only a product of the same shape rounds the same, and a tie must stay a tie: codes that
+    have collapsed to one point would otherwise be ranked by rounding errors."""
+    tiles, scale, spec = scoring.tiles, scoring.scale, scoring.spec
+    keys = spec.rule.partner(keys)
+
+    def step(index, scores):
+        start = tiles.start(index)
+        tile = score_products(_take(queries, start, tiles), _take(keys, start, tiles), scale, spec.precision)
+        return lax.dynamic_update_slice_in_dim(scores, jnp.diagonal(tile), start, 0)
+
+    return lax.fori_loop(0, tiles.count, step, match(jnp.zeros(tiles.size, scale.dtype), queries))
+
+
+def _reduce(queries: jax.Array, rows: Rows, keys: Keys, scoring: Scoring, c: jax.Array) -> tuple[Rows, Sums | None]:
+    tiles = scoring.tiles
+
+    def row_tile(r, carry):
+        rows, sums = carry
+        at_row = tiles.start(r)
+        row = _take(rows, at_row, tiles)
+        scores = scoring.scores(_take(queries, at_row, tiles), keys.codes, r, c)
+        rank = row.rank + jnp.sum(scores >= row.true_score[:, None], axis=1, dtype=jnp.int32)
+        row = Rows(row.true_score, add(row.sums, scores, scoring.spec, axis=1), rank)
+        return _put(rows, row, at_row), sums and add(sums, scores, scoring.spec, axis=0)
+
+    return lax.fori_loop(0, tiles.count, row_tile, (rows, keys.columns))
+
+
+def _pull(
+    queries: jax.Array, d_queries: jax.Array, rows: Pull, keys: Keys, scoring: Scoring, c: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    tiles = scoring.tiles
+
+    def row_tile(r, carry):
+        d_queries, d_keys = carry
+        at_row = tiles.start(r)
+        query_tile, row = _take((queries, rows), at_row, tiles)
+        scores = scoring.scores(query_tile, keys.codes, r, c)
+        weights = score_gradient(scores, jax.tree.map(lambda of_row: of_row[:, None], row), keys.columns)
+        d_query_tile = _take(d_queries, at_row, tiles) + scoring.weighted_sum(weights, keys.codes, over=1)
+        return _put(d_queries, d_query_tile, at_row), d_keys + scoring.weighted_sum(weights, query_tile, over=0)
+
+    return lax.fori_loop(0, tiles.count, row_tile, (d_queries, keys.gradient))
+
+
+BY_XLA = Work(_true_scores, _reduce, _pull)
+"""A tile of scores after the other, in every dtype and on every platform."""
+
+
+def score_gradient(scores: jax.Array, row: Pull | None, column: Pull | None) -> jax.Array:
+    """The gradient that comes to each score from the sums of its row and of its column, where there are any."""
+    pulls = [pull.on(scores) for pull in (row, column) if pull is not None]
+    return free_gradient(scores, sum(pulls))
 
 
 def free_gradient(scores: jax.Array, gradient: jax.Array) -> jax.Array:
@@ -239,21 +277,7 @@ def free_gradient(scores: jax.Array, gradient: jax.Array) -> jax.Array:
     return jnp.where(jnp.abs(scores) < score_limit(scores.dtype), gradient, 0)
 
 
-def _weighted_sum(weights: jax.Array, codes: jax.Array, contract: int) -> jax.Array:
-    """Σ weights · codes over rows (0) or columns (1) of a tile: float32[t, d].
-
-    Weights take the dtype of the codes: tensor cores multiply bfloat16 with bfloat16, and the sums are float32.
-    """
-    return lax.dot_general(
-        weights.astype(codes.dtype),
-        codes,
-        (((contract,), (0,)), ((), ())),
-        precision=lax.Precision.HIGHEST,
-        preferred_element_type=weights.dtype,
-    )
-
-
-def _add(sums: Sums, scores: jax.Array, spec: ContrastSpec, axis: int) -> Sums:
+def add(sums: Sums, scores: jax.Array, spec: ContrastSpec, axis: int) -> Sums:
     """Running sums with one more tile of scores; −inf adds nothing."""
     softplus = sums.softplus
     if softplus is not None:

@@ -21,11 +21,13 @@ class Backbone(nn.Module):
             of the steps of a sequence must: statistics of the batch would carry the future into the context.
         loops_on_cpu: whether steps in a loop on the device are fast on CPU: not with XLA's own convolutions, which are
             13 times as slow there.
+        dtype: of its products.
     """
 
     takes: ClassVar[str] = "images (height, width, 1 or 3)"
     encodes_each_alone: ClassVar[bool] = False
     loops_on_cpu: ClassVar[bool] = False
+    dtype = "float32"  # not annotated: as a field of this class it would come before the options of others
 
     def __call__(self, x: jax.Array, train: bool, axis_name: str | None = None) -> jax.Array:
         """float32[b, F]; while training, statistics of the batch are those of all devices along `axis_name`."""

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mi_coding.contrast import METHODS as CONTRAST_METHODS
+from mi_coding.contrast import PRECISIONS
 from mi_coding.critics import CRITICS, Critic
 from mi_coding.encoders import Backbone
 from mi_coding.errors import InputError, Setting
@@ -20,6 +21,8 @@ from mi_coding.objectives.cpc import CPC_RULES, CPCOutput
 from mi_coding.objectives.groups import within_groups
 from mi_coding.options import NotNegativeInt, OneOf, option
 from mi_coding.pairs import PairSampler
+
+_TOLD = {"highest": "float32", "high": "three passes of bfloat16", "bfloat16": "bfloat16"}
 
 LEAST_TEMPERATURE = 0.01
 """Of those that are learnt; CLIP holds 1/T at 100 or less, arXiv:2103.00020 section 2.5."""
@@ -37,6 +40,9 @@ class Candidates(Bounded):
         "objective.method", "auto", "how the scores are computed; the numbers are the same"
     )
     block_size: NotNegativeInt = option("objective.block_size", 0, "side of a tile of scores; 0 chooses")
+    precision: Annotated[str, OneOf(("auto", *PRECISIONS))] = option(
+        "critic.precision", "auto", "of the products of codes in training; auto is bfloat16 where the encoder's are"
+    )
 
     def check(self, pairs: PairSampler, encoder: Backbone, batch_size: int, num_devices: int) -> None:
         super().check(pairs, encoder, batch_size, num_devices)
@@ -50,14 +56,27 @@ class Candidates(Bounded):
     @property
     def tiling(self) -> dict[str, Any]:
         """How the scores are computed, as arguments of a loss."""
-        return {"method": self.contrast_method, "block_size": self.block_size or None}
+        return {"method": self.contrast_method, "block_size": self.block_size or None, "precision": self.products}
+
+    @property
+    def products(self) -> str:
+        """The precision of the products of codes in training; held-out bounds have the highest."""
+        if self.precision != "auto":
+            return self.precision
+        return "bfloat16" if self.parts.encoder.dtype == "bfloat16" else "highest"
+
+    @property
+    def told_products(self) -> str:
+        """The precision in words, for the line before training."""
+        return f"scores in {_TOLD[self.products]}"
 
     @property
     def _heldout_batch(self) -> int:
         return self.num_candidates
 
     def forecast(self) -> str:
-        return f"N = {self.num_candidates:,} candidates, ceiling ln N = {np.log(self.num_candidates):.2f} nats"
+        ceiling = f"ceiling ln N = {np.log(self.num_candidates):.2f} nats"
+        return f"N = {self.num_candidates:,} candidates, {ceiling}, {self.told_products}"
 
     @property
     def is_bound(self) -> bool:
@@ -101,8 +120,10 @@ class Contrastive(Candidates, TwoHalves):
         self, queries: jax.Array, keys: jax.Array, *, key: jax.Array, axis_name: str | None, **options: Any
     ) -> CPCOutput:
         """`training_loss`, or where the pairs of one film are the candidates, the loss within these groups."""
+        similarity = {"precision": self.products} | options
         if group_size := self.parts.pairs.candidates_within:
-            return within_groups(partial(self.heldout_loss, **options), group_size)(queries, keys, axis_name=axis_name)
+            loss = partial(self.heldout_loss, **similarity)
+            return within_groups(loss, group_size)(queries, keys, axis_name=axis_name)
         return self.training_loss(queries, keys, key=key, axis_name=axis_name, **options)
 
     def extra_params(self, key: jax.Array) -> dict[str, Any]:

@@ -48,8 +48,10 @@ class CPC(Contrastive):
     def training_loss(
         self, queries: jax.Array, keys: jax.Array, *, key: jax.Array, axis_name: str | None, **options: Any
     ) -> CPCOutput:
-        drawn = {"num_distractors": self.num_distractors, "key": key} if self.num_distractors else self.tiling
-        return self.heldout_loss(queries, keys, distractors=self.distractors, axis_name=axis_name, **drawn, **options)
+        how = self.tiling
+        if self.num_distractors:
+            how |= {"num_distractors": self.num_distractors, "key": key}
+        return self.heldout_loss(queries, keys, distractors=self.distractors, axis_name=axis_name, **how, **options)
 
     @property
     def num_candidates(self) -> int:

@@ -24,7 +24,8 @@ class SupCon(NTXent):
         check_labelled(self.name, pairs)
 
     def forecast(self) -> str:
-        return f"supervised contrast among {self.num_candidates:,} views, {self.parts.num_classes:,} classes; no bound"
+        views = f"{self.num_candidates:,} views, {self.parts.num_classes:,} classes"
+        return f"supervised contrast among {views}, {self.told_products}; no bound"
 
     def check_labels(self, source: str, num_classes: int) -> None:
         check_classes(self.name, source, num_classes)

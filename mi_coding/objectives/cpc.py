@@ -41,6 +41,7 @@ def cpc(
     distractors: str = "all",
     method: str = "auto",
     block_size: int | None = None,
+    precision: str = "highest",
     axis_name: str | None = None,
     num_distractors: int | None = None,
     key: jax.Array | None = None,
@@ -69,6 +70,8 @@ def cpc(
         distractors: "all" other pairs (N = B), or those on "other_devices" (N = B − b + 1).
         method: how the scores are computed, see `mi_coding.contrast`; it changes memory and speed, not the value.
         block_size: side of a tile, for the methods that compute in tiles.
+        precision: of the products of float32 codes: "highest", "high" (three passes of bfloat16) or "bfloat16", see
+            `mi_coding.contrast.PRECISIONS`. Sums stay float32.
         axis_name: the mapped axis over devices, or None for one device.
         num_distractors: K; instead of all pairs that `distractors` names, K of them drawn at random for each x (and,
             with `symmetric`, for each y): N = K + 1. The draws do not depend on the number of devices. They are
@@ -77,8 +80,8 @@ def cpc(
     Returns:
         A `CPCOutput`.
     Raises:
-        ValueError: for codes that are not two float matrices of the same shape, a temperature ≤ 0, an unknown rule or
-            method, fewer than two candidates, or `num_distractors` without `key` or the other way round.
+        ValueError: for codes that are not two float matrices of the same shape, a temperature ≤ 0, an unknown rule,
+            method or precision, fewer than two candidates, or `num_distractors` without `key` or the other way round.
     Source: loss arXiv:1807.03748 (CPC), bound arXiv:1905.06922 section 2.
     """
     check_codes(z_x, z_y)
@@ -90,7 +93,7 @@ def cpc(
     if num_distractors is not None and method != "auto":
         raise ValueError(f"method={method!r} with num_distractors: drawn candidates are always gathered; leave it out")
     queries, keys = (unit_length(z_x), unit_length(z_y)) if normalize else (z_x, z_y)
-    spec = ContrastSpec(CPC_RULES[distractors], symmetric, block_size, axis_name)
+    spec = ContrastSpec(CPC_RULES[distractors], symmetric, block_size, axis_name, precision=precision)
     if num_distractors is None:
         found = contrast(queries, keys, scale, spec, method=method)
     else:
@@ -108,6 +111,7 @@ def nt_xent(
     temperature: float | jax.Array = 0.5,
     method: str = "auto",
     block_size: int | None = None,
+    precision: str = "highest",
     axis_name: str | None = None,
 ) -> CPCOutput:
     """SimCLR's NT-Xent: CPC with both views of every image in one pool of 2B codes, cosine scores, self left out.
@@ -122,7 +126,7 @@ def nt_xent(
         z_x: float[b, D], codes of the first views. The code of a zero vector is taken as zero.
         z_y: float[b, D], codes of the second views.
         temperature: > 0, divides the cosines.
-        method, block_size, axis_name: see `cpc`.
+        method, block_size, precision, axis_name: see `cpc`.
     Returns:
         A `CPCOutput`; accuracy counts both views.
     Raises:
@@ -131,7 +135,7 @@ def nt_xent(
     """
     check_codes(z_x, z_y)
     pool = jnp.concatenate([unit_length(z_x), unit_length(z_y)])
-    spec = ContrastSpec(POOL, columns=False, block_size=block_size, axis_name=axis_name)
+    spec = ContrastSpec(POOL, columns=False, block_size=block_size, axis_name=axis_name, precision=precision)
     found = contrast(pool, pool, inverse_temperature(temperature, pool), spec, method=method)
     return _summarize(found.row_lse - found.true_score, found, spec)
 

@@ -44,7 +44,7 @@ def nwj_loss(z_x: jax.Array, z_y: jax.Array, **scoring) -> RatioOutput:
     Args:
         z_x, z_y: float[b, D], one device's shard.
         scoring: temperature (1), bias (0), normalize (False: inner products; True: cosines), distractors ("all"),
-            method ("auto"), block_size, axis_name, as in `cpc`.
+            method ("auto"), block_size, precision ("highest"), axis_name, as in `cpc`.
     Raises:
         ValueError: as `cpc`.
     Source: arXiv:0809.0853; arXiv:1905.06922 equation 9.
@@ -150,6 +150,7 @@ def _score(
     distractors: str = "all",
     method: str = "auto",
     block_size: int | None = None,
+    precision: str = "highest",
     axis_name: str | None = None,
 ) -> _Scored:
     """Scores ⟨z_x, z_y⟩ / temperature + bias, reduced."""
@@ -160,9 +161,11 @@ def _score(
     z_x, z_y = (z.astype(scale.dtype) for z in (z_x, z_y))
     if normalize:
         z_x, z_y = unit_length(z_x), unit_length(z_y)
-    # The bias is one more dimension of the codes, so that every way of computing scores has it.
-    one = jnp.ones_like(z_x[:, :1])
-    queries = jnp.concatenate([z_x, one], axis=1)
-    keys = jnp.concatenate([z_y, one * (jnp.asarray(bias, scale.dtype) / scale)], axis=1)
-    spec = ContrastSpec(CPC_RULES[distractors], False, block_size, axis_name, reduction, clip)
+    # The bias is two more dimensions of the codes, so that every way of computing scores has it: in two parts, of
+    # which the second is what bfloat16 leaves of the first.
+    one, bias = jnp.ones_like(z_x[:, :1]), jnp.asarray(bias, scale.dtype) / scale
+    first = lax.stop_gradient(bias.astype(jnp.bfloat16).astype(scale.dtype))
+    queries = jnp.concatenate([z_x, one, one], axis=1)
+    keys = jnp.concatenate([z_y, one * first, one * (bias - first)], axis=1)
+    spec = ContrastSpec(CPC_RULES[distractors], False, block_size, axis_name, reduction, clip, precision)
     return _Scored(contrast(queries, keys, scale, spec, method=method), axis_name)

@@ -18,6 +18,7 @@ def supcon(
     temperature: float | jax.Array = 0.1,
     method: str = "auto",
     block_size: int | None = None,
+    precision: str = "highest",
     axis_name: str | None = None,
 ) -> CPCOutput:
     """NT-Xent with several true candidates: the other view of an image, and all views of images of its class.
@@ -34,7 +35,7 @@ def supcon(
         z_x, z_y: float[b, D], codes of both views, one device's shard.
         labels: int[b], below `num_classes`; of −1, which is unknown, the other view alone is true.
         num_classes: K.
-        temperature, method, block_size, axis_name: see `cpc`.
+        temperature, method, block_size, precision, axis_name: see `cpc`.
     Returns:
         A `CPCOutput`; accuracy is that of NT-Xent, for the other view.
     Raises:
@@ -46,7 +47,7 @@ def supcon(
         raise ValueError(f"labels of shape {labels.shape} of {len(z_x)} pairs: expected one label for each")
     pool, labels = jnp.concatenate([unit_length(z_x), unit_length(z_y)]), jnp.concatenate([labels, labels])
     scale = inverse_temperature(temperature, pool)
-    spec = ContrastSpec(POOL, columns=False, block_size=block_size, axis_name=axis_name)
+    spec = ContrastSpec(POOL, columns=False, block_size=block_size, axis_name=axis_name, precision=precision)
     found = contrast(pool, pool, scale, spec, method=method)
 
     member = jax.nn.one_hot(labels, num_classes, dtype=pool.dtype)  # of no class where the label is −1

@@ -76,9 +76,13 @@ def _products_of(equation: Any, scope: str, times: int) -> list[Product]:
     if name in ("dot_general", "conv_general_dilated"):
         precision = params["precision"][0] if isinstance(params["precision"], tuple) else params["precision"]
         return [Product(scope, times * _flops(equation), equation.invars[0].aval.dtype, precision)]
+    if name == "pallas_call":
+        times *= math.prod(params["grid_mapping"].grid)
     inner = [_products(one, scope, times * params.get("length", 1)) for one in _inner(params)]
     if name == "cond":
-        return max(inner, key=lambda branch: sum(one.flops for one in branch), default=[])
+        # Of ways of computing the same for several platforms, the one with the least: what the model needs.
+        choose = min if params.get("branches_platforms") else max
+        return choose(inner, key=lambda branch: sum(one.flops for one in branch), default=[])
     return [product for part in inner for product in part]
 
 

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import pytest
 from config_data import CONFIGS, data_for, make_images
 
-from mi_coding.benchmarks import compiled, targets
+from mi_coding.benchmarks import compiled, compiled_loss, targets
 from mi_coding.benchmarks.hlo import Program, Work
 from mi_coding.errors import InputError
 
@@ -126,3 +126,29 @@ def test_what_does_not_fit_is_refused_with_what_would(target, tmp_path, capsys):
     large = ["--config.encoder.name=resnet50", "--config.batch_size=65536"]
     assert compiled.main(["compiled", f"--target={target}", "--config=simclr_photos", "--check", *data, *large]) == 2
     assert "GiB of each device; expected about --config.batch_size=" in capsys.readouterr().err
+
+
+@pytest.mark.accelerators
+@pytest.mark.parametrize("precision", ["bfloat16", "high"])
+@pytest.mark.parametrize("target", ["h100:1", "a100:8"])
+def test_the_loss_of_a_gpu_keeps_its_scores(target, precision, tmp_path):
+    need_compilers()
+    output = tmp_path / "found.json"
+    argv = [f"--target={target}", "--pairs=8192", f"--precision={precision}", f"--output={output}"]
+    assert compiled_loss.main(["compiled_loss", *argv]) == 0
+    by_kernels, by_xla = json.loads(output.read_text())
+    assert by_kernels["moved"] < by_xla["moved"] / 3
+    assert by_kernels["kernels"] < by_xla["kernels"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        ([], "no --target given"),
+        (["--target=h100:1", "--precision=low"], "--precision=low is unknown; expected one of highest, high, bfloat16"),
+        (["--target=h1000:1"], "did you mean h100:1?"),
+    ],
+)
+def test_wrong_arguments_of_the_loss_are_one_line(argv, told, capsys):
+    assert compiled_loss.main(["compiled_loss", *argv]) == 2
+    assert told in capsys.readouterr().err

@@ -35,6 +35,7 @@ OF_AUTOREGRESSIVE = {
 """Options of co-training that act on networks alone."""
 CHANGED = {
     "critic.temperature": 0.7,
+    "critic.precision": "bfloat16",
     "critic.name": "bilinear",
     "objective.num_distractors": 2,
     "objective.num_ahead": 1,
