@@ -8,6 +8,7 @@ from mi_coding.data import Dataset
 from mi_coding.evaluation.base import Evaluator, Trained
 from mi_coding.evaluation.bound import HeldoutBounds
 from mi_coding.evaluation.classifier import ClassifierAccuracy
+from mi_coding.evaluation.clusters import Clusters
 from mi_coding.evaluation.copies import ShownCopies
 from mi_coding.evaluation.data_account import DataAccount
 from mi_coding.evaluation.discrete import DiscreteCodes
@@ -31,6 +32,7 @@ EVALUATORS: dict[str, type[Evaluator]] = {
     "classifier": ClassifierAccuracy,
     "probes": LabelProbes,
     "few_labels": FewLabels,
+    "clusters": Clusters,
     "health": Health,
     "pairs": ShownPairs,
     "sequences": ShownSequences,

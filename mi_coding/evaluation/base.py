@@ -193,6 +193,18 @@ def subsample(split: Split, most: int) -> Split:
     return take(split, np.sort(chosen))
 
 
+def labelled_sample(split: Split, most: int) -> Split:
+    """At most `most` examples whose label is known, in memory; the same ones for every run.
+
+    >>> labelled_sample(Split(np.zeros((3, 2, 2, 1), np.uint8), np.array([1, -1, 0])), 4).labels.tolist()
+    [1, 0]
+    """
+    known = np.flatnonzero(split.labels >= 0)
+    if len(known) > most:
+        known = np.sort(np.random.default_rng(0).choice(known, most, replace=False))
+    return take(split, known)
+
+
 def encode_views(
     encoders: Encoders, split: Split, key: jax.Array, pairs: PairSampler, views_each: int
 ) -> dict[str, Examples]:

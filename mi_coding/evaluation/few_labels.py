@@ -11,9 +11,9 @@ import optax
 from threadpoolctl import threadpool_limits
 
 from mi_coding.data import Split, take
-from mi_coding.evaluation.base import Encoders, Evaluator, Trained, encode_views, unlabelled_splits
+from mi_coding.evaluation.base import Evaluator, Trained, encode_views, labelled_sample, unlabelled_splits
 from mi_coding.evaluation.classifiers import Examples
-from mi_coding.evaluation.probes import RAW, TRAINED, UNTRAINED, raw_pixels
+from mi_coding.evaluation.probes import RAW, TRAINED, UNTRAINED, compared_encoders
 from mi_coding.options import NotNegativeInt, option
 from mi_coding.reporting.figure import BLUE, MUTED, ORANGE, Chart, Figure
 from mi_coding.reporting.page import Section
@@ -51,15 +51,10 @@ class FewLabels(Evaluator):
         if trained.method.learns_labels or not trained.num_classes or unlabelled_splits(trained.dataset):
             return {}
         data = trained.dataset
-        splits = [_labelled(data.train, MOST_LABELLED), _labelled(data.test, MOST_TESTED)]
+        splits = [labelled_sample(data.train, MOST_LABELLED), labelled_sample(data.test, MOST_TESTED)]
         of_class = np.unique(splits[0].labels, return_counts=True)[1]
         counts = [n for n in COUNTS if n <= of_class.min() and n * len(of_class) <= MOST_FITTED]
-        encoders = {
-            TRAINED: trained.encoder("features"),
-            UNTRAINED: trained.encoder("features", trained.untrained()),
-            RAW: jax.jit(raw_pixels),
-        }
-        views = self._encoded(encoders, trained, splits)
+        views = _encoded(trained, splits)
         summary = {}
         for count in counts:
             draws = [_draw(splits[0].labels, count, seed) for seed in range(DRAWS)]
@@ -101,10 +96,11 @@ class FewLabels(Evaluator):
         )
         return [Section("How far a few labels go", text, few_labels_chart(curves), "few_labels")]
 
-    def _encoded(self, encoders: Encoders, trained: Trained, splits: list[Split]) -> dict[str, list[Examples]]:
-        keys = jax.random.split(trained.key("probe"), 3)
-        parts = [encode_views(encoders, split, key, trained.pairs, 1) for split, key in zip(splits, keys, strict=False)]
-        return {name: [part[name] for part in parts] for name in encoders}
+
+def _encoded(trained: Trained, splits: list[Split]) -> dict[str, list[Examples]]:
+    encoders, keys = compared_encoders(trained), jax.random.split(trained.key("probe"), 3)
+    parts = [encode_views(encoders, split, key, trained.pairs, 1) for split, key in zip(splits, keys, strict=False)]
+    return {name: [part[name] for part in parts] for name in encoders}
 
 
 def few_labels_chart(curves: Mapping[str, Mapping[int, tuple[float, float]]]) -> Figure:
@@ -126,14 +122,6 @@ def _has_one_encoder(trained: Trained) -> bool:
     """Whether the method has an encoder of single examples, which could have learnt from labels."""
     pairs = trained.pairs
     return not (pairs.are_sequences or pairs.two_encoders or pairs.takes_films or pairs.takes_given_pairs)
-
-
-def _labelled(split: Split, most: int) -> Split:
-    """At most `most` examples whose label is known, in memory; the same ones for every run."""
-    known = np.flatnonzero(split.labels >= 0)
-    if len(known) > most:
-        known = np.sort(np.random.default_rng(0).choice(known, most, replace=False))
-    return take(split, known)
 
 
 def _draw(labels: np.ndarray, count: int, seed: int) -> np.ndarray:

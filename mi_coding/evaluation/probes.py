@@ -66,11 +66,7 @@ class LabelProbes(Evaluator):
     def evaluate(self, trained: Trained) -> dict[str, Any]:
         if not trained.num_classes or unlabelled_splits(trained.dataset):
             return {}
-        encoders = {
-            TRAINED: trained.encoder("features"),
-            UNTRAINED: trained.encoder("features", trained.untrained()),
-            RAW: jax.jit(raw_pixels),
-        }
+        encoders = compared_encoders(trained)
         if trained.started:
             encoders[STARTED] = trained.encoder("features", trained.started())
         vote = {"neighbours": self.knn_neighbours, "temperature": self.knn_temperature}
@@ -123,6 +119,15 @@ class LabelProbes(Evaluator):
         )
         figure = probe_bars(accuracies, chance=1 / trained.num_classes)
         return [Section("What the features say about the label", text, figure, "probes")]
+
+
+def compared_encoders(trained: Trained) -> dict[str, Callable[[jax.Array], jax.Array]]:
+    """The features in question, and what they are compared with."""
+    return {
+        TRAINED: trained.encoder("features"),
+        UNTRAINED: trained.encoder("features", trained.untrained()),
+        RAW: jax.jit(raw_pixels),
+    }
 
 
 def _largest_share(labels: np.ndarray) -> float:

@@ -4,6 +4,7 @@ from test_evaluators import trained_on_digits
 
 from mi_coding.data import Split
 from mi_coding.evaluation import few_labels
+from mi_coding.evaluation.base import labelled_sample
 from mi_coding.evaluation.classifiers import Examples, knn_probe
 from mi_coding.evaluation.few_labels import SCRATCH, FewLabels, few_labels_chart
 from mi_coding.evaluation.probes import TRAINED
@@ -60,8 +61,8 @@ def test_the_table_shows_every_kind_with_its_deviation(found):
 
 def test_hidden_labels_are_not_drawn():
     split = Split(np.arange(4)[:, None], np.array([1, -1, 0, -1]))
-    assert few_labels._labelled(split, 4).labels.tolist() == [1, 0]
-    assert len(few_labels._labelled(split, 1).labels) == 1
+    assert labelled_sample(split, 4).labels.tolist() == [1, 0]
+    assert len(labelled_sample(split, 1).labels) == 1
 
 
 def test_an_encoder_that_has_learnt_from_labels_is_not_judged_with_few():
