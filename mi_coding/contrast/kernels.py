@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.experimental import pallas as pl
-from jax.experimental.pallas import triton
 
 from mi_coding.contrast.contract import ContrastSpec, score_products
 from mi_coding.contrast.tiles import Keys, Pull, Rows, Scoring, Sums, Work, add, score_gradient
@@ -40,11 +39,22 @@ def suit(queries: jax.Array, keys: jax.Array, spec: ContrastSpec) -> bool:
 
 @cache
 def _gpus_suit() -> bool:
-    """Whether no GPU of this machine is older than Ampere, the first that Triton compiles for."""
+    """Whether jaxlib has Triton, and no GPU of this machine is older than Ampere, the first that it compiles for."""
+    try:
+        _triton()
+    except ImportError:
+        return False
     try:
         return all(float(device.compute_capability) >= 8 for device in jax.devices("cuda"))
     except RuntimeError:  # there is none: the program is for another machine
         return True
+
+
+def _triton() -> Any:
+    """The module; slow to import, and not in every jaxlib."""
+    from jax.experimental.pallas import triton
+
+    return triton
 
 
 class _Block(NamedTuple):
@@ -157,7 +167,7 @@ def _run(
         in_specs=[*specs[0], *specs[1]],
         out_specs=(jax.tree.map(_in_blocks, running),),
         out_shape=(jax.eval_shape(lambda: running),),  # with the mesh axes that it varies over
-        compiler_params=triton.CompilerParams(num_warps=8, num_stages=2),
+        compiler_params=_triton().CompilerParams(num_warps=8, num_stages=2),
         interpret=INTERPRET,
     )(*arguments)
     return jax.tree.map(lambda one: one[:, :width] if one.ndim == 2 else one, found)

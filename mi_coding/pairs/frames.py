@@ -13,9 +13,10 @@ from mi_coding.pairs.moving import MovingImages, draw, draw_anywhere, free_space
 
 @dataclass(frozen=True, eq=False)
 class Frames(MovingImages):
-    """Two frames of one clip, a gap apart; their view is a single frame.
+    """Two frames of one clip, a gap apart.
 
-    Where one frame stands for the image, it shows the image in its middle.
+    Their view is a single frame, in which the image neither turns nor grows nor fades. Where one frame stands for the
+    image, it shows the image in its middle.
 
     >>> x, y = Frames(window=16).pair(jax.random.key(0), jnp.ones((8, 8, 1)))
     >>> x.shape, y.shape
@@ -48,7 +49,7 @@ class Frames(MovingImages):
         return tuple(self.frames(start_key, direction_key, image, numbers))
 
     def view(self, key: jax.Array, image: jax.Array) -> jax.Array:
-        # A path that bounces between walls leaves a uniform place uniform, so this is the marginal law of x.
+        # Probes ask for the image as it is, anywhere: a path that bounces between walls leaves a uniform place uniform.
         return draw_anywhere(key, image, self.window)
 
     def still(self, image: jax.Array) -> jax.Array:
@@ -56,4 +57,4 @@ class Frames(MovingImages):
         return draw(as_float(image), jnp.floor(free_space(self.window, image) / 2), self.window)
 
     def describe(self) -> str:
-        return f"two frames of one clip, {self.gap:g} s apart"
+        return f"two frames of one clip of a moving image{self.swings}, {self.gap:g} s apart"

@@ -1,20 +1,22 @@
 """Clips of a moving image: it moves through a window at a constant speed and bounces off its walls.
 
+On its way it may swing: turn to either side, grow and shrink, fade and come back, each slowly and by itself.
+
 A clip is never stored. Where the image is at a time follows in closed form from a starting point and a velocity, and a
 frame is drawn at that sub-pixel place on the device, so every step sees new clips at the cost of two small products.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from mi_coding.errors import InputError, Setting
-from mi_coding.options import NotNegative, Positive, Range, option
+from mi_coding.options import NotNegative, Positive, Probability, Range, option
 from mi_coding.pairs.augmentations.compose import as_float
-from mi_coding.pairs.augmentations.geometry import overlap
+from mi_coding.pairs.augmentations.geometry import overlap, read_at
 from mi_coding.pairs.base import PairSampler, Shape
 
 LARGEST_WINDOW = 2**13
@@ -29,6 +31,10 @@ class MovingImages(PairSampler):
     seconds: Positive = option("pairs.clip_seconds", 4.0, "seconds, length of a clip")
     frame_rate: Positive = option("pairs.frame_rate", 10.0, "frames per second")
     speed: NotNegative = option("pairs.speed", 8.0, "pixels per second, of the image in every clip")
+    turn: Annotated[float, Range(least=0, most=180)] = option("pairs.turn", 0.0, "degrees it swings to either side")
+    grow: NotNegative = option("pairs.grow", 0.0, "g: its size swings from 1/(1 + g) to 1 + g times its own")
+    fade: Probability = option("pairs.fade", 0.0, "f: its light swings from 1 − f to 1")
+    swing_seconds: Positive = option("pairs.swing_seconds", 4.0, "seconds of one swing to and fro, in the median")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -46,15 +52,54 @@ class MovingImages(PairSampler):
         check_window(self.window, shapes)
         super().check_examples(source, shapes, split)
 
+    @property
+    def swings(self) -> str:
+        """What the image does beside moving, in words; "" where it only moves."""
+        does = [word for word, amount in (("turns", self.turn), ("grows", self.grow), ("fades", self.fade)) if amount]
+        return f", in which it {', '.join(does)}" if does else ""
+
     def frames(self, start_key: jax.Array, direction_key: jax.Array, image: jax.Array, numbers: jax.Array) -> jax.Array:
         """float32[n, window, window, C]: the frames with these numbers of the clip that two keys stand for."""
         room = free_space(self.window, image)
         start = jax.random.uniform(start_key, (2,)) * room
         angle = jax.random.uniform(direction_key, maxval=2 * jnp.pi)
         velocity = self.speed * jnp.stack([jnp.sin(angle), jnp.cos(angle)])
-        image = as_float(image)
-        times = numbers / self.frame_rate
-        return jnp.stack([draw(image, bounce(start + velocity * time, room), self.window) for time in times])
+        image, times = as_float(image), numbers / self.frame_rate
+        places = [bounce(start + velocity * time, room) for time in times]
+        if not (self.turn or self.grow or self.fade):
+            return jnp.stack([draw(image, place, self.window) for place in places])
+        swings = _swings(jax.random.fold_in(direction_key, 1), self.swing_seconds)
+        poses = [self._pose(swings, time) for time in times]
+        return jnp.stack([draw_posed(image, *one, self.window) for one in zip(places, poses, strict=True)])
+
+    def _pose(self, swings: tuple[jax.Array, jax.Array], time: jax.Array) -> "Pose":
+        phases, rates = swings
+        turned, grown, faded = jnp.sin(phases + rates * time)
+        return Pose(self.turn * turned, (1 + self.grow) ** grown, 1 - self.fade * (1 + faded) / 2)
+
+
+class Pose(NamedTuple):
+    """How an image is shown: float32[] each.
+
+    Attributes:
+        degrees: that it is turned, counter-clockwise.
+        size: times its own.
+        brightness: times its own.
+    """
+
+    degrees: jax.Array
+    size: jax.Array
+    brightness: jax.Array
+
+
+def _swings(key: jax.Array, seconds: float) -> tuple[jax.Array, jax.Array]:
+    """Phases and rates, radians and radians per second, of the three swings of a clip: float32[3] each.
+
+    Rates are log-normal, so that no two swings of a clip keep step and the gap of a pair is no multiple of any.
+    """
+    phase_key, rate_key = jax.random.split(key)
+    rates = 2 * jnp.pi / seconds * jnp.exp(0.5 * jax.random.normal(rate_key, (3,)))
+    return jax.random.uniform(phase_key, (3,), maxval=2 * jnp.pi), rates
 
 
 def check_window(window: int, shapes: Sequence[Shape]) -> None:
@@ -99,6 +144,23 @@ def draw(image: jax.Array, position: jax.Array, window: int) -> jax.Array:
     """
     rows, columns = (overlap(window, side, at) for side, at in zip(image.shape[:2], position, strict=True))
     return jnp.einsum("vh,hwc,uw->vuc", rows, image, columns)
+
+
+def draw_posed(image: jax.Array, position: jax.Array, pose: Pose, window: int) -> jax.Array:
+    """float32[window, window, C]: an image about the centre that it has at this place, see `draw`, in a pose.
+
+    What swings out of the window is cut off.
+
+    >>> still = Pose(jnp.float32(0), jnp.float32(1), jnp.float32(1))
+    >>> draw_posed(jnp.ones((1, 1, 1)), jnp.array([0.0, 1.25]), still, 3)[0, :, 0].tolist()
+    [0.0, 0.75, 0.25]
+    """
+    middle = [(side - 1) / 2 for side in image.shape[:2]]
+    down, right = (jnp.arange(window) - at - half for at, half in zip(position, middle, strict=True))
+    down, right = down[:, None] / pose.size, right[None, :] / pose.size
+    sine, cosine = jnp.sin(jnp.deg2rad(pose.degrees)), jnp.cos(jnp.deg2rad(pose.degrees))
+    row, column = cosine * down + sine * right + middle[0], cosine * right - sine * down + middle[1]
+    return pose.brightness * read_at(image, row, column)
 
 
 def free_space(window: int, image: jax.Array) -> jax.Array:

@@ -3,8 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mi_coding.pairs.augmentations.geometry import rotate
+from mi_coding.pairs.clips import Clips
 from mi_coding.pairs.frames import Frames
-from mi_coding.pairs.moving import bounce, draw
+from mi_coding.pairs.moving import Pose, bounce, draw, draw_posed
 
 
 def centre(frame):
@@ -93,3 +95,48 @@ def test_a_still_shows_the_image_in_its_middle_pixel_by_pixel(blob, window, plac
     expected = np.zeros((window, window, 1), np.float32)
     expected[down : down + 6, right : right + 8] = blob
     np.testing.assert_allclose(still, expected, atol=1e-7)
+
+
+UPRIGHT = Pose(jnp.float32(0), jnp.float32(1), jnp.float32(1))
+
+
+def test_a_pose_turns_grows_and_fades_about_the_centre(blob):
+    middle = jnp.array([5.0, 4.0])  # of a window of 16
+    for place in (middle, middle + 0.3):  # between pixels, too
+        np.testing.assert_allclose(draw_posed(blob, place, UPRIGHT, 16), draw(blob, place, 16), atol=1e-5)
+    blob = blob / blob.max()  # `rotate` is of images in [0, 1]
+    turned = draw_posed(blob, middle, UPRIGHT._replace(degrees=jnp.float32(30)), 16)
+    np.testing.assert_allclose(turned, rotate(draw(blob, middle, 16), 30), atol=1e-5)
+    faded = draw_posed(blob, middle, UPRIGHT._replace(brightness=jnp.float32(0.25)), 16)
+    np.testing.assert_allclose(faded, 0.25 * draw(blob, middle, 16), atol=1e-6)
+    square = jnp.ones((4, 4, 1))
+    doubled = draw_posed(square, jnp.array([6.0, 5.0]), UPRIGHT._replace(size=jnp.float32(2)), 16)
+    assert float(doubled.sum()) == pytest.approx(4 * 16, rel=1e-5)
+    np.testing.assert_allclose(centre(doubled), centre(draw(square, jnp.array([6.0, 5.0]), 16)), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("option", "most", "measured"),
+    [
+        ("fade", 0.4, lambda frames: 1 - frames.sum((2, 3, 4)) / frames.sum((2, 3, 4)).max()),
+        ("grow", 0.5, lambda frames: np.sqrt(frames.sum((2, 3, 4)) / 36) - 1),
+    ],
+)
+def test_a_clip_swings_slowly_between_its_ends(option, most, measured):
+    clips = Clips(window=32, seconds=20.0, frame_rate=10.0, speed=0.0, **{option: most})
+    keys = jax.random.split(jax.random.key(0), 8)
+    frames = np.asarray(jax.jit(jax.vmap(clips.view, in_axes=(0, None)))(keys, jnp.ones((6, 6, 1))))
+    found = measured(frames)
+    assert found.max() == pytest.approx(most, abs=0.03)
+    assert found.min() == pytest.approx(0 if option == "fade" else 1 / (1 + most) - 1, abs=0.03)
+    assert np.abs(np.diff(found, axis=1)).max() < 0.3 * most  # from one frame to the next
+    assert len({tuple(np.round(one, 3)) for one in found}) == 8  # each clip by itself
+
+
+def test_both_frames_of_a_pair_swing_and_its_view_does_not(blob):
+    frames = Frames(window=24, turn=40.0, grow=0.3, fade=0.5)
+    x, y = jax.jit(jax.vmap(frames.pair, in_axes=(0, None)))(jax.random.split(jax.random.key(0), 100), blob)
+    for half in (x, y):
+        assert np.std(half.sum((1, 2, 3))) > 0.1 * float(blob.sum())
+    views = jax.vmap(frames.view, in_axes=(0, None))(jax.random.split(jax.random.key(1), 20), blob)
+    np.testing.assert_allclose(views.sum((1, 2, 3)), float(blob.sum()), rtol=1e-5)

@@ -174,18 +174,26 @@ def rotate(image: jax.Array, degrees: jax.Array | float) -> jax.Array:
     down, right = jnp.arange(rows)[:, None] - (rows - 1) / 2, jnp.arange(columns)[None, :] - (columns - 1) / 2
     row = cosine * down + sine * right + (rows - 1) / 2
     column = cosine * right - sine * down + (columns - 1) / 2
+    return jnp.clip(read_at(image, row, column), 0, 1)  # against rounding
+
+
+def read_at(image: jax.Array, row: jax.Array, column: jax.Array) -> jax.Array:
+    """float32[…, C]: an image float32[H, W, C] at real-valued places, by bilinear interpolation; outside it is black.
+
+    >>> read_at(jnp.array([[[0.0], [1.0]]]), jnp.zeros(3), jnp.array([0.25, 1.5, 9.0])).ravel().tolist()
+    [0.25, 0.5, 0.0]
+    """
     top, left = jnp.floor(row), jnp.floor(column)
     below, beside = (row - top)[..., None], (column - left)[..., None]
-    # A frame of zeros around the image is what lies outside of it.
-    framed = jnp.pad(image, ((1, 1), (1, 1), (0, 0)))
+    framed = jnp.pad(image, ((1, 1), (1, 1), (0, 0)))  # what lies outside
 
     def at(i: jax.Array, j: jax.Array) -> jax.Array:
-        i, j = (jnp.clip(x + 1, 0, side + 1).astype(jnp.int32) for x, side in ((i, rows), (j, columns)))
+        i, j = (jnp.clip(x + 1, 0, side + 1).astype(jnp.int32) for x, side in zip((i, j), image.shape, strict=False))
         return framed[i, j]
 
     upper = (1 - beside) * at(top, left) + beside * at(top, left + 1)
     lower = (1 - beside) * at(top + 1, left) + beside * at(top + 1, left + 1)
-    return jnp.clip((1 - below) * upper + below * lower, 0, 1)  # against rounding
+    return (1 - below) * upper + below * lower
 
 
 def rotation(*, degrees: float = 15.0) -> Augmentation:
