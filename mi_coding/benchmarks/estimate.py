@@ -1,10 +1,11 @@
 """How near `estimate_mi` comes to the truth, where the truth is known.
 
     python -m mi_coding.benchmarks.estimate [--parts=populations,independent,coverage,staircase,images,develop,report,
-                                            autoregressive] [--quick] [--seeds=3] [--samples=10000] [--effort=default]
-                                            [--output=FILE.json] [--resume]
+                                            autoregressive,invariance] [--quick] [--seeds=3] [--samples=10000]
+                                            [--effort=default] [--output=FILE.json] [--resume]
 
-develop and report are the halves of `estimate_families`; autoregressive is how often independent series are rejected.
+develop and report are the halves of `estimate_families`; autoregressive is how often independent series are rejected;
+invariance is how far estimates move that should not, see `estimate_invariance`.
 
 Prints a table for each part and, last, one line of JSON. FILE.json holds at any time what is known so far; with
 --resume, what it holds of populations, independent and coverage is not estimated again. Every estimate is a function of
@@ -28,7 +29,7 @@ from rich.table import Table
 from scipy.signal import lfilter
 
 from mi_coding.benchmarks import estimate_families as families
-from mi_coding.benchmarks import estimate_images
+from mi_coding.benchmarks import estimate_images, estimate_invariance
 from mi_coding.benchmarks.estimate_laws import QUICK, populations
 from mi_coding.benchmarks.estimate_staircase import SCORED_BATCHES, STAIRS, STREAMED_STEPS, stairs
 from mi_coding.errors import InputError
@@ -210,6 +211,13 @@ def _images(arguments: argparse.Namespace, report: Report) -> dict:
     return {"rows": estimate_images.measure(shown=shown, report=report, **arguments.how)}
 
 
+def _invariance(arguments: argparse.Namespace, report: Report) -> dict:
+    names = ("rotated cdf of sparse Gaussian 5", "dense Student-t(3) 5", "spiral of sparse Gaussian 3")
+    laws = [law for law in populations() if law.name in names[: 1 if arguments.quick else None]]
+    seeds = 2 if arguments.quick else 10
+    return estimate_invariance.measure(laws, seeds=seeds, report=report, **arguments.how)
+
+
 PARTS = {
     "populations": _populations,
     "independent": _independent,
@@ -219,6 +227,7 @@ PARTS = {
     "develop": partial(_families, 0),
     "report": partial(_families, 1),
     "autoregressive": _autoregressive,
+    "invariance": _invariance,
 }
 """Parts of the benchmark, by the name that --parts takes."""
 

@@ -1,5 +1,6 @@
 """The benchmark of the estimator: what it measures does not move with what is believed to be true."""
 
+import dataclasses
 import json
 
 import jax
@@ -9,6 +10,7 @@ import pytest
 from mi_coding.benchmarks import estimate as benchmark
 from mi_coding.benchmarks import estimate_families as families
 from mi_coding.benchmarks import estimate_images as images_part
+from mi_coding.benchmarks import estimate_invariance
 from mi_coding.benchmarks import estimate_staircase as stairs
 from mi_coding.estimate import EFFORTS, estimator, fast, neighbours, tables
 from mi_coding.estimate.folds import Training
@@ -81,6 +83,29 @@ def test_the_halves_and_series_are_parts_of_the_command(tmp_path, monkeypatch, c
     missed = [row for row in result["report"]["rows"] if row["truth"] > 0.1]
     assert result["report"]["silent_misses"] == (0 if independent.warnings else len(missed))
     assert [result["autoregressive"][f"rejected at {memory}"] for memory in (0.9, 0.99)] == [0, 0]
+
+
+def test_what_must_not_change_an_estimate_is_measured_in_its_own_half_widths(tmp_path, monkeypatch):
+    found = estimator.estimate_mi(*np.random.default_rng(0).normal(size=(2, 200)), effort="quick")
+    found = dataclasses.replace(found, nats=1.0, interval=(0.9, 1.1))
+    seen = []
+
+    def estimate(x, y, *, seed, effort):
+        seen.append((x, y, seed))
+        return dataclasses.replace(found, nats=1.0 + 0.15 * (seed == 1))
+
+    monkeypatch.setattr(estimate_invariance, "estimate_mi", estimate)
+    output = tmp_path / "estimate.json"
+    assert benchmark.main(["--quick", "--samples=50", "--parts=invariance", f"--output={output}"]) == 0
+    result = json.loads(output.read_text())["invariance"]
+    assert (result["runs"], result["outside"], result["farthest"]) == (6, 1, pytest.approx(1.5))
+    (x, y, _), _, exchanged, permuted, scaled, bent = seen
+    np.testing.assert_array_equal(exchanged[0], y)
+    assert permuted[0].tolist() != x.tolist()
+    np.testing.assert_array_equal(np.sort(permuted[0], axis=1), np.sort(x, axis=1))
+    for other in (scaled, bent):  # the same ranks
+        for before, after in zip((x, y), other[:2], strict=True):
+            np.testing.assert_array_equal(np.argsort(after, axis=0), np.argsort(before, axis=0))
 
 
 def test_the_ideal_critic_of_the_staircase_reads_what_is_known():
