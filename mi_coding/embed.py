@@ -10,8 +10,9 @@
                    codes by t-SNE, and nearest, the example with the nearest code, for viewers of embeddings; yes: any
                    file has them; no: none. Where the source is that of the run, column split of a .parquet or .tsv
                    says in which split of it an example was
-    --layer        codes (the default), what the critic scores, or features, before the projection head; a discrete
-                   code is written as bytes of packed bits, see mi_coding.stored_codes.unpack
+    --layer        codes (the default), what the critic scores, features, before the projection head, or places, the
+                   features of every place in a row; a discrete code is written as bytes of packed bits, see
+                   mi_coding.stored_codes.unpack
     --half         x (the default) or y: which half of given pairs
     --backend      an encoder that mi_coding.export has written; its codes are shown to be those of the run, to 1e-5
     --cache_dir    of decoded films; by default that of the run
@@ -217,6 +218,8 @@ def _report(encoder: TrainedEncoder, count: int, parts: data.Ordered, seconds: f
     if waited > MOST_WAITING and parts.wait_seconds > LEAST_SECONDS:
         terminal.warning(f"{waited:.0%} of the time was spent waiting for input, more than {MOST_WAITING:.0%}")
     what = (encoder.output and encoder.output.description) or f"{encoder.dim:,} numbers"
+    if encoder.places:
+        what += f", {' × '.join(map(str, encoder.places))} of places and channels"
     speed = f"in {seconds:.1f} s, {count / seconds:,.0f} examples/s, {waited:.1%} of it waiting for input"
     return f"{count:,} codes of {what}, {len(skipped):,} skipped, {speed}"
 

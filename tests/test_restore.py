@@ -1,6 +1,7 @@
 """A trained encoder as a function: which codes it gives, what it takes, and what each mistake is told."""
 
 import json
+import pickle
 import subprocess
 import sys
 
@@ -48,6 +49,18 @@ def test_features_are_those_before_the_head(run):
     assert features.dim == 16
 
 
+def test_places_are_arrays_of_features_that_survive_pickling(run):
+    workdir, built, state = run
+    places = mi_coding.load_encoder(workdir, layer="places")
+    expected = built.method.places(state.params, state.stats, jnp.asarray(FRAMES))
+    assert places.places == expected.shape[1:]
+    assert places.dim == np.prod(places.places)
+    for encode in (places, pickle.loads(pickle.dumps(places))):
+        np.testing.assert_allclose(encode(IMAGES), expected, rtol=1e-5, atol=1e-7)
+    assert places(IMAGES[:0]).shape == (0, *places.places)
+    assert places.features(IMAGES).shape == (21, 16)
+
+
 @pytest.mark.parametrize("count", [0, 1, 300])
 def test_any_number_of_examples_is_coded_by_one_compiled_program(run, count):
     encode = mi_coding.load_encoder(run[0])
@@ -84,7 +97,7 @@ def test_examples_that_cannot_be_coded_are_told(encode, examples, words):
 
 
 def test_a_layer_or_a_half_that_is_not_there_is_told(run):
-    with pytest.raises(InputError, match="layer='logits' is unknown; expected one of codes, features"):
+    with pytest.raises(InputError, match="layer='logits' is unknown; expected one of codes, features, places"):
         mi_coding.load_encoder(run[0], layer="logits")
     with pytest.raises(InputError, match="half='y' is unknown; expected x: the run has one encoder for both halves"):
         mi_coding.load_encoder(run[0], half="y")

@@ -10,6 +10,10 @@ Shape = tuple[int, ...]
 DTYPES = ("float32", "bfloat16")
 
 
+INTERMEDIATES, PLACES = "intermediates", "places"
+"""Where flax keeps what is neither a result nor learnt, and the name of the features of places there."""
+
+
 class Backbone(nn.Module):
     """An encoder up to its features: float32[b, …] → float32[b, F]. A new one adds itself to `ENCODERS`.
 
@@ -32,6 +36,10 @@ class Backbone(nn.Module):
     def __call__(self, x: jax.Array, train: bool, axis_name: str | None = None) -> jax.Array:
         """float32[b, F]; while training, statistics of the batch are those of all devices along `axis_name`."""
         raise NotImplementedError
+
+    def keep_places(self, x: jax.Array) -> None:
+        """Keeps float[b, …, C], what is known of each place before they are pooled, for whoever asks for it."""
+        self.sow(INTERMEDIATES, PLACES, x)
 
     def on(self, platform: str) -> Self:
         """The same encoder in the form that is fast on "cpu", "gpu" or "tpu"."""

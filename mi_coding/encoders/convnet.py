@@ -51,6 +51,7 @@ class ConvNet(Backbone):
             side = 5 if layer == 0 else 3
             stride = 1 if 0 < layer == len(self.widths) - 1 else 2
             x = bend(conv(width, (side, side), stride)(x))
+        self.keep_places(x)
         means = _mean_over_cells(x.astype(jnp.float32), self.grid)
         return bend(nn.Dense(self.feature_dim, kernel_init=_HE)(means))
 

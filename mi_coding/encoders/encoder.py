@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mi_coding.encoders.base import Backbone
+from mi_coding.encoders.base import INTERMEDIATES, PLACES, Backbone
 from mi_coding.encoders.convnet import ConvNet
 from mi_coding.encoders.head import NoHead, ProjectionHead
 from mi_coding.encoders.mlp import MLP
@@ -15,6 +15,7 @@ from mi_coding.encoders.resnet import ResNet18, ResNet34, ResNet50
 from mi_coding.encoders.resnet9 import ResNet9
 from mi_coding.encoders.signal import SignalNet
 from mi_coding.encoders.vit import ViTBase, ViTSmall, ViTTiny
+from mi_coding.errors import InputError
 
 ENCODERS: dict[str, type[Backbone]] = {
     "convnet": ConvNet,
@@ -42,10 +43,13 @@ class Encoder(NamedTuple):
             batch are taken over the mapped axis called `axis_name`, so that they are those of the global batch, and
             the returned stats are the same on every device; None takes those of `x` alone. Without training, the
             stats are used and returned as they are, and no axis is needed.
+        places: (params, stats, x) → float32[b, h, w, C], or [b, steps, C] of signals: what is known of each place
+            before the features pool them, without training. InputError for a network that has no places.
     """
 
     init: Callable[[jax.Array, jax.Array], tuple[Any, Any]]
     apply: Callable[..., tuple[tuple[jax.Array, jax.Array], Any]]
+    places: Callable[[Any, Any, jax.Array], jax.Array]
 
 
 class _WithHead(nn.Module):
@@ -81,7 +85,13 @@ def build(backbone: Backbone, head: ProjectionHead | NoHead) -> Encoder:
                 return module.apply({"params": params, **stats}, x, train), stats
             return module.apply({"params": params, **stats}, x, train, axis_name, mutable=list(stats))
 
-    return Encoder(init, apply)
+    def places(params: Any, stats: Any, x: jax.Array) -> jax.Array:
+        _, kept = module.apply({"params": params, **stats}, x, False, mutable=[INTERMEDIATES])
+        if not kept:
+            raise InputError(f"an encoder of {backbone.takes} has no features of places; expected features or codes")
+        return kept[INTERMEDIATES]["backbone"][PLACES][0].astype(jnp.float32)
+
+    return Encoder(init, apply, places)
 
 
 class SequenceEncoder(NamedTuple):

@@ -105,6 +105,7 @@ class ResNet(Backbone):
             for index in range(blocks):
                 stride = 2 if stage > 0 and index == 0 else 1
                 x = block(width * 2**stage, stride, conv, norm, name=f"stage{stage + 1}_block{index + 1}")(x)
+        self.keep_places(x)
         return jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
 
 

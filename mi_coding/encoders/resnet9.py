@@ -55,6 +55,7 @@ class ResNet9(Backbone):
         x = residual(halved(layer(x, 128, "layer1")), 128, "block1")
         x = halved(layer(x, 256, "layer2"))
         x = residual(halved(layer(x, 512, "layer3")), 512, "block2")
+        self.keep_places(x)
         return jnp.max(x, axis=(1, 2)).astype(jnp.float32)
 
     def can_take(self, shape: tuple[int, ...]) -> bool:

@@ -54,4 +54,5 @@ class SignalNet(Backbone):
         x = x[:, None]  # an image of one row, so that both ways of convolving take it
         for layer, width in enumerate(self.widths):
             x = bend(conv(width, (1, 5 if layer else 7), (1, 2))(x))
+        self.keep_places(x[:, 0])
         return bend(nn.Dense(self.feature_dim, kernel_init=he)(jnp.mean(x.astype(jnp.float32), axis=(1, 2))))

@@ -10,6 +10,7 @@ Parameters at 224 × 224 pixels in three colours and patches of 16, without the 
 | base | 768 | 12 | 768 | 85,798,656 |
 """
 
+import math
 from typing import Annotated
 
 import flax.linen as nn
@@ -68,7 +69,8 @@ class ViT(Backbone):
     def __call__(self, x: jax.Array, train: bool, axis_name: str | None = None) -> jax.Array:
         dtype = jnp.dtype(self.dtype)
         x = nn.Dense(self.width, dtype=dtype, name="embed")(_patches(x, self.patch))
-        x = x + self._positions(x.shape[1:3]).astype(dtype)
+        grid = x.shape[1:3]
+        x = x + self._positions(grid).astype(dtype)
         places = x.reshape(x.shape[0], -1, self.width)
         if self.pool == "class":
             token = self.param("class_token", nn.initializers.normal(_DEVIATION), (2, self.width))  # and its position
@@ -78,6 +80,7 @@ class ViT(Backbone):
         for index in range(self.depth):
             places = block(self.heads, dtype, name=f"block{index + 1}")(places)
         places = nn.LayerNorm(epsilon=1e-6, dtype=dtype, name="norm")(places).astype(jnp.float32)
+        self.keep_places(places[:, -math.prod(grid) :].reshape(-1, *grid, self.width))  # without the class token
         return places[:, 0] if self.pool == "class" else jnp.mean(places, axis=1)
 
     def _positions(self, grid: Shape) -> jax.Array:

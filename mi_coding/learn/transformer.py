@@ -90,7 +90,8 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     def transform(self, X: Any) -> np.ndarray:
         """float32[n, F]: features, or codes, of n examples."""
         check_is_fitted(self)
-        return self.encoder_(self._validated(X, reset=False))
+        codes = self.encoder_(self._validated(X, reset=False))
+        return codes.reshape(len(codes), -1)  # of places, too
 
     def _learnt(self, X: np.ndarray, folder: Path) -> TrainedEncoder:
         typed = {

@@ -153,6 +153,10 @@ class Method:
         """Features and codes of examples as they are shown, of x or, where y has an encoder of its own, of y."""
         raise NotImplementedError
 
+    def places(self, params: Any, stats: Any, x: Any, *, half: str = "x") -> jax.Array:
+        """float32[b, …, C]: the features of every place of examples, before they are pooled; see `Encoder.places`."""
+        raise InputError(f"objective {self.name!r} has no features of places; expected features or codes")
+
     def encoder_variables(self, variables: Variables) -> Variables:
         """The params and the stats of the encoder with its head alone, which another run may start from."""
         params, stats = variables

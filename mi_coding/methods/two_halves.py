@@ -116,10 +116,15 @@ class TwoHalves(OnlineProbe):
         return loss, metrics
 
     def encode(self, params: Any, stats: Any, x: jax.Array, *, half: str = "x") -> Encoded:
+        return Encoded(*self.encoder.apply(*self._of_half(params, stats, half), x, False)[0])
+
+    def places(self, params: Any, stats: Any, x: jax.Array, *, half: str = "x") -> jax.Array:
+        return self.encoder.places(*self._of_half(params, stats, half), x)
+
+    def _of_half(self, params: Any, stats: Any, half: str) -> Variables:
+        """The variables of the encoder of a half."""
         params = params["encoder"]
-        if self.parts.pairs.two_encoders:
-            params, stats = params[half], stats[half]
-        return Encoded(*self.encoder.apply(params, stats, x, False)[0])
+        return (params[half], stats[half]) if self.parts.pairs.two_encoders else (params, stats)
 
     def pair_codes(self, params: Any, stats: Any, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
         if self.parts.pairs.two_encoders:

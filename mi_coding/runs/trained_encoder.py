@@ -1,5 +1,6 @@
 """The encoder of a run as a function of whatever a person has: arrays, files, images. No data is needed."""
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, partial
@@ -24,8 +25,9 @@ from mi_coding.reporting.results import group_results
 from mi_coding.runs.restore import Restored, on_platform, pickled, restore, unpickled
 from mi_coding.runs.stored import StoredCodes, nearest_codes, read_codes
 
-LAYERS = ("codes", "features")
-"""What an encoder can hand out: the projected codes that the critic scores, or the features before the head."""
+LAYERS = ("codes", "features", "places")
+"""What an encoder can hand out: the projected codes that the critic scores, the features before the head, or the
+features of every place before they are pooled."""
 
 HALVES = ("x", "y")
 
@@ -49,7 +51,8 @@ def load_encoder(workdir: str | Path, *, layer: str = "codes", half: str = "x") 
         workdir: of a run, finished or not.
         layer: "codes", what the critic scores, or of a discrete code the probability of each value of each symbol,
             symbol by symbol; or "features", before the projection head, what the probes read, and mostly the better
-            choice for a task of another kind.
+            choice for a task of another kind; or "places", float32[n, h, w, C], what is known of each place before
+            the features pool them, for tasks that ask where.
         half: of given pairs whether to encode "x" or "y".
     Returns:
         encode(examples) → float32[n, D]. Examples are uint8 in 0 .. 255, or floats in [0, 1], of the shape that the
@@ -66,7 +69,8 @@ class TrainedEncoder:
     """What `load_encoder` returns.
 
     Attributes:
-        dim: D.
+        dim: D, of places h · w · C.
+        places: their axes, such as (h, w, C); () of another layer.
         shape: of one example, as the run was trained on.
         batch_size: examples that are encoded at a time.
         output: how codes are written, and the prior of a discrete code; None for features.
@@ -98,9 +102,10 @@ class TrainedEncoder:
         self.batch_size = max(_FEWEST_AT_ONCE, min(_MOST_AT_ONCE, _VALUES_AT_ONCE // values))
         # Without `self`, which the caches of JAX would keep as long as the program.
         codes = partial(_codes, function, self._pairs, self._given, self.shape, self._shown)
-        self._encode = jax.jit(codes)
         dummy = jax.ShapeDtypeStruct((1, *self.shape), self.dtype)
-        self.dim = jax.eval_shape(codes, self._variables, dummy).shape[1]
+        found = jax.eval_shape(codes, self._variables, dummy).shape[1:]
+        self.places, self.dim = (found if layer == "places" else ()), math.prod(found)
+        self._encode = jax.jit(lambda variables, examples: codes(variables, examples).reshape(len(examples), -1))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuilt, (*pickled(self._run), self._layer, self._half)
@@ -157,13 +162,14 @@ class TrainedEncoder:
         return [list(zip(*of_one, strict=True)) for of_one in zip(names, cosines.tolist(), strict=True)]
 
     def __call__(self, examples: Any) -> np.ndarray:
-        """float32[n, D] of n examples."""
+        """float32[n, D] of n examples, or of places float32[n, h, w, C]."""
         examples = self.checked(self._as_array(examples))
         parts = (examples[i : i + self.batch_size] for i in range(0, len(examples), self.batch_size))
-        return np.concatenate([np.zeros((0, self.dim), np.float32), *self.each(parts)])
+        codes = np.concatenate([np.zeros((0, self.dim), np.float32), *self.each(parts)])
+        return codes.reshape(-1, *self.places) if self.places else codes
 
     def each(self, parts: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """The codes of each part, at most `batch_size` checked examples; see `encode_each`."""
+        """The codes float32[n, D] of each part, at most `batch_size` checked examples; see `encode_each`."""
         parts = (part if self._scale is None else data.scaled_half(part, self._scale) for part in parts)
         return encode_each(partial(self._encode, self._variables), parts, batch_size=self.batch_size)
 
@@ -334,6 +340,8 @@ def _codes(
 
 
 def _layer_of(method: Method, layer: str, half: str, params: Any, stats: Any, x: jax.Array) -> jax.Array:
+    if layer == "places":
+        return method.places(params, stats, x, half=half)
     return getattr(method.encode(params, stats, x, half=half), layer)
 
 
