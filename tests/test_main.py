@@ -82,7 +82,10 @@ def test_the_same_command_again_trains_no_more_and_reports_the_same(cpc, finishe
 def test_data_memory_candidates_and_ceiling_are_told_before_the_first_step(cpc):
     account, first, *rest = cpc.output.splitlines()
     assert account.startswith("data: 1,797 examples; train 1,250, validation 150, test 397, shape 8 × 8 × 1, ")
-    assert re.search(r"N = 16 candidates, ceiling ln N = 2\.77 nats; .* loss [\d.]+ \w+, whole step [\d.]+ \w+", first)
+    assert re.search(
+        r"N = 16 candidates, ceiling ln N = 2\.77 nats, scores in float32; .* loss [\d.]+ \w+, whole step [\d.]+ \w+",
+        first,
+    )
     assert rest[0].startswith("step 1/")
 
 

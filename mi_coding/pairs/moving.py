@@ -65,12 +65,14 @@ class MovingImages(PairSampler):
         angle = jax.random.uniform(direction_key, maxval=2 * jnp.pi)
         velocity = self.speed * jnp.stack([jnp.sin(angle), jnp.cos(angle)])
         image, times = as_float(image), numbers / self.frame_rate
-        places = [bounce(start + velocity * time, room) for time in times]
-        if not (self.turn or self.grow or self.fade):
-            return jnp.stack([draw(image, place, self.window) for place in places])
+        if not self.swings:
+            return jnp.stack([draw(image, bounce(start + velocity * time, room), self.window) for time in times])
         swings = _swings(jax.random.fold_in(direction_key, 1), self.swing_seconds)
-        poses = [self._pose(swings, time) for time in times]
-        return jnp.stack([draw_posed(image, *one, self.window) for one in zip(places, poses, strict=True)])
+
+        def frame(time: jax.Array) -> jax.Array:
+            return draw_posed(image, bounce(start + velocity * time, room), self._pose(swings, time), self.window)
+
+        return jax.vmap(frame)(times)
 
     def _pose(self, swings: tuple[jax.Array, jax.Array], time: jax.Array) -> "Pose":
         phases, rates = swings
