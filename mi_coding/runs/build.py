@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
@@ -19,6 +18,7 @@ from mi_coding.errors import InputError, Setting
 from mi_coding.methods import METHODS, Method, Parts
 from mi_coding.options import OneOf, OptionSpec, options_of, read, values_of
 from mi_coding.pairs import PAIRS, PairSampler
+from mi_coding.training.devices import platform_of
 from mi_coding.training.experiment import Experiment
 from mi_coding.training.optimizers import OptimizerOptions
 
@@ -207,7 +207,7 @@ def with_parts(
     uses_labels = has_probe or plan.method.learns_labels
     return plan.method.made_of(
         Parts(
-            plan.encoder.on(platform or jax.default_backend()),
+            plan.encoder.on(platform or platform_of()),
             plan.pairs,
             plan.run.batch_size,
             num_devices,

@@ -20,6 +20,7 @@ from mi_coding.runs.restore import Restored, restore
 from mi_coding.runs.transfer import start_from, transferred
 from mi_coding.runs.workdir import ENDS, check_workdir
 from mi_coding.training.checkpoints import newest_step
+from mi_coding.training.devices import platform_of
 from mi_coding.training.experiment import Experiment
 from mi_coding.training.processes import is_main_process
 from mi_coding.training.step import TrainState, init_state
@@ -202,13 +203,13 @@ def steps_per_call(run: Run) -> int:
         InputError: where the config asks for more than one and that cannot be.
     """
     asked = run.plan.run.steps_per_call
-    virtual = jax.default_backend() == "cpu" and run.num_devices > 1
+    virtual = runs_on_cpu() and run.num_devices > 1
     if asked > 1 and (run.streamed or virtual):
         why = "streamed data" if run.streamed else f"{run.num_devices} virtual devices of a CPU"
         raise InputError(Setting("steps_per_call", asked), f" on {why}; expected 1, or 0 to choose")
     if run.streamed or virtual:
         return 1
-    slow = jax.default_backend() == "cpu" and not run.plan.encoder.loops_on_cpu
+    slow = runs_on_cpu() and not run.plan.encoder.loops_on_cpu
     return asked or (1 if slow else STEPS_PER_CALL)
 
 
@@ -233,4 +234,4 @@ def checkpoint_metadata(run: Run) -> dict[str, Any]:
 
 def runs_on_cpu() -> bool:
     """Whether a run of this process has no accelerator."""
-    return jax.default_backend() == "cpu"
+    return platform_of() == "cpu"

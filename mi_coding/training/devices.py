@@ -58,6 +58,11 @@ def data_parallel(name: str, devices: Sequence[jax.Device] | None = None) -> Dat
     return SPMD[name](_mesh(jax.devices() if devices is None else devices))
 
 
+def platform_of(devices: Sequence[jax.Device] | None = None) -> str:
+    """ "cpu", "gpu" or "tpu": what programs for these devices, or for all that a run here has, are compiled for."""
+    return (jax.devices() if devices is None else devices)[0].platform
+
+
 @contextmanager
 def persistent_compilation_cache(folder: Path) -> Iterator[None]:
     """A context in which JAX's persistent compilation cache is in this folder.
@@ -65,7 +70,7 @@ def persistent_compilation_cache(folder: Path) -> Iterator[None]:
     A cache that is configured already is kept. Virtual CPU devices use none: with jaxlib 0.10.2, 5 of 12 programs for
     many of them deadlocked in a collective after they were read back from the cache.
     """
-    virtual = jax.default_backend() == "cpu" and jax.device_count() > 1
+    virtual = platform_of() == "cpu" and jax.device_count() > 1
     if virtual or jax.config.jax_compilation_cache_dir:
         yield
         return
