@@ -11,6 +11,7 @@ from mi_coding.methods.cpc import CPC
 from mi_coding.methods.cpc_ahead import CPCAhead
 from mi_coding.methods.gaussian import Gaussian
 from mi_coding.methods.jensen_shannon import JensenShannon
+from mi_coding.methods.nnclr import NNCLR
 from mi_coding.methods.nt_xent import NTXent
 from mi_coding.methods.nwj import NWJ
 from mi_coding.methods.sigmoid import Sigmoid
@@ -25,6 +26,7 @@ METHODS: dict[str, type[Method]] = {
     "cpc": CPC,
     "nt_xent": NTXent,
     "cpc_ahead": CPCAhead,
+    "nnclr": NNCLR,
     "supcon": SupCon,
     "nwj": NWJ,
     "jensen_shannon": JensenShannon,

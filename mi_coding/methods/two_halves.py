@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -24,8 +24,13 @@ class TwoHalves(OnlineProbe):
 
     Params are {"encoder"}, those of `extra_params`, and, with an online probe, "probe". Where x and y have an encoder
     each, of one architecture, its params and the stats are {"x": …, "y": …}, and the online probe reads the features
-    of x.
+    of x. A method with a memory has stats {"encoder": the stats, "memory": …}.
+
+    Attributes:
+        has_memory: whether arrays that are no parameters are kept from step to step; see `new_memory`.
     """
+
+    has_memory: ClassVar[bool] = False
 
     head: HeadOptions = group(HeadOptions)
     code_dim: PositiveInt = option("encoder.code_dim", 64, "D, numbers of a code")
@@ -55,6 +60,17 @@ class TwoHalves(OnlineProbe):
         """
         raise NotImplementedError
 
+    def new_memory(self, key: jax.Array) -> Any:
+        """What is kept from step to step before the first one: arrays, alike on every device."""
+        raise NotImplementedError
+
+    def loss_with_memory(
+        self, params: Any, z_x: jax.Array, z_y: jax.Array, memory: Any, **how: Any
+    ) -> tuple[jax.Array, dict[str, jax.Array], Any]:
+        """`codes_loss` of a method with a memory, and the memory after this step, alike on every device."""
+        loss, metrics = self.codes_loss(params, z_x, z_y, **how)
+        return loss, metrics, memory
+
     def extra_params(self, key: jax.Array) -> dict[str, Any]:
         """Parameters beside those of the encoder."""
         del key
@@ -78,6 +94,8 @@ class TwoHalves(OnlineProbe):
             params_y, stats_y = self.encoder.init(jax.random.fold_in(encoder_key, 1), images_y)
             params, stats = {"x": params, "y": params_y}, {"x": stats, "y": stats_y}
         params = {"encoder": params, **self.extra_params(extra_key)}
+        if self.has_memory:
+            stats = {"encoder": stats, "memory": self.new_memory(jax.random.fold_in(extra_key, 1))}
         if self.has_probe:
             features = jax.eval_shape(lambda: self.encode(params, stats, images).features)
             params["probe"] = init_probe(features.shape[1], self.parts.num_classes)
@@ -89,8 +107,11 @@ class TwoHalves(OnlineProbe):
         outputs = partial(self.encoder.apply, train=True, axis_name=axis_name)
         encode = encode_in_chunks(halves(outputs), self.microbatch_size)
         shares = as_shares(params["encoder"], axis_name)
-        (features_x, z_x), (features_y, z_y), stats = encode(shares, stats, images_x, images_y)
-        loss, metrics = self._codes_loss(params, z_x, z_y, labels=labels, key=key, axis_name=axis_name)
+        memory = stats["memory"] if self.has_memory else None
+        (features_x, z_x), (features_y, z_y), stats = encode(shares, self._encoder_stats(stats), images_x, images_y)
+        how = {"labels": labels, "key": key, "axis_name": axis_name}
+        loss, metrics, memory = self._checked_loss(params, z_x, z_y, memory, **how)
+        stats = {"encoder": stats, "memory": memory} if self.has_memory else stats
         metrics = {"loss": loss, **metrics}
         if not self.has_probe:
             return loss, (metrics, stats)
@@ -100,20 +121,20 @@ class TwoHalves(OnlineProbe):
         probe_loss, accuracy = online_probe(params["probe"], features, labels, axis_name)
         return loss + probe_loss, (metrics | {"online_probe_accuracy": accuracy}, stats)
 
-    def _codes_loss(self, params: Any, z_x: jax.Array, z_y: jax.Array, **options: Any) -> tuple[jax.Array, Any]:
-        """`codes_loss`, which must be that of the global batch.
+    def _checked_loss(self, params: Any, z_x: jax.Array, z_y: jax.Array, memory: Any, **how: Any) -> tuple:
+        """`loss_with_memory`, which must be that of the global batch.
 
         Raises:
             ValueError: for a loss or a metric that each device has its own of.
         """
-        loss, metrics = self.codes_loss(params, z_x, z_y, **options)
+        loss, metrics, memory = self.loss_with_memory(params, z_x, z_y, memory, **how)
         own = [name for name, value in {"loss": loss, **metrics}.items() if varies(jnp.asarray(value))]
         if own:
             raise ValueError(
                 f"objective {self.name!r}: {', '.join(own)} differ between devices; codes_loss returns means over the "
                 "global batch, as jax.lax.pmean(value, axis_name) gives them"
             )
-        return loss, metrics
+        return loss, metrics, memory
 
     def encode(self, params: Any, stats: Any, x: jax.Array, *, half: str = "x") -> Encoded:
         return Encoded(*self.encoder.apply(*self._of_half(params, stats, half), x, False)[0])
@@ -123,8 +144,19 @@ class TwoHalves(OnlineProbe):
 
     def _of_half(self, params: Any, stats: Any, half: str) -> Variables:
         """The variables of the encoder of a half."""
-        params = params["encoder"]
+        params, stats = params["encoder"], self._encoder_stats(stats)
         return (params[half], stats[half]) if self.parts.pairs.two_encoders else (params, stats)
+
+    def _encoder_stats(self, stats: Any) -> Any:
+        return stats["encoder"] if self.has_memory else stats
+
+    def encoder_variables(self, variables: Variables) -> Variables:
+        params, stats = variables
+        return params["encoder"], self._encoder_stats(stats)
+
+    def with_encoder(self, variables: Variables, encoder: Variables) -> Variables:
+        params, stats = super().with_encoder(variables, encoder)
+        return params, (variables[1] | {"encoder": stats} if self.has_memory else stats)
 
     def pair_codes(self, params: Any, stats: Any, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
         if self.parts.pairs.two_encoders:
