@@ -3,7 +3,7 @@
     python -m mi_coding.main --config=configs/cpc.py
 
 Two CPU cores, 2 minutes. Expect a linear probe near 0.94 for the digit in one frame (raw pixels 0.18, untrained encoder
-0.6) and a held-out bound near 4.5 nats of the 5.55 that N = 256 allows: two frames of a clip share which image it shows,
+0.6) and a held-out bound near 4.5 nats of the 5.55 that N = 256 allows: two frames of a clip share which image it is,
 and no longer how it is turned, how large and how bright it is. Without that, config.pairs.turn = grow = fade = 0,
 the bound is 5.0 nats and the probe 0.93.
 """
