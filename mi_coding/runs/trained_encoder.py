@@ -105,7 +105,8 @@ class TrainedEncoder:
         dummy = jax.ShapeDtypeStruct((1, *self.shape), self.dtype)
         found = jax.eval_shape(codes, self._variables, dummy).shape[1:]
         self.places, self.dim = (found if layer == "places" else ()), math.prod(found)
-        self._encode = jax.jit(lambda variables, examples: codes(variables, examples).reshape(len(examples), -1))
+        in_rows = (-1, self.dim)
+        self._encode = jax.jit(lambda variables, examples: codes(variables, examples).reshape(in_rows))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuilt, (*pickled(self._run), self._layer, self._half)
