@@ -2,6 +2,19 @@
 
 import os
 import sys
+from collections.abc import Sequence
+
+
+HELP = {"-h", "--help"}
+
+
+def names_config(argv: Sequence[str] | None = None) -> bool:
+    """Whether a command line, by default that of this process, names a config, whose options are then the help.
+
+    >>> names_config(["main", "--config=cpc", "--help"]), names_config(["main", "--config.seed=1", "--help"])
+    (True, False)
+    """
+    return any(one.lstrip("-").partition("=")[0] == "config" for one in (sys.argv if argv is None else argv)[1:])
 
 
 def answer_help(doc: str) -> None:
@@ -9,7 +22,7 @@ def answer_help(doc: str) -> None:
 
     The code is 0, or 1 where nobody reads the output any more, as after `… | head`.
     """
-    if {"-h", "--help"} & set(sys.argv[1:]):
+    if HELP & set(sys.argv[1:]):
         try:
             print(doc, flush=True)
         except BrokenPipeError:

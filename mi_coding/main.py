@@ -6,7 +6,8 @@ python -m mi_coding.main --config=configs/cpc.py [--workdir=DIR] [--init_from=DI
 --config        a file with get_config(), or the name of one that comes with the package, such as cpc or simclr;
                 options that it does not have take their defaults
 --config.KEY    another value for one option
---print_config  prints every option with its value, type, meaning and where the value comes from; nothing is run
+--print_config  prints every option with its value, type, meaning and where the value comes from; nothing is run;
+                --help beside a config does the same
 --list_configs  prints the configs that come with the package, each with what it is for
 --workdir       where the run is kept, by default a new folder in runs/; the same one continues a run, also to a
                 later end: --config.num_steps=3000 after 1,500, with the schedule of the learning rate stretched
@@ -20,13 +21,14 @@ import time
 _STARTED = time.perf_counter()  # before the slow imports: the first step is counted from the command
 
 # ruff: noqa: E402
-from mi_coding.help import answer_help
+from mi_coding.help import HELP, answer_help, names_config
 from mi_coding.interrupts import end_while_importing, keeps
 
 STOPPED = 0
 """The exit code after SIGTERM or Ctrl-C: what is trained is saved, and the same command continues."""
 if __name__ == "__main__":
-    answer_help(__doc__)
+    if not names_config():
+        answer_help(__doc__)
     end_while_importing(STOPPED)
 
 import errno
@@ -48,6 +50,9 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.ERO
 
 def main(argv: list[str] | None = None) -> int:
     """The command line. Returns the exit code: 0 done or stopped and saved, 1 failed, 2 a mistake in the command."""
+    given = sys.argv if argv is None else argv
+    if HELP & set(given) and names_config(given):
+        argv = [*(one for one in given if one not in HELP), "--print_config"]
     return run_command(argv, __doc__, _main, stopped=STOPPED)
 
 

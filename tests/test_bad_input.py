@@ -317,6 +317,14 @@ def test_help_is_not_a_mistake(capsys):
     assert "--config.KEY=VALUE" in capsys.readouterr().out
 
 
+def test_help_beside_a_config_is_its_options(capsys):
+    assert main.main(["main", "--config=cpc", "-h"]) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"config\.batch_size +256 +file +int > 0 +B, pairs in a step", told)
+    assert main.main(["main", "--config=cpx", "--help"]) == 2
+    assert "did you mean cpc?" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("place", "words"),
     [
