@@ -322,7 +322,7 @@ def test_help_beside_a_config_is_its_options(capsys):
     told = capsys.readouterr().out
     assert re.search(r"config\.batch_size +256 +file +int > 0 +B, pairs in a step", told)
     assert main.main(["main", "--config=cpx", "--help"]) == 2
-    assert "did you mean cpc?" in capsys.readouterr().err
+    assert "did you mean --config=cpc?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
