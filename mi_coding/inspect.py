@@ -36,6 +36,7 @@ from mi_coding.errors import InputError
 from mi_coding.evaluation.base import subsample
 from mi_coding.evaluation.data_account import DataAccount
 from mi_coding.evaluation.pairs import NUM_PAIRS, strip_section
+from mi_coding.pairs import pairs_of_batch
 from mi_coding.reporting import terminal
 from mi_coding.reporting.environment import describe_environment
 from mi_coding.reporting.page import Report, Section, Table, write_report
@@ -124,7 +125,7 @@ def _pairs(dataset: data.Dataset, plan: Plan) -> list[Section]:
     pairs.check_examples(plan.data.source, shapes, dataset.train)
     examples: Any = jax.tree.map(jnp.asarray, subsample(dataset.test, NUM_PAIRS).examples)
     rows = jnp.arange(len(jax.tree.leaves(examples)[0]))
-    x, y = jax.jit(pairs.streamed_batch)(jax.random.key(plan.run.seed), examples, rows)
+    x, y = jax.jit(partial(pairs_of_batch, pairs=pairs))(jax.random.key(plan.run.seed), examples, rows)
     originals = None if pairs.takes_given_pairs else examples
     return strip_section(originals, np.asarray(x), np.asarray(y), pairs.describe())
 

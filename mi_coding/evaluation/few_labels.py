@@ -171,9 +171,8 @@ def _from_scratch(trained: Trained, splits: list[Split], rows: np.ndarray, seed:
         chosen, views = jax.random.split(key)
         at = jax.random.randint(chosen, (SCRATCH_BATCH,), 0, len(rows))
         x, y = pairs.streamed_batch(views, examples[at], number)  # two views of each, as training has them
-        gradient, stats = jax.grad(loss, has_aux=True)(
-            learnt, stats, jnp.concatenate([x, y]), jnp.concatenate([labels[at]] * 2)
-        )
+        both = jnp.concatenate([x, y])
+        gradient, stats = jax.grad(loss, has_aux=True)(learnt, stats, both, jnp.tile(labels[at], len(both) // len(at)))
         updates, state = optimizer.update(gradient, state)
         return (optax.apply_updates(learnt, updates), stats, state), None
 

@@ -10,6 +10,7 @@ import numpy as np
 from mi_coding.evaluation.base import PairEvaluator, Trained
 from mi_coding.evaluation.heldout import make_pair_codes
 from mi_coding.objectives.gaussian import gaussian_information
+from mi_coding.pairs import pairs_of_batch
 from mi_coding.reporting.results import Group, Rows, Summary, group_rows, nats
 
 _KEY = "heldout/gaussian_information_nats"
@@ -53,7 +54,7 @@ def _codes(trained: Trained, most: int) -> tuple[jax.Array, jax.Array]:
     count = min(most, len(jax.tree.leaves(examples)[0]))
 
     def each_once(key: jax.Array, examples: Any, rows: jax.Array) -> tuple[Any, Any]:
-        return trained.pairs.streamed_batch(key, jax.tree.map(lambda half: half[rows], examples), rows)
+        return pairs_of_batch(key, jax.tree.map(lambda half: half[rows], examples), rows, pairs=trained.pairs)
 
     encode = make_pair_codes(each_once, trained.method.pair_codes)
     return encode(trained.variables, trained.key("test"), examples, jnp.arange(count))

@@ -92,6 +92,7 @@ class Method:
         parts: what it is made of; None until the data is known.
         evaluations: names of the evaluations in `EVALUATORS` that go with this method, beside those of all.
         halves_are_alike: whether the codes of x and y can be compared with each other.
+        takes_views: whether training can have more than two views of an example, see `PairSampler.num_views`.
         num_ahead: of methods of sequences, the largest number of steps ahead that is predicted.
         learns_labels: whether the encoder learns from the labels of training examples.
         plain_views: whether y of a labelled pair is the example as probes see it, and not as the pairs draw it.
@@ -106,6 +107,7 @@ class Method:
 
     evaluations: ClassVar[tuple[str, ...]] = ()
     halves_are_alike: ClassVar[bool] = True
+    takes_views: ClassVar[bool] = False
     num_ahead: ClassVar[int] = 1
     learns_labels: ClassVar[bool] = False
     plain_views: ClassVar[bool] = False

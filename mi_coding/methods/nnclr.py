@@ -27,6 +27,7 @@ class NNCLR(Contrastive):
     memory_size: PositiveInt = option("objective.memory_size", 4096, "codes of earlier batches, on every device")
 
     has_memory = True
+    takes_views = False
 
     def check(self, pairs: PairSampler, encoder: Backbone, batch_size: int, num_devices: int) -> None:
         super().check(pairs, encoder, batch_size, num_devices)

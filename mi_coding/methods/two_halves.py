@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mi_coding.encoders import Backbone, Encoder, HeadOptions, build
 from mi_coding.errors import InputError, Setting
@@ -31,6 +32,7 @@ class TwoHalves(OnlineProbe):
     """
 
     has_memory: ClassVar[bool] = False
+    takes_views = True
 
     head: HeadOptions = group(HeadOptions)
     code_dim: PositiveInt = option("encoder.code_dim", 64, "D, numbers of a code")
@@ -127,7 +129,10 @@ class TwoHalves(OnlineProbe):
         Raises:
             ValueError: for a loss or a metric that each device has its own of.
         """
-        loss, metrics, memory = self.loss_with_memory(params, z_x, z_y, memory, **how)
+        if self.parts.pairs.num_views > 2:
+            loss, metrics = self._loss_of_views(params, jnp.concatenate([z_x, z_y]), **how)
+        else:
+            loss, metrics, memory = self.loss_with_memory(params, z_x, z_y, memory, **how)
         own = [name for name, value in {"loss": loss, **metrics}.items() if varies(jnp.asarray(value))]
         if own:
             raise ValueError(
@@ -135,6 +140,16 @@ class TwoHalves(OnlineProbe):
                 "global batch, as jax.lax.pmean(value, axis_name) gives them"
             )
         return loss, metrics, memory
+
+    def _loss_of_views(
+        self, params: Any, codes: jax.Array, *, labels: jax.Array | None, **how: Any
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """The means of loss and metrics over all pairs of views; each of them is a mean over the batch, with its N."""
+        codes = codes.reshape(self.parts.pairs.num_views, -1, codes.shape[1])
+        labels = None if labels is None else labels[: codes.shape[1]]  # the same for every view
+        first, second = np.triu_indices(len(codes), 1)
+        of_two = partial(self.codes_loss, params, labels=labels, **how)
+        return jax.tree.map(lambda each: jnp.mean(each, axis=0), jax.vmap(of_two)(codes[first], codes[second]))
 
     def encode(self, params: Any, stats: Any, x: jax.Array, *, half: str = "x") -> Encoded:
         return Encoded(*self.encoder.apply(*self._of_half(params, stats, half), x, False)[0])
@@ -165,7 +180,10 @@ class TwoHalves(OnlineProbe):
 
 
 def check_two_halves(method: Method, pairs: PairSampler) -> None:
-    """Raises InputError for sequences, whose pairs are of steps and not of two halves."""
+    """Raises InputError for sequences, whose pairs are of steps, and for more views than a method takes."""
+    if pairs.num_views > 2 and not method.takes_views:
+        hint = f"; objective {method.name!r} is of two views, expected 2"
+        raise InputError(Setting("pairs.views", pairs.num_views), hint)
     if pairs.are_sequences:
         raise InputError(
             Setting("objective.name", method.name),

@@ -21,7 +21,7 @@ _NEUTRAL = {"size": 0, "order": "random", "steps": ()}
 
 @dataclass(frozen=True, eq=False)
 class Augmentations(PairSampler):
-    """Two independent random modifications of one image; their view is the image itself.
+    """Independent random modifications of one image, two or more; their view is the image itself.
 
     An option that is left out has the value that the paper of the preset gives it; one that the preset does not have
     must be 0.
@@ -46,8 +46,15 @@ class Augmentations(PairSampler):
     order: str = option("pairs.order", None, "of the four parts of the jitter: random or fixed")
     steps: tuple = option("pairs.steps", None, "of preset custom, such as ({'name': 'rotation', 'degrees': 20.0},)")
 
+    num_views: Annotated[int, Range(least=2, most=64)] = option(
+        "pairs.views", 2, "V, an even number; every two of the V views of an image are a pair, and the loss is the mean"
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.num_views % 2:
+            hint = f" is odd; expected {self.num_views - 1} or {self.num_views + 1}"
+            raise InputError(Setting("pairs.views", self.num_views), hint)
         takes = _parameters(self.preset)
         for name in _MODIFICATIONS:
             if getattr(self, name) is None:
@@ -71,7 +78,8 @@ class Augmentations(PairSampler):
         return self._functions.view(key, image)
 
     def describe(self) -> str:
-        return f"two random modifications of one image, preset {self.preset}"
+        count = "two" if self.num_views == 2 else f"two of {self.num_views}"
+        return f"{count} random modifications of one image, preset {self.preset}"
 
     def _check_preset_has(self, takes: dict[str, Any]) -> None:
         has = (*takes, "order")  # an order with nothing to put in order does no harm

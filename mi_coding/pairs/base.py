@@ -9,7 +9,7 @@ import numpy as np
 
 from mi_coding.errors import InputError, Setting
 from mi_coding.options import check_options, option
-from mi_coding.pairs.sampling import labelled, pairs_of_batch, sample_pairs, stills, views
+from mi_coding.pairs.sampling import labelled, pairs_of_batch, sample_pairs, several, stills, view_by_view, views
 
 Shape = tuple[int, ...]
 
@@ -39,6 +39,8 @@ class PairSampler:
         group_size: pairs of one film that lie side by side in a training batch; 1 where each is drawn by itself.
         gathered: a method that gives each pair more than its own example, see `PairFunctions`; None for most kinds.
         candidates_within: pairs in a group whose members alone are the candidates; None where the whole batch is.
+        num_views: V, views of each example in a training batch, an even number. Of more than two, x has the first V/2
+            of all examples, one after the other, and y the others; the views of an example are all true pairs.
     """
 
     name: str = ""
@@ -54,6 +56,7 @@ class PairSampler:
     group_size: ClassVar[int] = 1
     gathered: ClassVar[Callable[..., Any] | None] = None
     candidates_within: ClassVar[int | None] = None
+    num_views = 2  # not annotated: as a field of this class it would hide the option of `Augmentations`
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -140,16 +143,23 @@ class PairSampler:
         With labels, data are (examples, labels), and x and y are (x, label) and (y, label); with views besides, y is a
         view of the example.
         """
-        functions = labelled(self, with_views=with_views) if with_labels else self
+        functions = self._of_training(with_labels, with_views)
         among = batch_size if self.distinct else None
-        return sample_pairs(key, data, rows, pairs=functions, distinct_among=among)
+        return self._view_by_view(sample_pairs(key, data, rows, pairs=functions, distinct_among=among))
 
     def streamed_batch(
         self, key: jax.Array, examples: Any, rows: jax.Array, *, with_labels: bool = False, with_views: bool = False
     ) -> tuple[Any, Any]:
         """The pairs of a training step whose examples a stream has drawn; see `training_batch`."""
-        functions = labelled(self, with_views=with_views) if with_labels else self
-        return pairs_of_batch(key, examples, rows, pairs=functions)
+        functions = self._of_training(with_labels, with_views)
+        return self._view_by_view(pairs_of_batch(key, examples, rows, pairs=functions))
+
+    def _of_training(self, with_labels: bool, with_views: bool) -> Any:
+        functions = self if self.num_views == 2 else several(self, self.num_views // 2)
+        return labelled(functions, with_views=with_views) if with_labels else functions
+
+    def _view_by_view(self, halves: tuple[Any, Any]) -> tuple[Any, Any]:
+        return halves if self.num_views == 2 else tuple(map(view_by_view, halves))
 
     def other_bounds(self, batch_size: int, num_examples: int) -> dict[str, BoundSpec]:
         """Prefix of summary keys → held-out bound that is measured beside the one with the N of training."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 
 class PairFunctions(NamedTuple):
@@ -141,6 +142,30 @@ def labelled(pairs: PairFunctions, *, with_views: bool = False) -> PairFunctions
         lambda key, example: (pairs.view(key, example[0]), example[1]),
         gathered=gathered if pairs.gathered else None,
     )
+
+
+def several(pairs: PairFunctions, count: int) -> PairFunctions:
+    """The same pairs, `count` of each example by keys of their own: x and y have an axis of that length before theirs.
+
+    >>> pairs = several(PairFunctions(pair=lambda key, image: (image, -image), view=None), 3)
+    >>> pairs.pair(jax.random.key(0), jnp.ones(2))[1].shape
+    (3, 2)
+    """
+
+    def pair(key: jax.Array, example: Any) -> tuple[Any, Any]:
+        return jax.vmap(pairs.pair, in_axes=(0, None))(jax.random.split(key, count), example)
+
+    return PairFunctions(pair, pairs.view, gathered=pairs.gathered)
+
+
+def view_by_view(half: Any) -> Any:
+    """float[k·b, …] of a half float[b, k, …] of several pairs of each example: all first views, then all second ones.
+
+    A half with labels int[b] has each of them k times.
+    """
+    views, labels = half if isinstance(half, tuple) else (half, None)
+    stacked = jnp.moveaxis(views, 1, 0).reshape(-1, *views.shape[2:])
+    return stacked if labels is None else (stacked, jnp.tile(labels, views.shape[1]))
 
 
 def views(key: jax.Array, images: jax.Array, pairs: PairFunctions) -> jax.Array:
