@@ -78,5 +78,7 @@ def outputs(net, x, *, train=False, variables=None):
     else:
         tree = jax.jit(lambda variables: net.apply(variables, x, train, **captured)[1]["intermediates"])(variables)
     return {
-        "/".join(key.key for key in path[:-2]): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    }  # the last two keys are __call__ and a position
+        "/".join(key.key for key in path[:-2]): leaf
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+        if path[-2].key == "__call__"  # before a position; others were kept on purpose, see `Backbone.keep_places`
+    }
