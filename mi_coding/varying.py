@@ -9,7 +9,7 @@ import jax.numpy as jnp
 def varies(x: jax.Array) -> bool:
     """Whether a value is typed as different on each device; never under pmap, which has no such types.
 
-    >>> varies(jnp.ones(2)), varies(jnp.asarray(0.5))  # the second has a weak type, which is no matter of devices
+    >>> varies(jnp.ones(2)), varies(jnp.asarray(0.5))  # the second is weakly typed, and the same on every device
     (False, False)
     """
     return jax.typeof(x).strip_weak_type() != jax.typeof(jnp.zeros(x.shape, x.dtype))

@@ -61,13 +61,13 @@ def costs(target: Target, pairs: int, dim: int, precision: str) -> Iterator[Cost
     mesh = Mesh(np.array(target.devices), (_AXIS,), axis_types=(AxisType.Auto,))
     spec = PartitionSpec(_AXIS)
     codes = jax.ShapeDtypeStruct((pairs, dim), jnp.float32, sharding=NamedSharding(mesh, spec))
+
+    def loss(x: jax.Array, y: jax.Array, block_size: int | None) -> jax.Array:
+        how = {"block_size": block_size, "precision": precision, "axis_name": axis}
+        method = "blockwise" if axis is None else "ring"
+        return cpc(x, y, temperature=0.1, normalize=True, symmetric=True, method=method, **how).loss
+
     for way, block_size in WAYS.items():
-
-        def loss(x: jax.Array, y: jax.Array, block_size: int | None) -> jax.Array:
-            how = {"block_size": block_size, "precision": precision, "axis_name": axis}
-            method = "blockwise" if axis is None else "ring"
-            return cpc(x, y, temperature=0.1, normalize=True, symmetric=True, method=method, **how).loss
-
         run = jax.value_and_grad(partial(loss, block_size=block_size), (0, 1))
         if axis:
             run = jax.shard_map(run, mesh=mesh, in_specs=spec, out_specs=(PartitionSpec(), spec))

@@ -133,7 +133,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _populations(arguments: argparse.Namespace, report: Report) -> dict:
-    laws = [p for p in populations() if p.name in QUICK] if arguments.quick else populations()
+    laws = populations(QUICK if arguments.quick else None)
     return _measured("populations", laws, range(arguments.seeds), arguments, report)
 
 
@@ -146,7 +146,7 @@ def _coverage(arguments: argparse.Namespace, report: Report) -> dict:
     """Sixty runs over six laws that have little in common."""
     names = ("dense Gaussian 2", "Student-t(2) 5", "rotated cdf of sparse Gaussian 2", "uniform noise 0.75")
     names += ("exp of dense Gaussian 5", "three classes")
-    laws = [p for p in populations() if p.name in (names[:1] if arguments.quick else names)]
+    laws = populations(names[:1] if arguments.quick else names)
     return _measured("coverage", laws, range(100, 102 if arguments.quick else 110), arguments, report)
 
 
@@ -213,7 +213,7 @@ def _images(arguments: argparse.Namespace, report: Report) -> dict:
 
 def _invariance(arguments: argparse.Namespace, report: Report) -> dict:
     names = ("rotated cdf of sparse Gaussian 5", "dense Student-t(3) 5", "spiral of sparse Gaussian 3")
-    laws = [law for law in populations() if law.name in names[: 1 if arguments.quick else None]]
+    laws = populations(names[:1] if arguments.quick else names)
     seeds = 2 if arguments.quick else 10
     return estimate_invariance.measure(laws, seeds=seeds, report=report, **arguments.how)
 

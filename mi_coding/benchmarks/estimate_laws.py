@@ -1,5 +1,7 @@
 """The populations that `estimate_mi` is benchmarked on; none was used to tune anything on its true value."""
 
+from collections.abc import Collection
+
 import jax.numpy as jnp
 
 from mi_coding.pairs.population_maps import BENDS, roll, rotation, spiral
@@ -23,9 +25,10 @@ QUICK = ("dense Gaussian 2", "six symbols")
 """What --quick keeps of the table."""
 
 
-def populations() -> list[Population]:
-    """The rows of the table, in its order."""
-    return [*_gaussians(), *_students(), *_uniform_noises(), *_mixtures(), *_others()]
+def populations(names: Collection[str] | None = None) -> list[Population]:
+    """The rows of the table, or those with these names, in its order."""
+    laws = [*_gaussians(), *_students(), *_uniform_noises(), *_mixtures(), *_others()]
+    return laws if names is None else [law for law in laws if law.name in names]
 
 
 def _gaussians() -> list[Population]:

@@ -18,7 +18,7 @@ from jax import lax
 from jax.experimental import pallas as pl
 
 from mi_coding.contrast.contract import ContrastSpec, score_products
-from mi_coding.contrast.tiles import Keys, Pull, Rows, Scoring, Sums, Work, add, score_gradient
+from mi_coding.contrast.tiles import Keys, Pull, Rows, Scoring, Sums, Work, add, add_to_rows, score_gradient
 from mi_coding.varying import match
 
 INTERPRET = False
@@ -83,9 +83,8 @@ def _true_scores(queries: jax.Array, keys: jax.Array, scoring: Scoring) -> jax.A
 
 def _reduce(queries: jax.Array, rows: Rows, keys: Keys, scoring: Scoring, c: jax.Array) -> tuple[Rows, Sums | None]:
     def step_of_row(rows: tuple[Sums, jax.Array], true_score: jax.Array, block: _Block) -> tuple[Sums, jax.Array]:
-        sums, rank = rows
-        rank += jnp.sum(block.scores >= true_score[:, None], axis=1, dtype=jnp.int32)
-        return add(sums, block.scores, scoring.spec, axis=1), rank
+        rows = add_to_rows(Rows(true_score, *rows), block.scores, scoring.spec)
+        return rows.sums, rows.rank
 
     def step_of_column(sums: Sums, own: None, block: _Block) -> Sums:
         return add(sums, block.scores, scoring.spec, axis=1)

@@ -238,9 +238,9 @@ def _reduce(queries: jax.Array, rows: Rows, keys: Keys, scoring: Scoring, c: jax
         at_row = tiles.start(r)
         row = _take(rows, at_row, tiles)
         scores = scoring.scores(_take(queries, at_row, tiles), keys.codes, r, c)
-        rank = row.rank + jnp.sum(scores >= row.true_score[:, None], axis=1, dtype=jnp.int32)
-        row = Rows(row.true_score, add(row.sums, scores, scoring.spec, axis=1), rank)
-        return _put(rows, row, at_row), sums and add(sums, scores, scoring.spec, axis=0)
+        return _put(rows, add_to_rows(row, scores, scoring.spec), at_row), sums and add(
+            sums, scores, scoring.spec, axis=0
+        )
 
     return lax.fori_loop(0, tiles.count, row_tile, (rows, keys.columns))
 
@@ -275,6 +275,12 @@ def score_gradient(scores: jax.Array, row: Pull | None, column: Pull | None) -> 
 def free_gradient(scores: jax.Array, gradient: jax.Array) -> jax.Array:
     """The gradient of scores, but none of those that `score_products` holds at the limit."""
     return jnp.where(jnp.abs(scores) < score_limit(scores.dtype), gradient, 0)
+
+
+def add_to_rows(rows: Rows, scores: jax.Array, spec: ContrastSpec) -> Rows:
+    """What is known of each query with one more tile of scores; −inf adds nothing."""
+    rank = rows.rank + jnp.sum(scores >= rows.true_score[:, None], axis=1, dtype=jnp.int32)
+    return Rows(rows.true_score, add(rows.sums, scores, spec, axis=1), rank)
 
 
 def add(sums: Sums, scores: jax.Array, spec: ContrastSpec, axis: int) -> Sums:

@@ -188,9 +188,7 @@ def subsample(split: Split, most: int) -> Split:
     >>> subsample(Split(np.zeros((9, 2, 2, 1), np.uint8), np.arange(9)), 3).labels.tolist()
     [4, 5, 7]
     """
-    count = num_examples(split)
-    chosen = np.random.default_rng(0).choice(count, most, replace=False) if count > most else np.arange(count)
-    return take(split, np.sort(chosen))
+    return take(split, _at_most(most, np.arange(num_examples(split))))
 
 
 def labelled_sample(split: Split, most: int) -> Split:
@@ -199,10 +197,12 @@ def labelled_sample(split: Split, most: int) -> Split:
     >>> labelled_sample(Split(np.zeros((3, 2, 2, 1), np.uint8), np.array([1, -1, 0])), 4).labels.tolist()
     [1, 0]
     """
-    known = np.flatnonzero(split.labels >= 0)
-    if len(known) > most:
-        known = np.sort(np.random.default_rng(0).choice(known, most, replace=False))
-    return take(split, known)
+    return take(split, _at_most(most, np.flatnonzero(split.labels >= 0)))
+
+
+def _at_most(most: int, rows: np.ndarray) -> np.ndarray:
+    """int[m], m ≤ most: some of these rows, the same ones for every run, in ascending order."""
+    return rows if len(rows) <= most else np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
 
 
 def encode_views(

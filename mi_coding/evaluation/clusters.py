@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mi_coding.evaluation.base import Evaluator, Trained, encode_views, labelled_sample, unlabelled_splits
 from mi_coding.evaluation.classifiers import Examples
 from mi_coding.evaluation.code_statistics import clustering_accuracy
+from mi_coding.evaluation.codes import unit
 from mi_coding.evaluation.probes import RAW, TRAINED, UNTRAINED, compared_encoders
 from mi_coding.reporting.results import Group, Summary, percent, show
 
@@ -35,7 +35,7 @@ class Clusters(Evaluator):
         test = labelled_sample(trained.dataset.test, MOST_CLUSTERED)
         if len(test.labels) < 2 * trained.num_classes:
             return {}
-        key = jax.random.split(trained.key("probe"), 3)[2]  # the views that the probes see
+        key = jax.random.split(trained.key("probe"), 3)[2]
         found = encode_views(compared_encoders(trained), test, key, trained.pairs, 1)
         return {
             f"clusters/{_KEYS[name]}_{measure}": value
@@ -67,11 +67,9 @@ def agreement(examples: Examples, count: int) -> dict[str, float]:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.metrics import normalized_mutual_info_score
 
-    lengths = np.linalg.norm(examples.features, axis=1, keepdims=True)
-    directions = examples.features / np.where(lengths > 0, lengths, 1)
     with threadpool_limits(limits=1), warnings.catch_warnings():  # one thread: the same clusters on any machine
         warnings.simplefilter("ignore", ConvergenceWarning)  # of features that have collapsed, as the result shows
-        clusters = KMeans(count, n_init=STARTS, random_state=0).fit_predict(directions)
+        clusters = KMeans(count, n_init=STARTS, random_state=0).fit_predict(unit(examples.features))
     return {
         "accuracy": clustering_accuracy(clusters, examples.labels),
         "nmi": float(normalized_mutual_info_score(examples.labels, clusters)),

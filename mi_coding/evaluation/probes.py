@@ -126,7 +126,7 @@ def compared_encoders(trained: Trained) -> dict[str, Callable[[jax.Array], jax.A
     return {
         TRAINED: trained.encoder("features"),
         UNTRAINED: trained.encoder("features", trained.untrained()),
-        RAW: jax.jit(raw_pixels),
+        RAW: _raw_pixels,
     }
 
 
@@ -157,6 +157,9 @@ def raw_pixels(x: jax.Array) -> jax.Array:
     if side != places:
         x = jax.image.resize(x, (x.shape[0], *side, x.shape[-1]), "linear")
     return x.reshape(x.shape[0], -1)
+
+
+_raw_pixels = jax.jit(raw_pixels)
 
 
 def make_accuracy(

@@ -22,7 +22,7 @@ from mi_coding.objectives.groups import within_groups
 from mi_coding.options import NotNegativeInt, OneOf, option
 from mi_coding.pairs import PairSampler
 
-_TOLD = {"highest": "float32", "high": "three passes of bfloat16", "bfloat16": "bfloat16"}
+_IN_WORDS = {"highest": "float32", "high": "three passes of bfloat16", "bfloat16": "bfloat16"}
 
 LEAST_TEMPERATURE = 0.01
 """Of those that are learnt; CLIP holds 1/T at 100 or less, arXiv:2103.00020 section 2.5."""
@@ -56,19 +56,23 @@ class Candidates(Bounded):
     @property
     def tiling(self) -> dict[str, Any]:
         """How the scores are computed, as arguments of a loss."""
-        return {"method": self.contrast_method, "block_size": self.block_size or None, "precision": self.products}
+        return {
+            "method": self.contrast_method,
+            "block_size": self.block_size or None,
+            "precision": self.score_precision,
+        }
 
     @property
-    def products(self) -> str:
+    def score_precision(self) -> str:
         """The precision of the products of codes in training; held-out bounds have the highest."""
         if self.precision != "auto":
             return self.precision
         return "bfloat16" if self.parts.encoder.dtype == "bfloat16" else "highest"
 
     @property
-    def told_products(self) -> str:
-        """The precision in words, for the line before training."""
-        return f"scores in {_TOLD[self.products]}"
+    def precision_in_words(self) -> str:
+        """The precision of scores for the line before training."""
+        return f"scores in {_IN_WORDS[self.score_precision]}"
 
     @property
     def _heldout_batch(self) -> int:
@@ -76,7 +80,7 @@ class Candidates(Bounded):
 
     def forecast(self) -> str:
         ceiling = f"ceiling ln N = {np.log(self.num_candidates):.2f} nats"
-        return f"N = {self.num_candidates:,} candidates, {ceiling}, {self.told_products}"
+        return f"N = {self.num_candidates:,} candidates, {ceiling}, {self.precision_in_words}"
 
     @property
     def is_bound(self) -> bool:
@@ -120,9 +124,8 @@ class Contrastive(Candidates, TwoHalves):
         self, queries: jax.Array, keys: jax.Array, *, key: jax.Array, axis_name: str | None, **options: Any
     ) -> CPCOutput:
         """`training_loss`, or where the pairs of one film are the candidates, the loss within these groups."""
-        similarity = {"precision": self.products} | options
         if group_size := self.parts.pairs.candidates_within:
-            loss = partial(self.heldout_loss, **similarity)
+            loss = partial(self.heldout_loss, precision=self.score_precision, **options)
             return within_groups(loss, group_size)(queries, keys, axis_name=axis_name)
         return self.training_loss(queries, keys, key=key, axis_name=axis_name, **options)
 

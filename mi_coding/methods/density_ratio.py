@@ -86,4 +86,4 @@ class DensityRatio(Contrastive):
         rule = CPC_RULES[self.distractors]
         count = rule.num_candidates(self.parts.shard_size, self.parts.num_devices) - 1
         read_out = self.read_out if self.parts.pairs.independent else "an estimate, for pairs that are not independent"
-        return f"{self.name}, {count:,} distractors for each x, {self.told_products}; {read_out}"
+        return f"{self.name}, {count:,} distractors for each x, {self.precision_in_words}; {read_out}"

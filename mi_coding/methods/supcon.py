@@ -25,7 +25,7 @@ class SupCon(NTXent):
 
     def forecast(self) -> str:
         views = f"{self.num_candidates:,} views, {self.parts.num_classes:,} classes"
-        return f"supervised contrast among {views}, {self.told_products}; no bound"
+        return f"supervised contrast among {views}, {self.precision_in_words}; no bound"
 
     def check_labels(self, source: str, num_classes: int) -> None:
         check_classes(self.name, source, num_classes)

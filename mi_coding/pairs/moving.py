@@ -97,7 +97,7 @@ class Pose(NamedTuple):
 def _swings(key: jax.Array, seconds: float) -> tuple[jax.Array, jax.Array]:
     """Phases and rates, radians and radians per second, of the three swings of a clip: float32[3] each.
 
-    Rates are log-normal, so that no two swings of a clip keep step and the gap of a pair is no multiple of any.
+    Rates are log-normal, so that the swings of a clip differ in period, and the gap of a pair is a multiple of none.
     """
     phase_key, rate_key = jax.random.split(key)
     rates = 2 * jnp.pi / seconds * jnp.exp(0.5 * jax.random.normal(rate_key, (3,)))

@@ -142,13 +142,13 @@ def test_the_loss_of_a_gpu_keeps_its_scores(target, precision, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("argv", "told"),
+    ("argv", "message"),
     [
         ([], "no --target given"),
         (["--target=h100:1", "--precision=low"], "--precision=low is unknown; expected one of highest, high, bfloat16"),
         (["--target=h1000:1"], "did you mean h100:1?"),
     ],
 )
-def test_wrong_arguments_of_the_loss_are_one_line(argv, told, capsys):
+def test_wrong_arguments_of_the_loss_are_one_line(argv, message, capsys):
     assert compiled_loss.main(["compiled_loss", *argv]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
