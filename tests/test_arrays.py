@@ -21,6 +21,7 @@ from finished_runs import ARRAYS, save_pairs
 
 import mi_coding
 from mi_coding import embed, evaluate, main
+from mi_coding.errors import InputError
 from mi_coding.runs.restore import restore
 from mi_coding.runs.run import prepare
 
@@ -228,9 +229,32 @@ def test_given_images_with_one_encoder_for_both_are_shown_as_they_are(tmp_path):
     assert "pairs.npz[" in page
 
 
+def test_an_image_and_a_vector_have_an_encoder_of_their_kind_each(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.random((60, 8, 8, 1)).astype(np.float32), rng.normal(size=(60, 3)).astype(np.float32)
+    np.savez(tmp_path / "pairs.npz", x=x, y=y)
+    kinds = ["--config.encoder.name=convnet", "--config.encoder_y.name=mlp", "--config.encoder_y.widths=(5,)"]
+    source = f"--config.data.source=npz:{tmp_path / 'pairs.npz'}"
+    trained = train(tmp_path / "run", *SHORT, source, *kinds, config=ARRAYS)
+    kernels = {name: leaf.shape for name, leaf in parameters(tmp_path / "run").items() if "encoder" in name}
+    assert kernels["params/encoder/x/backbone/Conv_0/kernel"] == (5, 5, 1, 4)
+    assert kernels["params/encoder/y/backbone/Dense_0/kernel"] == (3, 5)
+    assert evaluated(trained)["heldout/num_candidates"] == 16
+    encode_x, encode_y = (mi_coding.load_encoder(tmp_path / "run", half=half) for half in "xy")
+    assert encode_x(x).shape == encode_y(y).shape == (60, 4)
+    assert mi_coding.load_encoder(tmp_path / "run", layer="places")(x).ndim == 4
+    with pytest.raises(InputError, match="has no features of places"):
+        mi_coding.load_encoder(tmp_path / "run", layer="places", half="y")
+
+
 @pytest.mark.parametrize(
     ("config", "overrides", "words"),
     [
+        (
+            ARRAYS,
+            ["--config.encoder_y.name=signal"],
+            "encoder_y.name='signal' takes signals (samples, channels)",
+        ),
         (ARRAYS, ["--config.data.source=digits"], "needs arrays x and y, and digits has single examples"),
         (CPC, [], "holds given pairs, x and y of shape (3,) and (2,); expected config.pairs.name='given'"),
         (ARRAYS, ["--config.pairs.encoders=shared"], "on x and y of shape (3,) and (2,): one encoder takes one shape"),

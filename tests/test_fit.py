@@ -151,6 +151,24 @@ def test_on_a_cpu_colour_images_are_small_and_soon_done(tmp_path):
     assert pairs.overrides["num_steps"] == 312  # forty times what there is
 
 
+IMAGES, VECTORS = np.zeros((200, 28, 28, 1), np.uint8), np.zeros((200, 5))
+
+
+@pytest.mark.parametrize(
+    ("halves", "typed", "expected"),
+    [
+        ((VECTORS, VECTORS), {}, {}),
+        ((IMAGES, IMAGES), {}, {"encoder.name": "convnet"}),
+        ((IMAGES, VECTORS), {}, {"encoder.name": "convnet", "encoder_y.name": "mlp"}),
+        ((VECTORS, IMAGES), {}, {"encoder_y.name": "convnet"}),
+        ((VECTORS, IMAGES), {"encoder.name": "mlp"}, {"encoder.name": "mlp"}),
+    ],
+)
+def test_halves_of_pairs_that_are_images_get_an_encoder_of_images(halves, typed, expected):
+    overrides = choose(describe(*halves), typed).overrides
+    assert {key: value for key, value in overrides.items() if key.endswith(".name")} == expected
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

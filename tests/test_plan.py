@@ -8,10 +8,11 @@ from commands import CPC, ROOT, read_config
 from mi_coding import main
 from mi_coding.errors import InputError
 from mi_coding.options import options_of, values_of
-from mi_coding.runs import build
+from mi_coding.runs import build, choices
 
+ARRAYS = str(ROOT / "configs" / "cpc_arrays.py")
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
-KINDS = [(choice, name) for choice in build.CHOICES for name in choice.table]
+KINDS = [(choice, name) for choice in choices.CHOICES for name in choice.table]
 
 
 def other_value(spec, value):
@@ -45,6 +46,44 @@ def test_every_key_of_a_kind_reaches_the_field_that_declares_it(choice, name):
         differing = {key for key, old in values_of(read).items() if values_of(changed)[key] != old}
         assert differing >= {spec.key}
         assert values_of(changed)[spec.key] == value
+
+
+def test_the_encoder_of_y_has_its_own_kind_and_options():
+    config = read_config(config=ARRAYS) | {
+        "encoder_y.name": "signal",
+        "encoder_y.widths": (4, 8),
+        "encoder.widths": (2,),
+    }
+    plan = build.plan(config, typed={"encoder_y.widths"})
+    assert (plan.encoder.widths, plan.encoder_y.widths) == ((2,), (4, 8))
+    assert plan.config["encoder_y.feature_dim"] == 256
+    assert build.plan(plan.config).config == plan.config
+    same = build.plan(read_config(config=ARRAYS))
+    assert same.encoder_y is None
+    assert [key for key in same.config if key.startswith("encoder_y")] == ["encoder_y.name"]
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "words"),
+    [
+        (CPC, {"encoder_y.name": "mlp"}, r"config.encoder_y.name is an option of pairs.name='given', which this"),
+        (ARRAYS, {"encoder_y.widths": (4,)}, r"encoder_y.widths is an option of encoder_y.name='convnet' or .*, which"),
+        (ARRAYS, {"encoder_y.name": "mpl"}, r"config.encoder_y.name='mpl' is unknown; .* did you mean 'mlp'"),
+        (
+            ARRAYS,
+            {"encoder_y.name": "mlp", "encoder_y.widths": (0,)},
+            r"config.encoder_y.widths=\(0,\); expected whole numbers > 0",
+        ),
+        (
+            ARRAYS,
+            {"encoder_y.name": "mlp", "pairs.encoders": "shared"},
+            r"config.encoder_y.name='mlp' is for halves with an encoder each",
+        ),
+    ],
+)
+def test_what_an_encoder_of_y_cannot_be_is_told(config, changes, words):
+    with pytest.raises(InputError, match=words):
+        build.plan(read_config(config=config) | changes, typed=set(changes))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -83,7 +122,7 @@ def test_a_key_that_no_kind_has_is_refused_with_the_nearest():
 
 def test_two_kinds_that_share_a_key_agree_about_its_type():
     types = {}
-    for choice in build.CHOICES:
+    for choice in choices.CHOICES:
         for kind in choice.table.values():
             for spec in options_of(kind):
                 assert types.setdefault(spec.key, spec.type) is spec.type, spec.key

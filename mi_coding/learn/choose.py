@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from mi_coding.data import ImageSpec, Source, decode, open_source, pixels_of
+from mi_coding.data import CHANNELS, ImageSpec, Source, decode, open_source, pixels_of
 from mi_coding.data.sources.python import FromPython
 from mi_coding.errors import InputError
 
@@ -16,6 +16,7 @@ _CONFIGS = {"pairs": "cpc_arrays", "rows": "simclr_tables", "films": "cpc_video"
 _FILMS = {"video": "films"}  # schemes of sources whose examples are no images
 _SMALL_GREY = "simclr"  # for images like handwritten digits
 _SMALL = 40  # pixels of the longer side up to which grey images have the recipe of digits
+_OF_IMAGES = {"name": "convnet", "widths": (32, 64, 128)}  # the encoder of a half that is images, beside an "mlp"
 _LEAST_SIDE, _LARGEST_SIDE = 16, 96  # pixels that images are brought to
 _EPOCHS = {"pairs": 40}  # of few examples; pairs that are given, and not drawn anew, are soon memorised
 _MOST_EPOCHS = 150  # of others
@@ -35,6 +36,7 @@ class Given(NamedTuple):
     are_images: bool = False
     side: int = 0  # pixels of the longer side of images
     channels: int = 0
+    halves: tuple[tuple[int, ...], ...] = ()  # shapes of x and y of pairs
 
 
 class Choice(NamedTuple):
@@ -59,7 +61,8 @@ def describe(x: Any, y: Any = None, labels: Any = None) -> Given:
     labels = {} if labels is None else {"labels": np.asarray(labels)}
     if y is not None:
         arrays = {name: _table(np.asarray(array)) for name, array in (("x", x), ("y", y))}
-        return Given(FromPython(given=arrays | labels), "pairs", len(arrays["x"]))
+        shapes = tuple(array.shape[1:] for array in arrays.values())
+        return Given(FromPython(given=arrays | labels), "pairs", len(arrays["x"]), halves=shapes)
     if isinstance(x, str):
         if labels:
             raise InputError(f"labels are given beside {x!r}, which has its own; expected labels for arrays or lists")
@@ -106,6 +109,7 @@ def choose(given: Given, typed: Mapping[str, Any] = MappingProxyType({}), *, on_
         overrides |= {"data.image_size": size, "data.channels": 1 if is_small else 3}
         if not is_small and size <= _SMALL:
             overrides["encoder.stem"] = "cifar"  # which keeps what few pixels show
+    overrides |= _encoders(given.halves) if typed.keys().isdisjoint(("encoder.name", "encoder_y.name")) else {}
     is_slow = on_cpu and given.kind in _ON_CPU and not is_small
     if is_slow:
         side = typed.get("data.image_size", min(_SIDE_ON_CPU, overrides.get("data.image_size", _SIDE_ON_CPU)))
@@ -125,6 +129,17 @@ def choose(given: Given, typed: Mapping[str, Any] = MappingProxyType({}), *, on_
     count = "" if given.count is None else f" {given.count:,}"
     slow = "; sized for a CPU" if is_slow else ""
     return Choice(config, overrides, f"config {config} for{count} {given.kind}{f': {told}' if told else ''}{slow}")
+
+
+def _encoders(halves: tuple[tuple[int, ...], ...]) -> dict[str, Any]:
+    """What gives the halves of pairs that are images an encoder of images, and the other one an "mlp"."""
+    are_images = [len(shape) == 3 and shape[2] in CHANNELS for shape in halves]
+    if are_images == [False, True]:
+        return {f"encoder_y.{option}": value for option, value in _OF_IMAGES.items()}
+    if not any(are_images):
+        return {}
+    of_y = {} if all(are_images) else {"encoder_y.name": "mlp"}
+    return {f"encoder.{option}": value for option, value in _OF_IMAGES.items()} | of_y
 
 
 def _batch(count: int) -> int:

@@ -45,6 +45,12 @@ class Parts(NamedTuple):
     num_steps: int
     example_shape: Shape
     num_classes: int
+    encoder_y: Backbone | None = None
+
+    @property
+    def encoders(self) -> tuple[Backbone, ...]:
+        """The encoder of x, and that of y where it has one of another kind."""
+        return (self.encoder,) if self.encoder_y is None else (self.encoder, self.encoder_y)
 
     @property
     def shard_size(self) -> int:

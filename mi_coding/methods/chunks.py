@@ -20,12 +20,15 @@ def jointly(outputs: Callable[[Any, Any, jax.Array], tuple[Any, Any]]) -> Callab
     return both
 
 
-def separately(outputs: Callable[[Any, Any, jax.Array], tuple[Any, Any]]) -> Callable:
-    """Each half with params and stats of its own: (params, stats, x, y) → (outputs of x, outputs of y), stats."""
+def separately(
+    outputs_x: Callable[[Any, Any, jax.Array], tuple[Any, Any]],
+    outputs_y: Callable[[Any, Any, jax.Array], tuple[Any, Any]],
+) -> Callable:
+    """Each half by an encoder of its own: (params, stats, x, y) → (outputs of x, outputs of y), stats."""
 
     def both(params: Any, stats: Any, x: jax.Array, y: jax.Array) -> tuple[tuple[Any, Any], Any]:
-        of_x, stats_x = outputs(params["x"], stats["x"], x)
-        of_y, stats_y = outputs(params["y"], stats["y"], y)
+        of_x, stats_x = outputs_x(params["x"], stats["x"], x)
+        of_y, stats_y = outputs_y(params["y"], stats["y"], y)
         return (of_x, of_y), {"x": stats_x, "y": stats_y}
 
     return both

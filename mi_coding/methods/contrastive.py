@@ -67,7 +67,7 @@ class Candidates(Bounded):
         """The precision of the products of codes in training; held-out bounds have the highest."""
         if self.precision != "auto":
             return self.precision
-        return "bfloat16" if self.parts.encoder.dtype == "bfloat16" else "highest"
+        return "bfloat16" if all(one.dtype == "bfloat16" for one in self.parts.encoders) else "highest"
 
     @property
     def precision_in_words(self) -> str:

@@ -24,7 +24,7 @@ class TwoHalves(OnlineProbe):
     """Methods whose loss is a function of the codes of the two halves of pairs.
 
     Params are {"encoder"}, those of `extra_params`, and, with an online probe, "probe". Where x and y have an encoder
-    each, of one architecture, its params and the stats are {"x": …, "y": …}, and the online probe reads the features
+    each, of one kind or of two, its params and the stats are {"x": …, "y": …}, and the online probe reads the features
     of x. A method with a memory has stats {"encoder": the stats, "memory": …}.
 
     Attributes:
@@ -85,15 +85,22 @@ class TwoHalves(OnlineProbe):
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The encoder with its head."""
+        """The encoder with its head, of x where y has one of another kind."""
         return build(self.parts.encoder, self.head.build(self.code_dim))
+
+    @cached_property
+    def encoder_y(self) -> Encoder:
+        """The encoder of y with its head: that of x unless it is of another kind."""
+        if self.parts.encoder_y is None:
+            return self.encoder
+        return build(self.parts.encoder_y, self.head.build(self.code_dim))
 
     def init(self, key: jax.Array, x: Any, y: Any) -> Variables:
         (images, _), (images_y, _) = with_label(x), with_label(y)
         encoder_key, extra_key = jax.random.split(key)
         params, stats = self.encoder.init(encoder_key, images)
         if self.parts.pairs.two_encoders:
-            params_y, stats_y = self.encoder.init(jax.random.fold_in(encoder_key, 1), images_y)
+            params_y, stats_y = self.encoder_y.init(jax.random.fold_in(encoder_key, 1), images_y)
             params, stats = {"x": params, "y": params_y}, {"x": stats, "y": stats_y}
         params = {"encoder": params, **self.extra_params(extra_key)}
         if self.has_memory:
@@ -105,9 +112,9 @@ class TwoHalves(OnlineProbe):
 
     def loss(self, params: Any, stats: Any, key: jax.Array, x: Any, y: Any, axis_name: str | None) -> Any:
         (images_x, labels), (images_y, _) = with_label(x), with_label(y)
-        halves = separately if self.parts.pairs.two_encoders else jointly
-        outputs = partial(self.encoder.apply, train=True, axis_name=axis_name)
-        encode = encode_in_chunks(halves(outputs), self.microbatch_size)
+        of_x, of_y = (partial(one.apply, train=True, axis_name=axis_name) for one in (self.encoder, self.encoder_y))
+        both = separately(of_x, of_y) if self.parts.pairs.two_encoders else jointly(of_x)
+        encode = encode_in_chunks(both, self.microbatch_size)
         shares = as_shares(params["encoder"], axis_name)
         memory = stats["memory"] if self.has_memory else None
         (features_x, z_x), (features_y, z_y), stats = encode(shares, self._encoder_stats(stats), images_x, images_y)
@@ -152,10 +159,12 @@ class TwoHalves(OnlineProbe):
         return jax.tree.map(lambda each: jnp.mean(each, axis=0), jax.vmap(of_two)(codes[first], codes[second]))
 
     def encode(self, params: Any, stats: Any, x: jax.Array, *, half: str = "x") -> Encoded:
-        return Encoded(*self.encoder.apply(*self._of_half(params, stats, half), x, False)[0])
+        encoder = self.encoder_y if half == "y" else self.encoder
+        return Encoded(*encoder.apply(*self._of_half(params, stats, half), x, False)[0])
 
     def places(self, params: Any, stats: Any, x: jax.Array, *, half: str = "x") -> jax.Array:
-        return self.encoder.places(*self._of_half(params, stats, half), x)
+        encoder = self.encoder_y if half == "y" else self.encoder
+        return encoder.places(*self._of_half(params, stats, half), x)
 
     def _of_half(self, params: Any, stats: Any, half: str) -> Variables:
         """The variables of the encoder of a half."""

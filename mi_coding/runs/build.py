@@ -15,43 +15,15 @@ from mi_coding.config import DataOptions, RunOptions, flatten
 from mi_coding.config.command_line import Command, parse_command, unknown_key
 from mi_coding.encoders import ENCODERS, Backbone
 from mi_coding.errors import InputError, Setting
-from mi_coding.methods import METHODS, Method, Parts
-from mi_coding.options import OneOf, OptionSpec, options_of, read, values_of
+from mi_coding.methods import Method, Parts
+from mi_coding.options import OptionSpec, options_of, read, values_of
 from mi_coding.pairs import PAIRS, PairSampler
+from mi_coding.runs.choices import CHOICES, ENCODER_CHOICE, ENCODER_Y_CHOICE, PAIRS_CHOICE, SAME
 from mi_coding.training.devices import platform_of
 from mi_coding.training.experiment import Experiment
 from mi_coding.training.optimizers import OptimizerOptions
 
 _FOR_ALL = (RunOptions, DataOptions, OptimizerOptions)
-
-
-class Choice(NamedTuple):
-    """A key that names one of several kinds."""
-
-    key: str
-    table: Mapping[str, type]
-    meaning: str
-
-    @property
-    def spec(self) -> OptionSpec:
-        """The key as an option."""
-        return OptionSpec(self.key, "name", str, OneOf(self.table), None, self.meaning)
-
-    def kind(self, config: Mapping[str, Any]) -> type:
-        """The kind that a config names.
-
-        Raises:
-            InputError: where it names none, or one that is not in the table.
-        """
-        if self.key not in config:
-            raise InputError(Setting(self.key), f" is missing in the config; expected {self.spec.rule}")
-        return self.table[self.spec.checked(config[self.key])]
-
-
-PAIRS_CHOICE = Choice("pairs.name", PAIRS, "how ⟨x, y⟩ is drawn")
-ENCODER_CHOICE = Choice("encoder.name", ENCODERS, "what makes features of an example")
-METHOD_CHOICE = Choice("objective.name", METHODS, "how codes are learnt")
-CHOICES = (PAIRS_CHOICE, ENCODER_CHOICE, METHOD_CHOICE)
 
 
 class Plan(NamedTuple):
@@ -60,6 +32,7 @@ class Plan(NamedTuple):
     Attributes:
         run, data, optimizer: options of every run.
         pairs, encoder, method: the kinds that the config chooses; the method has no parts yet.
+        encoder_y: of y where its kind is named; None where it has that of x, or the same network.
         evaluators: in the order of their table.
         config: dotted key → value of every option, defaults included.
         ignored: keys of the config that are options of kinds which it does not choose.
@@ -70,10 +43,16 @@ class Plan(NamedTuple):
     optimizer: OptimizerOptions
     pairs: PairSampler
     encoder: Backbone
+    encoder_y: Backbone | None
     method: Method
     evaluators: tuple[Any, ...]
     config: dict[str, Any]
     ignored: tuple[str, ...]
+
+    @property
+    def encoders(self) -> tuple[Backbone, ...]:
+        """The encoder of x, and that of y where it has one of another kind."""
+        return (self.encoder,) if self.encoder_y is None else (self.encoder, self.encoder_y)
 
     @property
     def nested_config(self) -> dict[str, Any]:
@@ -83,13 +62,14 @@ class Plan(NamedTuple):
 
 def known_options() -> dict[str, OptionSpec]:
     """Key → option, of all kinds of all tables."""
-    return _specs([*_FOR_ALL, *evaluation.EVALUATORS.values(), *(kind for c in CHOICES for kind in c.table.values())])
+    kinds = [*_FOR_ALL, *evaluation.EVALUATORS.values(), *(kind for c in CHOICES for kind in c.table.values())]
+    return _specs(kinds, of_y=ENCODERS.values())
 
 
 def own_options(config: Mapping[str, Any]) -> dict[str, OptionSpec]:
     """Key → option, of the kinds that a flat config chooses; of all kinds where it does not choose."""
     try:
-        return _specs(_kinds(config))
+        return _specs(_kinds(config), _kinds_of_y(config))
     except InputError:
         return known_options()
 
@@ -109,21 +89,34 @@ def plan(config: Mapping[str, Any], typed: Iterable[str] = ()) -> Plan:
         InputError: for an unknown key or name, a value of the wrong type or range, or options that do not go together.
     """
     config = flatten(config)
-    own = _specs(_kinds(config))
+    own = _specs(_kinds(config), _kinds_of_y(config))
     ignored = _check_keys(config, own, frozenset(typed))
     pairs, encoder, method = (  # the name of a Flax module is that of its parameters
-        read(choice.kind(config), config, **({} if choice is ENCODER_CHOICE else {"name": config[choice.key]}))
-        for choice in CHOICES
+        choice.read(config, **({} if choice is ENCODER_CHOICE else {"name": config[choice.key]})) for choice in CHOICES
     )
     if complaint := method.encoder_complaint(encoder):
         raise InputError(Setting(ENCODER_CHOICE.key, config[ENCODER_CHOICE.key]), complaint)
+    encoder_y = _encoder_of_y(config, pairs)
     for_all = [read(kind, config) for kind in _FOR_ALL]
     evaluators = tuple(read(kind, config) for kind in evaluation.chosen(method, pairs))
     complete = {choice.key: config[choice.key] for choice in CHOICES}
     for one in (*for_all, pairs, encoder, method, *evaluators):
         complete |= values_of(one)
+    complete[ENCODER_Y_CHOICE.key] = config.get(ENCODER_Y_CHOICE.key, SAME)
+    complete |= ENCODER_Y_CHOICE.values(encoder_y) if encoder_y else {}
     complete = {key: complete[key] for key in sorted(own, key=_place)}
-    return Plan(*for_all, pairs, encoder, method, evaluators, complete, ignored)
+    return Plan(*for_all, pairs, encoder, encoder_y, method, evaluators, complete, ignored)
+
+
+def _encoder_of_y(config: Mapping[str, Any], pairs: PairSampler) -> Backbone | None:
+    """The encoder of y where its kind is named; None where it has that of x."""
+    name = config.get(ENCODER_Y_CHOICE.key, SAME)
+    if not pairs.takes_given_pairs or name == SAME:
+        return None
+    if not pairs.two_encoders:
+        hint = f" is for halves with an encoder each, and here they share one; expected {SAME!r}"
+        raise InputError(Setting(ENCODER_Y_CHOICE.key, name), hint)
+    return ENCODER_Y_CHOICE.read(config)
 
 
 def _place(key: str) -> int:
@@ -137,6 +130,7 @@ _GROUPS = (
     "data",
     "pairs",
     "encoder",
+    "encoder_y",
     "code",
     "critic",
     "objective",
@@ -153,10 +147,19 @@ def _kinds(config: Mapping[str, Any]) -> list[type]:
     return [*_FOR_ALL, *chosen, *evaluation.chosen(method, pairs)]
 
 
-def _specs(kinds: Iterable[type]) -> dict[str, OptionSpec]:
+def _kinds_of_y(config: Mapping[str, Any]) -> list[type]:
+    """The kind of the encoder of y, in a list; none where x and y have no encoder each."""
+    return [ENCODER_Y_CHOICE.kind(config)] if PAIRS_CHOICE.kind(config).takes_given_pairs else []
+
+
+def _specs(kinds: Iterable[type], of_y: Iterable[type]) -> dict[str, OptionSpec]:
     specs = {choice.key: choice.spec for choice in CHOICES}
     for kind in kinds:
         for spec in options_of(kind):
+            specs.setdefault(spec.key, spec)
+    for kind in of_y:
+        specs[ENCODER_Y_CHOICE.key] = ENCODER_Y_CHOICE.spec
+        for spec in ENCODER_Y_CHOICE.options(kind):
             specs.setdefault(spec.key, spec)
     return specs
 
@@ -178,10 +181,12 @@ def _owners(key: str) -> str:
     """The kinds that have an option, as a config names them."""
     named = [
         f"{choice.key}={name!r}"
-        for choice in CHOICES
+        for choice in (*CHOICES, ENCODER_Y_CHOICE)
         for name, kind in choice.table.items()
-        if any(spec.key == key for spec in options_of(kind))
+        if any(spec.key == key for spec in choice.options(kind))
     ]
+    if key == ENCODER_Y_CHOICE.key:
+        named = [f"{PAIRS_CHOICE.key}={name!r}" for name, kind in PAIRS.items() if kind.takes_given_pairs]
     return " or ".join(named[:3]) + (" or others" if len(named) > 3 else "") if named else "another evaluation"
 
 
@@ -214,6 +219,7 @@ def with_parts(
             num_steps,
             tuple(described[0]["shape"]),
             num_classes if uses_labels else 0,
+            plan.encoder_y and plan.encoder_y.on(platform or platform_of()),
         )
     )
 

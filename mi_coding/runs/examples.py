@@ -7,7 +7,8 @@ import numpy as np
 
 from mi_coding import data
 from mi_coding.errors import InputError, Setting
-from mi_coding.runs.build import ENCODER_CHOICE, Plan
+from mi_coding.runs.build import Plan
+from mi_coding.runs.choices import ENCODER_CHOICE, ENCODER_Y_CHOICE
 
 
 def load_data(
@@ -72,13 +73,12 @@ def check_data(plan: Plan, dataset: data.Dataset) -> None:
             Setting("pairs.distinct", False, flag=True),
         )
     plan.pairs.check_examples(plan.data.source, shapes, dataset.train)
-    for shape in plan.pairs.encoded_shapes(shapes):
-        if not plan.encoder.can_take(shape):
-            raise InputError(
-                Setting(ENCODER_CHOICE.key, plan.config[ENCODER_CHOICE.key]),
-                f" takes {plan.encoder.takes}, and {plan.data.source} gives it shape {shape}; expected 'mlp', which "
-                "takes any",
-            )
+    choices = (ENCODER_CHOICE, ENCODER_Y_CHOICE if plan.encoder_y else ENCODER_CHOICE)
+    encoded = plan.pairs.encoded_shapes(shapes)
+    for choice, encoder, shape in zip(choices, (plan.encoder, plan.encoder_y or plan.encoder), encoded, strict=False):
+        if not encoder.can_take(shape):
+            takes = f" takes {encoder.takes}, and {plan.data.source} gives it shape {shape}"
+            raise InputError(Setting(choice.key, plan.config[choice.key]), f"{takes}; expected 'mlp', which takes any")
     plan.method.check_labels(plan.data.source, count_classes(dataset.train))
     if not plan.pairs.takes_given_pairs:
         plan.method.check_shape(plan.pairs.pair_shape(shapes[0]))

@@ -8,7 +8,7 @@ from mi_coding.evaluation.classifier import ACCURACY, COUNT
 from mi_coding.evaluation.probes import FEATURES, RAW, STARTED
 from mi_coding.reporting.results import Group, Summary, percent, show
 from mi_coding.runs import build
-from mi_coding.runs.build import METHOD_CHOICE
+from mi_coding.runs.choices import METHOD_CHOICE
 from mi_coding.runs.execute import execute
 from mi_coding.runs.restore import Restored
 

@@ -209,7 +209,7 @@ def steps_per_call(run: Run) -> int:
         raise InputError(Setting("steps_per_call", asked), f" on {why}; expected 1, or 0 to choose")
     if run.streamed or virtual:
         return 1
-    slow = runs_on_cpu() and not run.plan.encoder.loops_on_cpu
+    slow = runs_on_cpu() and not all(one.loops_on_cpu for one in run.plan.encoders)
     return asked or (1 if slow else STEPS_PER_CALL)
 
 
