@@ -15,7 +15,7 @@ from mi_coding.methods.chunks import check_microbatch, encode_in_chunks, jointly
 from mi_coding.methods.online_probe import OnlineProbe, init_probe, online_probe, with_label
 from mi_coding.objectives.gradient import as_shares
 from mi_coding.options import NotNegativeInt, PositiveInt, group, option
-from mi_coding.pairs import PairSampler
+from mi_coding.pairs import PairSampler, crops
 from mi_coding.varying import varies
 
 
@@ -82,6 +82,10 @@ class TwoHalves(OnlineProbe):
         super().check(pairs, encoder, batch_size, num_devices)
         check_two_halves(self, pairs)
         check_microbatch(self.microbatch_size, batch_size, num_devices)
+        if self.microbatch_size and pairs.num_small:
+            hint = " is for views of one size; expected 0 beside "
+            small = Setting("pairs.small_views", pairs.num_small)
+            raise InputError(Setting("microbatch_size", self.microbatch_size), hint, small)
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -96,7 +100,8 @@ class TwoHalves(OnlineProbe):
         return build(self.parts.encoder_y, self.head.build(self.code_dim))
 
     def init(self, key: jax.Array, x: Any, y: Any) -> Variables:
-        (images, _), (images_y, _) = with_label(x), with_label(y)
+        (half, _), (images_y, _) = with_label(x), with_label(y)
+        images, _ = crops(half)
         encoder_key, extra_key = jax.random.split(key)
         params, stats = self.encoder.init(encoder_key, images)
         if self.parts.pairs.two_encoders:
@@ -111,15 +116,19 @@ class TwoHalves(OnlineProbe):
         return params, stats
 
     def loss(self, params: Any, stats: Any, key: jax.Array, x: Any, y: Any, axis_name: str | None) -> Any:
-        (images_x, labels), (images_y, _) = with_label(x), with_label(y)
+        (half_x, labels), (images_y, _) = with_label(x), with_label(y)
+        images_x, small = crops(half_x)
         of_x, of_y = (partial(one.apply, train=True, axis_name=axis_name) for one in (self.encoder, self.encoder_y))
         both = separately(of_x, of_y) if self.parts.pairs.two_encoders else jointly(of_x)
         encode = encode_in_chunks(both, self.microbatch_size)
         shares = as_shares(params["encoder"], axis_name)
         memory = stats["memory"] if self.has_memory else None
-        (features_x, z_x), (features_y, z_y), stats = encode(shares, self._encoder_stats(stats), images_x, images_y)
+        before = self._encoder_stats(stats)
+        (features_x, z_x), (features_y, z_y), stats = encode(shares, before, images_x, images_y)
+        # Running statistics are those of the views that are encoded after training.
+        z_small = None if small is None else of_x(shares, before, small)[0][1]
         how = {"labels": labels, "key": key, "axis_name": axis_name}
-        loss, metrics, memory = self._checked_loss(params, z_x, z_y, memory, **how)
+        loss, metrics, memory = self._checked_loss(params, z_x, z_y, z_small, memory, **how)
         stats = {"encoder": stats, "memory": memory} if self.has_memory else stats
         metrics = {"loss": loss, **metrics}
         if not self.has_probe:
@@ -130,14 +139,16 @@ class TwoHalves(OnlineProbe):
         probe_loss, accuracy = online_probe(params["probe"], features, labels, axis_name)
         return loss + probe_loss, (metrics | {"online_probe_accuracy": accuracy}, stats)
 
-    def _checked_loss(self, params: Any, z_x: jax.Array, z_y: jax.Array, memory: Any, **how: Any) -> tuple:
+    def _checked_loss(
+        self, params: Any, z_x: jax.Array, z_y: jax.Array, z_small: jax.Array | None, memory: Any, **how: Any
+    ) -> tuple[jax.Array, dict[str, jax.Array], Any]:
         """`loss_with_memory`, which must be that of the global batch.
 
         Raises:
             ValueError: for a loss or a metric that each device has its own of.
         """
-        if self.parts.pairs.num_views > 2:
-            loss, metrics = self._loss_of_views(params, jnp.concatenate([z_x, z_y]), **how)
+        if self.parts.pairs.has_several:
+            loss, metrics = self._loss_of_views(params, jnp.concatenate([z_x, z_y]), z_small, **how)
         else:
             loss, metrics, memory = self.loss_with_memory(params, z_x, z_y, memory, **how)
         own = [name for name, value in {"loss": loss, **metrics}.items() if varies(jnp.asarray(value))]
@@ -149,14 +160,28 @@ class TwoHalves(OnlineProbe):
         return loss, metrics, memory
 
     def _loss_of_views(
-        self, params: Any, codes: jax.Array, *, labels: jax.Array | None, **how: Any
+        self, params: Any, codes: jax.Array, small: jax.Array | None, *, labels: jax.Array | None, **how: Any
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """The means of loss and metrics over all pairs of views; each of them is a mean over the batch, with its N."""
-        codes = codes.reshape(self.parts.pairs.num_views, -1, codes.shape[1])
+        """The mean loss of all pairs of views, each of them a mean over the batch, with its N.
+
+        Pairs are every two of the V views, and each of them with each small one; small ones are no pairs with one
+        another, as they may show nothing in common. Metrics are means over the pairs of the V views, which are what
+        held-out bounds measure, and of those with a small one under the name with "_small".
+        """
+        views, width = self.parts.pairs.num_views, codes.shape[1]
+        codes = codes.reshape(views, -1, width)
         labels = None if labels is None else labels[: codes.shape[1]]  # the same for every view
-        first, second = np.triu_indices(len(codes), 1)
-        of_two = partial(self.codes_loss, params, labels=labels, **how)
-        return jax.tree.map(lambda each: jnp.mean(each, axis=0), jax.vmap(of_two)(codes[first], codes[second]))
+        of_two = jax.vmap(partial(self.codes_loss, params, labels=labels, **how))
+        first, second = np.triu_indices(views, 1)
+        losses, metrics = of_two(codes[first], codes[second])
+        metrics = {name: jnp.mean(values, axis=0) for name, values in metrics.items()}
+        if small is None:
+            return jnp.mean(losses), metrics
+        small = small.reshape(self.parts.pairs.num_small, -1, width)
+        first, second = np.indices((views, len(small))).reshape(2, -1)
+        losses_small, of_small = of_two(codes[first], small[second])
+        metrics |= {f"{name}_small": jnp.mean(values, axis=0) for name, values in of_small.items()}
+        return jnp.mean(jnp.concatenate([losses, losses_small])), metrics
 
     def encode(self, params: Any, stats: Any, x: jax.Array, *, half: str = "x") -> Encoded:
         encoder = self.encoder_y if half == "y" else self.encoder
@@ -190,9 +215,10 @@ class TwoHalves(OnlineProbe):
 
 def check_two_halves(method: Method, pairs: PairSampler) -> None:
     """Raises InputError for sequences, whose pairs are of steps, and for more views than a method takes."""
-    if pairs.num_views > 2 and not method.takes_views:
-        hint = f"; objective {method.name!r} is of two views, expected 2"
-        raise InputError(Setting("pairs.views", pairs.num_views), hint)
+    if pairs.has_several and not method.takes_views:
+        views = Setting("pairs.views", pairs.num_views) if pairs.num_views > 2 else None
+        hint = f"; objective {method.name!r} is of two views, expected {2 if views else 0}"
+        raise InputError(views or Setting("pairs.small_views", pairs.num_small), hint)
     if pairs.are_sequences:
         raise InputError(
             Setting("objective.name", method.name),

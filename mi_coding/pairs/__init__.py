@@ -8,7 +8,9 @@ from mi_coding.pairs.film import Film, Films, draw_moments, sample_film_pairs, s
 from mi_coding.pairs.frames import Frames
 from mi_coding.pairs.given import Given
 from mi_coding.pairs.sampling import (
+    Crops,
     PairFunctions,
+    crops,
     draw_examples,
     labelled,
     modified_alike,

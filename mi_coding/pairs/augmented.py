@@ -1,15 +1,17 @@
 """Pairs of two random modifications of one image, as a preset or a list of steps describes them."""
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import jax
 
 from mi_coding.errors import InputError, Setting
-from mi_coding.options import NotNegative, OneOf, Probability, Range, option
+from mi_coding.options import Each, NotNegative, OneOf, Probability, Range, option
 from mi_coding.pairs.augmentations import PRESETS, augmented, composition
-from mi_coding.pairs.base import PairSampler
+from mi_coding.pairs.base import PairSampler, Shape
+from mi_coding.pairs.sampling import PairFunctions
 
 CUSTOM = "custom"
 """The preset that is a list of steps in `pairs.steps`."""
@@ -38,6 +40,7 @@ class Augmentations(PairSampler):
         "pairs.strength", None, "of the colour jitter: brightness, contrast, saturation 0.8, hue 0.2, times this"
     )
     min_area: NotNegative = option("pairs.min_area", None, "smallest share of the image that a crop shows")
+    max_area: NotNegative = option("pairs.max_area", None, "largest share of the image that a crop shows")
     flip: Probability = option("pairs.flip", None, "probability of a horizontal flip")
     jitter: Probability = option("pairs.jitter", None, "probability of colour jitter")
     gray: Probability = option("pairs.gray", None, "probability of conversion to grey (simclr presets)")
@@ -50,11 +53,23 @@ class Augmentations(PairSampler):
         "pairs.views", 2, "V, an even number; every two of the V views of an image are a pair, and the loss is the mean"
     )
 
+    num_small: Annotated[int, Range(least=0, most=64)] = option(
+        "pairs.small_views",
+        0,
+        "W, an even number of smaller crops beside the V; each is a pair with each of the V",
+    )
+    small_size: Annotated[int, Range(least=0, most=_LARGEST_SIDE)] = option(
+        "pairs.small_size", 0, "pixels, side of a smaller crop"
+    )
+    small_areas: Annotated[tuple, Each(float, Range(above=0, most=1), "(0.05, 0.3)")] = option(
+        "pairs.small_areas", (0.05, 0.3), "smallest and largest share of the image that a smaller crop shows"
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.num_views % 2:
-            hint = f" is odd; expected {self.num_views - 1} or {self.num_views + 1}"
-            raise InputError(Setting("pairs.views", self.num_views), hint)
+        for key, count in (("pairs.views", self.num_views), ("pairs.small_views", self.num_small)):
+            if count % 2:
+                raise InputError(Setting(key, count), f" is odd; expected {count - 1} or {count + 1}")
         takes = _parameters(self.preset)
         for name in _MODIFICATIONS:
             if getattr(self, name) is None:
@@ -67,9 +82,23 @@ class Augmentations(PairSampler):
         values = {name: getattr(self, name) for name in _MODIFICATIONS if name in takes} | {"size": self.size or None}
         try:
             made = augmented(composition(self.steps)) if self.preset == CUSTOM else PRESETS[self.preset](**values)
+            small = self._small_views(values) if self.num_small else None
         except (ValueError, TypeError) as error:
             raise InputError(Setting("pairs"), f": {' '.join(str(error).split())}") from None
         object.__setattr__(self, "_functions", made)
+        object.__setattr__(self, "small", small)
+
+    def _small_views(self, values: dict[str, Any]) -> PairFunctions:
+        if self.preset == CUSTOM:
+            hint = f" goes with a preset, whose crops are made smaller, and not {CUSTOM!r}; expected 0"
+            raise InputError(Setting("pairs.small_views", self.num_small), hint)
+        if not self.small_size:
+            raise InputError(Setting("pairs.small_views", self.num_small), " needs ", Setting("pairs.small_size"))
+        if len(self.small_areas) != 2:
+            found = Setting("pairs.small_areas", self.small_areas)
+            raise InputError(found, "; expected the smallest and the largest share, such as (0.05, 0.3)")
+        least, most = self.small_areas
+        return PRESETS[self.preset](**values | {"size": self.small_size, "min_area": least, "max_area": most})
 
     def pair(self, key: jax.Array, image: jax.Array) -> tuple[jax.Array, jax.Array]:
         return self._functions.pair(key, image)
@@ -79,7 +108,19 @@ class Augmentations(PairSampler):
 
     def describe(self) -> str:
         count = "two" if self.num_views == 2 else f"two of {self.num_views}"
-        return f"{count} random modifications of one image, preset {self.preset}"
+        small = f", and {self.num_small} smaller ones of {self.small_size} pixels" if self.num_small else ""
+        return f"{count} random modifications of one image, preset {self.preset}{small}"
+
+    def encoded_shapes(self, shapes: Sequence[Shape]) -> list[Shape]:
+        found = super().encoded_shapes(shapes)
+        return [*found, (self.small_size, self.small_size, *found[0][2:])] if self.num_small else found
+
+    def check_examples(self, source: str, shapes: Sequence[Shape], split: Any) -> None:
+        super().check_examples(source, shapes, split)
+        side = min(shapes[0][:2])
+        if self.num_small and self.small_size > side:
+            found = f" is larger than images of {side} pixels; expected at most {side}"
+            raise InputError(Setting("pairs.small_size", self.small_size), found)
 
     def _check_preset_has(self, takes: dict[str, Any]) -> None:
         has = (*takes, "order")  # an order with nothing to put in order does no harm
@@ -94,14 +135,26 @@ class Augmentations(PairSampler):
             )
 
 
-_MODIFICATIONS = ("size", "strength", "min_area", "flip", "jitter", "gray", "blur", "mask", "order", "steps")
+_MODIFICATIONS = (
+    "size",
+    "strength",
+    "min_area",
+    "max_area",
+    "flip",
+    "jitter",
+    "gray",
+    "blur",
+    "mask",
+    "order",
+    "steps",
+)
 
 
 def _parameters(preset: str) -> dict[str, Any]:
     """Options that a preset has, with the values of its paper; None where it leaves the image as it is.
 
     >>> list(_parameters("gray28"))
-    ['size', 'strength', 'min_area', 'flip', 'jitter', 'mask', 'order']
+    ['size', 'strength', 'min_area', 'max_area', 'flip', 'jitter', 'mask', 'order']
     """
     if preset == CUSTOM:
         return {"steps": None}  # a step that crops has a size of its own

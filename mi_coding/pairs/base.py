@@ -9,7 +9,16 @@ import numpy as np
 
 from mi_coding.errors import InputError, Setting
 from mi_coding.options import check_options, option
-from mi_coding.pairs.sampling import labelled, pairs_of_batch, sample_pairs, several, stills, view_by_view, views
+from mi_coding.pairs.sampling import (
+    PairFunctions,
+    labelled,
+    pairs_of_batch,
+    sample_pairs,
+    several,
+    stills,
+    view_by_view,
+    views,
+)
 
 Shape = tuple[int, ...]
 
@@ -39,8 +48,10 @@ class PairSampler:
         group_size: pairs of one film that lie side by side in a training batch; 1 where each is drawn by itself.
         gathered: a method that gives each pair more than its own example, see `PairFunctions`; None for most kinds.
         candidates_within: pairs in a group whose members alone are the candidates; None where the whole batch is.
+        small: how a pair of small views is drawn, where there are any.
         num_views: V, views of each example in a training batch, an even number. Of more than two, x has the first V/2
             of all examples, one after the other, and y the others; the views of an example are all true pairs.
+        num_small: W, views of a smaller size beside them in a training batch, an even number; x is `Crops` then.
     """
 
     name: str = ""
@@ -56,7 +67,8 @@ class PairSampler:
     group_size: ClassVar[int] = 1
     gathered: ClassVar[Callable[..., Any] | None] = None
     candidates_within: ClassVar[int | None] = None
-    num_views = 2  # not annotated: as a field of this class it would hide the option of `Augmentations`
+    num_views, num_small = 2, 0  # not annotated: as fields of this class they would hide options of `Augmentations`
+    small: ClassVar[PairFunctions | None] = None
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -155,11 +167,18 @@ class PairSampler:
         return self._view_by_view(pairs_of_batch(key, examples, rows, pairs=functions))
 
     def _of_training(self, with_labels: bool, with_views: bool) -> Any:
-        functions = self if self.num_views == 2 else several(self, self.num_views // 2)
+        functions = self
+        if self.has_several:
+            functions = several(self, self.num_views // 2, self.small, self.num_small // 2)
         return labelled(functions, with_views=with_views) if with_labels else functions
 
     def _view_by_view(self, halves: tuple[Any, Any]) -> tuple[Any, Any]:
-        return halves if self.num_views == 2 else tuple(map(view_by_view, halves))
+        return tuple(map(view_by_view, halves)) if self.has_several else halves
+
+    @property
+    def has_several(self) -> bool:
+        """Whether a training batch has more than two views of an example."""
+        return self.num_views + self.num_small > 2
 
     def other_bounds(self, batch_size: int, num_examples: int) -> dict[str, BoundSpec]:
         """Prefix of summary keys → held-out bound that is measured beside the one with the N of training."""

@@ -5,6 +5,8 @@ makes it, and the number of devices changes nothing.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -144,16 +146,38 @@ def labelled(pairs: PairFunctions, *, with_views: bool = False) -> PairFunctions
     )
 
 
-def several(pairs: PairFunctions, count: int) -> PairFunctions:
+@partial(jax.tree_util.register_dataclass, data_fields=["large", "small"], meta_fields=[])
+@dataclass(frozen=True)
+class Crops:
+    """A half of pairs with the small crops of the same examples: float32[k·b, h, w, C], float32[W·b, s, s, C].
+
+    The views of an example lie b apart: all first ones, then all second ones.
+    """
+
+    large: jax.Array
+    small: jax.Array
+
+
+def several(
+    pairs: PairFunctions, count: int, small: PairFunctions | None = None, small_count: int = 0
+) -> PairFunctions:
     """The same pairs, `count` of each example by keys of their own: x and y have an axis of that length before theirs.
+
+    With `small`, so many pairs of it are drawn besides, and all their halves are small views of x: x is `Crops`.
 
     >>> pairs = several(PairFunctions(pair=lambda key, image: (image, -image), view=None), 3)
     >>> pairs.pair(jax.random.key(0), jnp.ones(2))[1].shape
     (3, 2)
     """
 
+    def drawn(kind: PairFunctions, key: jax.Array, example: Any, number: int) -> tuple[jax.Array, jax.Array]:
+        return jax.vmap(kind.pair, in_axes=(0, None))(jax.random.split(key, number), example)
+
     def pair(key: jax.Array, example: Any) -> tuple[Any, Any]:
-        return jax.vmap(pairs.pair, in_axes=(0, None))(jax.random.split(key, count), example)
+        x, y = drawn(pairs, key, example, count)
+        if small is None:
+            return x, y
+        return Crops(x, jnp.concatenate(drawn(small, jax.random.fold_in(key, count), example, small_count))), y
 
     return PairFunctions(pair, pairs.view, gathered=pairs.gathered)
 
@@ -161,11 +185,18 @@ def several(pairs: PairFunctions, count: int) -> PairFunctions:
 def view_by_view(half: Any) -> Any:
     """float[k·b, …] of a half float[b, k, …] of several pairs of each example: all first views, then all second ones.
 
-    A half with labels int[b] has each of them k times.
+    A half with labels int[b] has each of them once for each view that is not small.
     """
-    views, labels = half if isinstance(half, tuple) else (half, None)
-    stacked = jnp.moveaxis(views, 1, 0).reshape(-1, *views.shape[2:])
-    return stacked if labels is None else (stacked, jnp.tile(labels, views.shape[1]))
+    if isinstance(half, tuple):
+        views, labels = half
+        large, _ = crops(views)
+        return view_by_view(views), jnp.tile(labels, large.shape[1])
+    return jax.tree.map(lambda views: jnp.moveaxis(views, 1, 0).reshape(-1, *views.shape[2:]), half)
+
+
+def crops(half: Any) -> tuple[jax.Array, jax.Array | None]:
+    """The views of a half, and its small ones; None where there are none."""
+    return (half.large, half.small) if isinstance(half, Crops) else (half, None)
 
 
 def views(key: jax.Array, images: jax.Array, pairs: PairFunctions) -> jax.Array:

@@ -16,6 +16,7 @@ CHANGED = {
     "size": 12,
     "strength": 0.1,
     "min_area": 0.9,
+    "max_area": 0.95,
     "flip": 1.0,
     "jitter": 0.0,
     "gray": 1.0,

@@ -42,6 +42,7 @@ def simclr_imagenet(
     size: int | None = 224,
     strength: float = 1.0,
     min_area: float = 0.08,
+    max_area: float = 1.0,
     flip: float = 0.5,
     jitter: float = 0.8,
     gray: float = 0.2,
@@ -57,13 +58,13 @@ def simclr_imagenet(
     Args:
         size: side of the square that the encoder sees, in pixels; None keeps the image's height and width.
         strength: of the colour jitter: brightness, contrast and saturation 0.8, hue 0.2, times this.
-        min_area: lowest share of the image that a crop shows.
+        min_area, max_area: lowest and highest share of the image that a crop shows.
         flip, jitter, gray, blur: probabilities.
         order: of the jitter, "random" as in the paper's code, "fixed" as in its appendix; see `colour_jitter`.
     Source: arXiv:2002.05709 appendix A; its crops are bicubic and its blur sees zeros outside, here they are bilinear
         and mirrored, as in torchvision.
     """
-    crop = random_resized_crop(size=size, area=(min_area, 1), flip=flip)
+    crop = random_resized_crop(size=size, area=(min_area, max_area), flip=flip)
     steps = (crop, *_distortion(strength, jitter, gray, order), sometimes(blur, gaussian_blur()))
     return augmented(chain(*steps), size=size)
 
@@ -73,6 +74,7 @@ def simclr_cifar10(
     size: int | None = None,
     strength: float = 0.5,
     min_area: float = 0.08,
+    max_area: float = 1.0,
     flip: float = 0.5,
     jitter: float = 0.8,
     gray: float = 0.2,
@@ -87,7 +89,7 @@ def simclr_cifar10(
     Args: see `simclr_imagenet`.
     Source: arXiv:2002.05709 appendix B.9.
     """
-    crop = random_resized_crop(size=size, area=(min_area, 1), flip=flip)
+    crop = random_resized_crop(size=size, area=(min_area, max_area), flip=flip)
     return augmented(chain(crop, *_distortion(strength, jitter, gray, order)), size=size)
 
 
@@ -96,6 +98,7 @@ def gray28(
     size: int | None = None,
     strength: float = 0.5,
     min_area: float = 0.25,
+    max_area: float = 1.0,
     flip: float = 0.5,
     jitter: float = 0.8,
     mask: float = 0.5,
@@ -111,10 +114,10 @@ def gray28(
     ((28, 28, 1), (28, 28, 1))
 
     Args:
-        size, strength, min_area, order: see `simclr_imagenet`.
+        size, strength, min_area, max_area, order: see `simclr_imagenet`.
         flip, jitter, mask: probabilities; 0 for `flip` where left and right mean something, as in digits.
     """
-    crop = random_resized_crop(size=size, area=(min_area, 1), flip=flip)
+    crop = random_resized_crop(size=size, area=(min_area, max_area), flip=flip)
     colour = colour_jitter(brightness=0.8 * strength, contrast=0.8 * strength, saturation=0, hue=0, order=order)
     return augmented(chain(crop, sometimes(jitter, colour), sometimes(mask, cutout(side=(0.2, 0.4)))), size=size)
 
