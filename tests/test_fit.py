@@ -99,6 +99,15 @@ def test_ctrl_c_before_the_first_step_is_one_line_and_leaves_no_folder(tmp_path,
     assert not list(tmp_path.iterdir())
 
 
+def test_a_second_ctrl_c_says_what_is_saved(tmp_path, monkeypatch):
+    monkeypatch.setattr("mi_coding.learn.train.execute", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    (tmp_path / "run" / "checkpoints" / "4").mkdir(parents=True)
+    with pytest.raises(
+        KeyboardInterrupt, match=r"; step 4 is saved, and train\(…, workdir='.*run'\) continues from it"
+    ):
+        mi_coding.train("simclr", tmp_path / "run")
+
+
 def test_fit_leaves_no_state_behind_and_runs_in_any_thread():
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     cache, made = jax.config.jax_compilation_cache_dir, []
