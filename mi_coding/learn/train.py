@@ -16,7 +16,7 @@ from mi_coding.reporting.figure import Figure
 from mi_coding.runs.execute import Outcome, execute
 from mi_coding.runs.restore import restore
 from mi_coding.runs.trained_encoder import TrainedEncoder
-from mi_coding.training.checkpoints import newest_step
+from mi_coding.runs.workdir import saved_step
 
 Config = str | Path | Mapping[str, Any]  # a name such as "simclr", a file, or what a config file returns
 
@@ -111,7 +111,7 @@ def carry_out(
         try:
             outcome = execute(config, workdir, command_started=time.perf_counter(), **how)
         except KeyboardInterrupt:  # its traceback would be of the compiler
-            step = newest_step(workdir / "checkpoints") if again else 0  # without it nobody finds the directory
+            step = saved_step(workdir) if again else 0  # without it nobody finds the directory
             kept = f"; step {step:,} is saved, and {again} continues from it" if step else ", and nothing is trained"
             raise KeyboardInterrupt(f"stopped before the end of training{kept}") from None
     return TrainedRun(workdir, outcome)

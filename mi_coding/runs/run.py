@@ -18,8 +18,7 @@ from mi_coding.runs.build import Plan, dummy_batch, with_parts
 from mi_coding.runs.examples import check_data, count_classes, load_data, standardised, usable
 from mi_coding.runs.restore import Restored, restore
 from mi_coding.runs.transfer import start_from, transferred
-from mi_coding.runs.workdir import ENDS, check_workdir
-from mi_coding.training.checkpoints import newest_step
+from mi_coding.runs.workdir import ENDS, check_workdir, saved_step
 from mi_coding.training.devices import platform_of
 from mi_coding.training.experiment import Experiment
 from mi_coding.training.processes import is_main_process
@@ -102,7 +101,7 @@ class Run:
         """The step from which an older run goes on to a new end; 0 for a new run, or one that has the same end."""
         if self.begun_with is None or all(self.begun_with.get(end) == self.plan.config[end] for end in ENDS):
             return 0
-        return newest_step(self.workdir / "checkpoints")
+        return saved_step(self.workdir)
 
     @property
     def ceiling(self) -> float | None:
@@ -149,7 +148,7 @@ def prepare(
     dataset = usable(plan, load_data(plan, warn, source or ""))
     num_steps = plan.run.total_steps(data.num_examples(dataset.train))
     check_data(plan, dataset)
-    if (trained := newest_step(workdir / "checkpoints")) > num_steps:
+    if (trained := saved_step(workdir)) > num_steps:
         raise InputError(
             f"--workdir={workdir} has trained {trained:,} steps already, and here are {num_steps:,}; expected at least "
             "as many, or another --workdir"

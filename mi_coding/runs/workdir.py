@@ -13,6 +13,7 @@ from typing import IO, Any
 from mi_coding.config import flatten
 from mi_coding.errors import InputError, Setting
 from mi_coding.reporting.files import write_atomically
+from mi_coding.training.checkpoints import newest_step
 
 _LOCK = ".lock"
 
@@ -21,6 +22,11 @@ Complete = Callable[[dict[str, Any]], dict[str, Any]]
 
 ENDS = ("num_steps", "num_epochs")
 """Keys that a run may be continued with other values of: where training ends."""
+
+
+def saved_step(workdir: Path) -> int:
+    """The step of the newest checkpoint of a run; 0 without one."""
+    return newest_step(workdir / "checkpoints")
 
 
 def check_workdir(workdir: Path, config: dict[str, Any], complete: Complete) -> dict[str, Any] | None:
