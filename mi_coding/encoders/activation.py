@@ -1,4 +1,4 @@
-"""What bends between the layers of an encoder."""
+"""Activation functions between the layers of an encoder."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -30,7 +30,10 @@ def smelu(x: jax.Array) -> jax.Array:
 _BETA = 0.05
 """Activations of a new network are a few tenths. Wider corners make it learn more slowly: 0.5 ends 0.15 nats lower."""
 
-ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {"relu": nn.relu, "smelu": smelu}
-"""Names of `config.encoder.activation`."""
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {"relu": nn.relu, "smelu": smelu, "identity": lambda x: x}
+"""Names of `config.encoder.activation`; with identity an "mlp" is linear."""
+
+MEANING = "smelu is smooth, relu is not, and with identity the encoder is linear"
+"""Of the option, for a person."""
 
 Activation = Annotated[str, OneOf(ACTIVATIONS)]

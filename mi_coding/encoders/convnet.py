@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mi_coding.encoders.activation import ACTIVATIONS, Activation
+from mi_coding.encoders.activation import ACTIVATIONS, MEANING, Activation
 from mi_coding.encoders.base import DTYPES, Backbone
 from mi_coding.encoders.convolution import convolve_by_patches
 from mi_coding.options import Each, OneOf, PositiveInt, Range, option
@@ -32,7 +32,7 @@ class ConvNet(Backbone):
     grid: PositiveInt = option(
         "encoder.grid", 1, "features are means over grid × grid cells; 1 does not see where things are"
     )
-    activation: Activation = option("encoder.activation", "relu", "smelu is smooth, relu is not")
+    activation: Activation = option("encoder.activation", "relu", MEANING)
     dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "of the convolutions")
     patches: bool = False
 

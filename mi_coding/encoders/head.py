@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mi_coding.encoders.activation import ACTIVATIONS, Activation
+from mi_coding.encoders.activation import ACTIVATIONS, MEANING, Activation
 from mi_coding.encoders.batch_norm import batch_norm
 from mi_coding.options import OneOf, PositiveInt, option
 
@@ -22,7 +22,7 @@ class HeadOptions:
     layers: Annotated[int, OneOf(_LAYERS)] = option("encoder.head_layers", 2, "dense layers of the head")
     batch_norm: bool = option("encoder.head_batch_norm", False, "batch norm on hidden layers of the head")
     width: PositiveInt = option("encoder.head_width", 256, "of the hidden layers of the head")
-    activation: Activation = option("encoder.activation", "relu", "smelu is smooth, relu is not")
+    activation: Activation = option("encoder.activation", "relu", MEANING)
 
     def build(self, code_dim: int, *, spread: float = 0.0, group: int = 1) -> "ProjectionHead":
         """The head, see `ProjectionHead`."""

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mi_coding.encoders.activation import ACTIVATIONS, Activation
+from mi_coding.encoders.activation import ACTIVATIONS, MEANING, Activation
 from mi_coding.encoders.base import DTYPES, Backbone, Shape
 from mi_coding.options import Each, OneOf, PositiveInt, Range, option
 
@@ -22,11 +22,11 @@ class MLP(Backbone):
     Parameters and features are float32 for every dtype.
     """
 
-    widths: Annotated[tuple, Each(int, Range(above=0), "(256, 256)")] = option(
-        "encoder.widths", (256, 256), "of the layers before the last"
+    widths: Annotated[tuple, Each(int, Range(above=0), "(256, 256)", empty=True)] = option(
+        "encoder.widths", (256, 256), "of the layers before the last; () for none"
     )
     feature_dim: PositiveInt = option("encoder.feature_dim", 256, "F, numbers that a probe reads")
-    activation: Activation = option("encoder.activation", "relu", "smelu is smooth, relu is not")
+    activation: Activation = option("encoder.activation", "relu", MEANING)
     dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "of the layers")
 
     takes = "examples of any shape"

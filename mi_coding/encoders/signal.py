@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mi_coding.encoders.activation import ACTIVATIONS, Activation
+from mi_coding.encoders.activation import ACTIVATIONS, MEANING, Activation
 from mi_coding.encoders.base import DTYPES, Backbone, Shape
 from mi_coding.encoders.convolution import convolve_by_patches
 from mi_coding.options import Each, OneOf, PositiveInt, Range, option
@@ -31,7 +31,7 @@ class SignalNet(Backbone):
         "encoder.widths", (32, 64, 128), "channels of each convolution"
     )
     feature_dim: PositiveInt = option("encoder.feature_dim", 256, "F, numbers that a probe reads")
-    activation: Activation = option("encoder.activation", "relu", "smelu is smooth, relu is not")
+    activation: Activation = option("encoder.activation", "relu", MEANING)
     dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "of the convolutions")
     patches: bool = False
 

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mi_coding.encoders import ACTIVATIONS, ConvNet, ProjectionHead, build
+from mi_coding.encoders import ACTIVATIONS, MLP, ConvNet, ProjectionHead, build
 
 X = np.linspace(-0.2, 0.2, 4001, dtype=np.float32)
 SMELU, BETA = ACTIVATIONS["smelu"], np.float32(0.05)
@@ -43,3 +43,12 @@ def gradient_jump(activation):
 def test_rounding_decides_about_the_gradient_of_relu_and_not_of_smelu():
     assert gradient_jump("relu") > 0.1
     assert gradient_jump("smelu") < 1e-5
+
+
+def test_an_mlp_with_the_identity_is_linear_and_may_have_no_hidden_layer():
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)), jnp.float32)
+    for widths in ((), (7,)):
+        net = MLP(widths=widths, feature_dim=4, activation="identity")
+        variables = net.init(jax.random.key(0), x, False)
+        assert len(variables["params"]) == len(widths) + 1
+        np.testing.assert_allclose(net.apply(variables, -2 * x, False), -2 * net.apply(variables, x, False), rtol=1e-5)
