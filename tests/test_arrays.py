@@ -260,7 +260,7 @@ def test_an_image_and_a_vector_have_an_encoder_of_their_kind_each(tmp_path):
         (ARRAYS, ["--config.pairs.encoders=shared"], "on x and y of shape (3,) and (2,): one encoder takes one shape"),
         (ARRAYS, ["--config.pairs.encoders=both"], "expected one of separate, shared"),
         (ARRAYS, ["--config.encoder.name=convnet"], "takes images (height, width, 1 or 3)"),
-        (ARRAYS, ["--config.data.image_size=8"], "holds no images to resize"),
+        (ARRAYS, ["--config.data.image_size=8"], "config.data.image_size=8 is for images; "),
         (ARRAYS, ["--config.pairs.distinct=True", "--config.batch_size=160"], "batch_size 160, 146 training examples"),
     ],
 )

@@ -79,6 +79,7 @@ def test_a_wrong_override_is_told_with_what_would_work(capsys, tmp_path, overrid
     [
         ("--config.batch_siz=64", ["config.batch_siz", "did you mean config.batch_size?"]),
         ("--config.gap=1.0", ["config.gap", "config.pairs.gap"]),
+        ("--config.optimizer.lr=1.0", ["did you mean config.optimizer.learning_rate?"]),
         ("--config.pairs.gapp=1.0", ["did you mean config.pairs.gap?"]),
         ("--config.zzzzzz=1", ["keys are", "config.zzzzzz"]),
         ("--config.batch_size=64.5", ["config.batch_size='64.5'", "a whole number"]),
@@ -99,6 +100,10 @@ def test_a_wrong_override_is_told_with_what_would_work(capsys, tmp_path, overrid
         ("--config.pairs.gap=100", ["longer than a clip"]),
         ("--config.pairs.gap=0.01", ["less than half a frame", "at least 0.1"]),
         ("--config.pairs.clip_seconds=0.05", ["longer than a clip"]),
+        (
+            "--config.data.source=/nowhere/photos",
+            ["webdataset; did you mean 'folder:/nowhere/photos'?"],
+        ),
         ("--config.data.source=digit", ["config.data.source='digit'", "did you mean 'digits'?"]),
         ("--config.data.source=nowhere:there", ["config.data.source='nowhere:there'", "digits"]),
         ("--config.spmd=threads", ["config.spmd='threads'", "shard_map, pmap"]),

@@ -185,7 +185,7 @@ def test_kinds_from_outside_train_report_restore_embed_and_evaluate(tmp_path, ca
         ("pairs.level=-1.0", "config.pairs.level=-1.0; expected a number > 0"),
         ("encoder.featuers=3", "did you mean config.encoder.features?"),
         ("objective.name=regresion", "did you mean 'regression'?"),
-        ("data.source=toy:", "names nothing; expected such as 'toy:80'"),
+        ("data.source=toy:", "names nothing; expected a source like 'toy:80'"),
     ],
 )
 def test_mistakes_about_kinds_from_outside_have_their_one_line(tmp_path, capsys, override, words):

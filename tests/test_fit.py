@@ -184,6 +184,7 @@ def test_halves_of_pairs_that_are_images_get_an_encoder_of_images(halves, typed,
         ("here", "did you mean 'folder:here'"),
         (np.zeros((4, 5, 6, 7)), r"x has shape \(4, 5, 6, 7\); expected images"),
         ([], r"x has shape \(0,\); expected images"),
+        ((SMALL, SMALL[:, :3]), r"x is a tuple of 2 whose parts have no common shape; expected fit\(x, y\)"),
         (["no.png"], "1 of 1 paths are no files, such as no.png"),
         ("folde:photos", "did you mean 'folder'"),
     ],
@@ -213,7 +214,7 @@ def test_labels_that_do_not_fit_are_told(given, labels, words):
 def test_wrong_options_are_one_line_in_the_words_of_python_and_nothing_is_left(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     for wrong, words in (
-        ({"seeed": 1}, "^seeed is not a key of any kind; did you mean seed"),
+        ({"seeed": 1}, "^seeed is not an option of any kind; did you mean seed"),
         ({"optimizer.learning_rate": -1.0}, "^optimizer.learning_rate=-1.0; expected a number >"),
         ({"config": "simclrr"}, "is no file; did you mean --config=simclr"),
     ):

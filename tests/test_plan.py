@@ -115,7 +115,7 @@ def test_an_option_of_another_kind_is_refused_if_typed_else_ignored():
 
 def test_a_key_that_no_kind_has_is_refused_with_the_nearest():
     with pytest.raises(
-        InputError, match=r"config.pairs.gapp is not a key of any kind; did you mean config.pairs.gap\?"
+        InputError, match=r"config.pairs.gapp is not an option of any kind; did you mean config.pairs.gap\?"
     ):
         build.plan(read_config() | {"pairs.gapp": 1.0})
 

@@ -174,7 +174,7 @@ def test_a_config_of_another_version_is_told(run, tmp_path):
     config = json.loads(path.read_text())
     config["encoder"]["grid"] = "fine"
     path.write_text(json.dumps(config))
-    assert "is no config that this version can build" in refused(tmp_path / "run")
+    assert "cannot be built by this version: " in refused(tmp_path / "run")
 
 
 def save_older(workdir, state):

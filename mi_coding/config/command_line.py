@@ -213,10 +213,16 @@ def _check_key(name: str, known: Specs, own: Specs, path: Path) -> None:
 
 def unknown_key(name: str, known: Specs, own: Specs, whose: str) -> InputError:
     """What to say of a key that no kind has, with the nearest one, best among the config's own."""
-    near = [match for keys in (own, known) for match in difflib.get_close_matches(name, keys, n=1, cutoff=0.5)]
+    near = [key for key in own if _initials(key) == name.rpartition(".")[2]]
+    near += [match for keys in (own, known) for match in difflib.get_close_matches(name, keys, n=1, cutoff=0.5)]
     near += [key for key in (*own, *known) if key.rpartition(".")[2] == name.rpartition(".")[2]]
     hint = ["did you mean ", Setting(near[0]), "?"] if near else [f"keys are {', '.join(own)}"]
-    return InputError(Setting(name), f" is not a key {whose}; ", *hint)
+    return InputError(Setting(name), f" is not an option {whose}; ", *hint)
+
+
+def _initials(key: str) -> str:
+    """The first letters of the words of the last part of a key, such as lr of optimizer.learning_rate."""
+    return "".join(word[:1] for word in key.rpartition(".")[2].split("_"))
 
 
 def _one_line(error: Exception | str) -> str:

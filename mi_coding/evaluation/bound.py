@@ -83,12 +83,13 @@ def overfitting_warning(curves: Curves) -> str | None:
 
     >>> overfitting_warning({BOUND: (np.array([100, 200, 300]), np.array([1.6, 1.7, 1.1]))})[:72]
     'the bound on validation pairs was 1.70 nats at step 200 and ends at 1.10'
+    >>> overfitting_warning({BOUND: (np.array([100]), np.array([-500.0]))})  # of a critic that nothing trained
     """
     if BOUND not in curves:
         return None
     steps, bounds = curves[BOUND]
     best = bounds.argmax()
-    if bounds[best] - bounds[-1] <= LEAST_FALL + FALL * bounds[best]:
+    if bounds[best] - bounds[-1] <= LEAST_FALL + FALL * max(bounds[best], 0):
         return None
     return (
         f"the bound on validation pairs was {bounds[best]:.2f} nats at step {steps[best]:,} and ends at "
@@ -123,7 +124,10 @@ def _warn_near_ceiling(trained: Trained, bound: HeldoutBound) -> None:
 
 def _bound_group(summary: Summary, prefixes: Iterable[str]) -> Group:
     columns = ("candidates", "bound", "ceiling", "true y ranked first")
-    note = "Nats ± one standard error, on pairs that training never saw. No bound can pass its ceiling, ln N."
+    note = (
+        "Nats ± one standard error over random batches of the test examples, which training never saw. No bound can "
+        "pass its ceiling, ln N."
+    )
     rows = []
     for prefix in prefixes:
         candidates, accuracy = show(summary, f"{prefix}/num_candidates"), show(summary, f"{prefix}/accuracy", percent)

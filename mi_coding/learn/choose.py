@@ -82,7 +82,11 @@ def describe(x: Any, y: Any = None, labels: Any = None) -> Given:
         side = min(_LARGEST_SIDE, max(_LEAST_SIDE, max(min(image.size) for image in x)))
         channels = 1 if all(image.mode in ("1", "L", "LA") for image in x) else 3
         x = np.stack([pixels_of(image, ImageSpec(side, channels)) for image in x])
-    images = np.asarray(x)
+    try:
+        images = np.asarray(x)
+    except ValueError:
+        found = f"x is a {type(x).__name__} of {len(x)} whose parts have no common shape"
+        raise InputError(f"{found}; expected fit(x, y) for given pairs, else one array or a list of images") from None
     if images.ndim == 2:
         return Given(FromPython(given={"x": images} | labels), "rows", len(images))
     if images.ndim not in (3, 4) or not len(images) or (images.ndim == 4 and images.shape[3] not in (1, 3)):

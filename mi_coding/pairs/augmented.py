@@ -59,7 +59,7 @@ class Augmentations(PairSampler):
         "W, an even number of smaller crops beside the V; each is a pair with each of the V",
     )
     small_size: Annotated[int, Range(least=0, most=_LARGEST_SIDE)] = option(
-        "pairs.small_size", 0, "pixels, side of a smaller crop"
+        "pairs.small_size", 0, "pixels, side of a smaller crop; to be set where there are any"
     )
     small_areas: Annotated[tuple, Each(float, Range(above=0, most=1), "(0.05, 0.3)")] = option(
         "pairs.small_areas", (0.05, 0.3), "smallest and largest share of the image that a smaller crop shows"
@@ -83,6 +83,8 @@ class Augmentations(PairSampler):
         try:
             made = augmented(composition(self.steps)) if self.preset == CUSTOM else PRESETS[self.preset](**values)
             small = self._small_views(values) if self.num_small else None
+        except InputError:
+            raise
         except (ValueError, TypeError) as error:
             raise InputError(Setting("pairs"), f": {' '.join(str(error).split())}") from None
         object.__setattr__(self, "_functions", made)
@@ -93,7 +95,8 @@ class Augmentations(PairSampler):
             hint = f" goes with a preset, whose crops are made smaller, and not {CUSTOM!r}; expected 0"
             raise InputError(Setting("pairs.small_views", self.num_small), hint)
         if not self.small_size:
-            raise InputError(Setting("pairs.small_views", self.num_small), " needs ", Setting("pairs.small_size"))
+            hint = " needs their size in pixels, smaller than the images, in "
+            raise InputError(Setting("pairs.small_views", self.num_small), hint, Setting("pairs.small_size"))
         if len(self.small_areas) != 2:
             found = Setting("pairs.small_areas", self.small_areas)
             raise InputError(found, "; expected the smallest and the largest share, such as (0.05, 0.3)")

@@ -61,8 +61,8 @@ class Given(PairSampler):
         if len(shapes) == 1:
             raise InputError(
                 Setting("pairs.name", self.name),
-                f" needs arrays x and y, and {source} has single examples of shape {shapes[0]}; expected such as "
-                "npz:/path/to/arrays.npz, or pairs 'frames' or 'augmentations'",
+                f" needs arrays x and y, and {source} has single examples of shape {shapes[0]}; expected a source like "
+                "npz:PATH with x and y, or pairs 'frames' or 'augmentations'",
             )
         if not self.two_encoders and shapes[0] != shapes[1]:
             raise InputError(

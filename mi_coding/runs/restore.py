@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, NamedTuple
 
 import jax
@@ -177,6 +178,7 @@ def _build(config: dict[str, Any], metadata: dict[str, Any], workdir: Path, plat
             platform=platform,
         )
     except (KeyError, AttributeError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{workdir / 'config.json'} is no config that this version can build: {reason}") from None
+        reason = shorten(str(error), 400, placeholder=" …")
+        hint = "; a kind of your own is known once the module that registers it is imported"
+        raise InputError(f"{workdir / 'config.json'} cannot be built by this version: {reason}{hint}") from None
     return plan, method

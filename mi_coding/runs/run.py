@@ -163,8 +163,17 @@ def prepare(
         shapes = run.initial_shapes
         transferred(method, (shapes.params, shapes.stats), run.other_run)  # refuses another encoder
     _warn_of_twins(run)
+    _warn_of_warmup(run)
     warn_of_shortcomings(plan, dataset, warn)
     return run
+
+
+def _warn_of_warmup(run: Run) -> None:
+    """Warns of a warm-up that is not over before the last step, where it is cut."""
+    warmup = run.plan.optimizer.warmup_steps
+    if 0 < run.num_steps <= warmup:
+        many = f"a warm-up of {warmup:,} steps is cut to {run.num_steps - 1:,} of the {run.num_steps:,} there are"
+        run.warn(f"{many}: the learning rate rises to the end; lower config.optimizer.warmup_steps")
 
 
 def warn_of_shortcomings(plan: Plan, dataset: data.Dataset, warn: Callable[[str], None]) -> None:

@@ -180,6 +180,11 @@ class TrainedEncoder:
         return self._half
 
     @property
+    def halves(self) -> int:
+        """2 where the run is of given pairs, whose halves are encoded each; else 1."""
+        return len(self._run.examples)
+
+    @property
     def layer(self) -> str:
         """What is handed out, one of `LAYERS`."""
         return self._layer

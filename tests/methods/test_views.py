@@ -152,7 +152,7 @@ def test_views_that_cannot_be_are_refused():
     ("options", "words"),
     [
         ({"num_small": 3}, "small_views=3 is odd; expected 2 or 4"),
-        ({"num_small": 2}, "small_views=2 needs config.pairs.small_size"),
+        ({"num_small": 2}, "small_views=2 needs their size in pixels, .*, in config.pairs.small_size"),
         (SMALL_CROPS | {"small_areas": (0.3,)}, r"small_areas=\(0.3,\); expected the smallest and the largest"),
         (SMALL_CROPS | {"small_areas": (0.3, 0.2)}, r"area = \(0.3, 0.2\); expected \(lowest, highest\)"),
         (SMALL_CROPS | {"small_areas": (0.0, 0.2)}, r"small_areas=\(0.0, 0.2\); expected numbers > 0"),

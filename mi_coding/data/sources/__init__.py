@@ -33,10 +33,11 @@ def open_source(source: str, layout: str = "auto", group: str = "") -> Source:
     """
     scheme, _, argument = source.partition(":")
     if scheme not in SOURCES:
+        names = ", ".join(name for name, kind in SOURCES.items() if kind.is_typed)
         near = difflib.get_close_matches(scheme, SOURCES, n=1)
-        meant = _of_path(source) or (near[0] if near else "")
+        meant = _of_path(source) or (near[0] if near else "") or (f"folder:{source}" if "/" in scheme else "")
         hint = hint_of_table(Path(source)) or (f"; did you mean {meant!r}?" if meant else "")
-        raise InputError(Setting("data.source", source), f" is unknown; expected one of {', '.join(SOURCES)}{hint}")
+        raise InputError(Setting("data.source", source), f" is unknown; expected one of {names}{hint}")
     opened = SOURCES[scheme](argument, layout, group)
     opened.check(source)
     if layout not in LAYOUTS:

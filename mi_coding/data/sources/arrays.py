@@ -62,7 +62,7 @@ class ArraySource(Source):
         counts = {name: len(part) for name, part in (parts | ({} if labels is None else {"labels": labels})).items()}
         if len(set(counts.values())) > 1:
             listed = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-            raise InputError(f"{path} has arrays of different lengths: {listed}; expected one row an example in each")
+            raise InputError(f"{path} has arrays of different lengths: {listed}; row i of each must be one example")
         account.found = len(halves(examples)[0])
         names = [f"{path.name}[{row}]" for row in range(account.found)]
         groups = None if "group" not in arrays else number_groups(arrays["group"].tolist(), account)
@@ -102,7 +102,10 @@ def _examples(path: Path | str, arrays: dict[str, np.ndarray], spec: ImageSpec, 
     if "images" in arrays:
         return _images(path, arrays["images"], spec, account)
     if spec.image_size or spec.channels:
-        raise InputError(f"{path} holds no images to resize; given ", *_given(spec), ", expected 0 for both")
+        found = "x and y, given pairs" if "y" in arrays else " and ".join(name for name in arrays if name != "labels")
+        hint = f" is for images; {path} holds {found}: expected 0, or an array called images"
+        key = "image_size" if spec.image_size else "channels"
+        raise InputError(Setting(f"data.{key}", getattr(spec, key)), hint)
     if "sequences" in arrays:
         return as_sequences(path, arrays["sequences"], arrays.get("lengths"))
     return (arrays["x"], arrays["y"]) if "y" in arrays else arrays["x"]

@@ -26,6 +26,7 @@ class Source(ABC):
     # Whether images may differ in size without this being known before they are streamed, so that streaming requires
     # `image_size` and `channels`.
     needs_size_to_stream: ClassVar[bool] = False
+    is_typed: ClassVar[bool] = True  # whether a person may name it; else it is made in Python
     takes_layout: ClassVar[bool] = False  # whether it is a folder, which can be taken for one thing or another
     groups_are: ClassVar[str] = (
         ""  # what `group` is: a pattern of paths, or what has a value for each; "" where nothing
@@ -42,7 +43,7 @@ class Source(ABC):
     def check(self, typed: str) -> None:
         """Raises InputError where the argument is missing in what the user typed; does not look at the data."""
         if not self.argument:
-            raise InputError(Setting("data.source", typed), f" names nothing; expected such as {self.example!r}")
+            raise InputError(Setting("data.source", typed), f" names nothing; expected a source like {self.example!r}")
 
     @abstractmethod
     def load(self, spec: ImageSpec) -> Dataset | EncodedFilms:

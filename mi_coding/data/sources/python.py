@@ -43,6 +43,7 @@ class FromPython(ArraySource):
 
     scheme = "python"
     example = "python:"
+    is_typed = False
     needs_size_to_stream = True
 
     def __str__(self) -> str:

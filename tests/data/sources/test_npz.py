@@ -67,7 +67,7 @@ def test_images_in_arrays_are_never_resized(path):
     assert data.load(source, image_size=8, channels=3).train.examples.shape == (28, 8, 8, 3)
     assert "8 × 8 with 3 channel(s), which are never resized" in refused(source, image_size=16)
     assert "expected 0 for both" in refused(source, channels=1)
-    assert "holds no images to resize" in refused(save(path, x=VECTORS, y=VECTORS), image_size=8)
+    assert "holds x and y, given pairs: expected 0" in refused(save(path, x=VECTORS, y=VECTORS), image_size=8)
 
 
 def test_sequences_have_steps_and_channels(path):
@@ -92,7 +92,7 @@ PAIRS = {"x": VECTORS, "y": VECTORS}
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
-        ({"x": VECTORS, "y": VECTORS[:-3]}, "different lengths: x 40, y 37; expected one row an example"),
+        ({"x": VECTORS, "y": VECTORS[:-3]}, "different lengths: x 40, y 37; row i of each must be one example"),
         (PAIRS | {"labels": np.zeros(N - 1, int)}, "different lengths: x 40, y 40, labels 39"),
         ({"y": VECTORS}, "has arrays y; expected x and y (given pairs), x alone (a table), images or sequences"),
         ({"a": VECTORS, "b": VECTORS}, "has arrays a, b; expected"),
@@ -147,7 +147,7 @@ def test_tables_and_sequences_of_integers_are_the_numbers_that_they_are(path, dt
 def test_a_file_that_is_not_npz_is_refused(tmp_path):
     assert "does not exist" in refused(f"npz:{tmp_path}/nowhere.npz")
     assert "is a folder" in refused(f"npz:{tmp_path}")
-    assert "names nothing; expected such as 'npz:/path/to/arrays.npz'" in refused("npz:")
+    assert "names nothing; expected a source like 'npz:/path/to/arrays.npz'" in refused("npz:")
     np.save(tmp_path / "one.npy", VECTORS)
     assert "is a single array" in refused(f"npz:{tmp_path}/one.npy")
     (tmp_path / "text.npz").write_text("no archive")
