@@ -2,9 +2,9 @@
 
     python -m mi_coding.main --config=configs/cotraining_bits.py [--config.code.num_symbols=16]
 
-An independent prior would let every symbol repeat the same bit. An autoregressive one charges a bit only for what the
-symbols before it do not tell. Logits spread, and a nat of memory costs 0.3: free ones learn to be noise, which costs
-nothing, and with a price on memory to be constant; spread ones can only become noise, or say what the halves share.
+An independent prior would let every symbol repeat the same bit; with an autoregressive one the entropy counts only what
+earlier symbols do not predict. Logits are spread (code.spread) and β is 0.3: without spreading, symbols become noise at
+β = 0 and constant at β > 0; spread ones can only become noise, or what the halves share.
 
 With seed 0, 10 minutes on 2 CPU cores: I 13.6 of H 39.5 nats, precision at 100 0.755 (pixels: 0.742).
 """

@@ -1,4 +1,4 @@
-"""Deep co-training on Fashion-MNIST: one symbol with ten values, from two random modifications of an image.
+"""Deep co-training on Fashion-MNIST: one symbol with ten values, from two random augmentations of an image.
 
     python -m mi_coding.main --config=configs/cotraining_fashion_mnist.py
 

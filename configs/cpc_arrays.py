@@ -4,7 +4,8 @@
 
 The file is what np.savez("pairs.npz", x=x, y=y) writes: vectors or images, uint8 or floats, of one shape or of two; and
 perhaps labels=…, classes from 0 on, for the probes. Columns of tables get mean 0 and variance 1. Images beside vectors
-have an encoder of their own: --config.encoder.name=convnet --config.encoder_y.name=mlp, or the other way round.
+have an encoder of their own:
+--config.encoder.name=convnet --config.encoder.widths='(32,64,128)' --config.encoder_y.name=mlp
 
 Two CPU cores, half a minute. Of 20,000 Gaussian pairs in 8 dimensions that share 2 or 4 nats, expect held-out bounds of
 1.91 and 3.76. A warning says where pairs are memorised; more weight_decay, fewer steps or more pairs help then.

@@ -5,7 +5,7 @@
 An encoder of each step, a causal context (a gated recurrent unit), and a bilinear critic for each of K = 4 steps ahead
 (arXiv:1807.03748).
 
-Two CPU cores, 2 minutes. Expect held-out bounds of 2.9, 2.0, 1.6 and 1.3 nats for 1 to 4 steps ahead, of the 5.55 that
+Two CPU cores, 1 minute. Expect held-out bounds of 2.9, 2.0, 1.6 and 1.3 nats for 1 to 4 steps ahead, of the 5.55 that
 N = 256 allows, and a linear probe of 0.94 for the digit in an unseen image (untrained encoder 0.90, raw pixels 0.80).
 
 Clips, as frames of an image that moves: --config.pairs.name=clips --config.encoder.name=convnet

@@ -2,7 +2,7 @@
 
     python -m mi_coding.main --config=configs/cpc_video.py --config.data.source='video:clips/*.mp4'
 
-Needs PyAV: pip install 'mi_coding[video]'. Films are decoded once, into a cache whose size is printed before. These
+Needs PyAV: pip install -e '.[video]'. Films are decoded once, into a cache whose size is printed before. These
 options are for a few films of a few seconds and two CPU cores. For more, raise num_steps, batch_size, data.image_size
 and the gap, and set pairs.steps=() where there is too much to memorise.
 """
@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 
 def get_config() -> ConfigDict:
-    """Two frames of one film, under one random modification of each batch."""
+    """Two frames of one film, under one random augmentation of each batch."""
     config = ConfigDict({"objective": {"name": "cpc"}, "batch_size": 128, "num_steps": 600})
     config.data = {"source": "video:clips/*.mp4", "image_size": 32, "channels": 3}
     config.pairs = {"name": "film", "gap": 0.1, "distractors": "across", "group_size": 32}

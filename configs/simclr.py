@@ -1,4 +1,4 @@
-"""SimCLR on handwritten digits: x and y are two random modifications of one image.
+"""SimCLR on handwritten digits: x and y are two random augmentations of one image.
 
     python -m mi_coding.main --config=configs/simclr.py
 

@@ -2,7 +2,7 @@
 
     python -m mi_coding.main --config=configs/simclr_fashion_mnist.py
 
-On 2 CPU cores 7 minutes of training and 3 of probing: linear probe 0.877, kNN 0.832, held-out bound 5.44 nats.
+On 2 CPU cores 7 minutes of training and 3 of probing: linear probe 0.877, kNN 0.832, held-out bound 5.43 nats.
 TFDS finds the data in TFDS_DATA_DIR; where it is missing, the command says how to prepare it.
 """
 

@@ -17,7 +17,7 @@ def get_config() -> ConfigDict:
     config = ConfigDict({"objective": {"name": "nt_xent"}, "batch_size": 4096, "num_epochs": 100.0})
     config.data = {"source": "tfds:imagenet2012", "image_size": 256, "channels": 3}
     config.data.update({"placement": "stream", "num_workers": 16})
-    # The bound of a batch without twins is none.
+    # Batches without repeated images are no independent draws, so no training bound is reported.
     config.pairs = {"name": "augmentations", "preset": "simclr_imagenet", "size": 224, "distinct": True}
     config.encoder = {"name": "resnet50", "stem": "imagenet", "dtype": "bfloat16"}
     config.encoder.update({"head_batch_norm": True, "head_width": 2048, "code_dim": 128})

@@ -2,7 +2,7 @@
 
     python -m mi_coding.main --config=configs/smile_fashion_mnist.py
 
-What it reaches stands in configs/README.md, beside the other objectives on the same data.
+configs/README.md compares it with the other objectives, each after 500 steps.
 TFDS finds the data in TFDS_DATA_DIR; where it is missing, the command says how to prepare it.
 """
 

@@ -5,13 +5,14 @@
     --workdir      of the run whose encoder is used; its newest checkpoint is read
     --source       digits, tfds:NAME, folder:PATH, npz:PATH, video:GLOB, parquet:PATH or webdataset:GLOB;
                    of given pairs, one half is encoded; of films every frame, as many of a second as in training
-    --output       .npz (codes, paths, labels), .parquet, .csv, or .tsv for the projector of TensorBoard; atomically
-    --map          auto (the default): a .parquet or .tsv of up to 20,000 examples has columns x and y, a map of the
-                   codes by t-SNE, and nearest, the example with the nearest code, for viewers of embeddings; yes: any
-                   file has them; no: none. Where the source is that of the run, column split of a .parquet or .tsv
-                   says in which split of it an example was
+    --output       .npz (codes, paths, labels), .parquet, .csv, or .tsv for the projector of TensorBoard; written
+                   atomically
+    --map          auto (the default), yes or no. A map is columns x and y, of the codes by t-SNE, and nearest, the
+                   example with the nearest code, for viewers of embeddings; auto writes it for a .parquet or .tsv of
+                   up to 20,000 examples. Where the source is that of the run, column split of a .parquet or .tsv says
+                   in which split of it an example was
     --layer        codes (the default), what the critic scores, features, before the projection head, or places, the
-                   features of every place in a row; a discrete code is written as bytes of packed bits, see
+                   features of every place, flattened; a discrete code is written as bytes of packed bits, see
                    mi_coding.stored_codes.unpack
     --half         x (the default) or y: which half of given pairs
     --backend      an encoder that mi_coding.export has written; its codes are shown to be those of the run, to 1e-5
@@ -20,8 +21,8 @@
     --white        value that is white in images of more than 8 bits a pixel; by default that of the run
     --layout       what a folder is taken for: auto, classes, splits or flat; by default as in the run
 
-Files that cannot be decoded are counted, named and left out. Memory does not grow with the number of examples, but for
-their names.
+Files that cannot be decoded are counted, named and left out. Without a map, memory holds some batches and
+the names; with one, all codes.
 """
 
 from mi_coding.help import answer_help

@@ -1,4 +1,4 @@
-"""Trains codes and says what they know.
+"""Trains an encoder and evaluates its codes.
 
 python -m mi_coding.main --config=configs/cpc.py [--workdir=DIR] [--init_from=DIR] [--config.KEY=VALUE …] [--profile]
     [--print_config] [--list_configs] [--coordinator=HOST:PORT --num_processes=P --process_id=I]
@@ -7,12 +7,12 @@ python -m mi_coding.main --config=configs/cpc.py [--workdir=DIR] [--init_from=DI
                 options that it does not have take their defaults
 --config.KEY    another value for one option
 --print_config  prints every option with its value, type, meaning and where the value comes from; nothing is run;
-                --help beside a config does the same
+                --config=NAME --help does the same
 --list_configs  prints the configs that come with the package, each with what it is for
 --workdir       where the run is kept, by default a new folder in runs/; the same one continues a run, also to a
                 later end: --config.num_steps=3000 after 1,500, with the schedule of the learning rate stretched
 --init_from     the work directory of a run whose encoder this one starts from, on other data or by another objective
---profile       writes a trace of some steps, for the profiler of TensorBoard or XProf
+--profile       writes a trace of ten steps, for the profiler of TensorBoard or XProf
 --coordinator, --num_processes, --process_id: which of several processes this is
 """
 

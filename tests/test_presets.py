@@ -61,7 +61,7 @@ def test_help_comes_before_the_slow_imports():
     code += "runpy.run_module('mi_coding.main', run_name='__main__', alter_sys=True)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0
-    assert done.stdout.startswith("Trains codes")
+    assert done.stdout.startswith("Trains an encoder")
     assert done.stdout.endswith("False\n")
 
 

@@ -55,7 +55,7 @@ def test_an_online_probe_is_logged_on_training_and_on_validation_images(simclr):
 
 def test_the_report_shows_the_images_with_both_halves(simclr):
     page = simclr.report
-    assert "two random modifications of one image, preset gray28" in page
+    assert "two random augmentations of one image, preset gray28" in page
     assert "L-BFGS logistic regression" in page
     assert "effective rank" in page
     assert (simclr.workdir / "plots" / "pairs.png").stat().st_size > 10_000

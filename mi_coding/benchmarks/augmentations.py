@@ -2,7 +2,7 @@
 
     python -m mi_coding.benchmarks.augmentations [--batch_size=256] [--side=32] [--repeats=15]
 
-An image is counted once for every modification of it, so a pair is two. Bytes go in and floats come out, jitted and
+An image is counted once for every augmentation of it, so a pair is two. Bytes go in and floats come out, jitted and
 mapped over a batch with one key an image, as in a training step. Programs take turns, so that a busy machine slows them
 alike, and medians are printed, with the fastest run beside them. The bar is the row "simclr_cifar10": crop, flip,
 jitter with hue, grayscale.

@@ -15,7 +15,7 @@ def presets() -> dict[str, str]:
     """Name → what it is for, the first line of the file; sorted by name.
 
     >>> presets()["simclr"]
-    'SimCLR on handwritten digits: x and y are two random modifications of one image.'
+    'SimCLR on handwritten digits: x and y are two random augmentations of one image.'
     """
     files = sorted(FOLDER.glob("*.py")) if FOLDER else []
     return {file.stem: _first_line(file) for file in files if not file.stem.startswith("_")}

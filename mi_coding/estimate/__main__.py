@@ -5,19 +5,20 @@
     python -m mi_coding.estimate table.csv --target=COLUMN [--given=COLUMN]
     python -m mi_coding.estimate table.parquet --matrix
 
-Two files are two arrays: .npy, or .csv or .tsv of numbers or one column of text, with or without a line of headings.
-An .npz has arrays x, y and perhaps given; of others, arrays.npz:NAME is one. A table with headings, .csv, .tsv or
-.parquet, has a target: what all other columns together share with it, and each alone; or --matrix, every pair.
+Two files are two arrays: .npy, or a .csv or .tsv of numbers or of one column of text, with or without a line of
+headings. An .npz has arrays x, y and perhaps given; arrays.npz:NAME is one array of another .npz. A table with
+headings, .csv, .tsv or .parquet, has a target: what all other columns together share with it, and each alone; or
+--matrix, every pair.
 
     --given         a file, or a column of the table: estimates I(x; y | given)
     --rows          independent (the default), or series for rows that follow one another in time; of a table also a
                     column of groups, such as patients, whose rows depend on each other
     --missing       error (the default), or drop for the rows that lack a value
     --seed          same arrays and seed, same result (0)
-    --effort        default, or quick for a third of the time
+    --effort        default, or quick for a quarter of the time
     --permutations  of the test of independence (199)
     --json          one JSON object instead of text
-    --pointwise     in that, also what each pair adds
+    --pointwise     with --json, also what each pair adds
     --plot          FILE.png: read-outs beside the estimate, or the matrix
     --report        FILE.html: one page with the estimate, what each pair adds, the curve and the warnings
 

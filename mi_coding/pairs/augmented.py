@@ -1,4 +1,4 @@
-"""Pairs of two random modifications of one image, as a preset or a list of steps describes them."""
+"""Pairs of two random augmentations of one image, as a preset or a list of steps describes them."""
 
 import inspect
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _NEUTRAL = {"size": 0, "order": "random", "steps": ()}
 
 @dataclass(frozen=True, eq=False)
 class Augmentations(PairSampler):
-    """Independent random modifications of one image, two or more; their view is the image itself.
+    """Independent random augmentations of one image, two or more; their view is the image itself.
 
     An option that is left out has the value that the paper of the preset gives it; one that the preset does not have
     must be 0.
@@ -32,7 +32,7 @@ class Augmentations(PairSampler):
     (0.5, 0.5)
     """
 
-    preset: Annotated[str, OneOf((*PRESETS, CUSTOM))] = option("pairs.preset", "simclr_cifar10", "which modifications")
+    preset: Annotated[str, OneOf((*PRESETS, CUSTOM))] = option("pairs.preset", "simclr_cifar10", "which augmentations")
     size: Annotated[int, Range(least=0, most=_LARGEST_SIDE)] = option(
         "pairs.size", None, "pixels, side of x and y; 0 for the images' own"
     )
@@ -112,7 +112,7 @@ class Augmentations(PairSampler):
     def describe(self) -> str:
         count = "two" if self.num_views == 2 else f"two of {self.num_views}"
         small = f", and {self.num_small} smaller ones of {self.small_size} pixels" if self.num_small else ""
-        return f"{count} random modifications of one image, preset {self.preset}{small}"
+        return f"{count} random augmentations of one image, preset {self.preset}{small}"
 
     def encoded_shapes(self, shapes: Sequence[Shape]) -> list[Shape]:
         found = super().encoded_shapes(shapes)

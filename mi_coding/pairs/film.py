@@ -60,7 +60,7 @@ class Film(PairSampler):
     )
     pairs_of_one_film: PositiveInt = option("pairs.group_size", 32, "pairs of one film side by side (within, mixed)")
     steps: tuple = option(
-        "pairs.steps", (), "a random modification of all frames of a training batch alike; () for none"
+        "pairs.steps", (), "a random augmentation of all frames of a training batch alike; () for none"
     )
 
     takes_films = True

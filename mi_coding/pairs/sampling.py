@@ -94,7 +94,7 @@ def pairs_of_batch(
 def modified_alike(
     sample: Callable[..., tuple[Any, Any]], modify: Callable[[jax.Array, jax.Array], jax.Array]
 ) -> Callable:
-    """The same pairs, all images of a batch under one random modification, such as one crop and one turn of colours.
+    """The same pairs, all images of a batch under one random augmentation, such as one crop and one turn of colours.
 
     Every candidate is modified alike, so it gives nothing away of which is the true one; and another batch shows the
     same images otherwise, of which there may be few.
@@ -121,7 +121,7 @@ def modified_alike(
 def labelled(pairs: PairFunctions, *, with_views: bool = False) -> PairFunctions:
     """The same pairs of examples (image, label): x and y are (view, label), for whoever learns from the label.
 
-    With views, y is one of those that codes are judged by instead: the image as it is, where x is a modification.
+    With views, y is one of those that codes are judged by instead: the image as it is, where x is an augmentation.
 
     >>> pairs = labelled(PairFunctions(pair=lambda key, image: (image, -image), view=lambda key, image: image))
     >>> x, y = pairs.pair(jax.random.key(0), (jnp.ones(()), jnp.array(7)))

@@ -1,4 +1,4 @@
-"""Presets: pairs of two random modifications of one image, as papers draw them."""
+"""Presets: pairs of two random augmentations of one image, as papers draw them."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ from mi_coding.pairs.sampling import PairFunctions
 
 
 def augmented(augmentation: Augmentation, *, size: int | None = None) -> PairFunctions:
-    """Pairs of two independent modifications of one image; their view is the image itself as floats, in their size.
+    """Pairs of two independent augmentations of one image; their view is the image itself as floats, in their size.
 
     >>> pairs = augmented(lambda key, image: image * jax.random.uniform(key))
     >>> x, y = pairs.pair(jax.random.key(0), jnp.ones((1, 1, 1)))
@@ -22,7 +22,7 @@ def augmented(augmentation: Augmentation, *, size: int | None = None) -> PairFun
 
     Args:
         augmentation: how one half is made.
-        size: side of the square view; None for the height and width that the modifications have.
+        size: side of the square view; None for the height and width that the augmentations have.
     """
 
     def pair(key: jax.Array, image: jax.Array) -> tuple[jax.Array, jax.Array]:
