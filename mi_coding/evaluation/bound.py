@@ -186,7 +186,7 @@ def bound_over_training(train: Curve, validation: Curve | None, num_candidates: 
         drawn = chart.smooth(*train, BLUE)
         chart.label(drawn, "train", BLUE)
     if validation is not None:
-        chart.dots(*validation, "held-out", ORANGE)
+        chart.dots(*validation, "validation", ORANGE)
     chart.limit(drawn, ceiling)
     return chart.finished()
 
