@@ -85,7 +85,7 @@ def test_bound_and_ceiling_carry_labels_that_never_touch(num_candidates, share):
     shown = texts(figure)
     assert f"ceiling ln {num_candidates:,} = {ceiling:.2f}" in shown
     assert f"train {bounds[-1]:.2f}" in shown
-    assert f"held-out {validation[1][-1]:.2f}" in shown
+    assert f"validation {validation[1][-1]:.2f}" in shown
 
 
 @pytest.mark.parametrize("bounds", [[], [0.5], [0.5, math.nan], [-40.0, 1.0, 5.0]])
