@@ -91,6 +91,8 @@ def read(name: str, values: object) -> Table:
     Raises:
         InputError: for what is no array [n] or [n, d] of numbers, symbols or dates.
     """
+    if isinstance(values, Table):  # made of others, with their columns that have no order
+        return values
     if hasattr(values, "iloc"):  # pandas
         return _read_frame(name, values)
     if hasattr(values, "get_columns") or hasattr(values, "to_physical"):  # polars

@@ -3,6 +3,7 @@
 import numbers
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ def transfer_entropy(
     if lags > count // 4:
         raise InputError(f"lags={lags} of {count:,} rows; expected at most a quarter of them")
     past_x, past_y = (_past(tables[name], int(lags)) for name in ("x", "y"))
-    now = tables["y"].array[lags:]
+    now = tables["y"].take(np.arange(lags, count))
     return estimate_mi(now, past_x, given=past_y, rows="series", seed=seed, effort=effort)
 
 
@@ -120,7 +121,7 @@ def _shifted(x: fast.Cells, y: fast.Cells, lag: int, shift: int) -> fast.Fast:
     return fast.information(x._replace(codes=tuple(moved)), y._replace(codes=tuple(c[first:last] for c in y.codes)))
 
 
-def _past(table: Table, lags: int) -> np.ndarray:
+def _past(table: Table, lags: int) -> Table:
     """[n − L, L·d]: the L rows before each row from number L on."""
-    array = table.array
-    return np.concatenate([array[lags - back : len(array) - back] for back in range(1, lags + 1)], axis=1)
+    each = (table.take(np.arange(lags - back, len(table.array) - back)) for back in range(1, lags + 1))
+    return reduce(Table.beside, each)._replace(index=None)

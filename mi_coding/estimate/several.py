@@ -1,12 +1,13 @@
 """Information of more than two arrays, by the chain rule: total correlation and interaction information."""
 
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
 
 from mi_coding.errors import InputError
 from mi_coding.estimate.estimator import estimate_mi
-from mi_coding.estimate.inputs import read_tables
+from mi_coding.estimate.inputs import Table, read_tables
 from mi_coding.estimate.rows import kept_rows
 
 
@@ -47,10 +48,10 @@ def total_correlation(
     names = [f"x{i + 1}" for i in range(len(arrays))]
     tables, kept, of_input = read_tables(dict(zip(names, arrays, strict=True)), missing)
     how = {"rows": kept_rows(rows, kept), "seed": seed, "effort": effort}
-    parts = [tables[name].array for name in names]
+    parts = [tables[name] for name in names]
     found = {}
     for i in range(1, len(parts)):
-        before = np.concatenate(parts[:i], axis=1)
+        before = reduce(Table.beside, parts[:i])
         found[f"I({names[i]}; {', '.join(names[:i])})"] = (1, estimate_mi(parts[i], before, **how))
     return _summed(found, of_input)
 

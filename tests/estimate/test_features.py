@@ -140,3 +140,14 @@ def test_three_arrays_share_what_two_do_not():
     assert list(found.terms) == ["I(x2; x1)", "I(x3; x1, x2)"]
     assert found.interval[0] <= found.nats <= found.interval[1]
     assert mi_coding.interaction_information(x, y, z, effort="quick").nats == pytest.approx(-math.log(2), abs=0.02)
+
+
+def test_columns_without_an_order_keep_none():
+    rng = np.random.default_rng(0)
+    x = rng.choice(list("abcdefgh"), 400)
+    y = np.where(rng.random(400) < 0.7, np.roll(x, 1), rng.choice(list("abcdefgh"), 400))
+    whole = mi_coding.estimate_mi(y, x, effort="quick")
+    assert mi_coding.total_correlation(x, y, effort="quick").nats == pytest.approx(whole.nats, abs=1e-9)
+    found = mi_coding.transfer_entropy(x, y, effort="quick")
+    past = mi_coding.estimate_mi(y[1:], x[:-1], given=y[:-1], rows="series", effort="quick")
+    assert found.nats == pytest.approx(past.nats, abs=1e-9)
