@@ -2,14 +2,16 @@
 
 import re
 import shlex
+import subprocess
 
 import pytest
 from commands import ROOT
 
 from mi_coding import main
 
-READMES = ("README.md", "configs/README.md", "mi_coding/README.md", "mi_coding/benchmarks/README.md")
-PLACES = {"DIR", "PATH", "FILE", "NAME", "COLUMN"}  # what a reader fills in
+READMES = ["README.md", *(f"{room}/README.md" for room in ("configs", "mi_coding", "mi_coding/benchmarks", "launch"))]
+NOT_RUN = "no test runs it: needs"
+"""What a comment on a line says of a command of other programs, with the reason."""
 
 
 def text_of(name):
@@ -25,7 +27,8 @@ def commands():
     for name in READMES:
         for block in blocks(name, "bash"):
             for line in block.replace("\\\n", " ").splitlines():
-                yield name, shlex.split(line, comments=True)
+                if NOT_RUN not in line:
+                    yield name, shlex.split(line, comments=True)
 
 
 def test_python_of_the_readmes_runs_in_one_fresh_kernel_and_prints_what_it_says():
@@ -53,7 +56,18 @@ def test_files_that_a_readme_names_exist(name):
 
 @pytest.mark.parametrize(("name", "command"), list(commands()), ids=lambda value: None)
 def test_a_command_line_is_understood(name, command, capsys):
-    """Those of main are read as far as their options; of the others, the flags are those of their help."""
+    """Those of main are read as far as their options; of the others, the flags are those of their help.
+
+    Scripts that start machines print what they would call.
+    """
+    if command[:1] == ["bash"] and name == "launch/README.md":
+        end = command.index("--") if "--" in command else len(command)
+        arguments = [
+            part.replace("config=FILE", "config=cpc") for part in (*command[:end], "--dry-run", *command[end:])
+        ]
+        printed = subprocess.run(arguments, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        assert re.search("gcloud|sbatch|kubectl|kind: JobSet", printed)
+        return
     if command[:1] == ["bash"]:
         assert (ROOT / command[1]).exists()
         return

@@ -43,6 +43,8 @@ def torch_steps(plan: Plan, params: Any, shape: tuple[int, ...], steps: int) -> 
     name = plan.method.name
     if name not in _LOSSES:
         raise InputError(Setting("objective.name", name), f" is not timed in PyTorch; expected {' or '.join(_LOSSES)}")
+    if plan.pairs.has_several or plan.pairs.two_encoders:
+        raise InputError(Setting("pairs"), " is not timed in PyTorch; expected two views and one encoder")
     if getattr(plan.encoder, "dtype", "float32") != "float32":
         raise InputError(Setting("encoder.dtype", plan.encoder.dtype), " is not timed in PyTorch; expected 'float32'")
     runs = {layout: _steps(plan, params, shape, form, steps) for layout, form in LAYOUTS.items()}
