@@ -30,7 +30,7 @@ def run(folder, *arguments):
     return command.main(["estimate", *(str(a).replace("FOLDER", str(folder)) for a in arguments), "--effort=quick"])
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+@pytest.mark.parametrize("suffix", [".tsv", ".parquet"])
 def test_a_table_has_a_target(folder, suffix, capsys, tmp_path):
     more = [f"--report={tmp_path / 'r.html'}"] if suffix == ".parquet" else []
     assert run(folder, f"FOLDER/table{suffix}", "--target=kind", "--rows=patient", *more) == 0
@@ -46,7 +46,8 @@ def test_a_table_has_a_target(folder, suffix, capsys, tmp_path):
 
 
 def test_a_table_has_a_matrix(folder, capsys, tmp_path):
-    assert run(folder, "FOLDER/table.csv", "--matrix", "--json", f"--plot={tmp_path / 'm.png'}") == 0
+    pd.read_csv(folder / "table.csv").drop(columns="b").to_csv(tmp_path / "table.csv", index=False)
+    assert run(folder, tmp_path / "table.csv", "--matrix", "--json", f"--plot={tmp_path / 'm.png'}") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["nats"]["a"]["kind"] > 0.2
     assert found["nats"]["a"]["a"] is found["p_values"]["a"]["a"] is None
