@@ -1,5 +1,6 @@
 """What the commands share: options by name, help, and one line for every mistake."""
 
+import difflib
 import logging
 import os
 import select
@@ -100,6 +101,11 @@ def options(argv: list[str], defaults: Mapping[str, str | int | float | None]) -
         given = str(error).removeprefix("flag ").partition(": ")[0]
         is_whole = isinstance(defaults[given.removeprefix("--").partition("=")[0]], int)
         raise InputError(f"{given}; expected a {'whole ' if is_whole else ''}number") from None
+    except flags.UnrecognizedFlagError as error:
+        near = [name for name in defaults if error.flagname in name.split("_")]
+        near += difflib.get_close_matches(error.flagname, defaults, n=1)
+        hint = f"did you mean --{near[0]}?" if near else f"expected --{', --'.join(defaults)}"
+        raise InputError(f"--{error.flagname} is not an option; {hint}") from None
     except flags.Error as error:
         raise InputError(" ".join(str(error).split())) from None
     if stray:

@@ -108,6 +108,8 @@ def one_line(capsys):
         ({"--image_size": "large"}, "--image_size"),
         ({"--colour": "red"}, "colour"),
         ({"stray": ""}, "unexpected argument"),
+        ({"--size": "8"}, "--size is not an option; did you mean --image_size?"),
+        ({"--zzz": "8"}, "--zzz is not an option; expected --workdir, --source, --output,"),
     ],
 )
 def test_a_mistake_is_told_in_one_line_and_nothing_is_written(workdir, folder, tmp_path, capsys, changes, words):
