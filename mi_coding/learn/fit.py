@@ -1,4 +1,4 @@
-"""`fit`: an encoder of images, films or pairs in one call."""
+"""`fit`: an encoder of images, films, tables or pairs in one call."""
 
 import shutil
 import tempfile
@@ -40,7 +40,7 @@ def fit(
     evaluate: bool = True,
     **overrides: Any,
 ) -> TrainedEncoder:
-    """Learns an encoder of what a person has; chooses config, size, batch and steps by the data, and says so.
+    """Trains an encoder on your data; picks config, image size, batch and steps by it, and says so.
 
     Ctrl-C ends training after the step at hand, or the evaluation, and returns the encoder so far; before the first
     step it raises KeyboardInterrupt.
@@ -55,7 +55,8 @@ def fit(
         x: images [n, H, W, C] or [n, H, W], uint8 or floats in [0, 1]; the rows of a table, numbers [n, D]; a list of
             paths or of Pillow images; a source such as "folder:photos" or "video:clips/*.mp4"; or, with y, numbers
             [n, …].
-        y: numbers [n, …] that belong to x row by row, such as another recording of the same moment.
+        y: numbers [n, …] that belong to x row by row, such as another recording of the same moment, also of another
+            kind: images have an encoder of images, and vectors one of vectors.
         labels: int[n], classes from 0 on, for the probes of the report alone; −1 where hidden.
         config: what to use in place of the config that suits the data, see `train`.
         workdir: where the run is kept, for the report and to be continued; by default a folder that is removed
