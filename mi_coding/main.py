@@ -41,8 +41,9 @@ import jax
 from mi_coding.command import run_command
 from mi_coding.config.listing import print_options, print_presets
 from mi_coding.errors import NonFiniteLossError, PeersUnavailableError, SaveError
-from mi_coding.runs import build
+from mi_coding.runs import build, choices
 from mi_coding.runs.execute import execute
+from mi_coding.runs.train import log_on_main
 from mi_coding.training.processes import broadcast_from_main, initialize_distributed, is_main_process
 
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR)
@@ -70,6 +71,8 @@ def _main(argv: list[str]) -> int:
         with initialize_distributed(command.process):
             name = broadcast_from_main(f"{command.config_name}-{datetime.now():%Y%m%d-%H%M%S}")
             workdir = command.workdir or Path("runs") / name
+            for line in choices.taken_over(command.of_file, command.overrides):
+                log_on_main(line)
             options = {"typed": command.typed, "command_started": _STARTED, "profile": command.profile}
             execute(command.config, workdir, **options)
             return 0

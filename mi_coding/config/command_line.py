@@ -25,13 +25,23 @@ _PARSERS = {int: flags.IntegerParser, float: flags.FloatParser, str: flags.Argum
 class Command(NamedTuple):
     """A command line, parsed."""
 
-    config: dict[str, Any]  # dotted key → value, of the config file and the overrides; other keys have defaults
-    typed: frozenset[str]  # the keys that the command line overrides
+    of_file: dict[str, Any]  # dotted key → value, of the config file; other keys have defaults
+    overrides: dict[str, Any]  # the same of what the command line says otherwise
     workdir: Path | None  # the work directory, if one was given
     config_name: str  # of the config file, without its ending
     process: ProcessSpec | None = None  # which of several processes this is, if the command line tells
     profile: bool = False  # whether to write a trace of some steps
     print_config: bool = False  # whether to print every option instead of training
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Dotted key → value, of the config file and the overrides."""
+        return self.of_file | self.overrides
+
+    @property
+    def typed(self) -> frozenset[str]:
+        """The keys that the command line overrides."""
+        return frozenset(self.overrides)
 
 
 def parse_command(argv: list[str], known: Specs, own: Callable[[Mapping[str, Any]], Specs]) -> Command:
@@ -49,8 +59,8 @@ def parse_command(argv: list[str], known: Specs, own: Callable[[Mapping[str, Any
     path = _config_path(argv)
     config = flatten(load_config(path))
     values = _define_flags()
-    overrides = (re.match(r"--?(?:no)?config\.([^=]*)", argument) for argument in argv[1:])
-    typed = [override[1] for override in overrides if override]  # keys such as pairs.gap
+    given = (re.match(r"--?(?:no)?config\.([^=]*)", argument) for argument in argv[1:])
+    typed = [override[1] for override in given if override]  # keys such as pairs.gap
     for key in typed:
         _check_key(key, known, own(config), path)
         if f"config.{key}" not in values:
@@ -58,12 +68,11 @@ def parse_command(argv: list[str], known: Specs, own: Callable[[Mapping[str, Any
     _parse(values, argv, known, config)
     if values.workdir == "":
         raise InputError("--workdir= names nothing; expected a directory, or no --workdir for a new one in runs/")
-    config |= {key: values[f"config.{key}"].value for key in typed}
+    overrides = {key: values[f"config.{key}"].value for key in typed}
     if values.init_from is not None:  # shorter than --config.init_from
-        typed.append("init_from")
-        config["init_from"] = values.init_from
+        overrides["init_from"] = values.init_from
     workdir = None if values.workdir is None else Path(values.workdir)
-    return Command(config, frozenset(typed), workdir, path.stem, _process(values), values.profile, values.print_config)
+    return Command(config, overrides, workdir, path.stem, _process(values), values.profile, values.print_config)
 
 
 def flatten(config: Mapping[str, Any] | ConfigDict, prefix: str = "") -> dict[str, Any]:

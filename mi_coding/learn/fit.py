@@ -10,6 +10,7 @@ from typing import Any
 from mi_coding.learn.choose import Given, choose, describe
 from mi_coding.learn.train import Config, carry_out, read_config, spelled_as_arguments
 from mi_coding.runs.build import plan
+from mi_coding.runs.choices import taken_over
 from mi_coding.runs.run import runs_on_cpu
 from mi_coding.runs.trained_encoder import TrainedEncoder
 
@@ -21,11 +22,12 @@ def config_for(given: Given, config: Config | None, overrides: Mapping[str, Any]
         InputError: for keys that do not go together, before anything is said.
     """
     chosen = None if config is not None else choose(given, overrides, on_cpu=runs_on_cpu())
-    _, keys = read_config(chosen.config if chosen else config)
-    keys |= {"data.source": str(given.source)} | dict(chosen.overrides if chosen else overrides)
+    _, before = read_config(chosen.config if chosen else config)
+    keys = before | {"data.source": str(given.source)} | dict(chosen.overrides if chosen else overrides)
     plan(keys, overrides)
-    if chosen:
-        print(f"fit: {chosen.line}", flush=True)
+    lines = [f"fit: {chosen.line}"] if chosen else []
+    for line in [*lines, *taken_over(before, overrides)]:
+        print(line, flush=True)
     return keys
 
 

@@ -13,6 +13,7 @@ from mi_coding.config import find_config, flatten, load_config
 from mi_coding.data import Source
 from mi_coding.errors import NO_VALUE, InputError, Setting, respelled  # noqa: F401  InputError: the example
 from mi_coding.reporting.figure import Figure
+from mi_coding.runs.choices import taken_over
 from mi_coding.runs.execute import Outcome, execute
 from mi_coding.runs.restore import restore
 from mi_coding.runs.trained_encoder import TrainedEncoder
@@ -82,6 +83,7 @@ def train(
     """
     with spelled_as_arguments():
         name, config = read_config(config)
+    print(*(f"{line}\n" for line in taken_over(config, overrides)), sep="", end="", flush=True)
     workdir = Path(workdir) if workdir else Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     again = f"train(…, workdir={str(workdir)!r})"
     return carry_out(config | overrides, workdir, typed=overrides, on_step=on_step, again=again)

@@ -79,3 +79,24 @@ ENCODER_Y_CHOICE = Choice(
 )
 """Of given pairs alone, whose halves may have an encoder each."""
 CHOICES = (PAIRS_CHOICE, ENCODER_CHOICE, METHOD_CHOICE)
+
+
+def taken_over(before: Mapping[str, Any], overrides: Mapping[str, Any]) -> list[str]:
+    """A line for each kind that overrides choose in place of that of a config, whose options it takes over.
+
+    >>> config = {"pairs.name": "frames", "encoder.name": "mlp", "encoder.widths": (256, 256), "objective.name": "cpc"}
+    >>> taken_over(config, {"encoder.name": "convnet"})
+    ["encoder.name='convnet' takes over what the config says for 'mlp': encoder.widths=(256, 256)"]
+    >>> taken_over(config, {"encoder.name": "convnet", "encoder.widths": (32, 64)})
+    []
+    """
+    lines = []
+    for choice in CHOICES:
+        old, new = (choice.table.get(config.get(choice.key)) for config in (before, overrides))
+        if old is None or new in (None, old):
+            continue
+        shared = {spec.key for spec in choice.options(old)} & {spec.key for spec in choice.options(new)}
+        kept = ", ".join(f"{key}={before[key]!r}" for key in sorted(shared & before.keys() - overrides.keys()))
+        of_both = f"{choice.key}={overrides[choice.key]!r} takes over what the config says for {before[choice.key]!r}"
+        lines += [f"{of_both}: {kept}"] if kept else []
+    return lines
