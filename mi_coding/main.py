@@ -71,7 +71,7 @@ def _main(argv: list[str]) -> int:
         with initialize_distributed(command.process):
             name = broadcast_from_main(f"{command.config_name}-{datetime.now():%Y%m%d-%H%M%S}")
             workdir = command.workdir or Path("runs") / name
-            for line in choices.taken_over(command.of_file, command.overrides):
+            if line := choices.taken_over(command.of_file, command.overrides):
                 log_on_main(line)
             options = {"typed": command.typed, "command_started": _STARTED, "profile": command.profile}
             execute(command.config, workdir, **options)

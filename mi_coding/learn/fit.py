@@ -25,9 +25,9 @@ def config_for(given: Given, config: Config | None, overrides: Mapping[str, Any]
     _, before = read_config(chosen.config if chosen else config)
     keys = before | {"data.source": str(given.source)} | dict(chosen.overrides if chosen else overrides)
     plan(keys, overrides)
-    lines = [f"fit: {chosen.line}"] if chosen else []
-    for line in [*lines, *taken_over(before, overrides)]:
-        print(line, flush=True)
+    for line in (chosen and f"fit: {chosen.line}", taken_over(before, overrides)):
+        if line:
+            print(line, flush=True)
     return keys
 
 

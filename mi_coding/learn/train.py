@@ -83,7 +83,8 @@ def train(
     """
     with spelled_as_arguments():
         name, config = read_config(config)
-    print(*(f"{line}\n" for line in taken_over(config, overrides)), sep="", end="", flush=True)
+    if line := taken_over(config, overrides):
+        print(line, flush=True)
     workdir = Path(workdir) if workdir else Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     again = f"train(…, workdir={str(workdir)!r})"
     return carry_out(config | overrides, workdir, typed=overrides, on_step=on_step, again=again)

@@ -81,22 +81,23 @@ ENCODER_Y_CHOICE = Choice(
 CHOICES = (PAIRS_CHOICE, ENCODER_CHOICE, METHOD_CHOICE)
 
 
-def taken_over(before: Mapping[str, Any], overrides: Mapping[str, Any]) -> list[str]:
-    """A line for each kind that overrides choose in place of that of a config, whose options it takes over.
+def taken_over(before: Mapping[str, Any], overrides: Mapping[str, Any]) -> str:
+    """A line where overrides choose another encoder than a config, whose options it takes over; "" where there is none.
 
-    >>> config = {"pairs.name": "frames", "encoder.name": "mlp", "encoder.widths": (256, 256), "objective.name": "cpc"}
+    Its own options alone: those of its head, and of pairs and objectives, mean the same for every kind.
+
+    >>> config = {"encoder.name": "mlp", "encoder.widths": (256, 256), "encoder.code_dim": 8}
     >>> taken_over(config, {"encoder.name": "convnet"})
-    ["encoder.name='convnet' takes over what the config says for 'mlp': encoder.widths=(256, 256)"]
+    "encoder.name='convnet' takes over what the config says for 'mlp': encoder.widths=(256, 256)"
     >>> taken_over(config, {"encoder.name": "convnet", "encoder.widths": (32, 64)})
-    []
+    ''
     """
-    lines = []
-    for choice in CHOICES:
-        old, new = (choice.table.get(config.get(choice.key)) for config in (before, overrides))
-        if old is None or new in (None, old):
-            continue
-        shared = {spec.key for spec in choice.options(old)} & {spec.key for spec in choice.options(new)}
-        kept = ", ".join(f"{key}={before[key]!r}" for key in sorted(shared & before.keys() - overrides.keys()))
-        of_both = f"{choice.key}={overrides[choice.key]!r} takes over what the config says for {before[choice.key]!r}"
-        lines += [f"{of_both}: {kept}"] if kept else []
-    return lines
+    old, new = (ENCODER_CHOICE.table.get(config.get(ENCODER_CHOICE.key)) for config in (before, overrides))
+    if None in (old, new) or old is new:
+        return ""
+    shared = {spec.key for spec in options_of(old)} & {spec.key for spec in options_of(new)}
+    kept = ", ".join(f"{key}={before[key]!r}" for key in sorted(shared & before.keys() - overrides.keys()))
+    if not kept:
+        return ""
+    mine, theirs = Setting(ENCODER_CHOICE.key, overrides[ENCODER_CHOICE.key]), before[ENCODER_CHOICE.key]
+    return f"{mine.spelled(mine.key)} takes over what the config says for {theirs!r}: {kept}"
