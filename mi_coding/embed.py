@@ -222,7 +222,7 @@ def _report(encoder: TrainedEncoder, count: int, parts: data.Ordered, seconds: f
     if encoder.places:
         what += f", {' × '.join(map(str, encoder.places))} of places and channels"
     speed = f"in {seconds:.1f} s, {count / seconds:,.0f} examples/s, {waited:.1%} of it waiting for input"
-    if encoder.halves > 1:
+    if encoder.is_of_given_pairs:
         what = f"{encoder.half}, {what}" + (" (--half=y for those of y)" if encoder.half == "x" else "")
     return f"{count:,} codes of {what}, {len(skipped):,} skipped, {speed}"
 

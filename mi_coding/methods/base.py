@@ -36,6 +36,7 @@ class Parts(NamedTuple):
         example_shape: of one example, of x where examples are given pairs.
         num_classes: of the labels that training examples come with, for an online probe or for `learns_labels`; 0
             where there is neither.
+        encoder_y: of y where it has one of another kind than x; None where it does not.
     """
 
     encoder: Backbone

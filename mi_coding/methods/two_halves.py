@@ -184,17 +184,18 @@ class TwoHalves(OnlineProbe):
         return jnp.mean(jnp.concatenate([losses, losses_small])), metrics
 
     def encode(self, params: Any, stats: Any, x: jax.Array, *, half: str = "x") -> Encoded:
-        encoder = self.encoder_y if half == "y" else self.encoder
-        return Encoded(*encoder.apply(*self._of_half(params, stats, half), x, False)[0])
+        encoder, variables = self._of_half(params, stats, half)
+        return Encoded(*encoder.apply(*variables, x, False)[0])
 
     def places(self, params: Any, stats: Any, x: jax.Array, *, half: str = "x") -> jax.Array:
-        encoder = self.encoder_y if half == "y" else self.encoder
-        return encoder.places(*self._of_half(params, stats, half), x)
+        encoder, variables = self._of_half(params, stats, half)
+        return encoder.places(*variables, x)
 
-    def _of_half(self, params: Any, stats: Any, half: str) -> Variables:
-        """The variables of the encoder of a half."""
+    def _of_half(self, params: Any, stats: Any, half: str) -> tuple[Encoder, Variables]:
+        """The encoder of a half, and its variables."""
         params, stats = params["encoder"], self._encoder_stats(stats)
-        return (params[half], stats[half]) if self.parts.pairs.two_encoders else (params, stats)
+        encoder = self.encoder_y if half == "y" else self.encoder
+        return encoder, ((params[half], stats[half]) if self.parts.pairs.two_encoders else (params, stats))
 
     def _encoder_stats(self, stats: Any) -> Any:
         return stats["encoder"] if self.has_memory else stats

@@ -11,7 +11,6 @@ from mi_coding.errors import InputError, Setting
 from mi_coding.options import Each, NotNegative, OneOf, Probability, Range, option
 from mi_coding.pairs.augmentations import PRESETS, augmented, composition
 from mi_coding.pairs.base import PairSampler, Shape
-from mi_coding.pairs.sampling import PairFunctions
 
 CUSTOM = "custom"
 """The preset that is a list of steps in `pairs.steps`."""
@@ -70,6 +69,7 @@ class Augmentations(PairSampler):
         for key, count in (("pairs.views", self.num_views), ("pairs.small_views", self.num_small)):
             if count % 2:
                 raise InputError(Setting(key, count), f" is odd; expected {count - 1} or {count + 1}")
+        self._check_small_views()
         takes = _parameters(self.preset)
         for name in _MODIFICATIONS:
             if getattr(self, name) is None:
@@ -82,15 +82,15 @@ class Augmentations(PairSampler):
         values = {name: getattr(self, name) for name in _MODIFICATIONS if name in takes} | {"size": self.size or None}
         try:
             made = augmented(composition(self.steps)) if self.preset == CUSTOM else PRESETS[self.preset](**values)
-            small = self._small_views(values) if self.num_small else None
-        except InputError:
-            raise
+            small = PRESETS[self.preset](**values | self._of_small()) if self.num_small else None
         except (ValueError, TypeError) as error:
             raise InputError(Setting("pairs"), f": {' '.join(str(error).split())}") from None
         object.__setattr__(self, "_functions", made)
         object.__setattr__(self, "small", small)
 
-    def _small_views(self, values: dict[str, Any]) -> PairFunctions:
+    def _check_small_views(self) -> None:
+        if not self.num_small:
+            return
         if self.preset == CUSTOM:
             hint = f" goes with a preset, whose crops are made smaller, and not {CUSTOM!r}; expected 0"
             raise InputError(Setting("pairs.small_views", self.num_small), hint)
@@ -100,8 +100,10 @@ class Augmentations(PairSampler):
         if len(self.small_areas) != 2:
             found = Setting("pairs.small_areas", self.small_areas)
             raise InputError(found, "; expected the smallest and the largest share, such as (0.05, 0.3)")
-        least, most = self.small_areas
-        return PRESETS[self.preset](**values | {"size": self.small_size, "min_area": least, "max_area": most})
+
+    def _of_small(self) -> dict[str, Any]:
+        """What a smaller crop has in place of the options of the others."""
+        return {"size": self.small_size, "min_area": self.small_areas[0], "max_area": self.small_areas[1]}
 
     def pair(self, key: jax.Array, image: jax.Array) -> tuple[jax.Array, jax.Array]:
         return self._functions.pair(key, image)

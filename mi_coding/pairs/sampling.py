@@ -163,7 +163,8 @@ def several(
 ) -> PairFunctions:
     """The same pairs, `count` of each example by keys of their own: x and y have an axis of that length before theirs.
 
-    With `small`, so many pairs of it are drawn besides, and all their halves are small views of x: x is `Crops`.
+    If `small` is given, `small_count` of its pairs are drawn as well. Both halves of each are small views of the
+    example, and x is a `Crops`.
 
     >>> pairs = several(PairFunctions(pair=lambda key, image: (image, -image), view=None), 3)
     >>> pairs.pair(jax.random.key(0), jnp.ones(2))[1].shape

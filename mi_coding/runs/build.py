@@ -50,11 +50,6 @@ class Plan(NamedTuple):
     ignored: tuple[str, ...]
 
     @property
-    def encoders(self) -> tuple[Backbone, ...]:
-        """The encoder of x, and that of y where it has one of another kind."""
-        return (self.encoder,) if self.encoder_y is None else (self.encoder, self.encoder_y)
-
-    @property
     def nested_config(self) -> dict[str, Any]:
         """`config` as it stands in config.json."""
         return unflatten_dict(self.config, sep=".")

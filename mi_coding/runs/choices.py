@@ -92,12 +92,12 @@ def taken_over(before: Mapping[str, Any], overrides: Mapping[str, Any]) -> str:
     >>> taken_over(config, {"encoder.name": "convnet", "encoder.widths": (32, 64)})
     ''
     """
-    old, new = (ENCODER_CHOICE.table.get(config.get(ENCODER_CHOICE.key)) for config in (before, overrides))
+    key = ENCODER_CHOICE.key
+    old, new = (ENCODER_CHOICE.table.get(config.get(key)) for config in (before, overrides))
     if None in (old, new) or old is new:
         return ""
     shared = {spec.key for spec in options_of(old)} & {spec.key for spec in options_of(new)}
-    kept = ", ".join(f"{key}={before[key]!r}" for key in sorted(shared & before.keys() - overrides.keys()))
+    kept = ", ".join(f"{one}={before[one]!r}" for one in sorted(shared & before.keys() - overrides.keys()))
     if not kept:
         return ""
-    mine, theirs = Setting(ENCODER_CHOICE.key, overrides[ENCODER_CHOICE.key]), before[ENCODER_CHOICE.key]
-    return f"{mine.spelled(mine.key)} takes over what the config says for {theirs!r}: {kept}"
+    return f"{key}={overrides[key]!r} takes over what the config says for {before[key]!r}: {kept}"

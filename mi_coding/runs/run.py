@@ -21,6 +21,7 @@ from mi_coding.runs.transfer import start_from, transferred
 from mi_coding.runs.workdir import ENDS, check_workdir, saved_step
 from mi_coding.training.devices import platform_of
 from mi_coding.training.experiment import Experiment
+from mi_coding.training.optimizers import cut_warmup
 from mi_coding.training.processes import is_main_process
 from mi_coding.training.step import TrainState, init_state
 
@@ -171,8 +172,8 @@ def prepare(
 def _warn_of_warmup(run: Run) -> None:
     """Warns of a warm-up that is not over before the last step, where it is cut."""
     warmup = run.plan.optimizer.warmup_steps
-    if 0 < run.num_steps <= warmup:
-        many = f"a warm-up of {warmup:,} steps is cut to {run.num_steps - 1:,} of the {run.num_steps:,} there are"
+    if (cut := cut_warmup(warmup, run.num_steps)) < warmup and run.num_steps:
+        many = f"a warm-up of {warmup:,} steps is cut to {cut:,} of the {run.num_steps:,} there are"
         run.warn(f"{many}: the learning rate rises to the end; lower config.optimizer.warmup_steps")
 
 
@@ -217,7 +218,7 @@ def steps_per_call(run: Run) -> int:
         raise InputError(Setting("steps_per_call", asked), f" on {why}; expected 1, or 0 to choose")
     if run.streamed or virtual:
         return 1
-    slow = runs_on_cpu() and not all(one.loops_on_cpu for one in run.plan.encoders)
+    slow = runs_on_cpu() and not all(one.loops_on_cpu for one in run.method.parts.encoders)
     return asked or (1 if slow else STEPS_PER_CALL)
 
 

@@ -180,9 +180,9 @@ class TrainedEncoder:
         return self._half
 
     @property
-    def halves(self) -> int:
-        """2 where the run is of given pairs, whose halves are encoded each; else 1."""
-        return len(self._run.examples)
+    def is_of_given_pairs(self) -> bool:
+        """Whether the run is of given pairs, of which either half can be encoded."""
+        return self._given
 
     @property
     def layer(self) -> str:

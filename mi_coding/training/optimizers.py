@@ -61,13 +61,18 @@ def learning_rate_schedule(peak: float, warmup_steps: int, num_steps: int) -> op
     >>> [round(float(schedule(step)), 3) for step in (0, 5, 10, 60, 110)]
     [0.0, 0.5, 1.0, 0.5, 0.0]
     """
-    warmup_steps = min(warmup_steps, max(num_steps - 1, 0))  # a short trial of a long config still decays
+    warmup_steps = cut_warmup(warmup_steps, num_steps)
     return optax.warmup_cosine_decay_schedule(
         init_value=0.0 if warmup_steps else peak,
         peak_value=peak,
         warmup_steps=warmup_steps,
         decay_steps=num_steps,
     )
+
+
+def cut_warmup(warmup_steps: int, num_steps: int) -> int:
+    """Steps of the warm-up of a run, at most all but its last: a short trial of a long config still decays."""
+    return min(warmup_steps, max(num_steps - 1, 0))
 
 
 SCALINGS: dict[str, Callable[[int], float]] = {
