@@ -13,7 +13,7 @@ def make_images(folder, **options):
 
 def data_for(name, folder):
     """The overrides of a config whose data is not here, or too large, with data written into a folder."""
-    if name == "simclr_cifar10":
+    if name.startswith("simclr_cifar10"):
         return [make_images(folder, count=60, side=32, classes=("",)), "--config.data.channels=0"]
     if name == "simclr_imagenet":
         size = ["--config.data.image_size=32", "--config.pairs.size=24", "--config.data.channels=3"]

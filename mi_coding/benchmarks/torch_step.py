@@ -15,7 +15,7 @@ from torch import nn
 from mi_coding.encoders import Backbone, HeadOptions
 from mi_coding.encoders.convnet import ConvNet
 from mi_coding.encoders.mlp import MLP
-from mi_coding.encoders.resnet import ResNet
+from mi_coding.encoders.resnet import STEMS, ResNet
 from mi_coding.errors import InputError, Setting
 from mi_coding.runs.build import Plan
 
@@ -114,10 +114,9 @@ def _resnet(encoder: ResNet, shape: tuple[int, ...]) -> Iterator[nn.Module]:
     if encoder.depth == 50:
         raise InputError(Setting("encoder.name", "resnet50"), " is not timed in PyTorch; expected resnet18 or resnet34")
     width = int(64 * encoder.width_multiplier)
-    side, stride = (3, 1) if encoder.stem == "cifar" else (7, 2)
-    yield from _normed(shape[0], width, side, stride)
+    yield from _normed(shape[0], width, *STEMS[encoder.stem])
     yield nn.ReLU()
-    if encoder.stem != "cifar":
+    if encoder.stem == "imagenet":
         yield nn.MaxPool2d(3, 2, 1)
     blocks, before = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}[encoder.depth], width
     for stage, count in enumerate(blocks):

@@ -21,7 +21,8 @@ from mi_coding.encoders.batch_norm import batch_norm
 from mi_coding.encoders.convolution import convolve_by_patches
 from mi_coding.options import OneOf, option
 
-STEMS = ("imagenet", "cifar")
+STEMS = {"imagenet": (7, 2), "strided": (5, 2), "cifar": (3, 1)}
+"""Side in pixels and stride of the first convolution of each stem."""
 _EXPANSION = 4  # a bottleneck block puts out four times the channels it computes with
 
 
@@ -42,7 +43,8 @@ class ResNet(Backbone):
 
     F is 512 · width_multiplier for 18 and 34 layers and four times that for 50. The ImageNet stem, a 7 × 7 convolution
     and a pool, leaves a quarter of the resolution to the four stages and they leave 1/32; the CIFAR stem, one 3 × 3
-    convolution, leaves it whole and the stages leave 1/8. The 50 layers are "v1.5", where the 3 × 3 convolution of a
+    convolution, leaves it whole and the stages leave 1/8. "strided", one 5 × 5 convolution, is between them: for small
+    images it costs a quarter of the CIFAR stem's network. The 50 layers are "v1.5", where the 3 × 3 convolution of a
     bottleneck halves the resolution and not the 1 × 1 before it. The last norm of a block begins with a scale of zero,
     so that every block begins as its shortcut (arXiv:1706.02677, section 5.1).
 
@@ -64,8 +66,8 @@ class ResNet(Backbone):
     """
 
     depth: int = 18
-    stem: Annotated[str, OneOf(STEMS)] = option(
-        "encoder.stem", "cifar", "cifar is for small images; imagenet quarters the resolution first"
+    stem: Annotated[str, OneOf(tuple(STEMS))] = option(
+        "encoder.stem", "cifar", "cifar keeps the resolution of small images, strided halves it, imagenet quarters it"
     )
     width_multiplier: Annotated[float, WholeChannels()] = option(
         "encoder.width_multiplier", 1.0, "times the channels of the paper"
@@ -76,7 +78,7 @@ class ResNet(Backbone):
     loops_on_cpu = True
 
     def __post_init__(self) -> None:
-        for name, choices in (("depth", tuple(_STAGES)), ("stem", STEMS), ("dtype", DTYPES)):
+        for name, choices in (("depth", tuple(_STAGES)), ("stem", tuple(STEMS)), ("dtype", DTYPES)):
             if getattr(self, name) not in choices:
                 expected = ", ".join(map(repr, choices))
                 raise ValueError(f"{name}={getattr(self, name)!r} of a ResNet is unknown; expected one of {expected}")
@@ -96,7 +98,7 @@ class ResNet(Backbone):
         width = int(64 * self.width_multiplier)
         conv = partial(convolution, dtype=self.dtype, patches=self.patches)
         norm = partial(batch_norm, train, axis_name, dtype=self.dtype)
-        side, stride = {"imagenet": (7, 2), "cifar": (3, 1)}[self.stem]
+        side, stride = STEMS[self.stem]
         x = nn.relu(norm(name="stem_norm")(conv(width, side, stride, name="stem_conv")(x)))
         if self.stem == "imagenet":
             x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))

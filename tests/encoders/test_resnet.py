@@ -48,12 +48,13 @@ def test_parameters_are_as_many_as_in_the_paper(depth, with_classifier, stem):
 
 
 @pytest.mark.parametrize(
-    ("stem", "side", "stages"), [("imagenet", 224, (56, 28, 14, 7)), ("cifar", 32, (32, 16, 8, 4))]
+    ("stem", "side", "stages"),
+    [("imagenet", 224, (56, 28, 14, 7)), ("strided", 32, (16, 8, 4, 2)), ("cifar", 32, (32, 16, 8, 4))],
 )
 @pytest.mark.parametrize("depth", [18, 34, 50])
 def test_stages_have_the_channels_and_resolution_of_the_paper(depth, stem, side, stages):
     layers = outputs(ResNet(depth, stem), jnp.zeros((2, side, side, 3)))
-    assert layers["stem_conv"].shape == (2, *(2 * [112 if stem == "imagenet" else 32]), 64)
+    assert layers["stem_conv"].shape == (2, *(2 * [{"imagenet": 112, "strided": 16, "cifar": 32}[stem]]), 64)
     blocks = (2, 2, 2, 2) if depth == 18 else (3, 4, 6, 3)
     for stage, (num, resolution) in enumerate(zip(blocks, stages, strict=True)):
         channels = 64 * 2**stage * (4 if depth == 50 else 1)
@@ -120,7 +121,7 @@ def test_patches_in_bfloat16_are_near_float32_in_inference():
     np.testing.assert_allclose(ours, theirs, rtol=0.05, atol=0.02)
 
 
-@pytest.mark.parametrize("stem", ["imagenet", "cifar"])
+@pytest.mark.parametrize("stem", ["imagenet", "strided", "cifar"])
 def test_patches_give_the_same_features(stem):
     native, patches = (ResNet(18, stem, width_multiplier=1 / 16, patches=p) for p in (False, True))
     x = lopsided_images(2, side=19)
@@ -133,7 +134,7 @@ def test_patches_give_the_same_features(stem):
     ("options", "words"),
     [
         ({"depth": 20}, "depth=20 .* expected one of 18, 34, 50"),
-        ({"depth": 18, "stem": "mnist"}, "stem='mnist' .* expected one of 'imagenet', 'cifar'"),
+        ({"depth": 18, "stem": "mnist"}, "stem='mnist' .* expected one of 'imagenet', 'strided', 'cifar'"),
         ({"depth": 18, "dtype": "float16"}, "dtype='float16' .* expected one of 'float32', 'bfloat16'"),
         ({"depth": 18, "width_multiplier": 1 / 128}, "0.5 channels"),
         ({"depth": 18, "width_multiplier": 0.3}, "19.2 channels"),
