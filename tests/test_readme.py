@@ -1,5 +1,6 @@
 """What the README files show: Python in a fresh kernel, command lines that parse, files that exist."""
 
+import inspect
 import re
 import shlex
 import subprocess
@@ -7,6 +8,7 @@ import subprocess
 import pytest
 from commands import ROOT
 
+import mi_coding
 from mi_coding import main
 
 READMES = ["README.md", *(f"{room}/README.md" for room in ("configs", "mi_coding", "mi_coding/benchmarks", "launch"))]
@@ -43,6 +45,15 @@ def test_python_of_the_readmes_runs_in_one_fresh_kernel_and_prints_what_it_says(
         assert expected
         assert "".join(printed).splitlines()[-len(expected) :] == expected
         assert not [out for out in cell.outputs if out.output_type == "error"]
+
+
+def test_every_public_name_is_in_the_table_of_names():
+    section = text_of("mi_coding/README.md").partition("## What `import mi_coding` gives")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(\w+)", section))
+    assert named >= set(mi_coding.__all__)
+    functions = inspect.getmembers(mi_coding.bounds, inspect.isfunction)
+    ours = {name for name, function in functions if function.__module__ == mi_coding.bounds.__name__}
+    assert named >= {name for name in ours if not name.startswith("_")}
 
 
 @pytest.mark.parametrize("name", READMES)

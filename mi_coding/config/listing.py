@@ -1,6 +1,7 @@
 """Every option of a config on one page: its value, type, meaning, and where the value comes from."""
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
@@ -16,24 +17,28 @@ _PLAIN_WIDTH = 400  # in a file or a pipe, which has no width of its own: one li
 
 def print_presets() -> None:
     """Prints the configs that come with the package, each with what it is for."""
-    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for heading in ("--config=", "what it learns"):
-        table.add_column(heading, overflow="fold")
-    for name, what in presets().items():
-        table.add_row(Text(name), Text(what))
-    console.print(table)
-    console.print(Text(f"in {FOLDER}; python -m mi_coding.main --config=NAME --print_config shows every option"))
+    _print_table(("--config=", "what it learns"), presets().items())
+    print(f"in {FOLDER}; python -m mi_coding.main --config=NAME --print_config shows every option")
 
 
 def print_options(values: dict[str, Any], specs: dict[str, OptionSpec], command: Command) -> None:
     """Prints a table with one row an option: the value of each key, some of them given by a command, and its spec."""
-    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for heading in ("option", "value", "from", "type", "meaning"):
-        table.add_column(heading, overflow="fold")
+    rows = []
     for key, value in values.items():
         origin = "command line" if key in command.typed else "file" if key in command.config else "default"
-        row = (f"config.{key}", repr(value), origin, specs[key].type_name, specs[key].meaning)
+        rows.append((f"config.{key}", repr(value), origin, specs[key].meaning, specs[key].type_name))
+    _print_table(("option", "value", "from", "meaning", "type"), rows)  # last what is long for a few of them
+
+
+def _print_table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """As wide as the terminal, whose lines are folded; elsewhere a line for each row, without spaces at its end."""
+    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
         table.add_row(*map(Text, row))
-    console.print(table)
+    with console.capture() as drawn:
+        console.print(table)
+    for line in drawn.get().splitlines():
+        print(line.rstrip())

@@ -22,6 +22,8 @@ BOUND = "validation/mi_lower_bound_nats"  # in metrics.jsonl, the bound on pairs
 FALL, LEAST_FALL = 0.1, 0.1  # share of the best validation bound, and nats: a fall by their sum is more than noise
 VALIDATION_BATCHES = 4  # batches of a held-out bound during training: enough to draw a curve with
 
+_EXAMPLES = "heldout/num_examples"  # that held-out pairs are drawn from
+
 _DISTRACTORS = {  # prefix of a bound in a summary → what its row says beside N
     "heldout": "",
     "heldout_largest": "",
@@ -39,8 +41,9 @@ class HeldoutBounds(PairEvaluator):
     def evaluate(self, trained: Trained) -> dict[str, Any]:
         if warning := overfitting_warning(trained.curves):
             trained.warn(warning)
-        population, summary = trained.population("test"), {}
+        population = trained.population("test")
         count = len(jax.tree.leaves(trained.pairs.examples_of(population))[0])
+        summary: dict[str, Any] = {_EXAMPLES: count}
         for prefix, spec in trained.method.bound_specs(count).items():
             measure = trained.heldout_bound(spec)
             bound = measure(trained.variables, trained.key("test"), population, num_pairs=self.num_pairs)
@@ -128,13 +131,20 @@ def _bound_group(summary: Summary, prefixes: Iterable[str]) -> Group:
         "Nats ± one standard error over random batches of the test examples, which training never saw. No bound can "
         "pass its ceiling, ln N."
     )
+    most = max((finite(summary, f"{prefix}/num_candidates") or 0 for prefix in prefixes), default=0)
+    count = finite(summary, _EXAMPLES) or 0
+    if 0 < count < most:
+        note += (
+            f" Pairs are drawn from {count:,.0f} test examples, fewer than {most:,.0f} candidates: some candidates are "
+            f"of one example, and which example a pair is of is worth ln {count:,.0f} = {math.log(count):.2f} nats."
+        )
     rows = []
     for prefix in prefixes:
         candidates, accuracy = show(summary, f"{prefix}/num_candidates"), show(summary, f"{prefix}/accuracy", percent)
         name = (f"N = {candidates}" if candidates else prefix) + _DISTRACTORS[prefix]
         ceiling = show(summary, f"{prefix}/mi_ceiling_nats", nats)
         rows.append((name, bound_with_error(summary, prefix), ceiling, accuracy))
-    keys = frozenset(f"{prefix}/{key}" for prefix in prefixes for key in SUMMARY_KEYS)
+    keys = frozenset(f"{prefix}/{key}" for prefix in prefixes for key in SUMMARY_KEYS) | {_EXAMPLES}
     return Group("held-out bound on mutual information", columns, tuple(rows), note, keys)
 
 

@@ -55,10 +55,11 @@ def load_encoder(workdir: str | Path, *, layer: str = "codes", half: str = "x") 
             the features pool them, for tasks that ask where.
         half: of given pairs whether to encode "x" or "y".
     Returns:
-        encode(examples) → float32[n, D]. Examples are uint8 in 0 .. 255, or floats in [0, 1], of the shape that the
-        run was trained on or of the shape that the encoder is shown; any number of them, in batches of one compiled
-        shape. Images may also be a list of paths or of Pillow images, or uint8 of another size, which are brought to
-        the size of training. Another shape or dtype, or values outside, are a ValueError. It can be pickled.
+        encode(examples) → float32[n, D], of any number of examples of the shape that the run was trained on or of the
+        shape that the encoder is shown. Images are uint8 in 0 .. 255 or floats in [0, 1], a list of paths or of Pillow
+        images, or uint8 of another size, which are brought to the size of training. Rows and sequences are any finite
+        numbers, as they were before the run scaled them. Another shape or dtype, or values outside, are a ValueError.
+        It can be pickled.
     Raises:
         InputError: (a ValueError) where there is no run, no checkpoint yet, or one that this version cannot read.
     """

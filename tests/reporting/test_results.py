@@ -42,6 +42,13 @@ def test_every_key_is_shown_exactly_once(summary):
     assert {key: shown.count(f"<{key}>") for key in summary} == dict.fromkeys(summary, 1)
 
 
+def test_fewer_test_examples_than_candidates_are_said(summary):
+    for count, said in ((397, False), (396, True), (0, False), (None, False)):
+        bound, *_ = group_results(summary | {"heldout/num_examples": count})
+        assert ("drawn from 396 test examples, fewer than 397 candidates" in bound.note) == said
+        assert ("ln 396 = 5.98 nats" in bound.note) == said
+
+
 def test_groups_come_in_order_and_vanish_with_their_keys(summary):
     assert [group.title for group in group_results(summary)] == [
         "held-out bound on mutual information",
