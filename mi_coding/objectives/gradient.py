@@ -1,9 +1,12 @@
 """The gradient of a global loss: the one place that owns the rule."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from mi_coding.varying import varies
@@ -38,7 +41,57 @@ def as_shares(params: Any, axis_name: str | None) -> Any:
     of which few digits would be left, and in a loop over parts of the batch. Typed as different on each device
     beforehand, they meet data as they are. Without an axis, and under pmap, nothing changes.
     """
-    if axis_name is None:
+    if axis_name is None or not jax.tree.leaves(params) or not varies(lax.axis_index(axis_name)):
         return params
+    leaves, structure = jax.tree.flatten(params)
     with jax.named_scope("gradients"):
-        return jax.tree.map(lambda p: lax.pcast(p, axis_name, to="varying"), params)
+        shares = lax.platform_dependent(*leaves, cuda=partial(_in_groups, axis_name), default=partial(_each, axis_name))
+    return jax.tree.unflatten(structure, shares)
+
+
+def _each(axis_name: str, *leaves: jax.Array) -> list[jax.Array]:
+    return [lax.pcast(leaf, axis_name, to="varying") for leaf in leaves]
+
+
+def _in_groups(axis_name: str, *leaves: jax.Array) -> list[jax.Array]:
+    """Neighbours of one dtype as parts of one array, whose gradient is one array, too.
+
+    The compiler for GPUs adds up many arrays as one in any case, but once it has fused all else: what reads their sums
+    would need a kernel for each array that only copies. Several groups, so that the gradients of the last layers are
+    added up while those of the first are computed.
+    """
+    shares: list[jax.Array] = []
+    for group in _groups(leaves):
+        whole = lax.pcast(jnp.concatenate([leaf.ravel() for leaf in group]), axis_name, to="varying")
+        parts = lax.split(whole, [leaf.size for leaf in group])
+        shares += [part.reshape(leaf.shape) for part, leaf in zip(parts, group, strict=True)]
+    return shares
+
+
+def _groups(leaves: Sequence[jax.Array]) -> list[list[jax.Array]]:
+    """Consecutive arrays of one dtype, of `_GROUP` bytes or more where there are as many.
+
+    >>> [len(group) for group in _groups([jnp.zeros(_GROUP // 8)] * 7 + [jnp.zeros(1, jnp.bfloat16)])]
+    [2, 2, 3, 1]
+    """
+    groups: list[list[jax.Array]] = []
+    for _, run in groupby(leaves, lambda leaf: leaf.dtype):
+        of_run: list[list[jax.Array]] = [[]]
+        for leaf in run:
+            if _size(of_run[-1]) >= _GROUP:
+                of_run.append([])
+            of_run[-1].append(leaf)
+        if len(of_run) > 1 and _size(of_run[-1]) < _GROUP:
+            rest = of_run.pop()
+            of_run[-1] += rest
+        groups += of_run
+    return groups
+
+
+def _size(group: Iterable[jax.Array]) -> int:
+    return sum(leaf.nbytes for leaf in group)
+
+
+_GROUP = 32 * 2**20
+"""Bytes that are added up at once. Less than XLA's threshold of 30 MiB would be added up with what lies beside it, such
+as the statistics of a batch norm, for which the backward pass waits."""

@@ -1,6 +1,7 @@
 """The gradient of a global loss is exchanged once, and is that of one device."""
 
 import re
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import pytest
 from jax import lax
 
 from mi_coding.benchmarks.hlo import Program
+from mi_coding.objectives import gradient
 from mi_coding.objectives.gradient import as_shares, mean_gradient
 from mi_coding.training.devices import AXIS, SPMD, data_parallel
 
@@ -54,3 +56,31 @@ def test_shares_are_added_up_in_the_precision_of_the_parameters(shares, dtype):
     shapes = jax.ShapeDtypeStruct((WIDTH,), "float32"), jax.ShapeDtypeStruct((8, WIDTH), "float32")
     program = way.parallel(step, sharded=True).lower(*shapes).as_text()
     assert re.findall(rf"\}}\) : \(tensor<{WIDTH}x(\w+)>\)", program) == [dtype]
+
+
+def test_the_gradient_of_many_arrays_is_added_up_as_one_array_for_a_gpu():
+    rng = np.random.default_rng(0)
+    shapes = {"kernel": (3, WIDTH), "a half": (WIDTH,), "scale": (3,), "bias": ()}
+    params = {name: jnp.asarray(rng.normal(size=shape), jnp.float32) for name, shape in shapes.items()}
+    params["a half"] = params["a half"].astype(jnp.bfloat16)
+    x = rng.normal(size=(8, WIDTH)).astype("float32")
+
+    def step_by(shares):
+        def loss(params, x):
+            params = shares(params)
+            y = params["scale"] * ((x * params["a half"]) @ params["kernel"].T) + params["bias"]
+            return lax.pmean(jnp.mean(y**2), AXIS), None
+
+        return lambda params, x: (params, {"gradient": mean_gradient(loss, AXIS)(params, x)[1]})
+
+    def in_groups(params):
+        leaves, structure = jax.tree.flatten(params)
+        return jax.tree.unflatten(structure, gradient._in_groups(AXIS, *leaves))
+
+    way, found, exchanges = data_parallel("shard_map", jax.devices()[:DEVICES]), [], []
+    for shares in (in_groups, lambda params: as_shares(params, AXIS)):
+        program = way.parallel(step_by(shares), sharded=True)
+        exchanges.append(program.lower(params, jnp.asarray(x)).as_text().count("all_reduce"))
+        found.append(way.fetch(program(way.replicate(params), way.shard(x))[1])["gradient"])
+    assert exchanges == [2, 4]  # one of each dtype, and one of each array
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5), *found)
