@@ -74,7 +74,7 @@ MAY = {
     "benchmarks": (
         {"errors", "options", "data", "pairs", "encoders", "critics", "contrast", "objectives", "methods", "training"}
         | {"reporting", "evaluation", "config", "command", "runs", "estimate"},
-        {"jax", "numpy", "scipy", "optax", "flax", "rich", "av", "torch", "PIL", "pyarrow"},
+        {"jax", "numpy", "scipy", "optax", "flax", "rich", "av", "torch", "lightly", "PIL", "pyarrow"},
     ),
     "__init__": ({"objectives", "learn"}, set()),
 }

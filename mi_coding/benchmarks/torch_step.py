@@ -54,7 +54,7 @@ def torch_steps(plan: Plan, params: Any, shape: tuple[int, ...], steps: int) -> 
 def _steps(plan: Plan, params: Any, shape: tuple[int, ...], layout: torch.memory_format, steps: int) -> Callable:
     channels_first = (shape[2], *shape[:2]) if len(shape) == 3 else shape
     x = torch.rand(2 * plan.run.batch_size, *channels_first)
-    model = nn.Sequential(*_backbone(plan.encoder, channels_first), *_head(plan.method.head, plan.method.code_dim))
+    model = nn.Sequential(*backbone(plan.encoder, channels_first), *_head(plan.method.head, plan.method.code_dim))
     model(x[:2])  # the sizes of lazy layers
     if len(shape) == 3:
         model, x = model.to(memory_format=layout), x.contiguous(memory_format=layout)
@@ -89,7 +89,8 @@ def _nt_xent(z_x: torch.Tensor, z_y: torch.Tensor, temperature: float) -> torch.
 _LOSSES = {"cpc": _cpc, "nt_xent": _nt_xent}
 
 
-def _backbone(encoder: Backbone, shape: tuple[int, ...]) -> Iterator[nn.Module]:
+def backbone(encoder: Backbone, shape: tuple[int, ...]) -> Iterator[nn.Module]:
+    """The layers of a network up to its features, for examples of a shape with the channels first."""
     for kind, make in _NETWORKS.items():
         if isinstance(encoder, kind):
             return make(encoder, shape)
