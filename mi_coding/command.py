@@ -1,6 +1,5 @@
 """What the commands share: options by name, help, and one line for every mistake."""
 
-import difflib
 import logging
 import os
 import select
@@ -13,7 +12,7 @@ from typing import Any
 
 from absl import flags
 
-from mi_coding.errors import InputError, Setting, respelled
+from mi_coding.errors import InputError, Setting, nearest, respelled
 from mi_coding.interrupts import Interrupted, end, leave, stoppable, too_late
 
 AS_TRAINED = -1
@@ -102,9 +101,8 @@ def options(argv: list[str], defaults: Mapping[str, str | int | float | None]) -
         is_whole = isinstance(defaults[given.removeprefix("--").partition("=")[0]], int)
         raise InputError(f"{given}; expected a {'whole ' if is_whole else ''}number") from None
     except flags.UnrecognizedFlagError as error:
-        near = [name for name in defaults if error.flagname in name.split("_")]
-        near += difflib.get_close_matches(error.flagname, defaults, n=1)
-        hint = f"did you mean --{near[0]}?" if near else f"expected --{', --'.join(defaults)}"
+        near = nearest(error.flagname, list(defaults))
+        hint = f"did you mean --{near}?" if near else f"expected --{', --'.join(defaults)}"
         raise InputError(f"--{error.flagname} is not an option; {hint}") from None
     except flags.Error as error:
         raise InputError(" ".join(str(error).split())) from None

@@ -1,6 +1,7 @@
 """Errors that the user can put right, and how they name the option they are about."""
 
-from collections.abc import Callable, Iterator
+import difflib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -64,6 +65,17 @@ def respelled(spell: Callable[[Setting], str]) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(error.spelled(spell)) from None
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """The name that an unknown one was probably meant to be: it has that word, or is spelt alike; "" for none.
+
+    >>> nearest("size", ["workdir", "image_size"]), nearest("layers", ["workdir", "layer"]), nearest("x", ["layer"])
+    ('image_size', 'layer', '')
+    """
+    near = [one for one in names if one == name] + [one for one in names if name in one.split("_")]
+    near += difflib.get_close_matches(name, names, n=1)
+    return near[0] if near else ""
 
 
 class NonFiniteLossError(ArithmeticError):

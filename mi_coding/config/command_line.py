@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from ml_collections.config_flags.tuple_parser import TupleParser
 
 from mi_coding.config.presets import find_config
-from mi_coding.errors import InputError, Setting
+from mi_coding.errors import InputError, Setting, nearest
 from mi_coding.options import TYPES, OptionSpec
 from mi_coding.training.processes import ProcessSpec
 
@@ -147,13 +147,11 @@ def _like(name: str, known: Specs, values: flags.FlagValues) -> list[Setting | s
     """What may have been meant by an option that is none: another one, or a key of the config."""
     if near := difflib.get_close_matches(name, list(values), n=1, cutoff=0.75):
         return [f"; did you mean --{near[0]}?"]
-    last = {key: key.rpartition(".")[2] for key in known}
-    keys = [key for key, end in last.items() if end == name]
-    keys += [key for key, end in last.items() if name in end.split("_")]
-    keys += [key for end in difflib.get_close_matches(name, last.values(), n=1) for key in known if last[key] == end]
-    if not keys:
+    ends = {key: key.rpartition(".")[2] for key in known}
+    if not (end := nearest(name, list(ends.values()))):
         return ["; options are --config.KEY=VALUE, and those of --help"]
-    return ["; did you mean ", Setting(min(keys[:3], key=len), flag=True), "?"]
+    key = min((key for key in ends if ends[key] == end), key=len)
+    return ["; did you mean ", Setting(key, flag=True), "?"]
 
 
 def _process(values: flags.FlagValues) -> ProcessSpec | None:

@@ -106,5 +106,5 @@ def check_counts(source: str, counts: list[int]) -> None:
     >>> check_counts("digits", [1250, 150, 397])
     """
     if min(counts) < _MIN_EXAMPLES:
-        few = f"{source} has too few images: {', '.join(map(str, counts))} to train, validate and test"
-        raise InputError(f"{few}; expected at least {_MIN_EXAMPLES} for each: add images")
+        few = f"{source} has too few examples: {', '.join(map(str, counts))} to train, validate and test"
+        raise InputError(f"{few}; expected at least {_MIN_EXAMPLES} for each: add examples")

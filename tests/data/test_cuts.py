@@ -46,7 +46,7 @@ def test_a_cut_is_deterministic_and_shuffled():
 
 
 def test_splits_of_one_example_are_refused():
-    with pytest.raises(InputError, match="photos has too few images: 5, 1, 3 to train"):
+    with pytest.raises(InputError, match="photos has too few examples: 5, 1, 3 to train"):
         check_counts("photos", [5, 1, 3])
 
 

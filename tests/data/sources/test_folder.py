@@ -228,8 +228,8 @@ def test_lazy_images_can_be_pickled(tmp_path):
         ({"train/a": 20, "test": 4}, "expected labels in every split or in none"),
         ({"train": 20, "test/a": 4}, "expected labels in every split or in none"),
         ({"train/a": 20, "test/b": 4}, "class 'b'"),
-        ({"a": 3}, "too few images"),
-        ({"train/a": 20, "test/a": 1}, "too few images"),
+        ({"a": 3}, "too few examples"),
+        ({"train/a": 20, "test/a": 1}, "too few examples"),
     ],
 )
 def test_an_inconsistent_layout_is_refused(tmp_path, layout, words):

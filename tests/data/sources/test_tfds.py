@@ -228,7 +228,7 @@ def test_missing_or_too_small_splits_are_refused(pets):
     info = (folder / "dataset_info.json").read_text()
     (folder / "dataset_info.json").write_text(info.replace("extra", "test").replace('"9"', '"1"'))
     (folder / "pets-extra.array_record-00000-of-00001").rename(folder / "pets-test.array_record-00000-of-00001")
-    assert "tfds:pets has too few images: 27, 3, 1" in refused("tfds:pets")
+    assert "tfds:pets has too few examples: 27, 3, 1" in refused("tfds:pets")
 
 
 def test_other_file_formats_are_refused_with_the_command_to_run(pets):
