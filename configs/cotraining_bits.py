@@ -1,12 +1,12 @@
-"""Deep co-training on Fashion-MNIST: 64 binary symbols, whose Hamming distance finds images alike.
+"""Deep co-training on Fashion-MNIST: 64 binary symbols, whose Hamming distance retrieves similar images.
 
     python -m mi_coding.main --config=configs/cotraining_bits.py [--config.code.num_symbols=16]
 
 An independent prior would let every symbol repeat the same bit; with an autoregressive one the entropy counts only what
 earlier symbols do not predict. Logits are spread (code.spread) and β is 0.3: without spreading, symbols become noise at
-β = 0 and constant at β > 0; spread ones can only become noise, or what the halves share.
+β = 0 and constant at β > 0; spread symbols can only encode noise or what the two halves share.
 
-With seed 0, 10 minutes on 2 CPU cores: I 13.6 of H 39.5 nats, precision at 100 0.755 (pixels: 0.742).
+With seed 0, 10 minutes on 2 CPU cores: I = 13.6 of H = 39.5 nats, precision@100 0.755 (pixels: 0.742).
 """
 
 import runpy
@@ -16,10 +16,10 @@ from ml_collections import ConfigDict
 
 
 def get_config() -> ConfigDict:
-    """configs/cotraining_fashion_mnist.py with one code of 64 bits and a model of how they depend on each other."""
+    """configs/cotraining_fashion_mnist.py with one code of 64 bits and a model of their dependence."""
     config = runpy.run_path(str(Path(__file__).with_name("cotraining_fashion_mnist.py")))["get_config"]()
     config.num_steps = 1800
-    # A garment's shape tells its kind, so crops keep it; texture and tone may change.
+    # The shape of a garment determines its class, so crops preserve it; texture and tone may change.
     config.pairs = {"name": "augmentations", "preset": "custom"}
     config.pairs.steps = (
         {"name": "random_resized_crop", "area": (0.6, 1.0), "aspect": (1.0, 1.0), "flip": 0.5},
@@ -27,5 +27,5 @@ def get_config() -> ConfigDict:
         {"name": "gaussian_blur", "p": 0.5},
     )
     config.code = {"num_symbols": 64, "num_values": 2, "num_heads": 1, "spread": 2.0, "prior": "autoregressive"}
-    config.objective.update({"beta": 0.3, "balance": 0.0})  # a balance would reward noise
+    config.objective.update({"beta": 0.3, "balance": 0.0})  # a balance term would reward noise
     return config

@@ -1,4 +1,4 @@
-"""The information plane: co-training at six prices of memory, two codes each on one encoder, and one plot of all.
+"""The information plane: co-training at six prices of memory, two codes per price on one encoder, and one plot.
 
 python -m mi_coding.main --config=configs/cotraining_sweep.py
 """

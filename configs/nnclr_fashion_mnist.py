@@ -1,8 +1,8 @@
-"""NNCLR on Fashion-MNIST: the query of an image is the nearest code of other images.
+"""NNCLR on Fashion-MNIST: the query of an image is the nearest code of another image.
 
     python -m mi_coding.main --config=configs/nnclr_fashion_mnist.py
 
-The bound of training is that of the queries; held-out codes are judged as those of CPC are.
+The training bound is that of the queries; held-out codes are evaluated as for CPC.
 TFDS finds the data in TFDS_DATA_DIR; where it is missing, the command says how to prepare it.
 """
 
@@ -10,12 +10,12 @@ from ml_collections import ConfigDict
 
 
 def get_config() -> ConfigDict:
-    """Clothes, as in configs/simclr_fashion_mnist.py but for the objective."""
+    """Like configs/simclr_fashion_mnist.py, except for the objective."""
     config = ConfigDict({"objective": {"name": "nnclr"}, "batch_size": 256, "num_steps": 2500})
     config.data = {"source": "tfds:fashion_mnist"}  # or "folder:PATH"
     config.pairs = {"name": "augmentations", "preset": "gray28", "min_area": 0.4, "flip": 0.5, "mask": 0.0}
-    config.encoder = {"name": "convnet", "feature_dim": 1024, "grid": 4}  # sees what is above and what below
+    config.encoder = {"name": "convnet", "feature_dim": 1024, "grid": 4}  # a grid keeps coarse positions
     config.optimizer = {"learning_rate": 2e-3, "weight_decay": 1e-4}
     config.update({"log": {"every_steps": 50}, "checkpoint": {"every_steps": 1000}})
-    config.evaluation = {"every_steps": 500, "knn_neighbours": 200, "knn_temperature": 0.1}  # of 54,000 images
+    config.evaluation = {"every_steps": 500, "knn_neighbours": 200, "knn_temperature": 0.1}  # among 54,000 images
     return config

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 
 def get_config() -> ConfigDict:
-    """Digits at 16 pixels, which have no left and right to exchange."""
+    """Digits at 16 pixels, without flips: their left and right are not interchangeable."""
     config = ConfigDict({"objective": {"name": "nt_xent"}, "batch_size": 256, "num_steps": 1500})  # N = 2B − 1
     config.data = {"source": "digits", "image_size": 16}  # or "folder:PATH", "tfds:NAME"
     config.pairs = {"name": "augmentations", "preset": "gray28", "min_area": 0.25, "flip": 0.0, "mask": 0.5}

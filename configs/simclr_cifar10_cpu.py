@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 
 def get_config() -> ConfigDict:
-    """Few and cheap epochs: AdamW, and crops that leave more of the image than those of 1,000 epochs."""
+    """Few and cheap epochs: AdamW, and crops that keep more of the image than the recipe for 1,000 epochs."""
     config = ConfigDict({"objective": {"name": "nt_xent"}, "batch_size": 256, "num_steps": 7500})
     config.data = {"source": "tfds:cifar10", "channels": 3}
     config.pairs = {"name": "augmentations", "preset": "simclr_cifar10", "min_area": 0.2, "gray": 0.1}

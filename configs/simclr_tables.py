@@ -1,9 +1,10 @@
-"""SimCLR on the rows of a table: x is a row, and in y some values are those of other rows (SCARF, arXiv:2106.15147).
+"""SimCLR on the rows of a table: x is a row, and in y some values come from other rows (SCARF, arXiv:2106.15147).
 
     python -m mi_coding.main --config=simclr_tables --config.data.source=npz:PATH
 
-The file is what np.savez("table.npz", x=x) writes, numbers [n, D]; and perhaps labels=…, classes from 0 on, for the
-probes. Columns get mean 0 and variance 1. The rate of replaced values, the temperature and the network are the paper's.
+np.savez("table.npz", x=x) writes such a file, with numbers [n, D]; optionally labels=…, class numbers from 0, for the
+probes. Columns are standardised to mean 0 and variance 1. The rate of replaced values, the temperature and the network
+are the paper's.
 """
 
 from ml_collections import ConfigDict

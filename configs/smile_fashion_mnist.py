@@ -1,4 +1,4 @@
-"""SMILE on Fashion-MNIST: trained as Jensen–Shannon is, read by an estimate of low variance.
+"""SMILE on Fashion-MNIST: trained like Jensen–Shannon, with a low-variance estimate.
 
     python -m mi_coding.main --config=configs/smile_fashion_mnist.py
 
@@ -10,12 +10,12 @@ from ml_collections import ConfigDict
 
 
 def get_config() -> ConfigDict:
-    """Clothes, as in configs/simclr_fashion_mnist.py but for the objective."""
+    """Like configs/simclr_fashion_mnist.py, except for the objective."""
     config = ConfigDict({"objective": {"name": "smile"}, "batch_size": 256, "num_steps": 2500})
     config.data = {"source": "tfds:fashion_mnist"}  # or "folder:PATH"
     config.pairs = {"name": "augmentations", "preset": "gray28", "min_area": 0.4, "flip": 0.5, "mask": 0.0}
-    config.encoder = {"name": "convnet", "feature_dim": 1024, "grid": 4}  # sees what is above and what below
+    config.encoder = {"name": "convnet", "feature_dim": 1024, "grid": 4}  # a grid keeps coarse positions
     config.optimizer = {"learning_rate": 2e-3, "weight_decay": 1e-4}
     config.update({"log": {"every_steps": 50}, "checkpoint": {"every_steps": 1000}})
-    config.evaluation = {"every_steps": 500, "knn_neighbours": 200, "knn_temperature": 0.1}  # of 54,000 images
+    config.evaluation = {"every_steps": 500, "knn_neighbours": 200, "knn_temperature": 0.1}  # among 54,000 images
     return config

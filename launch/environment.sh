@@ -38,7 +38,7 @@ choose_config() {
   done
 }
 
-# Compiles the step of a run for machines that are not here, and refuses what does not fit into them.
+# Compiles the training step of a run for the target machines, and refuses a run that does not fit into them.
 #   check_fits TARGET [arguments of main]
 check_fits() {
   local target="$1" extras=tpu
@@ -62,7 +62,7 @@ prepare_environment() {
   fi
   python="$environment/bin/python"
 
-  # One stamp for each set of extras that was installed; an installation with more extras serves those who want fewer.
+  # One stamp per installed set of extras; an installation with more extras also serves a request for fewer.
   local wanted
   wanted="$root $(cksum <"$root/setup.py")"
   if ! grep -qsxF "$wanted" "$environment"/.mi_coding*"$extras"; then

@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
-# A run on Kubernetes, where JobSet is installed, with kubectl.
+# A run on a Kubernetes cluster with JobSet installed, by kubectl.
 #   bash launch/kubernetes.sh STEP [options] [-- arguments of main]
 #
-#   apply    start the run; continue it where it has failed
+#   apply    start the run, or resume it after a failure
 #   logs     follow the log of the first process
 #   status   show the JobSet and its pods
-#   delete   stop the run: every process saves and ends; what lies in the claim stays
+#   delete   stop the run: every process saves and exits; the data in the claim stays
 #
 # --name=NAME           mi-coding by default; the work directory is /runs/NAME
 # --namespace=SPACE     by default kubectl's
-# --image=IMAGE         what was built by kubernetes/Dockerfile and pushed
+# --image=IMAGE         the image that was built from kubernetes/Dockerfile and pushed
 # --claim=CLAIM         a PersistentVolumeClaim that many nodes may write to; it becomes /runs
-# --hosts=N             how many pods, one a host
-# --gpus=N              GPUs of a host, or
+# --hosts=N             number of pods, one per host
+# --gpus=N              GPUs per host, or
 # --tpu=ACCELERATOR --topology=4x4 --chips=4
-#                       GKE's names for a TPU slice, such as tpu-v5-lite-podslice, and the chips of a host
+#                       GKE's names for a TPU slice, such as tpu-v5-lite-podslice, and the chips per host
 # --select=LABEL=VALUE  only nodes with this label; may be repeated
-# --exclusive=LABEL     keep one run to one group of nodes of this label; cloud.google.com/gke-nodepool for a TPU
-# --check[=GPU]         before it is applied, compile for the TPU, or for a GPU such as h100; refuse what does not fit
-# --dry-run             print every command, and what would be applied
+# --exclusive=LABEL     one run per group of nodes with this label; cloud.google.com/gke-nodepool for a TPU
+# --check[=GPU]         before applying, compile for the TPU, or for a GPU such as h100; refuse a run that does not fit
+# --dry-run             print every command, and the manifest that would be applied
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -63,7 +63,7 @@ check_options() {
   [[ "${main[*]:-}" != *--workdir* ]] || fail "the work directory is /runs/$name; choose another with --name"
 }
 
-# The machines of a run as mi_coding.benchmarks.compiled names them.
+# The machines of a run, as named by mi_coding.benchmarks.compiled.
 target_of() {
   case "$tpu" in
     tpu-v5-lite-podslice) echo "v5e:$topology" ;;
@@ -77,14 +77,14 @@ target_of() {
   esac
 }
 
-# A string of JSON, which is one of YAML too.
+# A JSON string, which is also a YAML string.
 quote() {
   local text="${1//\\/\\\\}"
   [[ "$text" != *[[:cntrl:]]* ]] || fail "an argument may not hold control characters"
   printf '"%s"' "${text//\"/\\\"}"
 }
 
-# Pairs LABEL=VALUE as a mapping in one line.
+# LABEL=VALUE pairs as a one-line YAML mapping.
 mapping() {
   local pair separator='' text=''
   for pair in "$@"; do
@@ -94,7 +94,7 @@ mapping() {
   echo "{$text}"
 }
 
-# Strings in one line. In arguments Kubernetes replaces $(VARIABLE), and reads $$ as one $.
+# Strings as a one-line YAML list. In arguments, Kubernetes replaces $(VARIABLE), and reads $$ as one $.
 list() {
   local item separator='' text=''
   for item in "$@"; do
@@ -104,8 +104,8 @@ list() {
   echo "[$text]"
 }
 
-# On a TPU main finds its peers by what GKE tells it; on GPUs it is told. A TPU's device files belong to root, and its
-# driver locks memory.
+# On a TPU, main finds its peers from what GKE provides; on GPUs they are passed as arguments. A TPU's device files
+# belong to root, and its driver locks memory.
 render() {
   local text limits security place=()
   if [[ -n "$tpu" ]]; then
@@ -146,7 +146,7 @@ apply() {
   local manifest end=''
   manifest="$(render)"
   $dry_run || end="$(kube get jobset "$name" --ignore-not-found --output='jsonpath={.status.terminalState}')"
-  [[ "$end" != Failed ]] || delete # what has failed is not started again by applying it again
+  [[ "$end" != Failed ]] || delete # applying a failed JobSet again does not restart it
   kube apply --filename=- <<<"$manifest"
   ! $dry_run || echo "$manifest"
 }

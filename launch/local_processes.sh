@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# The cluster in miniature: P processes of D virtual devices each, on this machine.
+# A simulated cluster: P processes with D virtual devices each, on this machine.
 #   bash launch/local_processes.sh [--dry-run] P D [arguments of main]
 #
-# Each line is printed behind the number of its process. The first process that fails stops the others, and its exit
-# code is the script's. Ctrl-C and SIGTERM go to every process, which save and end; a second one kills.
+# Each output line is prefixed with the number of its process. The first process that fails stops the others, and its
+# exit code is the script's. Ctrl-C and SIGTERM go to every process, which saves and exits; a second one kills them.
 set -euo pipefail
 
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-# Prints lines behind a process number. Ends when they end, not by a signal, so that last words are heard.
+# Prefixes lines with a process number. Ends with its input, not on a signal, so that final messages are printed.
 label() {
   trap '' INT TERM
   exec sed -u "s/^/[$1] /"
@@ -17,12 +17,12 @@ label() {
 start() {
   local number="$1"
   shift
-  # The trap keeps this shell alive until the process behind it has ended of the same signal.
+  # The trap keeps this shell alive until its child process has ended on the same signal.
   { trap : INT TERM && "$@" 2> >(label "$number" >&2) | (label "$number"); } &
   running[$!]="$number"
 }
 
-# Each process leads a group of its own (set -m), to which its labels belong.
+# Each process leads its own process group (set -m), which includes its `label` processes.
 signal_all() {
   local pid
   for pid in "${!running[@]}"; do
@@ -30,7 +30,7 @@ signal_all() {
   done
 }
 
-# Without the process that failed the others cannot save; they get a little time to say so.
+# Without the failed process the others cannot save; they get a short time to report it.
 stop_the_rest() {
   signal_all TERM
   (sleep "${GRACE_SECONDS:-10}" && signal_all KILL) &
@@ -49,7 +49,7 @@ wait_for_all() {
   while ((${#running[@]})); do
     status=0
     wait -n -p finished "${!running[@]}" || status=$?
-    [[ -n "${finished:-}" ]] || continue # a signal came first, and pass_on has seen to it
+    [[ -n "${finished:-}" ]] || continue # a signal came first, and pass_on has handled it
     if ((status && ! code)); then
       code=$status
       echo "process ${running[$finished]} ended with code $code; stopping the others" >&2
@@ -73,7 +73,7 @@ shift 2
 python=python
 $dry_run || prepare_environment ""
 choose_config "$@"
-# One directory for all: by themselves two processes might name theirs in different seconds.
+# One directory for all: left to themselves, two processes might name theirs in different seconds.
 workdir=("--workdir=runs/processes-$(date +%Y%m%d-%H%M%S)")
 [[ " $*" != *" --workdir"* ]] || workdir=()
 port=PORT
@@ -91,7 +91,7 @@ trap 'pass_on TERM' TERM HUP
 for ((number = 0; number < processes; number++)); do
   ! $stopping || break
   place=()
-  ((processes == 1)) || # a single process needs nobody to meet
+  ((processes == 1)) || # a single process needs no coordinator
     place=("--coordinator=127.0.0.1:$port" "--num_processes=$processes" "--process_id=$number")
   command=("${environment[@]}" "$python" -m mi_coding.main "${config[@]}" "${workdir[@]}" "${place[@]}" "$@")
   if $dry_run; then run "${command[@]}"; else start "$number" "${command[@]}"; fi

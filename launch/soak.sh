@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Runs that are killed at random moments, on changing numbers of processes and devices, and must end as one does that
-# nobody disturbs. What it found last stands in launch/README.md.
+# Runs that are killed at random moments, on changing numbers of processes and devices, and must end like an undisturbed
+# one. The latest results are in launch/README.md.
 #   bash launch/soak.sh [MINUTES] [arguments of main]          60 minutes by default
 #
-# A round is one run. Again and again it is started as P processes of D devices, drawn from SHAPES, and after some
-# seconds gets a TERM, or one of its processes a KILL, or all of them; until it has finished. The undisturbed run has
-# the first of the shapes. The round fails if a loss then differs by more than 1e-4 from that run's, or, where there is
-# one shape, if any bit of the losses or of the last state does; or if ten starts in a row bring it no nearer its end.
+# A round is one run. Until it has finished, it is started again and again as P processes with D devices each, drawn
+# from SHAPES, and after some seconds it receives a TERM, or one or all of its processes receive a KILL. The
+# undisturbed run uses the first shape. The round fails if a loss differs by more than 1e-4 from that of the undisturbed
+# run or, with one shape, if any bit of the losses or of the final state differs; or if ten starts in a row make no
+# progress.
 set -euo pipefail
 
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -15,9 +16,9 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 minutes=60
 [[ ! "${1:-}" =~ ^[0-9]+$ ]] || { minutes="$1" && shift; }
 read -ra shapes <<<"${SHAPES:-1x8 2x4 4x2 1x4 2x2}"
-longest="${LONGEST_SECONDS:-30}" # from a start to the blow
+longest="${LONGEST_SECONDS:-30}" # from a start to the signal
 starts_in_vain="${STARTS_IN_VAIN:-10}"
-# Small steps: with relu, at a rate of 1e-4, what rounds differently on other devices grew to 1e-4 in 200 of them.
+# Small steps: with relu, at a learning rate of 1e-4, rounding differences between shapes grew to 1e-4 in 200 steps.
 arguments=(
   --config.optimizer.learning_rate=1e-5 --config.num_steps=400 --config.batch_size=64 --config.optimizer.warmup_steps=20
   --config.log.every_steps=10 --config.checkpoint.every_steps=40 --config.evaluation.every_steps=200
@@ -27,7 +28,7 @@ folder="$(mktemp -d)"
 launcher=
 trap '[[ -z "$launcher" ]] || kill -TERM "$launcher" 2>/dev/null || true' EXIT
 
-# Takes the place of the shell that calls it, so that a signal to it reaches the script.
+# Replaces the shell that calls it, so that a signal to that shell reaches the script.
 launch() {
   local shape="$1" workdir="$2"
   exec bash "$root/launch/local_processes.sh" "${shape%x*}" "${shape#*x}" "--workdir=$workdir" "${arguments[@]}" \
@@ -38,14 +39,14 @@ processes_of() {
   pgrep --full -- "-m mi_coding.main .*--workdir=$1 " || true
 }
 
-# One blow after some seconds, unless the run has ended by then.
+# Sends one signal after some seconds, unless the run has ended by then.
 strike() {
   local workdir="$1" victims kind=$((RANDOM % 3))
   sleep $((RANDOM % longest)).$((RANDOM % 10))
   kill -0 "$launcher" 2>/dev/null || return 0
   mapfile -t victims < <(processes_of "$workdir")
   case "$kind-${#victims[@]}" in
-    *-0 | 0-*) kill -TERM "$launcher" 2>/dev/null || true ;; # before any process is up, too
+    *-0 | 0-*) kill -TERM "$launcher" 2>/dev/null || true ;; # also before any process is up
     1-*) kill -KILL "${victims[RANDOM % ${#victims[@]}]}" 2>/dev/null || true ;;
     2-*) kill -KILL "${victims[@]}" 2>/dev/null || true ;;
   esac
@@ -56,7 +57,7 @@ newest_checkpoint() {
   find "$1/checkpoints" -mindepth 1 -maxdepth 1 -name '[0-9]*' -printf '%f\n' 2>/dev/null | sort -n | tail -1 || true
 }
 
-# A run, started and struck until it has finished.
+# One run, started and interrupted until it has finished.
 round() {
   local workdir="$1" before='' after in_vain=0
   while [[ ! -s "$workdir/summary.json" ]]; do

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests:  bash launch/test.sh [--soak | --accelerators] [arguments of pytest]
-#   --soak          instead of the others those that take long, such as a run that is killed at twenty random moments
-#   --accelerators  instead of the others those that compile every config for TPUs and GPUs, whose compilers it installs
+#   --soak          only the slow tests, such as a run that is killed at twenty random moments
+#   --accelerators  only the tests that compile every config for TPUs and GPUs, whose compilers it installs
 set -euo pipefail
 
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"

@@ -2,17 +2,17 @@
 # A run on a Cloud TPU pod, with gcloud.
 #   bash launch/tpu_pod.sh STEP --name=NAME --zone=ZONE [options] [-- arguments of main]
 #
-# One step does all:
-#   run       create, install, start, follow the log of worker 0; again from the last checkpoint after each preemption;
+# One step does everything:
+#   run       create, install, start, follow the log of worker 0; resume from the last checkpoint after each preemption;
 #             delete the pod once the run has finished
-# and these do a part of it:
-#   create    ask for the pod, unless it is there, and wait until it is ready
-#   install   copy the commit that is checked out to every worker, mount the storage, install
-#   start     start main on every worker where it does not run
+# These each do a part of it:
+#   create    request the pod, unless it exists, and wait until it is ready
+#   install   copy the checked-out commit to every worker, mount the storage, install
+#   start     start main on every worker where it is not running
 #   logs      follow the log of worker 0
-#   stop      let main save and end on every worker
-#   status    say in which state the pod is
-#   delete    delete the pod; what lies in the storage stays
+#   stop      let main save and exit on every worker
+#   status    print the state of the pod
+#   delete    delete the pod; the data in the storage stays
 #
 # --type=v5litepod-256     accelerator type; create and run need it
 # --storage=gs://BUCKET[/FOLDER] or HOST:/SHARE
@@ -21,9 +21,9 @@
 # --project=PROJECT        by default gcloud's
 # --spot                   cheaper, and may be preempted
 # --create-flag=FLAG       one more flag for `queued-resources create`, such as --reserved; may be repeated
-# --check                  before anything is asked for, compile for the type, and refuse what does not fit
+# --check                  before requesting anything, compile for the type, and refuse a run that does not fit
 # --keep                   do not delete the pod after the run
-# --dry-run                print every command instead
+# --dry-run                print every command without running it
 set -euo pipefail
 
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -79,7 +79,7 @@ tpu_ssh() {
   run gcloud compute tpus tpu-vm ssh "$name" "${place[@]}" --quiet "--worker=$1" "--command=$2"
 }
 
-# A step of tpu_worker.sh on one worker or all.
+# Runs a step of tpu_worker.sh on one worker or on all.
 on_worker() {
   local command
   printf -v command '%q ' bash mi_coding/launch/tpu_worker.sh "${@:2}"
@@ -122,7 +122,7 @@ ready() {
   done
 }
 
-# A worker that trains keeps the code it has.
+# A worker that is training keeps the code it has.
 install() {
   if ! $dry_run && [[ -z "$folder" ]]; then
     folder="$(mktemp -d)"
@@ -138,12 +138,12 @@ sh -c 'rm -rf mi_coding && tar -xzf mi_coding.tar.gz'" &&
 
 start() {
   choose_config "${main[@]}"
-  # There main runs in its own copy of the repository.
+  # On a worker, main runs in the worker's own copy of the repository.
   on_worker all start "${config[@]/#--config=$root\//--config=}" "--workdir=$workdir" "${main[@]}"
 }
 
-# Everything until the run has finished. A preemption, a lost connection or a stop by the system costs no more than
-# what was done since the last checkpoint; only failures are counted.
+# Repeats all steps until the run has finished. A preemption, a lost connection or a stop by the system loses no more
+# than the work since the last checkpoint; only failures are counted.
 run_to_the_end() {
   local code crashes=0
   while true; do

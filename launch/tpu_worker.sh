@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # One worker of a TPU pod. tpu_pod.sh copies it there and calls it; each step may be repeated.
 #   bash tpu_worker.sh prepare STORAGE     mount STORAGE, install mi_coding
-#   bash tpu_worker.sh start [arguments]   start main where it does not run, detached from this connection
-#   bash tpu_worker.sh follow              print the log until main has ended; end with its exit code, or
-#                                          75 where it was cut off, 130 where `stop` ended it
-#   bash tpu_worker.sh stop                let main save and end; kill it after a minute
-#   bash tpu_worker.sh finished WORKDIR    succeed if the run there has ended and reported
+#   bash tpu_worker.sh start [arguments]   start main if it is not running, detached from this connection
+#   bash tpu_worker.sh follow              print the log until main has ended; exit with its code, or
+#                                          with 75 if it was cut off, 130 if `stop` ended it
+#   bash tpu_worker.sh stop                let main save and exit; kill it after a minute
+#   bash tpu_worker.sh finished WORKDIR    succeed if the run there has finished and written its summary
 set -euo pipefail
 
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -31,7 +31,7 @@ mount_storage() {
   esac
 }
 
-# As cloud.google.com/storage/docs/cloud-storage-fuse/install says.
+# As described at cloud.google.com/storage/docs/cloud-storage-fuse/install.
 install_gcsfuse() {
   local host=https://packages.cloud.google.com/apt key=/usr/share/keyrings/cloud.google.asc
   curl --fail --silent --show-error "$host/doc/apt-key.gpg" | sudo tee "$key" >/dev/null
@@ -41,7 +41,7 @@ install_gcsfuse() {
   sudo apt-get install --yes gcsfuse
 }
 
-# The images of TPU VMs have Python 3.10. uv brings its own, without the package manager, which is busy after boot.
+# The images of TPU VMs have Python 3.10. uv installs its own, without the package manager, which is busy after boot.
 find_python() {
   if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
     python3 -m pip install --quiet --user uv
@@ -67,7 +67,7 @@ start() {
   done
 }
 
-# The process that holds the lock for as long as main runs, and writes down how it ended.
+# The process that holds the lock for as long as main runs, and records its exit code.
 attend() {
   exec 9>"$state/lock"
   flock --nonblock 9 || return 0
@@ -86,7 +86,7 @@ follow() {
   sleep 1 # the last lines
   kill $! || true
   [[ ! -e "$state/stopped" ]] || return 130
-  [[ -e "$state/code" ]] || return 75 # the machine went down under it
+  [[ -e "$state/code" ]] || return 75 # the machine went down while main was running
   return "$(<"$state/code")"
 }
 

@@ -1,4 +1,4 @@
-"""Mutual information coding: codes that carry information about the other half of a pair, in nats."""
+"""Mutual information coding: codes that carry information, measured in nats, about the other half of a pair."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,7 @@ _WHEN_ASKED_FOR = {
     "train": "mi_coding.learn.train",
     "load_encoder": "mi_coding.runs.trained_encoder",
 }
-"""Name → the module that has it, imported when it is used: a command handles signals before the slow imports."""
+"""Name → the module that defines it, imported on first use: a command handles signals before the slow imports."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What the commands share: options by name, help, and one line for every mistake."""
+"""Shared by the commands: options by name, help, and one line for every mistake."""
 
 import logging
 import os
@@ -17,7 +17,7 @@ from mi_coding.interrupts import Interrupted, end, leave, stoppable, too_late
 
 AS_TRAINED = -1
 IMAGE_OPTIONS = {"image_size": AS_TRAINED, "channels": AS_TRAINED, "white": float(AS_TRAINED), "layout": ""}
-"""What images are brought to, and what a folder of them is taken for; by default as in training."""
+"""How images are converted, and how a folder of them is interpreted; by default as in training."""
 
 
 def run_command(
@@ -25,30 +25,30 @@ def run_command(
 ) -> int:
     """Runs a command; returns its exit code: 2, and one line on stderr, for a mistake of the user.
 
-    Ctrl-C and SIGTERM end it with one line, which says what is kept, see `interrupts.keeps`. Where nobody reads the
-    output any more (`… | head`) the code is 1, and nothing is said.
+    Ctrl-C and SIGTERM end it with one line that states what was kept, see `interrupts.keeps`. If the reader of the
+    output has closed the pipe (`… | head`), the code is 1 and nothing is printed.
 
     >>> run_command(["embed", "--help"], "Says this.", run=None)
     Says this.
     0
 
     Args:
-        argv: the command line, the program's name first; None for that of this process.
+        argv: the command line, the program's name first; None for that of this process (`sys.argv`).
         doc: what `--help` prints.
         run: gets the command line and returns an exit code.
-        stopped: the exit code after Ctrl-C or SIGTERM; None for 130 and 143, as a shell has them.
+        stopped: the exit code after Ctrl-C or SIGTERM; None for 130 and 143, as is usual in a shell.
     """
     of_process, argv = argv is None, sys.argv if argv is None else argv
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax logs every file it touches
     with stoppable(stopped):
         try:
             code = _run(argv, doc, run)
-            if of_process:  # which has only to end, with this code
+            if of_process:  # all that is left is to exit with this code
                 too_late()
             return code
         except KeyboardInterrupt as error:
             number = error.number if isinstance(error, Interrupted) else signal.SIGINT
-            if of_process:  # whose orderly shutdown crashes beside a compilation that was left (jaxlib 0.10.2)
+            if of_process:  # an orderly shutdown crashes beside an abandoned compilation (jaxlib 0.10.2)
                 leave(number)
             return end(number)
 
@@ -64,19 +64,19 @@ def _run(argv: list[str], doc: str, run: Callable[[list[str]], int]) -> int:
         return code
     except InputError as error:
         if str(error):  # empty where another process has printed the line
-            # What was typed may hold line breaks, and characters that no terminal shows.
+            # What the user typed may contain line breaks and unprintable characters.
             line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))
             print(f"mi_coding: error: {line}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         if not _reader_left():
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries once more when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python would flush again at exit
         return 1
 
 
 def _reader_left() -> bool:
-    """Whether nobody reads what is printed any more, as after `… | head`: no mistake, and nothing to say."""
+    """Whether the reader of stdout has closed the pipe, as in `… | head`: no error, so nothing is reported."""
     poll = select.poll()
     poll.register(sys.stdout, 0)
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
@@ -96,7 +96,7 @@ def options(argv: list[str], defaults: Mapping[str, str | int | float | None]) -
         _DEFINE.get(type(default), flags.DEFINE_string)(name, default, "", flag_values=values)
     try:
         stray = values(argv)[1:]
-    except flags.IllegalFlagValueError as error:  # of a number: text may be anything
+    except flags.IllegalFlagValueError as error:  # raised for numbers only: any text is valid
         given = str(error).removeprefix("flag ").partition(": ")[0]
         is_whole = isinstance(defaults[given.removeprefix("--").partition("=")[0]], int)
         raise InputError(f"{given}; expected a {'whole ' if is_whole else ''}number") from None
@@ -115,18 +115,18 @@ def options(argv: list[str], defaults: Mapping[str, str | int | float | None]) -
 
 
 def check_output(output: Path) -> None:
-    """Raises InputError for a file that cannot be written: a folder, or a file in none."""
+    """Raises InputError for a path that cannot be written to: a folder, or a file in a folder that does not exist."""
     if not output.absolute().parent.is_dir() or output.is_dir():
         raise InputError(f"--output={output} is not a file in an existing folder")
 
 
 def image_options(given: flags.FlagValues) -> dict[str, Any]:
-    """Those of `IMAGE_OPTIONS` that a person gave."""
+    """The entries of `IMAGE_OPTIONS` that the user gave."""
     return {name: given[name].value for name, default in IMAGE_OPTIONS.items() if given[name].value != default}
 
 
 def spelled_as_flags(given: flags.FlagValues) -> AbstractContextManager[None]:
-    """Errors about the data name the flag of a command that has no config, where it has one: --source for data.source.
+    """A context for commands without a config: errors name a data option by its flag, if any: --source for data.source.
 
     Args:
         given: the flags of the command.

@@ -1,10 +1,10 @@
-"""Compares runs: the keys of their configs that differ, their results, and the curves of all on one plot.
+"""Compares runs: the config keys in which they differ, their results, and all their curves in one plot.
 
     python -m mi_coding.compare runs/* [--output=FILE.csv | FILE.html | FILE.png]
 
     --output       the table as .csv, the table with the curves as .html, or the curves as .png
 
-Runs that have not ended are shown as that.
+Unfinished runs are marked as such.
 """
 
 from mi_coding.help import answer_help
@@ -74,7 +74,7 @@ def _write_png(comparison: Comparison, output: Path) -> None:
 
 
 class _Command(ModuleType):
-    """This module, which is `mi_coding.compare` once it is imported, and can then be called as the function is."""
+    """The class of this module, so that `mi_coding.compare`, once imported, can also be called like the function."""
 
     def __call__(self, workdirs: Iterable[str | Path]) -> Comparison:
         return compare(workdirs)

@@ -1,4 +1,4 @@
-"""Critics: how a context is scored with a candidate.
+"""Critics: how a candidate is scored given a context.
 
 A `Critic` turns both codes into vectors whose inner product is the score, so that any contrast method can compute N
 scores without forming pairs; training uses these. A `PairCritic` scores any two arrays in any way; estimates of mutual
@@ -14,7 +14,7 @@ from flax import linen as nn
 
 
 class Critic(NamedTuple):
-    """A critic whose score is an inner product of what it makes of the two codes.
+    """A critic whose score is the inner product of two vectors, one computed from each code.
 
     Attributes:
         init: (key, D) → params; an empty dict for a critic without any.
@@ -107,9 +107,9 @@ class Perceptron(nn.Module):
 
 
 def separable(*, width: int = 128, depth: int = 2, rank: int = 32) -> PairCritic:
-    """⟨f(x), g(y)⟩ + a(x) + b(y) with a network for each side: n·m scores for the price of n + m passes.
+    """⟨f(x), g(y)⟩ + a(x) + b(y) with a network for each side: n·m scores at the cost of n + m passes.
 
-    It begins at almost zero, so a critic that it corrects begins as itself.
+    Its initial scores are almost zero, so a critic that it corrects starts out unchanged.
 
     >>> critic = separable(width=8, rank=4)
     >>> params = critic.init(jax.random.key(0), 3, 2)
@@ -117,7 +117,7 @@ def separable(*, width: int = 128, depth: int = 2, rank: int = 32) -> PairCritic
     (5, 7)
 
     Args:
-        width, depth: of the hidden layers, and how many.
+        width, depth: width and number of the hidden layers.
         rank: of the inner product.
     Source: arXiv:1905.06922 section 4 ("separable critic").
     """
@@ -135,14 +135,14 @@ def separable(*, width: int = 128, depth: int = 2, rank: int = 32) -> PairCritic
 
 
 def concatenated(*, width: int = 128, depth: int = 2) -> PairCritic:
-    """h(x, y) with one network for both: any function of a pair, for the price of n·m passes.
+    """h(x, y) with one network for both: any function of a pair, at the cost of n·m passes.
 
     >>> critic = concatenated(width=8)
     >>> critic.scores(critic.init(jax.random.key(0), 3, 2), jnp.ones((5, 3)), jnp.ones((7, 2))).shape
     (5, 7)
 
     Args:
-        width, depth: of the hidden layers, and how many.
+        width, depth: width and number of the hidden layers.
     Source: arXiv:1905.06922 section 4 ("joint critic").
     """
     network = Perceptron((width,) * depth + (1,), last_scale=0.01)
@@ -158,8 +158,8 @@ def concatenated(*, width: int = 128, depth: int = 2) -> PairCritic:
 def conditional_gaussian(*, width: int = 128, depth: int = 2) -> PairCritic:
     """ln q(y|x), a Gaussian whose mean and variances are networks of x: for upper bounds, to make information *less*.
 
-    Fit q by raising the mean of the diagonal; then `mi_coding.bounds.club` of the scores is an upper bound as far as q
-    is right, with a gradient for x. Take turns, so that q keeps up with x.
+    Fit q by maximising the mean of the diagonal; then `mi_coding.bounds.club` of the scores is an upper bound to the
+    extent that q is right, with a gradient for x. Alternate the two, so that q keeps up with x.
 
     >>> critic = conditional_gaussian(width=8)
     >>> params = critic.init(jax.random.key(0), 3, 2)
@@ -167,7 +167,7 @@ def conditional_gaussian(*, width: int = 128, depth: int = 2) -> PairCritic:
     (5, 7)
 
     Args:
-        width, depth: of the hidden layers, and how many.
+        width, depth: width and number of the hidden layers.
     Source: arXiv:2006.12013 section 3.3 (vCLUB).
     """
 

@@ -2,27 +2,27 @@
 
     python -m mi_coding.embed --workdir=DIR --source=folder:PATH --output=codes.npz
 
-    --workdir      of the run whose encoder is used; its newest checkpoint is read
+    --workdir      work directory of the run whose encoder is used; its newest checkpoint is read
     --source       digits, tfds:NAME, folder:PATH, npz:PATH, video:GLOB, parquet:PATH or webdataset:GLOB;
-                   of given pairs, one half is encoded; of films every frame, as many of a second as in training
-    --output       .npz (codes, paths, labels), .parquet, .csv, or .tsv for the projector of TensorBoard; written
+                   of given pairs, one half is encoded; of films, every frame, as many per second as in training
+    --output       .npz (codes, paths, labels), .parquet, .csv, or .tsv for TensorBoard's projector; written
                    atomically
-    --map          auto (the default), yes or no. A map is columns x and y, of the codes by t-SNE, and nearest, the
-                   example with the nearest code, for viewers of embeddings; auto writes it for a .parquet or .tsv of
-                   up to 20,000 examples. Where the source is that of the run, column split of a .parquet or .tsv says
-                   in which split of it an example was
-    --layer        codes (the default), what the critic scores, features, before the projection head, or places, the
+    --map          auto (the default), yes or no. A map adds columns x and y, the codes laid out by t-SNE, and nearest,
+                   the example with the nearest code, for embedding viewers; auto writes it for a .parquet or .tsv of
+                   up to 20,000 examples. If the source is that of the run, column split of a .parquet or .tsv, or
+                   of any file with a map, gives the split that an example was in
+    --layer        codes (the default), which the critic scores; features, before the projection head; or places, the
                    features of every place, flattened; a discrete code is written as bytes of packed bits, see
                    mi_coding.stored_codes.unpack
     --half         x (the default) or y: which half of given pairs
-    --backend      an encoder that mi_coding.export has written; its codes are shown to be those of the run, to 1e-5
-    --cache_dir    of decoded films; by default that of the run
-    --image_size   pixels, --channels: what images are brought to; by default what the run was trained with
-    --white        value that is white in images of more than 8 bits a pixel; by default that of the run
-    --layout       what a folder is taken for: auto, classes, splits or flat; by default as in the run
+    --backend      an encoder written by mi_coding.export; its codes are checked against those of the run, to 1e-5
+    --cache_dir    cache of decoded films; by default that of the run
+    --image_size   pixels, --channels: size and channels that images are converted to; by default those of training
+    --white        value that is white in images of more than 8 bits per pixel; by default that of the run
+    --layout       how a folder is interpreted: auto, classes, splits or flat; by default as in the run
 
-Files that cannot be decoded are counted, named and left out. Without a map, memory holds some batches and
-the names; with one, all codes.
+Files that cannot be decoded are counted, named and left out. Without a map, memory holds a few batches and
+the names; with a map, all codes.
 """
 
 from mi_coding.help import answer_help
@@ -70,15 +70,15 @@ def write_codes(
     mapped: bool = False,
     split_of: Mapping[str, str] | None = None,
 ) -> None:
-    """Encodes all examples in their order and writes them to a file, in the memory of a few batches and of the names.
+    """Encodes all examples in order and writes the codes to a file; memory holds a few batches and the names.
 
-    The listing is of single examples, or of one half of given pairs, of the shape that the encoder takes; the file ends
-    as a key of `CODES_FILES` does, and is complete or not there. With a map, all codes are in memory. A column
-    has the split of each example where `split_of` has them by name.
+    The listing is of single examples, or of one half of given pairs, of the shape that the encoder takes; the suffix of
+    the file is a key of `CODES_FILES`, and the file is written atomically. With a map, all codes are in memory. If
+    `split_of`, name → split, is given, a column has the split of each example.
     """
     split, total = listing.split, data.num_examples(listing.split)
     longest = max(map(len, data.names(split)), default=0)
-    pack = encoder.output and encoder.output.pack  # of a discrete code
+    pack = encoder.output and encoder.output.pack  # for a discrete code only
     as_stored, dtype = (pack, "uint8") if pack else (lambda codes: codes, "float32")
     dim = as_stored(np.zeros((1, encoder.dim), np.float32)).shape[1]
     more = (_MAPPED if mapped else {}) | ({} if split_of is None else {"split": "string"})
@@ -88,7 +88,7 @@ def write_codes(
 
     def examples(parts: data.Ordered) -> Iterator[np.ndarray]:
         for part in parts:
-            waiting.append(part)  # codes come one part behind
+            waiting.append(part)  # codes lag one part behind
             yield part.examples
 
     started = time.perf_counter()
@@ -116,15 +116,15 @@ def write_codes(
 
 
 def _splits(part: data.Split, split_of: Mapping[str, str] | None) -> dict[str, list[str]]:
-    """The column of splits of some examples; of an example that is in none, an empty text."""
+    """The column of splits of some examples; an empty string for an example that is in no split."""
     return {} if split_of is None else {"split": [split_of.get(name, "") for name in part.names]}
 
 
 def _split_of(run: Restored, source: str, images: data.ImageOptions, cache_dir: str) -> dict[str, str] | None:
-    """The split of each example of the source of a run, by its name; None of other sources, and without names."""
+    """Name → split of each example of the run's own source; None for other sources, and for examples without names."""
     if source != run.plan.data.source:
         return None
-    if data.open_source(source).needs_size_to_stream:  # nothing is decoded here: any size does
+    if data.open_source(source).needs_size_to_stream:  # nothing is decoded here: any size will do
         images = images | {"image_size": images["image_size"] or 1, "channels": images["channels"] or 1}
     silent = {"warn": lambda line: None, "log": lambda line: None}
     video = video_options(run.plan, cache_dir)
@@ -141,7 +141,7 @@ def _write_with_map(
     as_stored: Callable[[np.ndarray], np.ndarray],
     split_of: Mapping[str, str] | None,
 ) -> None:
-    """Writes codes that are held in memory with their places on a map, and the name of the nearest other example."""
+    """Writes codes that are held in memory, with their map coordinates and the name of the nearest other example."""
     codes, names = np.concatenate([codes for codes, _ in parts]), [name for _, part in parts for name in part.names]
     if reason := why_no_map(codes):
         terminal.warning(f"the codes cannot be mapped: {reason}; columns x and y are 0")
@@ -151,7 +151,7 @@ def _write_with_map(
             places = map_many(codes)
     positions, _ = nearest(codes, codes, count=2)
     own = np.arange(len(codes))
-    others = np.where(positions[:, 0] == own, positions[:, -1], positions[:, 0])  # of twins either may come first
+    others = np.where(positions[:, 0] == own, positions[:, -1], positions[:, 0])  # of equal codes either may be first
     start = 0
     for part_codes, part in parts:
         rows = slice(start, start + len(part_codes))
@@ -199,7 +199,7 @@ def _embed(argv: list[str]) -> int:
 
 
 def _through(encoder: TrainedEncoder, backend: Path, split: data.Split) -> TrainedEncoder:
-    """The encoder whose codes an exported file makes, once they are shown to be the same on the first examples."""
+    """The encoder with codes computed by an exported file, once they are found to agree on the first examples."""
     program = open_export(backend, encoder)
     count = min(encoder.batch_size, data.num_examples(split))
     some = data.take(split, np.arange(count)).examples
@@ -212,7 +212,7 @@ def _through(encoder: TrainedEncoder, backend: Path, split: data.Split) -> Train
 
 
 def _report(encoder: TrainedEncoder, count: int, parts: data.Ordered, seconds: float) -> str:
-    """What was written, in one line; warns of what had no codes, and of much time spent waiting for input."""
+    """What was written, in one line; warns of examples without codes, and of much time spent waiting for input."""
     skipped, waited = parts.skipped, parts.wait_seconds / seconds
     if skipped:
         terminal.warning(f"no code for {len(skipped):,} that cannot be decoded: {data.first_names(skipped)}")

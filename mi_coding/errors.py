@@ -1,11 +1,11 @@
-"""Errors that the user can put right, and how they name the option they are about."""
+"""Errors, above all those that the user can correct, and how they name the option that they are about."""
 
 import difflib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-NO_VALUE = ...  # of a `Setting`; it survives pickling as itself
+NO_VALUE = ...  # of a `Setting` without a value; a singleton even after pickling
 
 
 class Setting(NamedTuple):
@@ -15,8 +15,8 @@ class Setting(NamedTuple):
     ("config.data.source='digit'", 'config.seed', '--config.data.image_size=64')
 
     Attributes:
-        key: of a config, such as "data.source".
-        value: that was given or is proposed; without one, only the option is named.
+        key: dotted key of a config, such as "data.source".
+        value: the value that was given or is proposed; without it, only the option is named.
         flag: whether it is a proposal, written as it would be typed on the command line.
     """
 
@@ -35,7 +35,7 @@ class Setting(NamedTuple):
 
 
 class InputError(ValueError):
-    """A mistake in a command, a config or its data: one line that says what was given, expected, and to do.
+    """A mistake in a command, a config or its data: one line with what was given, what was expected and what to do.
 
     A command prints the line on stderr and exits with code 2, without a traceback.
 
@@ -83,7 +83,7 @@ class NonFiniteLossError(ArithmeticError):
 
 
 class AgreedError(InputError):
-    """An `InputError` that several processes have met together; without words in those that leave them to another."""
+    """An `InputError` raised in all processes of a run; its message is empty in all but the one that prints it."""
 
 
 class SaveError(RuntimeError):
@@ -91,4 +91,4 @@ class SaveError(RuntimeError):
 
 
 class PeersUnavailableError(RuntimeError):
-    """The other processes are not there, which may pass: the process exits with code 1, and a scheduler tries again."""
+    """The other processes are unreachable, perhaps for now: the process exits with code 1, and a scheduler retries."""

@@ -1,17 +1,17 @@
-"""Says what the codes of a run are worth on other data than it was trained on: held-out bounds, health, probes.
+"""Evaluates the codes of a run on data other than its training data: held-out bounds, health, probes.
 
     python -m mi_coding.evaluate --workdir=DIR --source=folder:PATH [--output=FILE.json]
 
-    --workdir      of the run; its newest checkpoint is read
+    --workdir      work directory of the run; its newest checkpoint is read
     --source       digits, tfds:NAME, folder:PATH, npz:PATH, video:GLOB, parquet:PATH or webdataset:GLOB,
-                   its examples of the shape trained on
-    --output       where the numbers go; by default DIR/evaluation-<source>.json, and summary.json stays as it is
-    --cache_dir    of decoded films; by default that of the run
-    --image_size   pixels, --channels: what images are brought to; by default what the run was trained with
-    --white        value that is white in images of more than 8 bits a pixel; by default that of the run
-    --layout       what a folder is taken for: auto, classes, splits or flat; by default as in the run
+                   with examples of the shape that the run was trained on
+    --output       file for the results; by default DIR/evaluation-<source>.json, and summary.json stays as it is
+    --cache_dir    cache of decoded films; by default that of the run
+    --image_size   pixels, --channels: size and channels that images are converted to; by default those of training
+    --white        value that is white in images of more than 8 bits per pixel; by default that of the run
+    --layout       how a folder is interpreted: auto, classes, splits or flat; by default as in the run
 
-The data is cut as for training: probes learn from its training split, and every result is read from its test split.
+The data is split as for training: probes are trained on its training split, and all results are on its test split.
 """
 
 from mi_coding.help import answer_help
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def file_name(source: str) -> str:
-    """What the evaluation of a source is called.
+    """The file name of the evaluation of a source.
 
     >>> file_name("folder:/data/my photos")
     'evaluation-folder-data-my-photos.json'

@@ -2,15 +2,15 @@
 
     python -m mi_coding.export --workdir=DIR --output=encoder.stablehlo     # or encoder.onnx, encoder.safetensors
 
-    --workdir      of the run; its newest checkpoint is read
-    --output       .stablehlo   the function with its weights, for CPU, CUDA and TPU, of any batch size; jax runs it
-                   .onnx        the same for ONNX Runtime and others; by jax2onnx
-                   .safetensors every weight by its name
-    --layer        codes (the default), what the critic scores, or features, before the projection head
+    --workdir      work directory of the run; its newest checkpoint is read
+    --output       .stablehlo   the function with its weights, for CPU, CUDA and TPU and any batch size; run by jax
+                   .onnx        the same for ONNX Runtime and others; converted by jax2onnx
+                   .safetensors all weights, by name
+    --layer        codes (the default), which the critic scores, or features, before the projection head
     --half         x (the default) or y: which half of given pairs
 
-What it takes and gives, and the config of the run, stand in a JSON file beside it, such as encoder.onnx.json.
-`python -m mi_coding.embed --backend=encoder.onnx …` makes codes by the file, and shows that they are those of the run.
+A JSON file beside it, such as encoder.onnx.json, describes its input and output and holds the config of the run.
+`python -m mi_coding.embed --backend=encoder.onnx …` computes codes with the file, and checks that they match the run's.
 """
 
 from mi_coding.help import answer_help

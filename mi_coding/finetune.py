@@ -1,18 +1,18 @@
-"""Learns labels on top of the encoder of a run, and compares that with a linear probe and with no pre-training.
+"""Trains a classifier on top of the encoder of a run; compares it with a linear probe and with no pre-training.
 
     python -m mi_coding.finetune --workdir=DIR --source=folder:PATH [--freeze] [--output=DIR]
 
-    --workdir        of the run whose encoder is fine-tuned; its newest checkpoint is read
+    --workdir        work directory of the run whose encoder is fine-tuned; its newest checkpoint is read
     --source         examples with labels: digits, tfds:NAME, folder:PATH, npz:PATH, parquet:PATH or webdataset:GLOB
-    --freeze         the encoder stays as it is, and only a linear classifier learns, on modified examples
-    --output         where the two runs are kept, and their comparison as finetune.json; by default DIR/finetune
-    --num_steps      of each of the two runs, 500 by default; --batch_size: by default that of the run
+    --freeze         keeps the encoder fixed and trains only a linear classifier, on modified examples
+    --output         directory for the two runs and for their comparison, finetune.json; by default DIR/finetune
+    --num_steps      steps of each of the two runs, 500 by default; --batch_size: by default that of the run
     --learning_rate  1e-3 by default; --seed: 0
     --image_size     pixels, --channels, --white, --layout: as in mi_coding.embed, by default as the run was trained
 
-The encoder and the same network from random numbers learn alike: examples as they are and modified as in the pairs of
-the run, in the same steps, at the same rates. Both are judged on the test split; nothing is chosen on it. The same
-command continues.
+The encoder and the same network with random weights are trained alike: on examples both as they are and modified as in
+the pairs of the run, for the same steps, at the same learning rates. Both are evaluated on the test split; nothing is
+selected on it. The same command continues a stopped run.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""`--help` of a command, at once: what it does is known before the slow imports."""
+"""`--help` of a command, answered at once, before the slow imports."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ HELP = {"-h", "--help"}
 
 
 def names_config(argv: Sequence[str] | None = None) -> bool:
-    """Whether a command line, by default that of this process, names a config, whose options are then the help.
+    """Whether a command line, by default that of this process, names a config; its help then lists those options.
 
     >>> names_config(["main", "--config=cpc", "--help"]), names_config(["main", "--config.seed=1", "--help"])
     (True, False)
@@ -17,9 +17,9 @@ def names_config(argv: Sequence[str] | None = None) -> bool:
 
 
 def answer_help(doc: str) -> None:
-    """Prints what a command does and ends the process, where its command line asks for that.
+    """Prints the help of a command and ends the process, if its command line asks for help.
 
-    The code is 0, or 1 where nobody reads the output any more, as after `… | head`.
+    The exit code is 0, or 1 if the reader of the output has closed the pipe, as in `… | head`.
     """
     if HELP & set(sys.argv[1:]):
         try:

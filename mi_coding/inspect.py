@@ -1,16 +1,16 @@
-"""Shows a source before anything is trained: what came in, what is used, and what it looks like; one HTML page.
+"""Shows a source before training, on one HTML page: what was found, what is used, and what it looks like.
 
     python -m mi_coding.inspect --source=folder:PATH [--config=FILE] [--output=inspect.html]
 
     --source       digits, tfds:NAME, folder:PATH, npz:PATH, video:GLOB, parquet:PATH or webdataset:GLOB
-    --config       whose pairs are drawn, and whose image size and channels are used, such as configs/simclr.py
+    --config       config whose pairs are drawn, and whose image size and channels are used, such as configs/simclr.py
     --output       the page; written atomically
-    --image_size   pixels, --channels: what images are brought to; by default what the config says, else 0: as they are
-    --white        value that is white in images of more than 8 bits a pixel, --layout: what a folder is taken for
-                   (auto, classes, splits or flat); by default what the config says
+    --image_size   pixels, --channels: of the images after conversion; by default as in the config, else 0: unchanged
+    --white        value that is white in images of more than 8 bits per pixel, --layout: how a folder is interpreted
+                   (auto, classes, splits or flat); by default as in the config
 
-The page has the account of the source, twenty examples as the encoder is given them, pairs as the config draws them,
-and the ten examples that differ most from the others.
+The page shows what was found, used and left out, twenty examples as the encoder receives them, pairs as the config
+draws them, and the ten examples that differ most from the others.
 """
 
 from mi_coding.help import answer_help
@@ -47,7 +47,7 @@ from mi_coding.runs.build import Plan
 from mi_coding.runs.examples import load_data, usable
 
 NUM_SHOWN, NUM_ODD = 20, 10  # examples on the contact sheet, and the odd ones
-MOST_MEASURED = 2000  # examples that the odd ones are among
+MOST_MEASURED = 2000  # examples among which the odd ones are searched for
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -102,7 +102,7 @@ def _report(source: str, dataset: data.Dataset, plan: Plan | None, warnings: lis
 
 
 def _contact_sheet(some: data.Split) -> list[Section]:
-    """Twenty training examples, evenly spaced among some."""
+    """Twenty examples, evenly spaced among `some`, which are training examples."""
     if not are_images(some.examples):
         return []
     chosen, names = data.evenly_spaced(len(some.examples), NUM_SHOWN), list(data.names(some))

@@ -1,8 +1,8 @@
-"""Ctrl-C and SIGTERM: a command ends by them at any moment, with one line and the exit code that it promises.
+"""Ctrl-C and SIGTERM: they end a command at any moment, with one line and its documented exit code.
 
-Python runs a handler only between two of its own instructions, and compiling a program is one that may take minutes. So
-the handler raises `Interrupted` in the main thread, where files are removed and processes ended as after any error, and
-a second thread, which the system wakes at once, ends the process where the main thread does not return.
+Python runs a signal handler only between two bytecode instructions, and one that compiles a program may take minutes.
+So the handler raises `Interrupted` in the main thread, where files are removed and processes ended as after any error,
+and a second thread, which the operating system wakes at once, ends the process if the main thread does not return.
 """
 
 import math
@@ -22,7 +22,7 @@ _CLEANING_UP = 60.0  # seconds that it may take to end from then on
 
 
 class Interrupted(KeyboardInterrupt):
-    """Raised in the main thread of a command by Ctrl-C or SIGTERM, or where another process of the run got one."""
+    """Raised in the main thread of a command by Ctrl-C or SIGTERM, or if another process of the run got one."""
 
     def __init__(self, number: signal.Signals):
         super().__init__(number.name)
@@ -30,22 +30,22 @@ class Interrupted(KeyboardInterrupt):
 
 
 class _Command:
-    """How the command of this process ends; signals belong to the whole process, and so does this."""
+    """How the command of this process ends: global state, since signals, too, are for the whole process."""
 
     def __init__(self):
         self.leaving = threading.Lock()
         self.begin(None)
 
     def begin(self, code: int | None) -> None:
-        self.code = code  # of a stopped command; None for 128 + the signal, as a shell has it
-        self.kept = "interrupted"  # what the line says
-        self.together: Callable[[signal.Signals], bool] | None = None  # before the end; whether this process speaks
-        self.watched = False  # by the thread that ends this process at a second signal
-        self.noticed = threading.Event()  # by the main thread
+        self.code = code  # exit code of a stopped command; None for 128 + the signal, as in a shell
+        self.kept = "interrupted"  # what the final line reports
+        self.together: Callable[[signal.Signals], bool] | None = None  # called before the end; returns whether to print
+        self.watched = False  # whether a thread ends this process at a second signal
+        self.noticed = threading.Event()  # set once the main thread has noticed the signal
         self.stopped_by: signal.Signals | None = None
         self.finished = False
-        self.swallowed = False  # what was raised, by a place that swallows everything
-        self.followed: Counter[signal.Signals] = Counter()  # that this process has sent itself
+        self.swallowed = False  # whether `Interrupted` was raised where exceptions are discarded
+        self.followed: Counter[signal.Signals] = Counter()  # signals that this process has sent itself
         self.deferred: list[signal.Signals] | None = None
         self.patience = math.inf  # seconds, while deferred
 
@@ -54,7 +54,7 @@ _command = _Command()
 
 
 def end_while_importing(code: int | None = None) -> None:
-    """Until `stoppable` takes over, a signal ends this process at once: imports take seconds, and hold nothing.
+    """Until `stoppable` takes over, a signal ends this process at once: imports take seconds, and need no cleaning up.
 
     Args:
         code: the exit code; None for 128 + the number of the signal.
@@ -70,10 +70,10 @@ def end_while_importing(code: int | None = None) -> None:
 
 @contextmanager
 def stoppable(code: int | None = None) -> Iterator[None]:
-    """A context in which Ctrl-C and SIGTERM raise `Interrupted`, and end the process if that is not noticed.
+    """A context in which Ctrl-C and SIGTERM raise `Interrupted`, and end the process if the main thread does not react.
 
-    A second signal of the same kind ends it without any delay. In another thread than the main one, which gets no
-    signals, nothing changes.
+    A second signal of the same kind ends it without any delay. Outside the main thread, which alone receives signals,
+    the context does nothing.
 
     Args:
         code: the exit code; None for 128 + the number of the signal.
@@ -107,15 +107,15 @@ def stoppable(code: int | None = None) -> Iterator[None]:
 def deferred(at_most: float = math.inf) -> Iterator[list[signal.Signals]]:
     """Records SIGTERM and SIGINT instead of acting on them; a second one of the same kind is not caught.
 
-    One inside another yields the same list. Whoever asks for it acts on what is recorded, see `stop`.
+    Nested contexts yield the same list. The caller acts on what was recorded, see `stop`.
 
     Args:
-        at_most: seconds after a signal for which compiled code may keep the main thread before the process ends.
+        at_most: seconds that compiled code may occupy the main thread after a signal before the process is ended.
     """
     if _command.deferred is not None:
         yield _command.deferred
         return
-    if threading.current_thread() is not threading.main_thread():  # which gets no signals
+    if threading.current_thread() is not threading.main_thread():  # which receives no signals
         yield []
         return
     received: list[signal.Signals] = []
@@ -137,12 +137,12 @@ def deferred(at_most: float = math.inf) -> Iterator[list[signal.Signals]]:
 
 
 def too_late() -> None:
-    """After the command signals are ignored: its code is known, and the shutdown, which takes a second, keeps it."""
+    """Signals after the command are ignored: its exit code is settled, and the shutdown, a second long, keeps it."""
     _command.finished = True
 
 
 def keeps(text: str) -> None:
-    """From now on the line of a stopped command says this, such as "codes.npz was not written"."""
+    """Sets what the final line of a stopped command reports from now on, such as "codes.npz was not written"."""
     _command.kept = text
 
 
@@ -163,7 +163,7 @@ def stopped_by() -> signal.Signals | None:
 
 
 def follow(number: signal.Signals) -> None:
-    """Stops this process as if it had got the signal that another one got, unless it is being stopped already."""
+    """Stops this process as if it had received the signal of another process, unless it is being stopped already."""
     if _command.stopped_by is None and not _command.followed:
         _signal_main_thread(number)
 
@@ -174,15 +174,15 @@ def describe(number: signal.Signals) -> str:
 
 
 def end(number: signal.Signals) -> int:
-    """Prints the line, to stdout where the code is that of success, and returns the exit code."""
+    """Prints the final line, to stdout if the exit code is 0 and else to stderr, and returns the exit code."""
     code = _exit_code(number)
     print(describe(number), file=sys.stderr if code else sys.stdout, flush=True)
     return code
 
 
 def leave(number: signal.Signals) -> NoReturn:
-    """Ends the process without its shutdown, which waits for what may never return; the others of a run first."""
-    with _command.leaving:  # never released: who comes second waits for the end
+    """Ends the process without Python's shutdown, which might wait forever, after telling the others of the run."""
+    with _command.leaving:  # never released: a second caller waits for the process to end
         speaks = _command.together(number) if _command.together else True
         with suppress(OSError, ValueError, RuntimeError):  # nobody reads any more
             if speaks:
@@ -208,7 +208,7 @@ def _interrupt(number: int, _: object) -> None:
 
 
 def _raise_again(otherwise: Callable[[Any], None]) -> Callable[[Any], None]:
-    """What Python calls where an exception cannot leave, as in `__del__`: it is raised again, a moment later."""
+    """A hook for exceptions that cannot propagate, as in `__del__`: an `Interrupted` is raised again a moment later."""
 
     def again(number: signal.Signals) -> None:
         if _command.swallowed:  # else the command has ended meanwhile

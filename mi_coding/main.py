@@ -4,21 +4,21 @@ python -m mi_coding.main --config=configs/cpc.py [--workdir=DIR] [--init_from=DI
     [--print_config] [--list_configs] [--coordinator=HOST:PORT --num_processes=P --process_id=I]
 
 --config        a file with get_config(), or the name of one that comes with the package, such as cpc or simclr;
-                options that it does not have take their defaults
---config.KEY    another value for one option
+                options that it does not set take their defaults
+--config.KEY    overrides the value of one option
 --print_config  prints every option with its value, type, meaning and where the value comes from; nothing is run;
                 --config=NAME --help does the same
 --list_configs  prints the configs that come with the package, each with what it is for
---workdir       where the run is kept, by default a new folder in runs/; the same one continues a run, also to a
-                later end: --config.num_steps=3000 after 1,500, with the schedule of the learning rate stretched
---init_from     the work directory of a run whose encoder this one starts from, on other data or by another objective
+--workdir       directory of the run, by default a new one in runs/; that of an earlier run continues it, also to a
+                later end: --config.num_steps=3000 after 1,500, with the learning-rate schedule stretched
+--init_from     work directory of a run whose encoder this one starts from, on other data or with another objective
 --profile       writes a trace of ten steps, for the profiler of TensorBoard or XProf
 --coordinator, --num_processes, --process_id: which of several processes this is
 """
 
 import time
 
-_STARTED = time.perf_counter()  # before the slow imports: the first step is counted from the command
+_STARTED = time.perf_counter()  # before the slow imports: the time to the first step counts from here
 
 # ruff: noqa: E402
 from mi_coding.help import HELP, answer_help, names_config
@@ -88,7 +88,7 @@ def _main(argv: list[str]) -> int:
 
 
 def _reason(error: OSError | jax.errors.JaxRuntimeError) -> str:
-    """One line for a disk that is full or refuses, and for devices that are full; "" for all else, our mistakes."""
+    """One line for a disk that is full or not writable, and for devices out of memory; "" for all else, our bugs."""
     if isinstance(error, OSError):
         return str(error) if error.errno in _DISK_ERRORS else ""
     first = str(error).partition("\n")[0]

@@ -61,7 +61,7 @@ class OneOf:
     """The names that an option may have: the keys of a table, or a list."""
 
     def __init__(self, choices: Iterable[Any]):
-        self.choices = choices  # of a table its keys now, and those that are added to it later
+        self.choices = choices  # kept by reference: keys that are added to a table later count, too
 
     def complaint(self, value: Any) -> str:
         """What was expected instead of `value`, with the nearest name; "" if nothing."""
@@ -82,7 +82,7 @@ class Each:
     of: type  # of a value, int or float
     range: Range  # of a value
     example: str  # of a tuple, for the message
-    empty: bool = False  # whether there may be none
+    empty: bool = False  # whether the tuple may be empty
 
     def complaint(self, value: tuple) -> str:
         """What was expected instead of `value`; "" if nothing."""
@@ -106,9 +106,9 @@ def option(key: str, default: Any = dataclasses.MISSING, meaning: str = "") -> A
 
     Args:
         key: dotted, such as "critic.temperature".
-        default: for configs that do not have the key; without one, they must. None leaves the choice to the class,
-            which makes it in `__post_init__`.
-        meaning: one line for a person, with the unit.
+        default: value for configs that do not have the key; without it, the key is required. None leaves the choice
+            to the class, which makes it in `__post_init__`.
+        meaning: one line for the user, with the unit.
     """
     return dataclasses.field(default=default, metadata={_OPTION: (key, meaning)})
 
@@ -121,20 +121,20 @@ def group(kind: type) -> Any:
 class OptionSpec(NamedTuple):
     """One option of a kind."""
 
-    key: str  # dotted, of configs
+    key: str  # dotted, as in configs
     field: str  # name of the field of the kind
     type: type  # int, float, bool, str or tuple
     rule: Any  # what values are allowed beyond the type, an object with a method `complaint` like `Range`; None for all
     default: Any  # `dataclasses.MISSING` where there is none
-    meaning: str  # one line for a person
+    meaning: str  # one line for the user
 
     @property
     def type_name(self) -> str:
-        """The type and what is allowed, for a person."""
+        """The type and the values allowed, for the user."""
         return f"{self.type.__name__} {self.rule}" if self.rule else self.type.__name__
 
     def checked(self, value: Any) -> Any:
-        """The value in the option's own type; InputError says what else was expected."""
+        """The value in the option's own type; raises InputError, with what was expected, for an invalid one."""
         value = tuple(value) if self.type is tuple and isinstance(value, list) else value
         types = (int, float) if self.type is float else self.type
         if not isinstance(value, types) or isinstance(value, bool) != (self.type is bool):  # True is an int
@@ -146,7 +146,7 @@ class OptionSpec(NamedTuple):
 
 @cache
 def own_options(kind: type) -> tuple[OptionSpec, ...]:
-    """The options that are fields of a kind itself, in their order."""
+    """The options that are fields of a kind itself and not of its groups, in order."""
     hints = get_type_hints(kind, include_extras=True)
     return tuple(_spec(field, hints[field.name]) for field in dataclasses.fields(kind) if _OPTION in field.metadata)
 
@@ -165,11 +165,11 @@ def read(kind: Callable[..., _T], config: Mapping[str, Any], **parts: Any) -> _T
 
     Args:
         kind: a dataclass whose options are fields made by `option`.
-        config: dotted key → value; those that are no options of the kind are not looked at.
-        parts: other fields.
+        config: dotted key → value; keys that are not options of the kind are ignored.
+        parts: values of other fields.
     Raises:
-        InputError: for a key that is missing, a value of the wrong type or out of its range, or values that do not go
-            together.
+        InputError: for a key that is missing, a value of the wrong type or out of its range, or values that are
+            incompatible.
     """
     for spec in own_options(kind):
         if spec.key in config:
@@ -180,7 +180,7 @@ def read(kind: Callable[..., _T], config: Mapping[str, Any], **parts: Any) -> _T
 
 
 def check_options(instance: Any) -> None:
-    """Raises InputError for an option of an object, made without `read`, that has the wrong type or range."""
+    """Raises InputError if an option of an object made without `read` has the wrong type or is out of range."""
     for spec in own_options(type(instance)):
         if (value := getattr(instance, spec.field)) is not None:
             spec.checked(value)

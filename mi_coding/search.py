@@ -1,15 +1,15 @@
-"""Finds the examples whose codes lie nearest to that of an image, by cosine: an exact search.
+"""Finds the examples whose codes are nearest to that of an image, by cosine similarity; the search is exact.
 
     python -m mi_coding.search --codes=codes.npz --query=photo.jpg --workdir=DIR [--count=10]
     python -m mi_coding.search --codes=codes.npz --query=NAME [--count=10]
 
-    --codes        of `python -m mi_coding.embed`: .npz, or .parquet
-    --query        an image file, which the encoder of the run codes; or the name of an example that has a code
-    --workdir      of the run that made the codes; a name needs none
+    --codes        file written by `python -m mi_coding.embed`: .npz or .parquet
+    --query        an image file, which the encoder of the run encodes; or the name of an example that has a code
+    --workdir      work directory of the run that made the codes; not needed for a name
     --layer        codes (the default) or features: what the file holds
-    --count        how many are shown, 10 by default
+    --count        number of results, 10 by default
 
-One line for each: its cosine, its name, and its label where there is one.
+Prints one line per result: its cosine, its name, and its label if there is one.
 """
 
 from mi_coding.help import answer_help
@@ -53,7 +53,7 @@ def _search(argv: list[str]) -> int:
 
 
 def _query(given: object, stored: StoredCodes) -> np.ndarray:
-    """float32[1, D]: the code of what is looked for."""
+    """float32[1, D]: the code of the query."""
     named = np.flatnonzero(stored.names == given.query)
     if len(named):
         return stored.codes[named[:1]]

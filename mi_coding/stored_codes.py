@@ -1,7 +1,7 @@
-"""Discrete codes as bytes: packed bits, or an entropy coder driven by the prior, which needs Ĥ(z) nats for a code.
+"""Discrete codes as bytes: packed bits, or an entropy coder driven by the prior, which needs Ĥ(z) nats per code.
 
-The coder is asymmetric numeral systems (`constriction`): what P_Ψ says of a symbol given those before it is what the
-symbol costs, to within a few bytes for everything together.
+The coder is asymmetric numeral systems (`constriction`): a symbol costs −ln P_Ψ(symbol given those before it), to
+within a few bytes for everything together.
 """
 
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from mi_coding.objectives.codes import CodeModel
 
 _AT_ONCE = 4096  # codes whose probabilities are computed together
 _FAMILY = constriction.stream.model.Categorical(perfect=False)
-_LEAST = 2.0**-24  # of a probability: every symbol can be stored
+_LEAST = 2.0**-24  # smallest probability, so that every symbol can be stored
 
 
 def pack(z: np.ndarray, num_values: int) -> np.ndarray:
-    """uint8[n, ⌈M·bits / 8⌉]: each code in whole bytes, each of its symbols in ⌈log₂ K⌉ bits, highest first.
+    """uint8[n, ⌈M·bits / 8⌉]: each code in whole bytes, each of its symbols in ⌈log₂ K⌉ bits, the highest bit first.
 
     >>> pack(np.array([[1, 0, 2], [3, 3, 3]]), num_values=4).tolist()  # 01 00 10 and 11 11 11, filled up with zeros
     [[72], [252]]
@@ -30,7 +30,7 @@ def pack(z: np.ndarray, num_values: int) -> np.ndarray:
         z: int[n, M] in 0 .. K − 1.
         num_values: K.
     Raises:
-        ValueError: for symbols outside.
+        ValueError: for symbols out of range.
     """
     z = _checked(z, num_values)
     bits = z[:, :, None] >> np.arange(_width(num_values))[::-1] & 1
@@ -44,7 +44,7 @@ def unpack(packed: np.ndarray, *, num_symbols: int, num_values: int) -> np.ndarr
     [[1, 0, 2], [3, 3, 3]]
 
     Raises:
-        ValueError: for bytes of another number of symbols.
+        ValueError: if there are more or fewer bytes than this number of symbols takes.
     """
     width = _width(num_values)
     num_bytes = -(-num_symbols * width // 8)
@@ -56,7 +56,7 @@ def unpack(packed: np.ndarray, *, num_symbols: int, num_values: int) -> np.ndarr
 
 
 def compress(prior: CodeModel, psi: Any, z: np.ndarray) -> np.ndarray:
-    """uint32[w]: codes in as many words as the prior finds information in them, to be read back by `decompress`.
+    """uint32[w]: codes in as many words as their information under the prior takes, to be read back by `decompress`.
 
     >>> from mi_coding.objectives.codes import independent
     >>> prior, z = independent(4, 2), np.random.default_rng(0).integers(0, 2, (800, 4))
@@ -65,10 +65,10 @@ def compress(prior: CodeModel, psi: Any, z: np.ndarray) -> np.ndarray:
     True
 
     Args:
-        prior, psi: P_Ψ(z), of codes like these; a code it finds impossible costs 17 nats a symbol, no more.
+        prior, psi: P_Ψ(z), of codes like these; an impossible code costs no more than 17 nats per symbol.
         z: int[n, M].
     Raises:
-        ValueError: for a conditional model, or symbols outside of it.
+        ValueError: for a conditional model, or symbols out of its range.
     """
     if prior.conditional:
         raise ValueError("a conditional model cannot store codes alone; expected a prior")
@@ -85,10 +85,10 @@ def compress(prior: CodeModel, psi: Any, z: np.ndarray) -> np.ndarray:
 def decompress(prior: CodeModel, psi: Any, words: np.ndarray, count: int) -> np.ndarray:
     """int32[count, M]: the codes that `compress` wrote, all of them, with the same prior on the same kind of machine.
 
-    The probabilities must come out bit for bit as they did, which another processor or another JAX need not do.
+    The probabilities must be the same bit for bit, which another processor or version of JAX does not guarantee.
 
     Args:
-        prior, psi: as they were.
+        prior, psi: as they were for `compress`.
         words: what `compress` returned.
         count: n.
     """
@@ -102,11 +102,11 @@ def decompress(prior: CodeModel, psi: Any, words: np.ndarray, count: int) -> np.
 
 
 def _next_probabilities(prior: CodeModel, psi: Any) -> Callable[[np.ndarray, int], np.ndarray]:
-    """(z int32[n, M], m) → float32[n, K], the law of symbol m given those before it: one program for both ways."""
+    """(z int32[n, M], m) → float32[n, K], the distribution of symbol m given those before it: one program both ways."""
     logs = jax.jit(partial(prior.next_log_probs, psi))
 
     def at(z: np.ndarray, m: int) -> np.ndarray:
-        known = np.pad(z[:, :m], ((0, _AT_ONCE - len(z)), (0, z.shape[1] - m)))  # all that a reader has at symbol m
+        known = np.pad(z[:, :m], ((0, _AT_ONCE - len(z)), (0, z.shape[1] - m)))  # all that a decoder has at symbol m
         chosen = np.exp(np.asarray(logs(jnp.asarray(known), None))[: len(z), m], dtype=np.float64)
         chosen = np.maximum(chosen, _LEAST)
         return (chosen / chosen.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -18,7 +18,7 @@ def varies(x: jax.Array) -> bool:
 def match(values: Any, reference: jax.Array) -> Any:
     """The same values, typed as varying over the same mesh axes as `reference` and as themselves.
 
-    A loop must start with what it will end with, and a custom gradient must return what its arguments are.
+    A loop must start with the types it ends with, and a custom gradient must return those of its arguments.
     `lax.pcast` does it too, but refuses a value that varies already.
 
     >>> match(jnp.arange(3), jnp.ones((2, 2))).tolist()

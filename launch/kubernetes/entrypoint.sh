@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The first process of a container: main, with an exit code that Kubernetes can act on. A pod that is told to go saves
-# and ends well, but its work is not done: 75 in place of 0 has it started again.
+# The first process of a container: runs main and returns an exit code that Kubernetes can act on. A pod that is told to
+# terminate saves and exits with 0, but its work is not done: returning 75 instead of 0 has it restarted.
 set -euo pipefail
 
-# TPU drivers lock more memory than is allowed by default. Only the TPU variant may raise it, and only it must.
+# TPU drivers lock more memory than is allowed by default. Only the TPU variant may raise the limit, and needs to.
 ulimit -l 68719476736 2>/dev/null || true
 
 told_to_go=false main=''
@@ -14,7 +14,7 @@ main=$!
 
 code=0
 wait "$main" || code=$?
-while kill -0 "$main" 2>/dev/null; do # it was the trap that ended the wait
+while kill -0 "$main" 2>/dev/null; do # the wait was interrupted by the trap
   code=0
   wait "$main" || code=$?
 done

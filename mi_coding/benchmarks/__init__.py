@@ -1,1 +1,1 @@
-"""What this project promises of its speed and accuracy, measured: each command prints a table."""
+"""Measurements of the speed and accuracy that this project promises: each command prints a table."""

@@ -3,10 +3,10 @@
     python -m mi_coding.benchmarks.agreement [--steps=20] [--precisions=float32,float64] [--config=FILE]
         [--config.KEY=VALUE …]
 
-A run takes its first steps as one process of one device, as one of eight, as two processes of four that are told their
-places, and as two that find each other by SLURM's variables. Sums over devices are rounded in another order in each, so
+A run takes its first steps as one process with one device, as one with eight, as two processes with four devices each
+whose ranks are given, and as two that find each other by SLURM's variables. Each sums over devices in another order, so
 parameters differ by rounding, and by all that training makes of it. In float64 the same steps show what is left when
-rounding all but vanishes: a mistake would stay. The pairs of float64 are other ones, drawn from wider random numbers.
+rounding all but vanishes: a bug would remain. In float64 the pairs are others, drawn from wider random numbers.
 """
 
 import dataclasses
@@ -50,8 +50,8 @@ def train(config: Mapping[str, Any], num_steps: int, precision: str) -> list[dic
 
     Args:
         config: flat, of a run whose data lives in memory.
-        num_steps: of the whole run's schedule, the first ones.
-        precision: "float32", as runs are, or "float64", which wants JAX_ENABLE_X64.
+        num_steps: how many steps, the first ones of the whole run's schedule.
+        precision: "float32", as runs are, or "float64", which needs JAX_ENABLE_X64.
     """
     with tempfile.TemporaryDirectory() as folder:
         run = prepare_in_memory(config, Path(folder) / "run")
@@ -78,7 +78,7 @@ def _cast(tree: Any, dtype: str) -> Any:
 
 
 def largest_difference(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> tuple[float, str]:
-    """The largest absolute difference of two trees of the same names, and the name of its array.
+    """The largest absolute difference between two trees with the same names, and the name of its array.
 
     >>> largest_difference({"a": np.zeros(2), "b": np.ones(3)}, {"a": np.zeros(2), "b": np.array([1, 0.5, 1])})
     (0.5, 'b')
@@ -90,7 +90,7 @@ def measure(arguments: list[str], steps: int, precision: str, folder: Path) -> d
     """The name of a shape → parameters by name after each step; each shape in processes of its own.
 
     Raises:
-        InputError: where a process fails, whose words are on stderr.
+        InputError: where a process fails, whose messages are on stderr.
     """
     of_shapes = {}
     for number, (name, (processes, devices)) in enumerate(SHAPES.items()):
@@ -112,7 +112,7 @@ def measure(arguments: list[str], steps: int, precision: str, folder: Path) -> d
 
 
 def _places(processes: int, *, by_slurm: bool) -> list[tuple[list[str], dict[str, str]]]:
-    """What each process is told by arguments, and by variables."""
+    """The arguments and the environment variables of each process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

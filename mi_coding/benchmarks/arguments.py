@@ -1,4 +1,4 @@
-"""What the benchmarks of a run read from the command line: options of their own, and those of the main command."""
+"""What the benchmarks of a run read from the command line: their own options, and those of the main command."""
 
 import argparse
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from mi_coding.errors import InputError, Setting
 from mi_coding.runs.run import Run, prepare
 
 CONFIG = Path(__file__).parents[2] / "configs" / "cpc.py"
-"""What is measured where no config is named."""
+"""The config that is measured where none is named."""
 
 
 def split_arguments(argv: list[str], **defaults: Any) -> tuple[argparse.Namespace, list[str]]:
-    """The options of a benchmark, of the types of their defaults, and a command line for `parse_command` with a config.
+    """The options of a benchmark, typed as their defaults, and a command line for `parse_command` that has a config.
 
     >>> split_arguments(["step", "--steps=3", "--config=mine.py", "--config.seed=1"], steps=10)
     (Namespace(steps=3), ['step', '--config=mine.py', '--config.seed=1'])

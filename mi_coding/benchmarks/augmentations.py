@@ -1,11 +1,11 @@
-"""How many images a second the augmentations make: each preset, and each augmentation by itself.
+"""How many images per second the augmentations produce: each preset, and each augmentation by itself.
 
     python -m mi_coding.benchmarks.augmentations [--batch_size=256] [--side=32] [--repeats=15]
 
-An image is counted once for every augmentation of it, so a pair is two. Bytes go in and floats come out, jitted and
-mapped over a batch with one key an image, as in a training step. Programs take turns, so that a busy machine slows them
-alike, and medians are printed, with the fastest run beside them. The bar is the row "simclr_cifar10": crop, flip,
-jitter with hue, grayscale.
+An image is counted once for every augmentation of it, so a pair counts as two. Programs take bytes and return floats,
+jitted and mapped over a batch with one key per image, as in a training step. They take turns, so that a busy machine
+slows them alike, and medians are printed, with the fastest run beside them. The bar applies to the row
+"simclr_cifar10": crop, flip, jitter with hue, grayscale.
 """
 
 import argparse
@@ -23,14 +23,14 @@ from mi_coding.benchmarks.timing import take_turns
 from mi_coding.pairs.augmentations import AUGMENTATIONS, PRESETS
 
 BAR, BAR_ROW = 25_000, "simclr_cifar10"
-"""Images a second to reach on two cores, at 32 × 32 × 3, and the row that has to reach it."""
+"""Images per second to reach on two cores, at 32 × 32 × 3, and the row that has to reach it."""
 
 CHANNELS = {"gray28": 1}
-"""Of the images that a program is timed with, where they are not 3."""
+"""Channels of the images that a program is timed with, where they are not 3."""
 
 
 def measure(batch_size: int, side: int, repeats: int) -> dict[str, dict[str, float]]:
-    """Median and highest images a second of every program, by its name."""
+    """Median and highest images per second of every program, by its name."""
     images = {
         channels: jax.random.randint(jax.random.key(1), (batch_size, side, side, channels), 0, 256).astype(jnp.uint8)
         for channels in (1, 3)
@@ -50,7 +50,7 @@ def measure(batch_size: int, side: int, repeats: int) -> dict[str, dict[str, flo
 
 
 def programs() -> list[tuple[str, Callable, int]]:
-    """Name, (key, image) → image or pair, and how many images it makes of one."""
+    """Name, (key, image) → image or pair, and how many images it makes from one."""
     presets = [(name, preset(size=None).pair, 2) for name, preset in PRESETS.items()]
     return presets + [(name, augmentation(), 1) for name, augmentation in AUGMENTATIONS.items()]
 
@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def print_table(rows: dict[str, dict[str, float]], sizes: dict[str, int], machine: dict[str, str | int]) -> None:
-    """One line a program, and beside the bar's whether it is met."""
+    """One line per program; the line with the bar also shows whether it is met."""
     title = "batch {batch_size}, {side} × {side} pixels on {device} ({cpus} CPUs), jax {jax}".format(**sizes, **machine)
     numbers = (Column(heading, justify="right") for heading in ("images/s, median", "fastest run", "bar"))
     table = Table("augmentation", *numbers, title=title, box=None, padding=(0, 2))

@@ -1,4 +1,4 @@
-"""What a training step needs on machines that are not here, by their own compilers.
+"""What a training step needs on machines that are not present, according to their own compilers.
 
     python -m mi_coding.benchmarks.compiled --target=v5e:2x4 [--config=FILE …] [--config.KEY=VALUE …]
                                             [--check] [--output=FILE.json]
@@ -11,8 +11,8 @@
 
 Compiles the step that `mi_coding.main` would run, with batches that are streamed, and prints for each part of it:
 operations of its products, bytes read and written, kernels, exchanges between the devices and the bytes they send; and
-the least time that each takes by the data sheet, were the others free. Nothing runs. Operations are counted in the
-program as it was traced, all else in the text of the program as it was compiled.
+the least time that each takes by the data sheet, if the others were free. Nothing is run. Operations are counted in the
+traced program, everything else in the text of the compiled program.
 """
 
 import json
@@ -54,10 +54,10 @@ PARTS = {
 BACKWARD = "encoder, backward"
 OTHER = "other"
 ORDER = ("pairs", "encoder, forward", BACKWARD, "loss", "gradient exchange", "optimiser", OTHER)
-"""Of the rows."""
+"""Order of the rows."""
 
 RESOURCES = ("computing", "memory", "wires")
-"""What may bind."""
+"""What may be the bottleneck."""
 
 OUTSIDE = ("loss", "gradient exchange", "optimiser", OTHER)
 """Parts that belong neither to the encoder nor to the pairs."""
@@ -72,7 +72,7 @@ class Part(NamedTuple):
     Attributes:
         flops: of its products.
         work: bytes, kernels and exchanges.
-        seconds: of computing, memory and wires, were the others free.
+        seconds: of computing, memory and wires, each as if the others were free.
     """
 
     flops: int
@@ -81,7 +81,7 @@ class Part(NamedTuple):
 
     @property
     def binds(self) -> str:
-        """What takes longest."""
+        """The bottleneck: what takes longest."""
         return max(self.seconds, key=self.seconds.__getitem__)
 
     @property
@@ -95,7 +95,7 @@ class Step(NamedTuple):
 
     Attributes:
         config: its name.
-        target: for which.
+        target: the machine that it was compiled for.
         batch_size: B.
         memory: bytes on each device.
         parts: name → part, in order.
@@ -159,7 +159,7 @@ def part_of(scope: str) -> str:
 
 
 def compile_step(config: Mapping[str, Any], name: str, target: Target) -> Step:
-    """Compiles the training step of a config for a target, and counts.
+    """Compiles the training step of a config for a target, and counts what it needs.
 
     Raises:
         InputError: for a config that cannot run there, or does not fit.
@@ -197,8 +197,8 @@ def _parts(works: Mapping[str, Work], found: Iterable[Product], target: Target) 
 
 
 def _example(plan: Plan, notes: list[str]) -> tuple[list[dict[str, Any]], int]:
-    """What an example is, see `data.describe_examples`, and how many classes there are: by the config where it tells,
-    or by what TFDS says of a data set, or else by the data."""
+    """The description of an example, see `data.describe_examples`, and the number of classes: from the config where it
+    specifies them, or from what TFDS states about a data set, or else from the data."""
     options, pairs = plan.data, plan.pairs
     shape, num_classes = data.open_source(options.source).describe_unread()
     size, channels = options.image_size or shape[0], options.channels or shape[2]
@@ -214,7 +214,7 @@ _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def _does_not_fit(error: Exception, name: str, plan: Plan, target: Target) -> InputError:
-    """What to say of a compiler's refusal."""
+    """The error that reports a compiler's refusal."""
     text = " ".join(str(error).split())
     if found := _EXHAUSTED.search(text):
         used, available = (float(found[i]) * _UNITS[found[i + 1]] for i in (1, 3))
@@ -223,7 +223,8 @@ def _does_not_fit(error: Exception, name: str, plan: Plan, target: Target) -> In
 
 
 def _too_large(name: str, plan: Plan, target: Target, used: float, available: float) -> InputError:
-    """By how much, and the batch and the microbatch that would fit if memory grew with them alone."""
+    """The error that reports by how much, and the batch and the microbatch that would fit if memory grew with them
+    alone."""
     devices, size = len(target.devices), plan.run.batch_size
     share = 0.8 * available / used
     batch = 2 ** int(np.log2(max(size * share / devices, 1))) * devices
@@ -235,7 +236,7 @@ def _too_large(name: str, plan: Plan, target: Target, used: float, available: fl
 
 
 def print_table(step: Step, console: Console) -> None:
-    """The step by its parts."""
+    """Prints the step, part by part."""
     console.print(step.line, highlight=False, soft_wrap=True)
     heads = ("GFLOP", "moved", "kernels", "exchanges", "sent", *RESOURCES, "binds")
     table = Table("", *(Column(head, justify="right") for head in heads), box=None)

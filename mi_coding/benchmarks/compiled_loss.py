@@ -1,15 +1,15 @@
-"""What the loss of many pairs needs on machines that are not here, by their own compilers.
+"""What the loss of many pairs needs on machines that are not present, according to their own compilers.
 
     python -m mi_coding.benchmarks.compiled_loss --target=h100:1 [--pairs=65536] [--dim=128] [--precision=bfloat16]
                                                  [--output=FILE.json]
 
     --target     as of mi_coding.benchmarks.compiled, such as v5e:16x16 or h100:8
-    --pairs      in all
-    --dim        numbers of a code
+    --pairs      in total
+    --dim        numbers in a code
     --precision  of the products of codes: highest, high or bfloat16
 
-Compiles symmetric CPC of cosines with the gradients of both codes, in two ways: what the target gets, and a tile of
-scores after the other by XLA. Nothing runs. Bytes are those of arrays in the main memory that an operation reads and
+Compiles symmetric CPC of cosines with the gradients of both codes, in two ways: as the target gets it, and one tile of
+scores after the other by XLA. Nothing is run. Bytes are those of the arrays in main memory that an operation reads and
 writes, each once; what a kernel reads again comes from a cache. A pass is one reading or writing of all B² scores.
 """
 
@@ -38,13 +38,13 @@ from mi_coding.objectives.cpc import cpc
 from mi_coding.training.memory import describe_bytes
 
 WAYS = {"as the target gets it": None, f"tiles of {BLOCK:,} by XLA": BLOCK}
-"""Name → side of a tile that is asked for."""
+"""Name → side of a tile that is requested."""
 
 _AXIS, _WIDTH = "devices", 110
 
 
 class Cost(NamedTuple):
-    """Of one evaluation with its gradient, on one device: bytes moved, sent and held, kernels, exchanges, passes."""
+    """Costs of one evaluation with its gradient on one device: bytes moved, sent, held; kernels, exchanges, passes."""
 
     way: str
     moved: float

@@ -54,7 +54,7 @@ class Row(NamedTuple):
 
     @property
     def is_met(self) -> bool | None:
-        """None where nothing was measured, or nothing has to be met."""
+        """Whether the bar is met; None where nothing was measured, or there is no bar."""
         if self.value is None or self.bar is None:
             return None
         return self.value <= self.bar if self.at_most else self.value >= self.bar
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def print_table(rows: list[Row], console: Console) -> None:
-    """One line a row: value, bar, and whether it is met."""
+    """One line per row: value, bar, and whether it is met."""
     title = f"contrast on {jax.devices()[0].device_kind}, jax {jax.__version__}, codes of {DIM} numbers"
     numbers = (Column(heading, justify="right") for heading in ("value", "bar"))
     table = Table("measured", *numbers, "", "note", title=title)
@@ -239,12 +239,12 @@ def compare(
 
 
 def temporary(program: jax.stages.Compiled) -> int:
-    """Bytes a device needs besides arguments and results."""
+    """Bytes that each device needs besides arguments and results."""
     return program.memory_analysis().temp_size_in_bytes
 
 
 def free_memory() -> float:
-    """Bytes of memory that nobody uses, infinite where the system does not tell."""
+    """Bytes of free memory, infinite where the system does not report them."""
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError):

@@ -11,7 +11,7 @@ import mi_coding
 from mi_coding.contrast.tiles import BLOCK_ON_CPU
 
 AXIS, DEVICES, DIM = "devices", 8, 128
-CPU_TILE = BLOCK_ON_CPU  # what the methods choose by themselves where the CPU is all there is
+CPU_TILE = BLOCK_ON_CPU  # what the methods choose by default where there is only a CPU
 
 
 @cache
@@ -27,7 +27,7 @@ def compiled(method: str, pairs: int, devices: int, symmetric: bool) -> jax.stag
 
 
 def dense_program(pairs: int, symmetric: bool) -> jax.stages.Compiled:
-    """The same without this package: all scores, as one would write it first, and accuracy as well."""
+    """The same without this package: the straightforward program with all scores at once, and accuracy as well."""
 
     def loss(x, y):
         scores = jnp.matmul(x, y.T, precision="highest")

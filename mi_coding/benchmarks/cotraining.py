@@ -3,7 +3,7 @@
     python -m mi_coding.benchmarks.cotraining [--seed=0]
 
 Pairs that share one of 16 classes and nothing else, coded by one symbol with 16 values, at several prices β; and
-correlated Gaussians that share more than CPC could ever say with as many candidates, by a difference of entropies.
+correlated Gaussians that share more than CPC could ever show with as many candidates, by a difference of entropies.
 """
 
 import argparse
@@ -49,9 +49,9 @@ class Reached(NamedTuple):
 
 
 def shared_class_pairs(num_classes: int, dim: int) -> Callable:
-    """(key, centres, rows) → x, y: both are the centre of one class plus noise, beside noise of their own.
+    """(key, centres, rows) → x, y: both are the centre of one class plus noise, followed by noise of their own.
 
-    Their information is ln of the number of classes, but for the little that the noise hides.
+    Their information is ln of the number of classes, minus the little that the noise hides.
     """
 
     def sample_pairs(key: jax.Array, centres: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -87,7 +87,7 @@ def train_shared_class(
     num_starts: int = 16,
     num_steps: int = 1500,
 ) -> dict[float, Reached]:
-    """Trains one symbol with as many values as classes, several codes a price β; held-out J chooses one for each."""
+    """Trains one symbol with as many values as classes, several codes per price β; held-out J chooses one for each."""
     prices = tuple(np.repeat(betas, num_starts).tolist())
     sample_pairs = shared_class_pairs(num_classes, dim)
     method = CoTraining(

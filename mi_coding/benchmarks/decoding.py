@@ -1,9 +1,9 @@
-"""How fast films become frames in the cache, against ffmpeg that only decodes and scales them.
+"""How fast films become frames in the cache, compared with ffmpeg, which only decodes and scales them.
 
     python -m mi_coding.benchmarks.decoding [--films='clips/*.mp4'] [--image_size=64] [--repeats=3]
 
 Without --films two H.264 films of 20 s at 1280 × 720 are made first: a test picture and a zoom into a fractal. Each
-film is decoded by itself, and then all of them together. Ours ends when the frames are on disk; its rival is
+film is decoded by itself, and then all of them together. Our timing ends when the frames are on disk; the rival is
 `ffmpeg -i FILE -vf scale=S:S -f null -`, which keeps nothing. They take turns, and medians are printed.
 """
 
@@ -29,13 +29,13 @@ BAR = 0.8
 """Share of ffmpeg's speed to reach."""
 
 PICTURES = ("testsrc2=size=1280x720:rate=25", "mandelbrot=size=1280x720:rate=25")
-"""What the films show that are made here: sources of FFmpeg."""
+"""What the films that are made here show: sources of FFmpeg."""
 
 OURS, FFMPEG = "into the cache", "ffmpeg, kept nowhere"
 
 
 def measure(paths: list[Path], image_size: int, repeats: int) -> dict[str, dict[str, float]]:
-    """Frames a second of both, and their ratio: film → numbers; all films together under "all"."""
+    """Frames per second of both, and their ratio: film → numbers; all films together under "all"."""
     rows = {}
     for name, films in {**{path.name: [path] for path in paths}, "all": paths}.items():
         runs = {OURS: lambda films=films: decode(films, image_size)}
@@ -65,7 +65,7 @@ def scale(paths: list[Path], image_size: int) -> None:
 
 
 def make_films(folder: Path, seconds: float = 20.0) -> list[Path]:
-    """Writes the films that the benchmark is about."""
+    """Writes the films that the benchmark decodes by default."""
     return [_make_film(folder / f"{picture.partition('=')[0]}.mp4", picture, seconds) for picture in PICTURES]
 
 
@@ -85,7 +85,7 @@ def _make_film(path: Path, picture: str, seconds: float) -> Path:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Prints a line a film and one line of JSON."""
+    """Prints one line per film and one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--films", help="pattern of the films; without it two are made")
     parser.add_argument("--image_size", type=int, default=64, help="height and width of the frames (default 64)")

@@ -1,16 +1,16 @@
-"""How near `estimate_mi` comes to the truth, where the truth is known.
+"""How close `estimate_mi` comes to the truth, where the truth is known.
 
     python -m mi_coding.benchmarks.estimate [--parts=populations,independent,coverage,staircase,images,develop,report,
                                             autoregressive,invariance] [--quick] [--seeds=3] [--samples=10000]
                                             [--effort=default] [--output=FILE.json] [--resume]
 
-develop and report are the halves of `estimate_families`; autoregressive is how often independent series are rejected;
-invariance is how far estimates move that should not, see `estimate_invariance`.
+develop and report are the halves of `estimate_families`; autoregressive measures how often independence is rejected for
+independent series; invariance, how far estimates move that should not move, see `estimate_invariance`.
 
-Prints a table for each part and, last, one line of JSON. FILE.json holds at any time what is known so far; with
---resume, what it holds of populations, independent and coverage is not estimated again. Every estimate is a function of
-arrays and a seed alone: the truth is put beside it afterwards, and `fingerprint` (a hash of all estimates) is the same
-whatever truth one believes.
+Prints a table for each part and, last, one line of JSON. FILE.json always holds the results so far; with --resume,
+those of populations, independent and coverage are not estimated again. Every estimate is a function of arrays and a
+seed alone: the truth is put beside it afterwards, and `fingerprint` (a hash of all estimates) is the same whatever the
+truth is believed to be.
 """
 
 import argparse
@@ -52,11 +52,11 @@ def measure(
 ) -> list[dict]:
     """One row for each law and seed: an estimate, its seconds, and beside them the truth, which nothing else sees.
 
-    Rows that are known already are taken as they are.
+    Rows that are known already are reused.
     """
     earlier = {(row["population"], row["seed"]): row for row in known}
     rows = []
-    for seed in seeds:  # the outer loop, so that a run that is cut has seen all laws
+    for seed in seeds:  # the outer loop, so that a run that is cut short has covered all laws
         for law in laws:
             if (law.name, seed) in earlier:
                 rows.append(earlier[law.name, seed])

@@ -1,7 +1,7 @@
 """Populations that `estimate_mi` was not made for: mixtures, flows, tails, atoms, categories, series, many columns.
 
-Population number i of a family is drawn from the seed [family, i]. Those of even i are to develop on, those of odd i
-were opened to report alone.
+Population number i of a family is drawn from the seed [family, i]. Those of even i are for development, those of odd i
+were used for reporting alone.
 """
 
 import math
@@ -18,7 +18,7 @@ PER_HALF = 5
 """Populations of a family in each half."""
 
 _MANY = 200_000
-"""Draws that an information without a closed form is averaged over: its error is below 0.005 nats."""
+"""Draws over which information without a closed form is averaged: its error is below 0.005 nats."""
 
 
 class Drawn(NamedTuple):
@@ -30,7 +30,7 @@ class Drawn(NamedTuple):
 
 
 def mixtures(rng: np.random.Generator) -> Drawn:
-    """Gaussian mixtures of 2 to 6 components in 2 to 4 columns a side."""
+    """Gaussian mixtures of 2 to 6 components in 2 to 4 columns per side."""
     dims, number = rng.integers(2, 5, 2), rng.integers(2, 7)
     weights = rng.dirichlet(np.full(number, 3.0))
     means = 1.5 * rng.normal(size=(number, dims.sum()))
@@ -57,7 +57,7 @@ def mixtures(rng: np.random.Generator) -> Drawn:
 
 
 def flows(rng: np.random.Generator) -> Drawn:
-    """Correlated Gaussians of 2 to 5 columns a side behind an invertible map of each side: shears, bends and turns."""
+    """Correlated Gaussians of 2 to 5 columns per side, behind an invertible map of each: shears, bends, rotations."""
     dim = int(rng.integers(2, 6))
     rho = rng.uniform(0.2, 0.95, dim) * (rng.random(dim) < 0.7)
     maps = [_flow(dim, rng) for _ in range(2)]
@@ -88,7 +88,7 @@ def _flow(dim: int, rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarr
 
 
 def tails(rng: np.random.Generator) -> Drawn:
-    """Student-t with 1 to 3 degrees in 1 to 5 columns a side, turned; its scale ties the sides without correlation."""
+    """Student-t with 1 to 3 degrees in 1 to 5 columns per side, rotated; its scale links sides without correlation."""
     dim, degrees = int(rng.integers(1, 6)), float(rng.choice([1.0, 1.5, 2.0, 3.0]))
     rho = rng.uniform(0, 0.8)
     dispersion = np.block([[np.eye(dim), rho * np.eye(dim)], [rho * np.eye(dim), np.eye(dim)]])
@@ -104,7 +104,7 @@ def tails(rng: np.random.Generator) -> Drawn:
 
 
 def atoms(rng: np.random.Generator) -> Drawn:
-    """A correlated Gaussian pair, and with some probability one of a few values in its place, which have a table."""
+    """A correlated Gaussian pair, or with some probability a pair of a few values drawn from a table in its place."""
     share, rho = rng.uniform(0.2, 0.8), rng.uniform(0.3, 0.95)
     number = int(rng.integers(2, 5))
     table = rng.dirichlet(np.full(number * number, 0.5)).reshape(number, number)
@@ -125,7 +125,7 @@ def atoms(rng: np.random.Generator) -> Drawn:
 
 
 def categories(rng: np.random.Generator) -> Drawn:
-    """Two nominal columns of 5 to 400 values, of which each makes some of the other likely."""
+    """Two nominal columns of 5 to 400 values, where each value of one makes some values of the other likely."""
     numbers = np.round(np.exp(rng.uniform(np.log(5), np.log(400), 2))).astype(int)
     number_x, number_y = numbers
     given = rng.dirichlet(np.full(number_y, rng.choice([0.02, 0.1, 1.0]) if number_y > 20 else 0.5), number_x)
@@ -142,7 +142,7 @@ def categories(rng: np.random.Generator) -> Drawn:
 
 
 def series(rng: np.random.Generator) -> Drawn:
-    """Two autoregressive series of one or two columns, driven by noise that correlates."""
+    """Two autoregressive series of one or two columns, driven by correlated noise."""
     phi, rho, dim = rng.uniform(0.3, 0.95), rng.uniform(0, 0.9), int(rng.integers(1, 3))
 
     def sample(n, rng):
@@ -154,7 +154,7 @@ def series(rng: np.random.Generator) -> Drawn:
 
 
 def columns(rng: np.random.Generator) -> Drawn:
-    """150 to 400 columns, of which one to five, or a combination of all, tell of one or two others."""
+    """150 to 400 columns, of which one to five, or a combination of all, tell about one or two target columns."""
     count, targets, noise = int(rng.integers(150, 401)), int(rng.integers(1, 3)), rng.uniform(0.3, 1.5)
     weights = np.zeros((count, targets))
     informative = np.arange(count) if rng.random() < 0.4 else rng.choice(count, rng.integers(1, 6), replace=False)
@@ -176,7 +176,7 @@ FAMILIES = {
     "series": series,
     "columns": columns,
 }
-"""Name → what draws a population of the family."""
+"""Name → the function that draws a population of the family."""
 
 
 def drawn(family: str, number: int) -> Drawn:

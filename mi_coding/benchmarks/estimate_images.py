@@ -1,7 +1,7 @@
-"""Three ratios that must come out whatever the truth, on noisy views of digits.
+"""Three ratios that must be found whatever the truth, on noisy views of digits.
 
-x and y are two views of one image, each with noise of its own; of y only the first rows are shown. Where no row is
-shown, y is noise. As the images are finitely many, the information of two views is known.
+x and y are two views of one image, each with noise of its own; only the first rows of y are shown. Where no row is
+shown, y is noise. As there are finitely many images, the information of two views is known.
 
 Source: the tests of arXiv:1910.06222 section 6.2.
 """

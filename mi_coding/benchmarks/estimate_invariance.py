@@ -1,6 +1,6 @@
 """What must not change an estimate: the seed, which array is called x, the order, the scale and the shape of columns.
 
-Information is the same under all of these, the estimate up to what its interval allows.
+Information is invariant under all of these, the estimate to within its interval.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ def cases(x: np.ndarray, y: np.ndarray, seeds: int) -> dict[str, tuple[_Arrays, 
 def measure(
     laws: Sequence[Population], *, samples: int, effort: str, seeds: int, report: Callable[[list[dict]], None]
 ) -> dict:
-    """One row for each law and case, with how far it lies from the first case, in half-widths of that interval."""
+    """One row for each law and case, with its distance from the first case, in half-widths of the first interval."""
     rows = []
     for law in laws:
         x, y = (np.asarray(side, np.float64) for side in law.sample(jax.random.key(1000), samples))

@@ -1,4 +1,4 @@
-"""Read-outs of batches of fresh pairs from the staircase: of the ideal critic, and of one trained on a stream."""
+"""Read-outs of batches of fresh pairs from the staircase: with the ideal critic, and with one trained on a stream."""
 
 import math
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def stairs(*, steps: int, batches: int, report: Callable[[list[dict]], None]) ->
 
     Args:
         steps: of the network's training.
-        batches: that are read.
+        batches: how many are read out.
         report: called with all rows so far after each stair.
     """
     rows = []
@@ -52,7 +52,7 @@ def _ideal(nats: float, dim: int, x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def _stream(network, law: Population, dim: int, steps: int):
-    """A network that met every pair once. Picking x for y and y for x, it learns ln p(y|x)/p(y) up to a constant."""
+    """A network that saw every pair once. Picking x for y and y for x, it learns ln p(y|x)/p(y) up to a constant."""
     optimizer = optax.adam(optax.cosine_decay_schedule(1e-3, steps))
     params = network.init(jax.random.key(0), dim, dim)
 
@@ -67,8 +67,8 @@ def _stream(network, law: Population, dim: int, steps: int):
 
 
 def _normalized(scores: Callable, law: Population) -> Callable:
-    """The critic less its constant, which picking cannot learn and all read-outs but InfoNCE and DV need: the one that
-    brings the mean of exp(score) over independent pairs to 1, of pairs of the stream that are not read."""
+    """The critic minus its constant, which picking cannot learn and all read-outs but InfoNCE and DV need: the one that
+    brings the mean of exp(score) over independent pairs to 1, on pairs of the stream that are not read out."""
 
     def log_mean_exp(key):
         matrix = scores(*law.sample(key, STREAMED_BATCH))

@@ -1,4 +1,4 @@
-"""What a compiled program reads, writes, launches and sends, read off its text, an HLO module after optimisation."""
+"""What a compiled program reads, writes, launches and sends, taken from its text: an HLO module after optimisation."""
 
 import math
 import re
@@ -38,8 +38,8 @@ class Work(NamedTuple):
         moved: bytes read from its main memory and written to it, by operations that are not fused with others.
         kernels: operations that are launched; on a GPU, kernels.
         exchanges: collective operations.
-        sent: bytes that it sends in them, by algorithms of the fewest bytes: rings. A device that gathers S bytes, or
-            scatters them, sends S·(D − 1)/D; one that reduces S bytes to all, twice that.
+        sent: bytes that it sends in them, by the algorithms that send the fewest: rings. To all-gather S bytes, or to
+            reduce-scatter them, a device sends S·(D − 1)/D; to all-reduce S bytes, twice that.
     """
 
     moved: float = 0.0
@@ -72,7 +72,7 @@ class Instruction(NamedTuple):
 
     @property
     def scope(self) -> str:
-        """The names of what it is part of, as `jax.named_scope` gives them; "" where the compiler tells none."""
+        """The names of what it is part of, as `jax.named_scope` sets them; "" where the compiler records none."""
         found = _SCOPE.search(self.rest)
         return found[1] if found else ""
 
@@ -100,13 +100,13 @@ class Program:
         self.loops_of_unknown_length = 0
 
     def work(self) -> Work:
-        """Of the whole program."""
+        """The work of the whole program."""
         return reduce(Work.plus, self.by_part(lambda scope: "").values(), Work())
 
     def by_part(self, part_of: Callable[[str], str]) -> dict[str, Work]:
-        """Of every part of the program, which a function of the scope of an operation names.
+        """The work of every part of the program; `part_of` maps the scope of an operation to the name of its part.
 
-        A loop of a length that the compiler does not know counts once; `loops_of_unknown_length` tells of them.
+        A loop whose length the compiler does not know counts as run once; `loops_of_unknown_length` counts such loops.
 
         Raises:
             ValueError: for an exchange in such a loop.
@@ -132,10 +132,10 @@ class Program:
             yield from ((part, Work().plus(work, times)) for part, work in works)
 
     def _scope(self, one: Instruction, others: dict[str, Instruction], depth: int = 9) -> str:
-        """Of an operation; where the compiler has made it of others, as one exchange of many, of the first of those."""
+        """The scope of an operation; where the compiler merged others into it, as exchanges into one, of the first."""
         if one.scope or not depth:
             return one.scope
-        if one.operation.removesuffix("-start") in _EXCHANGES:  # of many arrays, which its users tell
+        if one.operation.removesuffix("-start") in _EXCHANGES:  # of many arrays, whose users have scopes
             ends = _users(one, others)
             users = [user for end in ends for user in _users(end, others)]
             if found := next((user.scope for user in (*ends, *users) if user.scope), ""):
@@ -159,7 +159,7 @@ class Program:
         return 1
 
     def _limit(self, loop: Instruction) -> re.Match | None:
-        """The number below which a counter that starts at 0 keeps a loop going, where the compiler tells no count."""
+        """The number below which a counter that starts at 0 keeps a loop going, where the compiler records no count."""
         name = _CONDITION.search(loop.rest)
         condition = self._computations.get(name[1], {}) if name else {}
         root = next((one for one in condition.values() if one.is_root), None)
@@ -191,7 +191,7 @@ class Program:
         return factor[exchange] * sum(sizes)
 
     def _moved(self, one: Instruction, others: dict[str, Instruction], inner: list[dict[str, Instruction]]) -> float:
-        """Bytes; of what is sliced, or updated in place, only the slice."""
+        """Bytes read and written; of an array that is sliced or updated in place, only the slice."""
         if one.operation in ("dynamic-slice", "slice", "gather", "copy-start"):
             sizes = [size for size, in_memory in _arrays(one.result) if in_memory]
             return sum(sizes) if one.operation == "copy-start" else 2 * sum(sizes)

@@ -1,10 +1,10 @@
-"""What checkpoints and logging cost the steps that go on meanwhile.
+"""What checkpoints and logging cost the steps that run meanwhile.
 
     python -m mi_coding.benchmarks.jitter [--every=10] [--steps=100] [--rounds=5] [--config=FILE] [--config.KEY=VALUE …]
 
-The loop of training takes the first steps of a run, in turns without checkpoints and with one every few steps, and the
-time of each step is taken, with whatever was done before the next one. A checkpoint keeps the loop while the state is
-fetched and its checksum taken; then it is written in the background, next to the steps.
+The training loop takes the first steps of a run, alternately without checkpoints and with one every few steps, and each
+step is timed, with whatever was done before the next one. A checkpoint blocks the loop while the state is fetched and
+its checksum is computed; then it is written in the background, alongside the steps.
 """
 
 import json
@@ -35,7 +35,7 @@ from mi_coding.training.loop import Hook, train
 from mi_coding.training.step import TrainState, make_step
 
 EVERY, STEPS, ROUNDS = 10, 100, 5
-"""Steps from checkpoint to checkpoint, in one timing, and how often both are timed."""
+"""Steps between checkpoints, steps in one timing, and how often both are timed."""
 
 
 def measure(config: Mapping[str, Any], every: int, steps: int, rounds: int) -> dict[str, dict[str, float]]:

@@ -1,4 +1,4 @@
-"""The training step of a config for devices that need not be here, with batches that are streamed."""
+"""The training step of a config for devices that need not be present, with batches that are streamed."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from mi_coding.training.devices import data_parallel
 from mi_coding.training.step import init_state, make_step
 
 NUM_STEPS = 1000
-"""Of the run that the step would be part of; the program does not depend on it."""
+"""Steps of the run that this step would be part of; the program does not depend on it."""
 
 
 class Lowerable(NamedTuple):
@@ -43,7 +43,7 @@ def training_step(
         plan: of the config.
         described: an example of the data, see `data.describe_examples`.
         num_classes: of its labels; 0 for none.
-        devices: that share a batch.
+        devices: those that share a batch.
         platform: "gpu" or "tpu", for which the encoder is made.
     Raises:
         InputError: for a config that cannot run on these devices.

@@ -2,10 +2,10 @@
 
     python -m mi_coding.benchmarks.scaling [--output=FILE] [--config=FILE] [--config.KEY=VALUE …]
 
-Two tables: first so many pairs a device on 1 to 512 devices; then a batch of a million pairs on large machines, with
-the least time that each step could take there, if every device computed and sent as fast as its data sheet says. Both
-are counted in the program that XLA compiles for as many virtual devices of this CPU. Other compilers place other
-temporaries, so read memory as a size, not as a promise.
+Two tables: first a fixed number of pairs per device on 1 to 512 devices; then a batch of a million pairs on large
+machines, with the least time that each step could take there, if every device computed and sent at the rates of its
+data sheet. Both are counted in the program that XLA compiles for as many virtual devices of this CPU. Other compilers
+allocate other temporaries, so read memory as a size, not as a promise.
 """
 
 import json
@@ -58,7 +58,7 @@ MACHINES = (
 
 
 class Cost(NamedTuple):
-    """Of one step, on one device: bytes it sends and needs, operations of its products; B in all, so many devices."""
+    """Costs of one step on one device: bytes it sends and needs, operations of its products; B and devices in total."""
 
     method: str
     devices: int
@@ -69,7 +69,7 @@ class Cost(NamedTuple):
 
 
 def cost(config: Mapping[str, Any], method: str, num_devices: int, batch: int) -> Cost:
-    """Compiles the step of a config with this method for the first of so many devices and counts."""
+    """Compiles the step of a config with this method for the first `num_devices` devices, and counts."""
     plan = build.plan({**config, "batch_size": batch, "objective.method": method})
     check_devices(plan, num_devices)  # before any data is read
     described = [{"shape": _example_shape(plan), "dtype": "uint8"}]
@@ -80,7 +80,7 @@ def cost(config: Mapping[str, Any], method: str, num_devices: int, batch: int) -
 
 
 def _example_shape(plan: Plan) -> tuple[int, ...]:
-    """Of an image, by the config where it tells, or else by the data."""
+    """The shape of an image, from the config where it specifies one, or else from the data."""
     pairs, options = plan.pairs, plan.data
     if pairs.takes_given_pairs or pairs.takes_films or pairs.are_sequences:
         hint = "; expected pairs of single images, as in configs/cpc.py"
@@ -91,7 +91,7 @@ def _example_shape(plan: Plan) -> tuple[int, ...]:
 
 
 def measure(config: Mapping[str, Any]) -> Iterator[tuple[str, Cost]]:
-    """Costs with as many pairs on each device, and of a million pairs on each machine: (name, cost)."""
+    """Costs with a fixed number of pairs per device, and of a million pairs on each machine: (name, cost)."""
     for method in METHODS:
         for devices in DEVICES:
             yield f"{PAIRS_EACH} pairs a device", cost(config, method, devices, PAIRS_EACH * devices)
@@ -129,7 +129,7 @@ def print_tables(costs: list[tuple[str, Cost]], console: Console) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Prints both tables, and writes them where told; returns the exit code."""
+    """Prints both tables, and writes them where requested; returns the exit code."""
     return run_command(argv, __doc__, _main)
 
 

@@ -1,10 +1,10 @@
-"""A million small images in Parquet shards: how fast `embed` codes them, in what memory, and how long it waits.
+"""A million small images in Parquet shards: how fast `embed` encodes them, in how much memory, and how long it waits.
 
     python -m mi_coding.benchmarks.shards [--images=1000000] [--folder=DIR]
 
 The shards are made first, colour JPEGs of 32 × 32 pixels in row groups of 1,000, unless DIR has them; then SimCLR of
 configs/simclr.py is trained for a few steps, since the encoder needs no more here. `embed` runs in a process of its
-own, of which the system reports the peak resident memory.
+own, whose peak resident memory the system reports.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def make_shards(folder: Path, num_images: int) -> None:
 
 
 def measure(folder: Path) -> dict[str, float]:
-    """Examples a second, largest resident bytes, and the share of the time that `embed` waits."""
+    """Examples per second, peak resident bytes, and the share of the time that `embed` waits."""
     with tempfile.TemporaryDirectory() as work:
         one = min(folder.glob("*.parquet"))
         few = ["num_steps=5", "optimizer.warmup_steps=2", "batch_size=64", "data.image_size=32", "data.channels=3"]

@@ -98,7 +98,7 @@ def _torch_steps(plan: build.Plan, params: Any, shape: tuple[int, ...], steps: i
 
 
 def _encoder_alone(method, way, both: jax.Array, initial, steps: int, loop: int) -> Callable[[], None]:
-    """A function that encodes and back-propagates so many times, without pairs, critic, loss, optimiser or log."""
+    """A function that encodes and back-propagates `steps` times, without pairs, critic, loss, optimiser or log."""
     shard = both.shape[1] // way.num_devices
 
     def train_codes(params: Any, x: jax.Array) -> jax.Array:
@@ -113,7 +113,7 @@ def _encoder_alone(method, way, both: jax.Array, initial, steps: int, loop: int)
             return lax.pmean(jnp.vdot(train_codes(params, mine), weights), AXIS)
 
         gradients = lax.pmean(jax.grad(total)(params), AXIS)
-        # The gradient stays a result, so that no part of it can be left out, and moves the parameters by nothing.
+        # The gradient stays part of the result, so that XLA cannot eliminate any of it, and changes no parameter.
         return (jax.tree.map(lambda p, g: p + 0 * g, params, gradients), weights), {}
 
     width = jax.eval_shape(lambda: train_codes(initial.params, both[0])).shape[1]

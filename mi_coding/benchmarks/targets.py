@@ -24,10 +24,10 @@ class Chip(NamedTuple):
     Attributes:
         kind: a key of `PEAK_FLOPS`.
         memory: bytes.
-        moves: bytes a second between its main memory and its cores.
-        sends: bytes a second in one direction to the others of a slice or of a host.
-        sends_far: bytes a second to those of other hosts, where that is another wire; else as `sends`.
-        passes: how often a product costs what one of bfloat16 costs, by (dtype, precision).
+        moves: bytes per second between its main memory and its cores.
+        sends: bytes per second in one direction to the others of a slice or of a host.
+        sends_far: bytes per second to those of other hosts, where that is another link; else as `sends`.
+        passes: cost of a product as a multiple of one in bfloat16, by (dtype, precision).
         compiler: for a GPU, what its compiler must know: name, cores, clock in GHz, level 2 cache and compute
             capability; None for a TPU, whose compiler knows them.
     """
@@ -42,16 +42,16 @@ class Chip(NamedTuple):
 
     @property
     def flops(self) -> float:
-        """Operations a second of a bfloat16 product."""
+        """Operations per second of a bfloat16 product."""
         return PEAK_FLOPS[self.kind]
 
     @property
     def platform(self) -> str:
-        """As JAX names it."""
+        """The platform, as JAX names it."""
         return "gpu" if self.compiler else "tpu"
 
 
-# A TPU makes a product of float32 of one, three or six products of bfloat16 (jax.lax.Precision).
+# A TPU computes a float32 product as one, three or six products in bfloat16 (jax.lax.Precision).
 _THREE = {("float32", "BF16_BF16_F32_X3"): 3.0}
 _TPU = {("float32", "DEFAULT"): 1.0, ("float32", "HIGH"): 3.0, ("float32", "HIGHEST"): 6.0} | _THREE
 # A GPU has TensorFloat-32 at half the speed, and float32 outside its tensor cores: A100 19.5, H100 67, B200 75 TFLOP/s.
@@ -69,10 +69,10 @@ CHIPS = {
     "h200": Chip("H200", 141 * 10**9, 4800e9, 450e9, 50e9, _H100, ("H200", 132, 1.98, 50 * 2**20, (9, 0))),
     "b200": Chip("B200", 180 * 10**9, 7700e9, 900e9, 50e9, _B200, ("B200", 148, 1.965, 126 * 2**20, (10, 0))),
 }
-"""Names of a target before the colon."""
+"""Name of a target before the colon → its chip."""
 
 EXAMPLES = "v5e:2x4, v5e:16x16, v5p:4x4x4, v6e:16x16, h100:8, h200:8x8"
-"""Targets as they are written: a slice of TPUs by its shape, or GPUs as hosts x GPUs of each, or of one."""
+"""Targets as they are written: a slice of TPUs by its shape, or GPUs as hosts x GPUs per host, or those of one host."""
 
 
 class Target(NamedTuple):
@@ -80,7 +80,7 @@ class Target(NamedTuple):
 
     Attributes:
         name: such as "v5e:16x16".
-        chip: of which kind.
+        chip: the kind of chip.
         devices: as the compiler describes them.
         hosts: machines that they are in; 1 for a slice of TPUs, whose chips are all connected.
     """
@@ -92,20 +92,20 @@ class Target(NamedTuple):
 
     @property
     def sends(self) -> float:
-        """Bytes a second that each device sends in a ring of all."""
+        """Bytes per second that each device sends in a ring of all."""
         return self.chip.sends if self.hosts == 1 else self.chip.sends_far
 
     def passes(self, dtype: Any, precision: Any) -> float:
-        """How often a product costs what one of bfloat16 costs."""
+        """The cost of a product as a multiple of one in bfloat16."""
         name = getattr(precision, "name", None) or str(precision or "DEFAULT").upper()
         return self.chip.passes.get((jnp.dtype(dtype).name, name), 1.0)
 
 
 def find_target(name: str) -> Target:
-    """The devices of a target, see `EXAMPLES`; none of them need be here.
+    """The devices of a target, see `EXAMPLES`; none of them need be present.
 
     Raises:
-        InputError: for a name that is none, a slice that cannot be, or where the compiler is not installed.
+        InputError: for an unknown name, an impossible slice, or where the compiler is not installed.
     """
     kind, _, shape = _slice_of_type(name).partition(":")
     if kind not in CHIPS:

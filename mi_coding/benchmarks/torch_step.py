@@ -1,7 +1,7 @@
 """The network and the loss of a config in PyTorch, to time its training step beside ours.
 
 Only what costs time is the same: layers and their sizes, batch, loss, kind of optimiser. Weights are PyTorch's own, and
-the pairs are random numbers that are there from the start: what it takes to read and to augment them is left out.
+the pairs are random numbers that exist from the start: the time to read and to augment them is left out.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from mi_coding.errors import InputError, Setting
 from mi_coding.runs.build import Plan
 
 LAYOUTS = {"PyTorch": torch.contiguous_format, "PyTorch, channels last": torch.channels_last}
-"""What is timed: how images and kernels lie in memory. The first is PyTorch's default."""
+"""The memory layouts of images and kernels that are timed. The first is PyTorch's default."""
 
 _OPTIMIZERS = {  # LARS is not part of PyTorch; plain momentum does less
     "adamw": torch.optim.AdamW,
@@ -30,7 +30,7 @@ _OPTIMIZERS = {  # LARS is not part of PyTorch; plain momentum does less
 
 
 def torch_steps(plan: Plan, params: Any, shape: tuple[int, ...], steps: int) -> dict[str, Callable[[], None]]:
-    """A layout → a function that takes training steps with batches of the size of a config.
+    """Layout → a function that takes training steps with the batch size of a config.
 
     Args:
         plan: of the config.
@@ -55,7 +55,7 @@ def _steps(plan: Plan, params: Any, shape: tuple[int, ...], layout: torch.memory
     channels_first = (shape[2], *shape[:2]) if len(shape) == 3 else shape
     x = torch.rand(2 * plan.run.batch_size, *channels_first)
     model = nn.Sequential(*backbone(plan.encoder, channels_first), *_head(plan.method.head, plan.method.code_dim))
-    model(x[:2])  # the sizes of lazy layers
+    model(x[:2])  # sets the sizes of lazy layers
     if len(shape) == 3:
         model, x = model.to(memory_format=layout), x.contiguous(memory_format=layout)
     ours = sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -26,10 +26,10 @@ class Command(NamedTuple):
     """A command line, parsed."""
 
     of_file: dict[str, Any]  # dotted key → value, of the config file; other keys have defaults
-    overrides: dict[str, Any]  # the same of what the command line says otherwise
+    overrides: dict[str, Any]  # the same for the keys that the command line sets
     workdir: Path | None  # the work directory, if one was given
-    config_name: str  # of the config file, without its ending
-    process: ProcessSpec | None = None  # which of several processes this is, if the command line tells
+    config_name: str  # of the config file, without its suffix
+    process: ProcessSpec | None = None  # which of several processes this is, if the command line says so
     profile: bool = False  # whether to write a trace of some steps
     print_config: bool = False  # whether to print every option instead of training
 
@@ -47,14 +47,14 @@ class Command(NamedTuple):
 def parse_command(argv: list[str], known: Specs, own: Callable[[Mapping[str, Any]], Specs]) -> Command:
     """Reads `--config=FILE [--workdir=DIR] [--init_from=DIR] [--profile] [--print_config] [--config.KEY=VALUE …]`.
 
-    A process among several gets its rank, too: `--coordinator=HOST:PORT --num_processes=P --process_id=I`.
+    One of several processes is also given its rank: `--coordinator=HOST:PORT --num_processes=P --process_id=I`.
 
     Args:
         argv: the command line, the program's name first.
         known: the options of all kinds, by key.
-        own: config → those of the kinds that it chooses, for hints.
+        own: config → the options of the kinds that it chooses, for hints.
     Raises:
-        InputError: one line for whatever is wrong with it.
+        InputError: for any mistake in it, in one line.
     """
     path = _config_path(argv)
     config = flatten(load_config(path))
@@ -144,7 +144,7 @@ def _parse(values: flags.FlagValues, argv: list[str], known: Specs, config: Mapp
 
 
 def _like(name: str, known: Specs, values: flags.FlagValues) -> list[Setting | str]:
-    """What may have been meant by an option that is none: another one, or a key of the config."""
+    """A suggestion for an unknown option: another option, or a key of the config."""
     if near := difflib.get_close_matches(name, list(values), n=1, cutoff=0.75):
         return [f"; did you mean --{near[0]}?"]
     ends = {key: key.rpartition(".")[2] for key in known}
@@ -219,7 +219,7 @@ def _check_key(name: str, known: Specs, own: Specs, path: Path) -> None:
 
 
 def unknown_key(name: str, known: Specs, own: Specs, whose: str) -> InputError:
-    """What to say of a key that no kind has, with the nearest one, best among the config's own."""
+    """The error for a key that no kind has, with the nearest key, preferably one of the config's own."""
     near = [key for key in own if _initials(key) == name.rpartition(".")[2]]
     near += [match for keys in (own, known) for match in difflib.get_close_matches(name, keys, n=1, cutoff=0.5)]
     near += [key for key in (*own, *known) if key.rpartition(".")[2] == name.rpartition(".")[2]]

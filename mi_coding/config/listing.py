@@ -12,7 +12,7 @@ from mi_coding.config.command_line import Command
 from mi_coding.config.presets import FOLDER, presets
 from mi_coding.options import OptionSpec
 
-_PLAIN_WIDTH = 400  # in a file or a pipe, which has no width of its own: one line an option
+_PLAIN_WIDTH = 400  # in a file or a pipe, which has no width of its own: one line per option
 
 
 def print_presets() -> None:
@@ -22,16 +22,16 @@ def print_presets() -> None:
 
 
 def print_options(values: dict[str, Any], specs: dict[str, OptionSpec], command: Command) -> None:
-    """Prints a table with one row an option: the value of each key, some of them given by a command, and its spec."""
+    """Prints a table with one row per option: its value, which may come from the command, its origin, and its spec."""
     rows = []
     for key, value in values.items():
         origin = "command line" if key in command.typed else "file" if key in command.config else "default"
         rows.append((f"config.{key}", repr(value), origin, specs[key].meaning, specs[key].type_name))
-    _print_table(("option", "value", "from", "meaning", "type"), rows)  # last what is long for a few of them
+    _print_table(("option", "value", "from", "meaning", "type"), rows)  # last the column that is long for a few rows
 
 
 def _print_table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """As wide as the terminal, whose lines are folded; elsewhere a line for each row, without spaces at its end."""
+    """Prints rows folded to the width of a terminal, elsewhere one line per row; without trailing spaces."""
     console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for heading in headings:

@@ -8,7 +8,7 @@ from mi_coding.errors import InputError
 
 _PACKAGE = Path(__file__).parents[1]
 FOLDER = next((one for one in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if (one / "cpc.py").is_file()), None)
-"""Where they are: in the package as it is installed, beside it in a source tree; None where there are none."""
+"""Where they are: inside the package once installed, beside it in a source tree; None if there are none."""
 
 
 def presets() -> dict[str, str]:
@@ -22,10 +22,10 @@ def presets() -> dict[str, str]:
 
 
 def find_config(given: str) -> Path:
-    """The file of a config: a path, or the name of a preset such as "simclr", or configs/simclr.py wherever one is.
+    """The file of a config: a path, or the name of a preset: "simclr", or configs/simclr.py from anywhere.
 
     Raises:
-        InputError: where there is no such file, with those that are there.
+        InputError: if there is no such file; the message lists those that exist.
     """
     path = Path(given)
     if path.is_file():

@@ -1,4 +1,4 @@
-"""Options of every run, whatever it learns and from what."""
+"""Options of every run, whatever its data and its objective."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -13,18 +13,18 @@ _LARGEST_SEED = 2**32 - 1
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How long, on what, and how often something is written."""
+    """How long a run trains, from what it starts, how a step runs, and how often something is written."""
 
     batch_size: PositiveInt = option("batch_size", meaning="B, pairs in a step on all devices together")
     init_from: str = option("init_from", "", "work directory of a run whose encoder this one starts from; '' for none")
-    seed: Annotated[int, Range(least=0, most=_LARGEST_SEED)] = option("seed", 0, "of every random draw of the run")
-    num_steps: NotNegativeInt = option("num_steps", 0, "training ends after num_steps or num_epochs; 0 for no such end")
+    seed: Annotated[int, Range(least=0, most=_LARGEST_SEED)] = option("seed", 0, "seed of every random draw of the run")
+    num_steps: NotNegativeInt = option("num_steps", 0, "training ends after num_steps or num_epochs; 0 for no limit")
     num_epochs: NotNegative = option("num_epochs", 0.0, "an epoch is as many pairs as there are training examples")
     steps_per_call: NotNegativeInt = option("steps_per_call", 0, "steps that the devices take in one call; 0 chooses")
-    spmd: Annotated[str, OneOf(SPMD)] = option("spmd", "shard_map", "how a step runs on all devices; equal numbers")
+    spmd: Annotated[str, OneOf(SPMD)] = option("spmd", "shard_map", "how a step runs on all devices; same results")
     log_every: PositiveInt = option("log.every_steps", 10, "steps between two lines of metrics.jsonl")
     checkpoint_every: PositiveInt = option("checkpoint.every_steps", 500, "steps between two checkpoints")
-    keep_checkpoints: PositiveInt = option("checkpoint.keep", 2, "newest checkpoints that stay")
+    keep_checkpoints: PositiveInt = option("checkpoint.keep", 2, "number of newest checkpoints that are kept")
     validate_every: PositiveInt = option("evaluation.every_steps", 250, "steps between two validations, for the curve")
 
     def __post_init__(self) -> None:
@@ -58,13 +58,13 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Where examples come from, and what images are brought to."""
+    """Where examples come from, and how images are converted."""
 
     source: str = option(
         "data.source", meaning="digits, tfds:NAME, folder:PATH, npz:PATH, video:GLOB, parquet:PATH or webdataset:GLOB"
     )
     image_size: Annotated[int, Range(least=0, most=data.MAX_IMAGE_SIZE)] = option(
-        "data.image_size", 0, "pixels: the shorter side is resized to it, the middle square cut out; 0 keeps the size"
+        "data.image_size", 0, "pixels: the shorter side is resized to it, the central square cropped; 0 keeps the size"
     )
     channels: Annotated[int, OneOf(data.CHANNELS)] = option(
         "data.channels", 0, "1 or 3 converts to grey or colour; 0 keeps what the images have"
@@ -76,7 +76,7 @@ class DataOptions:
         "data.layout", "auto", "what the folders of folder:PATH are: splits, classes, or flat for neither"
     )
     group: str = option(
-        "data.group", "", "what must not be in two splits: a pattern of paths, or the name of an array or column"
+        "data.group", "", "what must not be divided among splits: a pattern of paths, or the name of an array or column"
     )
     placement: Annotated[str, OneOf(data.PLACEMENTS)] = option(
         "data.placement", "auto", "memory keeps all examples on the devices, stream reads batch by batch"
@@ -84,8 +84,8 @@ class DataOptions:
     num_workers: Annotated[int, Range(least=0, most=2**10)] = option(
         "data.num_workers", 2, "processes that decode a stream; 0 decodes in this one"
     )
-    frame_rate: NotNegative = option("data.frame_rate", 0.0, "frames a second of a film that are kept; 0 for all")
-    cache_dir: str = option("data.cache_dir", "", "of decoded films; '' is mi_coding/films in the user's cache")
+    frame_rate: NotNegative = option("data.frame_rate", 0.0, "frames per second of a film that are kept; 0 for all")
+    cache_dir: str = option("data.cache_dir", "", "cache of decoded films; '' is mi_coding/films in the user's cache")
 
     def __post_init__(self) -> None:
         data.open_source(self.source, self.layout, self.group)

@@ -28,13 +28,13 @@ from mi_coding.contrast.ring import ring
 from mi_coding.contrast.sampled import contrast_sampled
 
 METHODS: dict[str, Callable[..., Contrast]] = {"dense": dense, "gather": gather, "blockwise": blockwise, "ring": ring}
-"""Name → method. Scores held on a device with B pairs in all, b of them on it, codes of d numbers:
+"""Name → method. Scores held per device, with B pairs in total, b of them on the device, and codes of d numbers:
 
-dense: B². gather: b · B. blockwise: none, but the gathered keys, B · d. ring: none, a few times b · d in all.
+dense: B². gather: b · B. blockwise: none, but the gathered keys, B · d. ring: none, a few times b · d in total.
 """
 
 _SCORES_IN_FULL = 2**18
-"""Up to so many scores a device `auto` keeps them: they compile sooner, and have derivatives of every kind."""
+"""Up to this many scores per device, `auto` holds them all: that compiles faster, and has derivatives of every kind."""
 
 
 def contrast(
@@ -45,15 +45,15 @@ def contrast(
     *,
     method: str = "auto",
 ) -> Contrast:
-    """Scores every query with every candidate and keeps what an objective needs of it.
+    """Scores every query with every candidate and keeps what an objective needs of the scores.
 
     The score of query i and key j is `scale · ⟨queries[i], keys[j]⟩`. Products are accumulated in float32 (float64
     for float64 codes), at the precision that `spec` names, in every method and for true and false candidates alike: a
-    true score of another precision than its normaliser is a biased loss. Scores are held within an eighth
-    of the largest finite float, so no scale makes an infinity.
+    true score of another precision than its normaliser would bias the loss. Scores are clipped to ± an eighth
+    of the largest finite float, so no scale produces an infinity.
 
     All fields have gradients to queries, keys and scale (rank has none): of first order and in reverse mode, since
-    `blockwise` and `ring` compute their scores a second time in a backward pass of their own.
+    `blockwise` and `ring` recompute their scores in a backward pass of their own.
 
     >>> out = contrast(2 * jnp.eye(3), jnp.eye(3))
     >>> out.true_score.tolist(), out.rank.tolist(), out.num_candidates

@@ -13,7 +13,7 @@ from mi_coding.varying import match
 
 
 def _sweep(queries: jax.Array, rows: Rows, keys: Keys, scale: jax.Array, plan: Plan) -> tuple[Rows, Sums | None]:
-    """This device's queries with the keys of every device; returns the sums of its queries and of its keys."""
+    """Scores this device's queries with the keys of every device; returns the sums of its queries and of its keys."""
     scoring, rule, axis_name = plan.scoring(scale), plan.spec.rule, plan.spec.axis_name
     if rule != OTHER_DEVICES:
         rows, keys = visit(queries, rows, keys, scoring._replace(own=rule))
@@ -59,7 +59,7 @@ def _sweep_back(
 
 
 def _over_devices(sums: Sums, axis_name: str) -> Sums:
-    """Running sums of all devices made one."""
+    """Merges the running sums of all devices."""
     peak = lax.pmax(sums.peak, axis_name)
     return Sums(peak, lax.psum(sums.total * jnp.exp(sums.peak - peak), axis_name))
 

@@ -16,7 +16,7 @@ class Contrast(NamedTuple):
         column_lse: float32[n], the same with the roles exchanged: for the true key of each query, log-sum-exp over
             all queries that have this key among their candidates. None where the caller asked for no columns.
         rank: int32[n], how many distractors score at least as high as the true candidate; 0 is the best.
-        num_candidates: N, the true candidate counted.
+        num_candidates: N, the true candidate included.
         row_softplus: float32[n], Σ ln(1 + exp(score)) over the distractors of each query; None where the caller did
             not ask for it.
     """
@@ -34,7 +34,7 @@ PRECISIONS: dict[str, lax.Precision | lax.DotAlgorithmPreset] = {
     "high": lax.DotAlgorithmPreset.BF16_BF16_F32_X3,
     "bfloat16": lax.Precision.HIGHEST,  # of codes rounded to bfloat16, whose products are exact
 }
-"""Of the products of float32 codes: name → what `lax.dot_general` takes. All sums are float32.
+"""Precisions of the products of float32 codes: name → what `lax.dot_general` takes. All sums are float32.
 
 highest: exact to float32's rounding; six passes of bfloat16 on a TPU, and no tensor cores on a GPU. high: three passes
 of bfloat16 on both, products off by 2⁻¹⁶; a CPU computes them as "highest". bfloat16: one pass, codes off by 2⁻⁹.
@@ -47,7 +47,7 @@ REDUCTIONS = ("candidates", "distractors", "softplus")
 class Rule(NamedTuple):
     """Which keys are candidates of a query.
 
-    Keys of other devices always are; the rule speaks of the keys on the query's own device only. That is all that
+    Keys of other devices always are; the rule concerns only the keys on the query's own device. That is all that
     the losses in use need, and it lets a method leave masks out of every tile but those of its own device.
     """
 
@@ -61,9 +61,9 @@ class Rule(NamedTuple):
         return jnp.roll(values, values.shape[0] // 2, axis=0) if self.name == "pool" else values
 
     def excluded(self, rows: jax.Array, columns: jax.Array, num_queries: int) -> jax.Array:
-        """bool[rows, columns]: positions of the query's own device whose key is no distractor of the query.
+        """bool[rows, columns]: positions on the query's own device whose key is not a distractor of the query.
 
-        The true candidate is none, nor is a key that is no candidate at all.
+        The true candidate is not a distractor, nor is a key that is not a candidate at all.
         """
         same = rows[:, None] == columns[None, :]
         if self.name == "pool":
@@ -92,14 +92,14 @@ class ContrastSpec(NamedTuple):
 
     Attributes:
         rule: which keys are candidates: `ALL`, `OTHER_DEVICES` or `POOL`.
-        columns: whether `column_lse` is wanted; without it a tile costs one exponential a score instead of two.
+        columns: whether `column_lse` is wanted; without it a tile costs one exponential per score instead of two.
         block_size: side of a tile, for the methods that compute in tiles; None for what suits the hardware.
         axis_name: the mapped axis that holds the other shards; None where this shard is everything.
-        reduction: of the scores of a query. "candidates": log-sum-exp over all of them, what picking the true one
+        reduction: that of the scores of a query. "candidates": log-sum-exp over all of them, what picking the true one
             needs. "distractors": log-sum-exp without the true one, for bounds that keep the two expectations apart.
             "softplus": `row_softplus`, for logistic regression of true pairs against others; the log-sum-exp over the
             distractors is then a read-out without a gradient. Columns are of "candidates" alone.
-        clip: with "softplus", scores of distractors are held within ± this in the log-sum-exp; None does not.
+        clip: with "softplus", scores of distractors are clipped to ± this in the log-sum-exp; None does not clip.
         precision: of the products, a key of `PRECISIONS`.
     """
 
@@ -112,7 +112,7 @@ class ContrastSpec(NamedTuple):
     precision: str = "highest"
 
     def rounded(self, codes: jax.Array) -> jax.Array:
-        """Codes as they are multiplied."""
+        """Codes in the precision in which they are multiplied."""
         return codes.astype(jnp.bfloat16) if self.precision == "bfloat16" else codes
 
     @property
@@ -147,7 +147,7 @@ ALL_PAIRS = ContrastSpec()
 
 
 def check_precision(precision: str, dtype: jnp.dtype) -> None:
-    """Raises ValueError for a name that is none, and for float64 codes at less than the highest precision."""
+    """Raises ValueError for an unknown precision, and for float64 codes at less than the highest precision."""
     if precision not in PRECISIONS:
         raise ValueError(f"precision={precision!r} is unknown; choose one of {str(list(PRECISIONS))[1:-1]}")
     if precision != "highest" and dtype == jnp.float64:
@@ -159,8 +159,8 @@ def code_products(
 ) -> jax.Array:
     """Products of two matrices over an axis of each: the one place that states their precision.
 
-    It is stated, since TPUs and recent GPUs round float32 products to bfloat16 or TF32 by default; what is bfloat16
-    already is multiplied exactly. Sums are of `dtype`, float32 or float64.
+    It is stated because TPUs and recent GPUs round float32 products to bfloat16 or TF32 by default; values that are
+    already bfloat16 are multiplied exactly. Sums are of `dtype`, float32 or float64.
     """
     exact = lax.Precision.HIGHEST
     return lax.dot_general(
@@ -180,5 +180,5 @@ def score_products(queries: jax.Array, keys: jax.Array, scale: jax.Array, precis
 
 
 def score_limit(dtype: jnp.dtype) -> float:
-    """Scores are held within ± this, so that sums and differences of a few stay finite; beyond it no gradient."""
+    """Scores are clipped to ± this, so that sums and differences of a few stay finite; beyond it, no gradient."""
     return float(jnp.finfo(dtype).max) / 8

@@ -1,8 +1,8 @@
 """Scores that never leave the cores of a GPU: what `tiles` does with XLA, by kernels that keep their scores.
 
-XLA writes a tile of scores to memory and reads it again for every maximum, sum and product that is made of it. Here a
-block of queries stays with its core while the keys come by: forward it gathers its running log-sum-exp and its ranks,
-backward the gradient of its queries. Columns are rows with the roles exchanged, at the price of one more product.
+XLA writes a tile of scores to memory and reads it again for every maximum, sum and product computed from it. Here a
+block of queries stays on its core while the keys stream past: forward it accumulates its running log-sum-exp and its
+ranks, backward the gradient of its queries. Columns are rows with the roles exchanged, at the cost of one more product.
 
 For codes that tensor cores multiply. The kernels are compiled by Triton, by way of `jax.experimental.pallas`.
 Source: online softmax arXiv:1805.02867; blocks with recomputation arXiv:2205.14135.
@@ -24,9 +24,9 @@ from mi_coding.varying import match
 INTERPRET = False
 """Whether kernels run as plain JAX, which any platform can, slowly."""
 
-_QUERIES, _KEYS = 128, 64  # of a block
-_NARROWEST, _WIDEST = 16, 256  # numbers of a code, a power of two: at least and at most
-_BYTES_OF_KEYS = 2**14  # of a block at most, so that a few of them and the queries find place beside each other
+_QUERIES, _KEYS = 128, 64  # per block
+_NARROWEST, _WIDEST = 16, 256  # least and greatest dimension of padded codes, powers of two
+_BYTES_OF_KEYS = 2**14  # per block at most, so that a few blocks and the queries fit side by side
 
 
 def suit(queries: jax.Array, keys: jax.Array, spec: ContrastSpec) -> bool:
@@ -63,8 +63,8 @@ class _Block(NamedTuple):
     Attributes:
         scores: float32[q, k].
         codes: of the keys, float[k, d].
-        beside: what goes along with the keys, float32[k] each.
-        same: bool[q, k], where query and key have the same number.
+        beside: values that accompany the keys, float32[k] each.
+        same: bool[q, k], where query and key have the same index.
     """
 
     scores: jax.Array
@@ -123,16 +123,16 @@ def _run(
     *,
     same_blocks: bool = False,
 ) -> Any:
-    """Shows every block of queries all blocks of keys.
+    """Applies a step to every block of queries with all blocks of keys in turn.
 
     Args:
         step: (running, own, block of keys) → running.
-        running: float32[n, …] or int32[n], what is gathered for each query.
+        running: float32[n, …] or int32[n], what is accumulated for each query.
         own: float32[n] each, what is known of each query.
         queries, keys: float[n, d].
         beside: float32[n] each, what is known of each key.
         scoring: how they are scored, and by which rule.
-        same_blocks: whether a query is shown only the keys near its own number, and those by no rule.
+        same_blocks: whether a query meets only the keys near its own index, and those without a rule.
     """
     count, width = queries.shape
     wide = max(_NARROWEST, 1 << (width - 1).bit_length())
@@ -181,7 +181,7 @@ def _write(ref: Any, value: jax.Array) -> None:
 
 
 def _widened(array: jax.Array, wide: int) -> jax.Array:
-    """Codes with zeros up to a power of two."""
+    """Codes padded with zeros to a dimension that is a power of two."""
     return jnp.pad(array, ((0, 0), (0, wide - array.shape[1]))) if array.ndim == 2 else array
 
 

@@ -1,8 +1,8 @@
-"""Keys that travel from device to device in a ring, scored a tile at a time: a few times b · d numbers a device.
+"""Keys that travel from device to device in a ring, scored a tile at a time: a few times b · d numbers per device.
 
-A tile of keys moves on as soon as its turn is over, and the one that comes takes its place. So the keys are never
-held twice, as they would be if they travelled whole; and with the tile travel the sums over its columns, and in the
-backward pass the gradient of its keys. After as many moves as there are devices all are at home again.
+A tile of keys moves on as soon as it has been scored, and the one that arrives takes its place. So the keys are never
+held twice, as they would be if they travelled all at once. With the tile travel the sums over its columns and, in the
+backward pass, the gradient of its keys. After as many moves as there are devices, all tiles are back home.
 
 Source: ring attention arXiv:2310.01889; the ring for contrastive losses arXiv:2410.17243.
 """
@@ -18,7 +18,7 @@ from mi_coding.contrast.tiles import Keys, Pull, Rows, Send, Sums, visit, visit_
 
 
 def _sweep(queries: jax.Array, rows: Rows, keys: Keys, scale: jax.Array, plan: Plan) -> tuple[Rows, Sums | None]:
-    """This device's queries with the keys of every device; returns the sums of its queries and of its keys."""
+    """Scores this device's queries with the keys of every device; returns the sums of its queries and of its keys."""
     num_devices, send = _ring(plan.spec)
     scoring, rule = plan.scoring(scale), plan.spec.rule
     if rule != OTHER_DEVICES:
@@ -36,7 +36,7 @@ def _sweep(queries: jax.Array, rows: Rows, keys: Keys, scale: jax.Array, plan: P
 def _sweep_back(
     queries: jax.Array, d_queries: jax.Array, rows: Pull, keys: Keys, scale: jax.Array, plan: Plan
 ) -> tuple[jax.Array, jax.Array]:
-    """The backward pass of `_sweep`: a ring of its own, since one differentiated by JAX keeps all that passed."""
+    """The backward pass of `_sweep`: a ring of its own, since one differentiated by JAX stores all keys that passed."""
     num_devices, send = _ring(plan.spec)
     scoring, rule = plan.scoring(scale), plan.spec.rule
     if rule != OTHER_DEVICES:
@@ -53,7 +53,7 @@ def _sweep_back(
 
 
 def _ring(spec: ContrastSpec) -> tuple[int, Send]:
-    """The number of devices, and what sends values to the next one."""
+    """The number of devices, and the function that sends values to the next one."""
     num_devices = spec.num_devices
     if num_devices == 1:
         return 1, None

@@ -31,8 +31,8 @@ def contrast_sampled(
         queries: float[n, d], this device's shard.
         keys: float[n, d], this device's shard; keys[i] is the true one of queries[i].
         scale: one over the temperature.
-        spec: its rule, `ALL` or `OTHER_DEVICES`, says which keys are drawn from; where columns are wanted, the K
-            distractors of each key are drawn from the queries. It has no tiles.
+        spec: its rule, `ALL` or `OTHER_DEVICES`, determines which keys are drawn from; where columns are wanted, the K
+            distractors of each key are drawn from the queries. Nothing is tiled.
         num_distractors: K ≥ 1, at most as many as the rule leaves.
         key: a random key, the same on all devices.
     Returns:

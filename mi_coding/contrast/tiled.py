@@ -1,4 +1,4 @@
-"""The frame around the methods in tiles: true pairs, and a backward pass that computes the scores a second time."""
+"""What surrounds the tiled methods: true pairs, and a backward pass that computes the scores a second time."""
 
 from collections.abc import Callable
 from functools import partial
@@ -35,7 +35,7 @@ class Plan(NamedTuple):
         sweep: (queries, rows, keys, scale, plan) → (rows, columns): the distractors of every device.
         sweep_back: (queries, d_queries, rows, keys, scale, plan) → (d_queries, d_keys).
         spec: what is asked for.
-        tiles, work: how a shard is cut, and what computes; None until the platform is known.
+        tiles, work: how a shard is tiled, and the implementation; None until the platform is known.
     """
 
     sweep: Callable
@@ -50,7 +50,7 @@ class Plan(NamedTuple):
 
 
 def _in_tiles(compute: Callable, plan: Plan, queries: jax.Array, keys: jax.Array, *others: Any) -> Any:
-    """`compute(plan, queries, keys, *others)` by what suits the platform that the program is compiled for."""
+    """`compute(plan, queries, keys, *others)`, implemented as suits the platform that the program is compiled for."""
     n, spec, arrays = queries.shape[0], plan.spec, (queries, keys, *others)
 
     def compute_in(block_size: int, work: Work, *arrays: Any) -> Any:
@@ -75,8 +75,8 @@ def tiled(
     """Runs a method in tiles under a custom gradient. The arguments are those of `Plan` and of `contrast`."""
     n = queries.shape[0]
     plan = Plan(sweep, sweep_back, spec)
-    # Under shard_map a scale that is copied to all devices gets a gradient on each. Typed as varying, it has them
-    # added up; so have codes, should they be copies.
+    # Under shard_map a replicated scale gets a gradient on each device. Typed as varying, it has these gradients added
+    # up; so do codes, should they be replicated.
     queries, keys, scale = match((queries, keys, scale), spec.device_index + queries[0, 0] + keys[0, 0])
     *found, row_softplus = _scores(queries, keys, scale, plan)
     return Contrast(*found, spec.rule.num_candidates(n, spec.num_devices), row_softplus)

@@ -2,10 +2,10 @@
 
 The queries of this device stay where they are; the keys of one device after another come by. A tile of t × t scores
 serves both directions at once: forward it enters the running log-sum-exp of its rows and of its columns, backward it
-is computed a second time and gives the gradient of its queries and of its keys.
+is recomputed and gives the gradient of its queries and of its keys.
 
-The true pairs never enter a tile. They are known beforehand, so they are where the running sums start, and their
-part of the gradient, p − 1, is computed in one piece; the tiles add distractors only.
+The true pairs never enter a tile. They are known beforehand, so the running sums start from them, and their part
+of the gradient, p − 1, is computed in one piece; the tiles add distractors only.
 
 Source: online softmax arXiv:1805.02867; tiles with recomputation arXiv:2205.14135; both directions of a contrastive
 loss in one pass of tiles arXiv:2410.17243.
@@ -37,7 +37,7 @@ class Tiling(NamedTuple):
         return jnp.minimum(index * self.block, self.size - self.block)
 
     def repeated(self, index: jax.Array) -> jax.Array:
-        """bool[block]: entries of tile `index` that the tile before has had."""
+        """bool[block]: entries of tile `index` that the previous tile contains already."""
         return self.start(index) + jnp.arange(self.block) < index * self.block
 
     @property
@@ -61,7 +61,7 @@ class Sums(NamedTuple):
         return jnp.log(self.total) + self.peak
 
     def pull(self, gradient: jax.Array, of_softplus: jax.Array | None = None) -> "Pull":
-        """How the sums pull on their scores when these gradients come to them; with a softplus, that alone does."""
+        """The `Pull` of the sums on their scores, given the gradients of the sums; with a softplus, of that alone."""
         if self.softplus is not None:
             return Pull(softplus=of_softplus)
         return Pull(self.peak, gradient / self.total)
@@ -75,7 +75,7 @@ def no_sums(shape: tuple[int, ...], like: jax.Array, dtype: jnp.dtype, *, softpl
 
 
 class Rows(NamedTuple):
-    """What the forward pass knows of each query: true score, running sums, and rank so far."""
+    """The state of each query in the forward pass: true score, running sums, and rank so far."""
 
     true_score: jax.Array
     sums: Sums
@@ -83,10 +83,11 @@ class Rows(NamedTuple):
 
 
 class Pull(NamedTuple):
-    """How a log-sum-exp of n rows or columns pulls on its scores: by factor · exp(score − peak); float32[n] each.
+    """The backward pass from a log-sum-exp of n rows or columns to its scores; float32[n] each.
 
-    The factor is the gradient that comes to the log-sum-exp, over Σ exp(score − peak). Peak and sum are kept apart
-    since exp(score − lse) would lose the digits that lse has lost. A sum of softplus pulls by softplus · σ(score).
+    A score gets factor · exp(score − peak). The factor is the gradient of the log-sum-exp, over Σ exp(score − peak).
+    Peak and sum are kept apart since exp(score − lse) would lose the digits that lse has lost. From a sum of softplus,
+    a score gets softplus · σ(score).
     """
 
     peak: jax.Array | None = None
@@ -96,8 +97,8 @@ class Pull(NamedTuple):
     def on(self, scores: jax.Array) -> jax.Array:
         """The gradient of scores, before `free_gradient`.
 
-        No score exceeds the peak of its sum, but when computed a second time it may, by its last bit; at extreme
-        temperatures that bit is a large number, and its exponential infinite.
+        No score exceeds the peak of its sum, but a recomputed one may, by its last bit; at extreme temperatures that
+        bit is a large number, and its exponential infinite.
         """
         if self.softplus is not None:
             return self.softplus * jax.nn.sigmoid(scores)
@@ -105,12 +106,12 @@ class Pull(NamedTuple):
 
 
 class Keys(NamedTuple):
-    """The keys of one device, with all that goes along with them when they move to another.
+    """The keys of one device, with everything that travels along when they move to another.
 
     Attributes:
         codes: float[n, d].
-        columns: forward the running sums of each key, backward how they pull; None where nobody asks for columns.
-        gradient: float32[n, d], backward the gradient of the keys so far, short of its factor `scale`.
+        columns: forward the running sums of each key, backward their `Pull`; None where no columns are asked for.
+        gradient: float32[n, d], backward the gradient of the keys so far, without its factor `scale`.
     """
 
     codes: jax.Array
@@ -119,16 +120,16 @@ class Keys(NamedTuple):
 
 
 Send = Callable[[Keys], Keys] | None
-"""What becomes of a tile of keys when its turn is over; None: it stays."""
+"""What happens to a tile of keys once it has been scored; None: it stays."""
 
 
 class Work(NamedTuple):
-    """What is computed of scores, and how: by XLA a tile at a time (`BY_XLA`), or by kernels for all keys at once.
+    """What is computed from scores, and how: by XLA a tile at a time (`BY_XLA`), or by kernels for all keys at once.
 
     Attributes:
         true_scores: (queries, keys, scoring) → float32[n], the score of each query with its true candidate.
-        reduce: (queries, rows, key_tile, scoring, c) → (rows, columns), with one tile of keys more.
-        pull: (queries, d_queries, rows, key_tile, scoring, c) → (d_queries, d_keys), short of their factor `scale`.
+        reduce: (queries, rows, key_tile, scoring, c) → (rows, columns), with one more tile of keys.
+        pull: (queries, d_queries, rows, key_tile, scoring, c) → (d_queries, d_keys), without their factor `scale`.
     """
 
     true_scores: Callable
@@ -141,8 +142,8 @@ class Scoring(NamedTuple):
 
     Attributes:
         scale: float32[], one over the temperature.
-        tiles: how n is cut.
-        work: what computes.
+        tiles: how the n entries are tiled.
+        work: the implementation.
         spec: what is asked for.
         own: the rule, if these keys are of the queries' own device.
     """
@@ -202,7 +203,7 @@ def visit(queries: jax.Array, rows: Rows, keys: Keys, scoring: Scoring, *, send:
 def visit_back(
     queries: jax.Array, d_queries: jax.Array, rows: Pull, keys: Keys, scoring: Scoring, *, send: Send = None
 ) -> tuple[jax.Array, Keys]:
-    """The backward pass of `visit`: adds the gradients of queries and keys, both short of their factor `scale`."""
+    """The backward pass of `visit`: adds the gradients of queries and keys, both without their factor `scale`."""
     tiles = scoring.tiles
 
     def column_tile(c, carry):
@@ -217,8 +218,8 @@ def visit_back(
 
 
 def _true_scores(queries: jax.Array, keys: jax.Array, scoring: Scoring) -> jax.Array:
-    """Read off whole tiles, for only a product of the same shape rounds the same, and a tie must stay a tie: codes that
-    have collapsed to one point would otherwise be ranked by rounding errors."""
+    """Read off whole tiles, since only a product of the same shape rounds identically, and a tie must stay a tie: codes
+    that have collapsed to one point would otherwise be ranked by rounding errors."""
     tiles, scale, spec = scoring.tiles, scoring.scale, scoring.spec
     keys = spec.rule.partner(keys)
 
@@ -263,17 +264,17 @@ def _pull(
 
 
 BY_XLA = Work(_true_scores, _reduce, _pull)
-"""A tile of scores after the other, in every dtype and on every platform."""
+"""One tile of scores after another, in every dtype and on every platform."""
 
 
 def score_gradient(scores: jax.Array, row: Pull | None, column: Pull | None) -> jax.Array:
-    """The gradient that comes to each score from the sums of its row and of its column, where there are any."""
+    """The gradient that each score gets from the sums of its row and of its column, where there are any."""
     pulls = [pull.on(scores) for pull in (row, column) if pull is not None]
     return free_gradient(scores, sum(pulls))
 
 
 def free_gradient(scores: jax.Array, gradient: jax.Array) -> jax.Array:
-    """The gradient of scores, but none of those that `score_products` holds at the limit."""
+    """The gradient of scores, but none for those that `score_products` clips to the limit."""
     return jnp.where(jnp.abs(scores) < score_limit(scores.dtype), gradient, 0)
 
 
@@ -303,7 +304,7 @@ def _put(values, tile, start: jax.Array):
 
 
 def _exchange(values, came, c: jax.Array, tiles: Tiling):
-    """Puts what came in the place of tile c, but for entries that the tile before has exchanged already."""
+    """Puts the tile that came in the place of tile c, but for entries that the previous tile has exchanged already."""
     start = tiles.start(c)
     if not tiles.is_exact:
         repeated = tiles.repeated(c)

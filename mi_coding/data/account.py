@@ -1,4 +1,4 @@
-"""What came in, what is used, what is left out and why: filled in by the readers of a source, and reported once."""
+"""What was found, what is used, what is left out and why: filled in by the readers of a source, and reported once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-_NAMED = 3  # names of what is left out that a line shows, for each reason
+_NAMED = 3  # names of examples left out that a line shows, for each reason
 
 
 class LeftOut(NamedTuple):
@@ -33,11 +33,11 @@ class Account:
     {'data/found': 5, 'data/used': 3, 'data/left_out/cannot_be_decoded': 2}
 
     Attributes:
-        unit: of what is counted, in the plural, such as "images" or "films".
+        unit: what is counted, in the plural, such as "images" or "films".
         found: how many the source has.
         left_out: by reason, a few words that follow a number, such as "cannot be decoded".
         notes: what is assumed or altered, such as rescaled values: one line each, with its count.
-        facts: what a person checks, such as `size`: the end of a key of summary.json → number or text.
+        facts: what the user may check, such as `size`: last part of a key of summary.json → number or text.
     """
 
     unit: str = "examples"
@@ -52,17 +52,17 @@ class Account:
         return self.found - sum(left.count for left in self.left_out.values())
 
     def leave_out(self, reason: str, names: Sequence[str]) -> None:
-        """Counts what is left out, by name; of an empty sequence, nothing is counted."""
+        """Counts what is left out, by name; an empty sequence counts nothing."""
         if names:
             self._add(reason, LeftOut(len(names), tuple(names[:_NAMED])))
 
     def note(self, line: str) -> None:
-        """Says once what is assumed or altered."""
+        """Adds a line about what is assumed or altered, unless it is there already."""
         if line not in self.notes:
             self.notes.append(line)
 
     def lines(self) -> list[str]:
-        """The account for the terminal: what is used and left out, what was found, and the notes, a line each."""
+        """The account for the terminal: what is used and left out, the facts, and the notes, one line each."""
         count = f"{self.used:,} of {self.found:,}" if self.left_out else f"{self.used:,}"
         used = f"{count} {self.unit}{' are used' if self.left_out else ''}"
         left = "; ".join(f"{one.count:,} {reason} ({one.named})" for reason, one in self.left_out.items())
@@ -78,7 +78,7 @@ class Account:
         return {"data/found": self.found, "data/used": self.used} | left_out | facts | notes
 
     def merge(self, other: "Account") -> None:
-        """Takes over what another account of the same source tells."""
+        """Adds what is left out, the notes and the facts of another account of the same source."""
         for reason, left in other.left_out.items():
             self._add(reason, left)
         for line in other.notes:

@@ -1,4 +1,4 @@
-"""Which examples of one split stand in another, too? Results on copies of training examples are results of training."""
+"""Which examples of one split are in another, too? Results on copies of training examples are training results."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -8,16 +8,16 @@ import numpy as np
 from mi_coding.data.dataset import Split, blocks, evenly_spaced, first_names, in_memory, names, num_examples
 
 NEAR = 0.999  # correlation of the thumbnails of two images above which they are near-copies
-_LEAST_OF_PIXELS = 0.98  # correlation of their pixels above which they are; it is less where one is compressed
-MOST_ALIKE = 0.5  # share of the frames of a film that are near-copies of another film's, above which one is a cut of it
+_LEAST_OF_PIXELS = 0.98  # correlation of their pixels that is needed, too; lower, since one may be compressed
+MOST_ALIKE = 0.5  # share of a film's frames that are near-copies of another film's, above which it is a cut of it
 _LEAST_VALUES = 64  # in an example: two short vectors are often equal without being copies
-_SIDE = 8  # of the thumbnails that near-copies are looked for with
-_MOST_PRODUCTS = 10**10  # of thumbnails; above, fewer held-out images are looked at, and no frames of films
+_SIDE = 8  # pixels, of the thumbnails by which near-copies are found
+_MOST_PRODUCTS = 10**10  # of thumbnails; above that, fewer held-out images are compared, and no frames of films
 _AT_ONCE = 512
 _FLAT = 1e-3  # standard deviation of pixels in [0, 1] below which an image shows nothing to compare
 
 
-Rows = list[tuple[int, int]]  # of a held-out example and of the training example that it is a copy of
+Rows = list[tuple[int, int]]  # positions of a held-out example and of the training example that it copies
 
 
 class NearCopies(NamedTuple):
@@ -28,9 +28,9 @@ class NearCopies(NamedTuple):
 
 
 def copies_in(train: Split, others: dict[str, Split]) -> tuple[list[str], dict[str, Rows]]:
-    """One line for each kind of copies of training examples that another split has, with their count and first names.
+    """Lines on copies of training examples in other splits, one per kind, with count and first names; and their rows.
 
-    `others` is by name, such as "test"; also by name are the rows of copies and near-copies of single examples.
+    `others` is name → split, such as "test"; the second result is name → rows of copies and near-copies of examples.
     """
     if not in_memory(train) and train.films is None:
         return ["copies across splits were not looked for: images are decoded as they are streamed"], {}
@@ -59,7 +59,7 @@ def _line(name: str, what: str, pairs: list[tuple[str, str]]) -> str:
 
 
 def copies_of(train: Split, others: Sequence[Split]) -> list[Rows]:
-    """For each of the other splits its rows that are copies of training examples, byte for byte, and those of them.
+    """For each of the other splits, its rows that copy training examples, byte for byte, and the rows of the latter.
 
     Only single examples in memory are compared, of at least 64 numbers each.
 
@@ -76,9 +76,9 @@ def copies_of(train: Split, others: Sequence[Split]) -> list[Rows]:
 
 
 def near_copies_of(train: Split, others: Sequence[Split]) -> list[NearCopies]:
-    """For each of the other splits its images whose thumbnails correlate with those of training images by over 0.999.
+    """For each of the other splits, its images whose thumbnails correlate with those of training images by over 0.999.
 
-    Such are photos that were saved again, or made brighter; those that are equal byte for byte are not counted. Only
+    Examples are photos that were saved again, or made brighter; exact copies, byte for byte, are not counted. Only
     images in memory are compared; films have `film_cuts`.
 
     >>> images = np.random.default_rng(0).uniform(0.2, 0.8, (4, 8, 8, 1)).astype(np.float32)
@@ -92,9 +92,9 @@ def near_copies_of(train: Split, others: Sequence[Split]) -> list[NearCopies]:
 
 
 def film_cuts(train: Split, others: Sequence[Split]) -> list[list[tuple[str, str]]]:
-    """For each of the other splits its films of which more than half the frames are near-copies of one training film.
+    """For each of the other splits, its films with more than half of their frames near-copies of one training film's.
 
-    Frames are compared by their thumbnails. Parts of one film, by its name, are no copies of one another.
+    Frames are compared by their thumbnails. Parts of one film, by its name, do not count as copies of one another.
     """
     if train.films is None:
         return [[] for _ in others]
@@ -151,7 +151,7 @@ def _all_thumbnails(split: Split) -> np.ndarray:
 
 
 def _thumbnails(images: np.ndarray) -> np.ndarray:
-    """float32[n, d]: pixels of small copies, all channels, of mean 0 and length 1; of flat images zeros."""
+    """float32[n, d]: pixels of thumbnails, all channels, with mean 0 and norm 1; zeros for flat images."""
     parts = [_centred(_shrunk(images[i : i + _AT_ONCE])) for i in range(0, len(images), _AT_ONCE)]
     return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
 
@@ -178,7 +178,7 @@ def _centred(rows: np.ndarray) -> np.ndarray:
 
 
 def _nearest(queries: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Position of the best of the known rows for each query, and its cosine."""
+    """Position of the nearest known row for each query, and its cosine."""
     best, cosines = [], []
     for start in range(0, len(queries), _AT_ONCE):
         products = queries[start : start + _AT_ONCE] @ known.T

@@ -1,4 +1,4 @@
-"""Random, stratified cuts of a set of examples, the same in every run."""
+"""Random, stratified cuts of a set of examples into splits, the same in every run."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _MIN_EXAMPLES = 2  # of a split: a bound needs a distractor
 def cut(
     labels: np.ndarray | None, count: int, shares: tuple[float, ...], groups: np.ndarray | None = None
 ) -> list[np.ndarray]:
-    """Positions of disjoint parts with the given shares, and last the rest; each in a fixed random order.
+    """Positions of disjoint parts with the given shares, followed by the rest; each in a fixed random order.
 
     Parts are stratified by class. Rounding errors are carried over to the next class, so that a tenth of a thousand
     classes of four examples is still a tenth; and the rest has at least one example of every class.
@@ -29,7 +29,7 @@ def cut(
         labels: int[count], the class of each example, or None for no classes.
         count: number of examples.
         shares: of each part but the rest; a part has at least two examples, even where its share is less.
-        groups: int[count], a number of each example; those of one number go to one part. Shares are then of groups, and
+        groups: int[count], the group number of each example; a group is never divided. Shares are then of groups, and
             the class of a group is that of most of its examples.
     """
     if groups is not None:
@@ -65,17 +65,17 @@ def _cut_groups(labels: np.ndarray | None, groups: np.ndarray, shares: tuple[flo
 
 
 def groups_by_name(names: Sequence[str], pattern: str, account: Account) -> np.ndarray | None:
-    """int[n]: names with one match of a pattern have one number, those without a match one each; None for no pattern.
+    """int[n]: one number for all names with the same match, one each for names without a match; None for no pattern.
 
     >>> account = Account()
     >>> groups_by_name(["a/p1_x.png", "b/p2_x.png", "b/p1_y.png", "c.png"], r"p(\\d+)", account).tolist()
     [0, 1, 0, 2]
 
     Args:
-        pattern: a regular expression; what its first bracket matches is the group, or all of it without a bracket.
+        pattern: a regular expression; the text matched by its first parentheses, or else by all of it, is the group.
         account: notes how many groups there are, and how many names do not match.
     Raises:
-        InputError: where the pattern is none, or no name matches.
+        InputError: if the pattern is no regular expression, or no name matches.
     """
     if not pattern:
         return None
@@ -92,7 +92,7 @@ def groups_by_name(names: Sequence[str], pattern: str, account: Account) -> np.n
 
 
 def number_groups(values: Sequence, account: Account) -> np.ndarray:
-    """int[n]: a number for each different value, which the account counts."""
+    """int[n]: a number for each distinct value; the account notes how many there are."""
     numbers: dict = {}
     groups = np.array([numbers.setdefault(value, len(numbers)) for value in values], np.int64)
     largest = np.bincount(groups).max(initial=0)
@@ -101,7 +101,7 @@ def number_groups(values: Sequence, account: Account) -> np.ndarray:
 
 
 def check_counts(source: str, counts: list[int]) -> None:
-    """Raises InputError unless there are two train, validation and test examples each; `source` names the data.
+    """Raises InputError unless train, validation and test have at least two examples each; `source` names the data.
 
     >>> check_counts("digits", [1250, 150, 397])
     """

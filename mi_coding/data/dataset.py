@@ -22,7 +22,7 @@ class Split(NamedTuple):
     examples: Arrays | LazyImages | Frames
     labels: np.ndarray | None  # int32[n], the class of each example, or None where the source has no labels
     names: Sequence[str] | None = None  # for the user, such as paths; None where there are none, or examples have them
-    films: FilmTable | None = None  # for frames of films, which follow one another and when they are shown; else None
+    films: FilmTable | None = None  # for frames of films, their order and times; else None
 
     @property
     def lengths(self) -> np.ndarray | None:
@@ -42,7 +42,7 @@ class Dataset(NamedTuple):
     test: Split
     class_names: list[str] | None = None  # by label, where they are known
     account: Account | None = None  # of what the source has and what is left out; `load` always fills it in
-    copies: Mapping[str, list[tuple[int, int]]] = MappingProxyType({})  # by split: its row, and the training row it is
+    copies: Mapping[str, list[tuple[int, int]]] = MappingProxyType({})  # split → its row, the training row copied
 
     @property
     def splits(self) -> tuple[Split, Split, Split]:
@@ -69,7 +69,7 @@ def halves(examples: Any) -> tuple[Any, ...]:
 
 
 def evenly_spaced(count: int, most: int) -> np.ndarray:
-    """int64[n], n ≤ most: positions among `count`, of which the first and the last are two.
+    """int64[n], n ≤ most: evenly spaced positions among `count`, including the first and the last.
 
     >>> evenly_spaced(100, 3).tolist(), evenly_spaced(2, 3).tolist()
     ([0, 49, 99], [0, 1])

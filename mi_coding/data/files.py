@@ -9,13 +9,13 @@ from mi_coding.data.account import Account
 from mi_coding.data.images import is_image_file
 from mi_coding.data.sounds import is_sound_file
 
-# Folders that archives, file servers and file systems leave, beside hidden ones.
+# Folders that archives, file servers and file systems create, in addition to hidden ones.
 _NOT_DATA = ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found")
-_HIDDEN = "hidden or of the system"  # the reason for which these are left out
+_HIDDEN = "hidden or of the system"  # the reason for leaving these out
 
 
 class FileKind(NamedTuple):
-    """Files that can be examples of one kind."""
+    """A kind of files that can be examples."""
 
     noun: str
     readers: str  # what is expected of them, for a message
@@ -27,7 +27,7 @@ SOUNDS = FileKind("sound file", "files that libsndfile reads, such as WAV or FLA
 
 
 class Files(NamedTuple):
-    """How files of one kind are found; others are counted in an account by their suffix, and hidden ones together."""
+    """Finds files of one kind; others are counted in an account, by suffix, and hidden ones together."""
 
     kind: FileKind
     account: Account
@@ -38,7 +38,7 @@ class Files(NamedTuple):
         self.account.leave_out(reason, names)
 
     def inside(self, folder: Path) -> list[str]:
-        """Names of the files that lie in a folder itself, sorted."""
+        """Names of the files directly in a folder, sorted."""
         found = []
         for entry in folder.iterdir():
             if not entry.is_dir():
@@ -52,7 +52,7 @@ class Files(NamedTuple):
         return sorted(self._walk(folder))
 
     def are_below(self, folder: Path) -> bool:
-        """Whether there is one below a folder; nothing is counted."""
+        """Whether there is such a file below a folder; nothing is counted."""
         return any(True for _ in self._replace(account=Account())._walk(folder))
 
     def _walk(self, folder: Path) -> Iterator[str]:
@@ -73,7 +73,7 @@ class Files(NamedTuple):
             yield from (name if start == "." else os.path.join(start, name) for name in taken)
 
     def _takes(self, parent: str, name: str) -> bool:
-        """Whether a file is of this kind, and else counts it.
+        """Whether a file is of this kind; if not, it is counted.
 
         Folders hold millions of files, so names stay text here: a `Path` for each would take most of the time.
         """

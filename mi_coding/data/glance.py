@@ -1,4 +1,4 @@
-"""A look at some images of a source: what is white in them, and what of them is altered when they are decoded."""
+"""A look at some images of a source: which value is white in them, and what decoding them alters."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from mi_coding.data.dataset import evenly_spaced
 from mi_coding.data.images import BROKEN, DEEP_MODES, LazyImages, open_image
 
 MOST_LOOKED_AT = 256  # images, evenly spaced over all splits
-_OF_16_BITS = ";16"  # in Pillow's name for how the values of a file become those of a mode
+_OF_16_BITS = ";16"  # in Pillow's name of a raw mode, which maps the values of a file to those of a mode
 
 
 class Look(NamedTuple):
@@ -34,7 +34,7 @@ class Glance(NamedTuple):
         return max((look.largest for look in self.looks if look.is_deep), default=None)
 
     def notes(self) -> list[str]:
-        """What is altered, a line each with its count; but for what is white."""
+        """What is altered, except by the choice of white, one line each with its count."""
         altered = {
             "is_below": "have values below 0, which are black",
             "is_no_number": "have values that are no numbers, which are black",
@@ -54,7 +54,7 @@ class Glance(NamedTuple):
 
 
 def look_at(parts: Sequence[LazyImages]) -> Glance:
-    """Looks at some images of all splits; only those of more than 8 bits are decoded, and broken ones are passed by."""
+    """Looks at some images of all splits; only those of more than 8 bits are decoded, and broken ones are skipped."""
     ends = np.cumsum([len(part) for part in parts])
     some = evenly_spaced(ends[-1], MOST_LOOKED_AT)
     of = np.searchsorted(ends, some, side="right")

@@ -16,13 +16,13 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from mi_coding.errors import InputError, Setting
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")  # that need not be looked into
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")  # recognised without opening
 DEEP_MODES = {"I;16": 65535, "I;16L": 65535, "I;16B": 65535, "I;16N": 65535, "I": 65535, "F": 1}  # → white by default
 _GREY_MODES = ("1", "L", "LA", "La", *DEEP_MODES)
 _BACKGROUND = "white"  # on which transparent pixels are shown
-_MOST_PIXELS = 2**28 // 3 * 2  # that are decoded of one image, 179 million as in Pillow: half a gigabyte
-# Without formats that start other programs (EPS), that Pillow knows and does not read (MPEG, HDF5), or that a suffix
-# alone tells from other files (TGA).
+_MOST_PIXELS = 2**28 // 3 * 2  # decoded of one image at most, 179 million as in Pillow: half a gigabyte
+# Excluded are formats that start other programs (EPS), that Pillow knows but does not read (MPEG, HDF5), or that only a
+# suffix distinguishes from other files (TGA).
 _FORMATS = (
     *("PNG", "JPEG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM", "QOI", "PCX", "ICO", "ICNS"),
     *("SGI", "SUN", "PSD", "DDS"),
@@ -73,18 +73,18 @@ class LazyImages(ABC):
         return self._count
 
     def read(self, i: int) -> np.ndarray | None:
-        """uint8[H, W, C], or None where the file cannot be decoded; InputError for another shape than of the rest."""
+        """uint8[H, W, C], or None if the file cannot be decoded; InputError if its shape differs from the rest."""
         image = self._decode(i)
         if image is not None:
             _check_same_shape(self.name(i), image.shape, self.name(self._first), self.shape[1:])
         return image
 
     def settle_white(self, white: float) -> None:
-        """From now on `white` is white in images of more than 8 bits."""
+        """Sets the value that is white in images of more than 8 bits."""
         self._spec = self._spec._replace(white=white)
 
     def check_like(self, other: "LazyImages") -> None:
-        """Raises InputError, naming one image of each, unless images have the shape of those of another split."""
+        """Raises InputError, naming one image of each, unless images have the same shape as another split's."""
         _check_same_shape(self.name(self._first), self.shape[1:], other.name(other._first), other.shape[1:])
 
     def described(self, i: int) -> str:
@@ -127,7 +127,7 @@ class JoinedImages(LazyImages):
 def decode(encoded: Path | bytes, spec: ImageSpec) -> np.ndarray | None:
     """Decodes an image file to uint8[H, W, C]; returns None where it is not an image, is truncated or broken.
 
-    EXIF orientation is applied, transparent pixels are shown on white, of an animation the first frame is decoded, and
+    EXIF orientation is applied, transparent pixels are shown on white, only an animation's first frame is decoded, and
     values of more than 8 bits are scaled so that `spec.white` is white. A large JPEG is decoded at a fraction of its
     size where `spec.image_size` allows; what then still has more than 179 million pixels is not decoded.
 
@@ -144,7 +144,7 @@ def decode(encoded: Path | bytes, spec: ImageSpec) -> np.ndarray | None:
 
 
 def pixels_of(image: Image.Image, spec: ImageSpec) -> np.ndarray:
-    """uint8[H, W, C]: the pixels of an opened image, or of one in memory, brought to a size; see `decode`.
+    """uint8[H, W, C]: the pixels of an opened image, or of one in memory, converted as by `decode`.
 
     >>> pixels_of(Image.new("RGB", (40, 20)), ImageSpec(image_size=16, channels=1)).shape
     (16, 16, 1)
@@ -155,9 +155,9 @@ def pixels_of(image: Image.Image, spec: ImageSpec) -> np.ndarray:
 
 
 def open_image(encoded: Path | bytes) -> Image.Image:
-    """An image, not yet decoded; raises one of `BROKEN` where it is none.
+    """An image, not yet decoded; raises one of `BROKEN` if it is not an image.
 
-    Pillow's limit on pixels is for all that a file has, also where few of them are decoded, so JPEGs pass it by.
+    Pillow's pixel limit applies to all pixels of a file, even where only a fraction is decoded, so JPEGs bypass it.
     """
     if isinstance(encoded, bytes):
         start, file, formats = encoded[:3], io.BytesIO(encoded), _FORMATS
@@ -169,8 +169,8 @@ def open_image(encoded: Path | bytes) -> Image.Image:
 
 
 def is_image_file(path: str | Path) -> bool:
-    """Whether a file is one that Pillow reads: what is in it decides, and a usual suffix is believed until decoding."""
-    if not os.path.isfile(path):  # to open a pipe would wait for its other end
+    """Whether Pillow reads a file: its content decides, but a usual suffix is trusted until the file is decoded."""
+    if not os.path.isfile(path):  # opening a pipe would wait for its other end
         return False
     if os.fspath(path).lower().endswith(_SUFFIXES):
         return True
@@ -196,7 +196,7 @@ def why_too_large(encoded: Path | bytes) -> str:
 
 
 def white_of(largest: float) -> float:
-    """The value that is white in images whose largest value this is: 1, or the largest number of as many bits.
+    """The value that is white in images with this largest value: 1, or the largest number of as many bits.
 
     >>> white_of(0.7), white_of(4000), white_of(256), white_of(40000)
     (1.0, 4095.0, 511.0, 65535.0)
@@ -205,7 +205,7 @@ def white_of(largest: float) -> float:
 
 
 def resize_floats(images: np.ndarray, spec: ImageSpec) -> np.ndarray:
-    """Resizes float32[n, H, W, C] in [0, 1], C = 1 or 3, to float32[n, h, w, c], in the way of `decode`.
+    """Resizes float32[n, H, W, C] in [0, 1], C = 1 or 3, to float32[n, h, w, c], as `decode` does.
 
     >>> resize_floats(np.ones((2, 8, 8, 1), np.float32), ImageSpec(image_size=4, channels=3)).shape
     (2, 4, 4, 3)

@@ -35,14 +35,14 @@ _DEFAULT_VIDEO = VideoOptions()
 
 
 class ImageOptions(TypedDict, total=False):
-    """What images are brought to, and what a folder of them is taken for.
+    """How images are converted, and how a folder of them is interpreted.
 
     Attributes:
-        image_size, channels: see `ImageSpec`; 0, the default, keeps those of the images, which must then be the same.
+        image_size, channels: see `ImageSpec`; 0, the default, keeps those of the images, which must then all be equal.
         white: value that is white in images of more than 8 bits; 0, the default, for the largest number of as many bits
-            as the values of some of them take, or 1 where none is above.
+            as the values in a sample of them need, or 1 if none exceeds 1.
         layout: what the folders of `folder:` are: "splits", "classes", "flat" for neither, or "auto", see `Folder`.
-        group: what examples have in common that must not be in two splits, such as a patient: a regular expression of
+        group: what examples that must stay in one split have in common, such as a patient: a regular expression for
             paths, or the name of an array or a column; for splits that are cut here. "" for none.
     """
 
@@ -102,7 +102,7 @@ def _splits(
     warn: Say,
     log: Say,
 ) -> Dataset:
-    """What a source has loaded, films and small images decoded."""
+    """The splits that a source has loaded, with films and small images decoded."""
     if isinstance(loaded, EncodedFilms):
         decoded = decode_source(loaded, spec, video, warn, log)
         dataset = film_dataset(loaded, decoded, video.gap, warn, log)
@@ -157,7 +157,7 @@ def _account_of_all(*splits: Split) -> Account:
 
 
 def _completed(dataset: Dataset) -> Dataset:
-    """The data set with the copies across its splits, and with the numbers that a person checks in its account."""
+    """The data set with the copies across its splits, and with the facts that the user may check in its account."""
     train, account = dataset.train, dataset.account
     account.facts |= facts_of_splits(dataset)
     others = {"validation": dataset.validation, "test": dataset.test}
@@ -168,13 +168,13 @@ def _completed(dataset: Dataset) -> Dataset:
 
 
 def facts_of_splits(dataset: Dataset) -> dict[str, Any]:
-    """How many examples each split has, and what `facts_of` tells of the train split."""
+    """How many examples each split has, and the facts about the train split, see `facts_of`."""
     counts = {name: num_examples(getattr(dataset, name)) for name in ("train", "validation", "test")}
     return counts | facts_of(dataset.train, dataset.class_names)
 
 
 def facts_of(split: Split, class_names: list[str] | None) -> dict[str, Any]:
-    """Sizes, channels, levels and classes of examples; of films their number, seconds, frames and frame rate."""
+    """Sizes, channels, levels and classes of examples; for films, their number, seconds, frames and frame rate."""
     described = describe_examples(split)
     facts: dict[str, Any] = {"shape": " and ".join(" × ".join(map(str, half["shape"])) for half in described)}
     if (films := split.films) is not None:
@@ -193,17 +193,17 @@ def facts_of(split: Split, class_names: list[str] | None) -> dict[str, Any]:
 
 
 def _num_levels(split: Split) -> int:
-    """How many values the pixels of some bytes-valued images take; 0 where values are floats."""
+    """Number of distinct pixel values in a sample of uint8 images; 0 where values are floats."""
     if split.examples.dtype != np.uint8:
         return 0
     return len(np.unique(take(split, evenly_spaced(num_examples(split), MOST_LOOKED_AT)).examples))
 
 
-_FEWEST_LEVELS = 64  # of images of more than 8 bits, below which white is probably another value
+_FEWEST_LEVELS = 64  # of images of more than 8 bits; if there are fewer, white is probably another value
 
 
 def _settle_white(splits: Sequence[Split], spec: ImageSpec, account: Account, warn: Say) -> None:
-    """Chooses what is white in encoded images of more than 8 bits, all splits alike; says so, and what is altered."""
+    """Chooses one white for encoded images of more than 8 bits in all splits; reports it, and what is altered."""
     if in_memory(splits[0]):
         return
     parts = [split.examples for split in splits]

@@ -1,4 +1,4 @@
-"""Which examples differ most from the others? By a few plain measures, each against its median."""
+"""Which examples differ most from the others? By a few simple measures, each relative to its median."""
 
 from typing import NamedTuple
 
@@ -37,7 +37,7 @@ def oddest(examples: np.ndarray, count: int = 10) -> list[Oddity]:
 
 
 def _measures(examples: np.ndarray) -> np.ndarray:
-    """float32[n, m]: mean, standard deviation, and of images mean difference of neighbours and of channels."""
+    """float32[n, m]: mean, standard deviation, and for images mean difference between neighbours and channels."""
     flat = examples.reshape(len(examples), -1)
     measures = [flat.mean(axis=1), flat.std(axis=1)]
     if examples.ndim == 4:

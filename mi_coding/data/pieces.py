@@ -62,7 +62,7 @@ class Order(NamedTuple):
             return self._shuffled(batch, rows)
         rng = np.random.default_rng((self.spec.seed, batch))
         draws = rng.integers(self.num_examples, size=self.spec.batch_size)
-        if self.groups is not None:  # all rows anew, each within the group that the first of its rows has drawn
+        if self.groups is not None:  # all rows are redrawn, each within the group that the first row has selected
             size = self.spec.group_size
             group = np.searchsorted(self.groups, draws[::size], side="right") - 1
             draws = rng.integers(*(np.repeat(self.groups[group + side], size) for side in (0, 1)))
@@ -90,8 +90,8 @@ class Pieces:
     """Random access to the pieces of all batches: the data source of grain.
 
     Attributes:
-        rows: of every batch that are in the pieces.
-        per_batch: number of pieces of a batch.
+        rows: the rows of every batch that are in the pieces.
+        per_batch: number of pieces per batch.
         largest_bytes: size of the largest piece.
     """
 

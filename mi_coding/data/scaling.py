@@ -1,4 +1,4 @@
-"""Columns of tables brought to mean 0 and standard deviation 1, by the training split."""
+"""Columns of tables scaled to mean 0 and standard deviation 1, as measured on the training split."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ Scale = list[dict[str, list[float]] | None]
 def fit_scale(train: Split) -> Scale | None:
     """The scale of the halves that are tables, float[n, D]; None where none is.
 
-    A column that is constant keeps its size: its deviation counts as 1.
+    A constant column is not rescaled: its deviation counts as 1.
 
     >>> fit_scale(Split((np.array([[1.0, 7.0], [3.0, 7.0]]), np.zeros((2, 4, 4, 1))), None))
     [{'mean': [2.0, 7.0], 'deviation': [1.0, 1.0]}, None]
@@ -25,7 +25,7 @@ def fit_scale(train: Split) -> Scale | None:
 
 
 def apply_scale(split: Split, scale: Scale) -> Split:
-    """A split of such examples in memory, its tables scaled, float32."""
+    """A split of such examples in memory, with its tables scaled, in float32."""
     pairs = zip(halves(split.examples), scale, strict=True)
     scaled = tuple(part if one is None else scaled_half(part, one) for part, one in pairs)
     return split._replace(examples=scaled if isinstance(split.examples, tuple) else scaled[0])

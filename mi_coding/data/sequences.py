@@ -22,7 +22,7 @@ def padded(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def lengths_of(sequences: np.ndarray) -> np.ndarray:
-    """int64[n]: samples of each of float[n, T, …] before its padding.
+    """int64[n]: number of samples of each sequence in float[n, T, …] before its padding.
 
     >>> lengths_of(padded([np.ones((1, 1)), np.zeros((2, 1))])).tolist()
     [1, 2]
@@ -43,13 +43,13 @@ def lengths_of(sequences: np.ndarray) -> np.ndarray:
 
 
 def as_sequences(path: Path, array: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
-    """float32[n, T, C], padded with NaN, of an array [n, T, C] or [n, T]; `path` is the file that it is from.
+    """float32[n, T, C], padded with NaN, from an array [n, T, C] or [n, T]; `path` is the file that it is from.
 
     Args:
-        lengths: int[n], samples of each sequence, where the array says more; None where NaN at the end is padding.
-            Of an array [sum of lengths, C] or [sum of lengths] whose sequences lie one after another, their lengths.
+        lengths: int[n], samples of each sequence, if the array has more; None if NaN at the end is padding. For an
+            array [sum of lengths, C] or [sum of lengths] of concatenated sequences, their lengths.
     Raises:
-        InputError: for any other shape, or lengths that it does not have.
+        InputError: for any other shape, or lengths that do not fit it.
     """
     sequences = array.astype(np.float32, copy=False)
     if lengths is not None:

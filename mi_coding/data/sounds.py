@@ -16,18 +16,18 @@ from mi_coding.errors import InputError, Setting
 
 MOST_BYTES = 4 * 2**30  # of all sounds in memory, padding included
 _STARTS = (b"fLaC", b"OggS", b"ID3", b"FORM", b"caff", b".snd", b"RF64")
-# What libsndfile says of the samples of a file that ends early; of a stream the length was never known, about 2³².
+# What libsndfile says of the samples of a truncated file; for a stream, whose length is unknown, about 2³².
 _CUT = re.compile(r"(?:data|SSND) : (\d+) \(should be (\d+)\)")
-_MP3 = (".mp3", ".mp2")  # whose files need not begin with a name
+_MP3 = (".mp3", ".mp2")  # whose files need not begin with a signature
 
 
 class Sounds(NamedTuple):
-    """Sound files that are brought to one rate and number of channels.
+    """Sound files that are converted to one rate and number of channels.
 
     Attributes:
         root: folder that names are relative to.
-        rate: samples a second, that of most files.
-        channels: 1, or those that all have.
+        rate: samples per second, those of most files.
+        channels: 1, or the number that all files have.
         longest: samples of the longest, T.
     """
 
@@ -37,14 +37,14 @@ class Sounds(NamedTuple):
     longest: int
 
     def read(self, names: list[str]) -> np.ndarray:
-        """float32[n, T, C]: these files, which `look_at` has read before."""
+        """float32[n, T, C]: these files, which `look_at` has checked before."""
         parts = [_read(self.root / name, self.rate, self.channels) for name in names]
         whole = np.zeros((self.longest, self.channels), np.float32)
         return padded([*parts, whole])[:-1]
 
 
 def look_at(root: Path, names: list[str], channels: int, account: Account) -> tuple[Sounds, list[str]]:
-    """What sound files can be brought to, and those that can be decoded; the account has the rate and the others.
+    """The format to convert sound files to, and those that can be decoded; the account has the rate and the others.
 
     Raises:
         InputError: where none can be decoded, numbers of channels differ, or they do not fit into memory.
@@ -77,8 +77,8 @@ def look_at(root: Path, names: list[str], channels: int, account: Account) -> tu
 
 
 def is_sound_file(path: str | Path) -> bool:
-    """Whether a file is one that libsndfile may read: what is in it decides; of MP3 its name."""
-    if not os.path.isfile(path):  # to open a pipe would wait for its other end
+    """Whether libsndfile may read a file: its content decides, or, for MP3, its name."""
+    if not os.path.isfile(path):  # opening a pipe would wait for its other end
         return False
     try:
         with open(path, "rb") as file:
@@ -90,13 +90,13 @@ def is_sound_file(path: str | Path) -> bool:
 
 
 def _described(path: Path) -> Any:
-    """What a file says of itself; None where it cannot be decoded from end to end, or has no samples."""
+    """What the header of a file says; None if it cannot be decoded from end to end, or has no samples."""
     soundfile = _soundfile()
     decoded = 0
     try:
         found = soundfile.info(path)
         with soundfile.SoundFile(path) as file:
-            while len(block := file.read(2**16, dtype="float32")):  # `blocks` would fill up what is not there
+            while len(block := file.read(2**16, dtype="float32")):  # `blocks` would pad what is missing
                 decoded += len(block)
                 if not np.isfinite(block).all():  # a WAV of floats may hold anything
                     return None

@@ -47,7 +47,7 @@ class Stream(Iterator[Batch], AbstractContextManager):
     """Yields batches `first_batch`, `first_batch` + 1, … of a split, without end; a context manager.
 
     Batch number k depends only on (seed, k, split, batch_size): neither on the workers, nor on where the stream
-    started. An image that cannot be decoded is replaced by the next one of the data that can; see `unreadable`. Errors
+    started. An image that cannot be decoded is replaced by the next one in the data that can; see `unreadable`. Errors
     of a worker are raised here by `next`, and close the stream.
 
     >>> from mi_coding import data
@@ -171,7 +171,7 @@ def _pipeline(pieces: Pieces, num_workers: int) -> grain.IterDataset:
 
 
 def _check_shared_memory(num_workers: int, piece_bytes: int) -> None:
-    """Prevents a bus error: a container often has 64 MB of shared memory."""
+    """Raises InputError instead of a later bus error: a container often has 64 MB of shared memory."""
     if not num_workers or not _SHARED_MEMORY.exists():
         return
     needed = num_workers * (2 * _BUFFERED + 2) * piece_bytes  # two queues, one piece being written, one being read
@@ -211,7 +211,7 @@ def _signals_blocked() -> Iterator[None]:
 
 @contextmanager
 def _main_module_hidden() -> Iterator[None]:
-    """A process spawned meanwhile does not import the main program again, which with JAX takes seconds per worker."""
+    """A context whose spawned processes do not import the main program again, which takes seconds each with JAX."""
     names = vars(sys.modules["__main__"])
     kept = {name: names[name] for name in ("__spec__", "__file__") if name in names}
     names["__spec__"] = None

@@ -46,10 +46,10 @@ def open_builder(setting: Setting, argument: str) -> Any:
 
 
 def describe_images(setting: Setting, argument: str) -> tuple[tuple[int | None, ...], int]:
-    """Shape [H, W, C] of the images of a data set, which need not be prepared, with None for what varies; and classes.
+    """Shape [H, W, C] of the images of a data set, prepared or not, with None for what varies; and number of classes.
 
     Args:
-        setting, argument: as of `open_builder`.
+        setting, argument: as for `open_builder`.
     Raises:
         InputError: where TFDS does not know it, or it has no images.
     """

@@ -1,4 +1,4 @@
-"""Flax modules x → z, one family a file, handed out as pure functions so that no other room knows Flax."""
+"""Flax modules x → z, one family per file, exposed as pure functions so that no other package depends on Flax."""
 
 from mi_coding.encoders.activation import ACTIVATIONS
 from mi_coding.encoders.base import DTYPES, Backbone

@@ -11,11 +11,11 @@ from mi_coding.options import OneOf
 
 
 def smelu(x: jax.Array) -> jax.Array:
-    """relu of every number with its corner rounded into a parabola, (x + β)² / 4β between −β and β = 0.05.
+    """relu, elementwise, with its corner rounded into a parabola, (x + β)² / 4β between −β and β = 0.05.
 
-    relu's gradient jumps at zero, so that rounding decides about the gradient of what lies there: among millions of
-    activations some do at every few steps, and of runs on other numbers of devices, which round in other orders, one
-    then goes another way. Here the gradient moves in proportion to its argument.
+    relu's gradient jumps at zero, so rounding decides the gradient of an activation that lies there: among millions of
+    activations some do every few steps, and runs on different numbers of devices, which round in different orders, then
+    part ways. Here the gradient changes in proportion to its argument.
 
     >>> [round(float(value), 4) for value in smelu(jnp.array([-1.0, -0.5, 0.0, 0.5, 1.0]))]
     [0.0, 0.0, 0.0125, 0.5, 1.0]
@@ -34,6 +34,6 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {"relu": nn.relu, "sm
 """Names of `config.encoder.activation`; with identity an "mlp" is linear."""
 
 MEANING = "smelu is smooth, relu is not, and with identity the encoder is linear"
-"""Of the option, for a person."""
+"""The meaning of the option, for a person."""
 
 Activation = Annotated[str, OneOf(ACTIVATIONS)]

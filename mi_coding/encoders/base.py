@@ -1,4 +1,4 @@
-"""What every encoder is: a Flax module whose fields are its options."""
+"""The base class of all encoders: a Flax module whose fields are its options."""
 
 from typing import ClassVar, Self
 
@@ -11,7 +11,7 @@ DTYPES = ("float32", "bfloat16")
 
 
 INTERMEDIATES, PLACES = "intermediates", "places"
-"""Where flax keeps what is neither a result nor learnt, and the name of the features of places there."""
+"""The Flax collection of intermediate values, and the name of the features of places in it."""
 
 
 class Backbone(nn.Module):
@@ -21,11 +21,11 @@ class Backbone(nn.Module):
 
     Attributes:
         takes: what an example must be, in a few words.
-        encodes_each_alone: whether the features of an example do not depend on its batch, in training too. An encoder
-            of the steps of a sequence must: statistics of the batch would carry the future into the context.
+        encodes_each_alone: whether the features of an example do not depend on its batch, in training too. Required
+            for the steps of a sequence: statistics of the batch would carry the future into the context.
         loops_on_cpu: whether steps in a loop on the device are fast on CPU: not with XLA's own convolutions, which are
             13 times as slow there.
-        dtype: of its products.
+        dtype: that of its products.
     """
 
     takes: ClassVar[str] = "images (height, width, 1 or 3)"
@@ -38,7 +38,7 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def keep_places(self, x: jax.Array) -> None:
-        """Keeps float[b, …, C], what is known of each place before they are pooled, for whoever asks for it."""
+        """Stores float[b, …, C], the features of each place before pooling, for callers that ask for them."""
         self.sow(INTERMEDIATES, PLACES, x)
 
     def on(self, platform: str) -> Self:

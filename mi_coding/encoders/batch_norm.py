@@ -10,8 +10,9 @@ def batch_norm(train: bool, axis_name: str | None, *, dtype: str = "float32", **
     While training, the means of x and x² over one device's shard are averaged over the mapped axis; since every shard
     has equally many examples these are the moments of the global batch, the same on every device, and so are the
     running statistics: new = 0.9 · old + 0.1 · batch, with the variance divided by the count, not by the count − 1.
-    The gradient flows through the average, so every example feels how it moves the statistics of all others. Otherwise
-    the running statistics are used, no axis is needed, and an example's output does not depend on its neighbours.
+    The gradient flows through the average, so it includes how each example moves the statistics of all others. When
+    not training, the running statistics are used, no axis is needed, and an example's output does not depend on its
+    neighbours.
 
     >>> norm = batch_norm(True, None)
     >>> x = jnp.array([[1.0], [3.0]])

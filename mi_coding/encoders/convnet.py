@@ -16,24 +16,24 @@ from mi_coding.options import Each, OneOf, PositiveInt, Range, option
 class ConvNet(Backbone):
     """Convolutions, then means over places, then one dense layer: float32[b, H, W, C] → float32[b, feature_dim].
 
-    The first convolution looks at 5 × 5 pixels and the others at 3 × 3; all but the last halve the resolution. A mean
-    over all places makes the features almost blind to where the object is, which is what two frames of a clip differ
-    in; where objects are centred, a finer grid of means keeps what is above and what is below.
+    The first convolution looks at 5 × 5 pixels and the others at 3 × 3; all but the last of several halve the
+    resolution. A mean over all places makes the features almost blind to where the object is, which is what two frames
+    of a clip differ in; where objects are centred, a finer grid of means keeps what is above and what is below.
 
     Attributes:
-        patches: convolve by patches and matrix products. The same numbers; on CPU faster to train.
+        patches: convolve by patches and matrix products, with the same result; on CPU faster to train.
         dtype: of the convolutions. Parameters, the mean over places and features are float32.
     """
 
     widths: Annotated[tuple, Each(int, Range(above=0), "(32, 64, 128)")] = option(
         "encoder.widths", (32, 64, 128), "channels of each convolution"
     )
-    feature_dim: PositiveInt = option("encoder.feature_dim", 256, "F, numbers that a probe reads")
+    feature_dim: PositiveInt = option("encoder.feature_dim", 256, "F, dimension of the features that a probe reads")
     grid: PositiveInt = option(
         "encoder.grid", 1, "features are means over grid × grid cells; 1 does not see where things are"
     )
     activation: Activation = option("encoder.activation", "relu", MEANING)
-    dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "of the convolutions")
+    dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "dtype of the convolutions")
     patches: bool = False
 
     encodes_each_alone = True

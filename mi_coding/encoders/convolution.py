@@ -1,8 +1,9 @@
 """Convolutions for CPUs: matrix products over patches, of a few images at a time.
 
-XLA's CPU backend computes the gradient of a kernel four to five times slower than the forward pass, and that of
-strided images two to three times. All three are products of patches with a matrix; what makes them fast is that the
-patches of a few images stay in the cache, where those of a whole batch would be written to memory and read again.
+XLA's CPU backend computes the gradient of the kernel four to five times slower than the forward pass, and that of the
+images, under a stride, two to three times slower. All three are products of patches with a matrix; what makes them fast
+is that the patches of a few images stay in the cache, while those of a whole batch would be written to memory and read
+again.
 This function takes the place of `lax.conv_general_dilated` inside `flax.linen.Conv`, so the parameters are the same
 and a model trained with one runs with the other.
 """
@@ -18,23 +19,23 @@ from jax import lax
 from mi_coding.varying import match
 
 _CACHED = 5 * 2**19
-"""Bytes of patches held at a time, 2.5 MiB; of 1 to 5 MiB all are alike on two cores with 1 MiB of cache each."""
+"""Bytes of patches held at a time, 2.5 MiB; all of 1 to 5 MiB perform alike on two cores with 1 MiB of cache each."""
 
 _COLOURS = 4
-"""Images of at most this many channels are taken for input pixels, whose gradient is not needed.
+"""Images of at most this many channels are assumed to be input pixels, whose gradient is not needed.
 
 The gradient of the kernel is then computed on its own.
 """
 
 
 class _Window(NamedTuple):
-    """How the windows of a convolution lie: sides, steps, and pixels of padding (negative ones are cut off)."""
+    """The geometry of a convolution's windows: sides, strides, and padding in pixels (negative padding crops)."""
 
     sides: tuple[int, int]
     strides: tuple[int, int]
     padding: tuple[tuple[int, int], tuple[int, int]]
     precision: Any = None  # of matrix products
-    dtype: Any = None  # of what comes out; None for that of the images
+    dtype: Any = None  # of the output; None for that of the images
 
     def multiply(self, patches: jax.Array, kernel: jax.Array) -> jax.Array:
         """float[b, H′, W′, O]: patches with a kernel float[h, w, I, O]."""
@@ -42,7 +43,7 @@ class _Window(NamedTuple):
         return jnp.matmul(patches, matrix, precision=self.precision, preferred_element_type=self.dtype)
 
     def places(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        """H′, W′: windows down and right, in images of a shape [b, H, W, I]."""
+        """H′, W′: numbers of windows down and right, in images of a shape [b, H, W, I]."""
         padded = [size + sum(pad) for size, pad in zip(shape[1:3], self.padding, strict=True)]
         return tuple((n - side) // by + 1 for n, side, by in zip(padded, self.sides, self.strides, strict=True))
 
@@ -63,7 +64,7 @@ class _Window(NamedTuple):
         return self.multiply(self.patches(images), kernel)
 
     def chunk(self, images: jax.Array) -> int:
-        """How many images have patches that stay in the cache: a divisor of their number."""
+        """How many images at a time have patches that stay in the cache: a divisor of the number of images."""
         rows, columns = self.places(images.shape)
         one = max(1, rows * columns * self.sides[0] * self.sides[1] * images.shape[3] * images.dtype.itemsize)
         count = images.shape[0]
@@ -71,7 +72,7 @@ class _Window(NamedTuple):
         return next((size for size in range(most, 0, -1) if count % size == 0), 1)
 
     def transposed(self) -> "_Window":
-        """Of steps of one pixel: the window whose convolution is the gradient of the images."""
+        """For strides of one pixel: the window of the convolution that computes the gradient of the images."""
         padding = tuple(
             (side - 1 - low, side - 1 - high) for side, (low, high) in zip(self.sides, self.padding, strict=True)
         )
@@ -90,7 +91,7 @@ def convolve_by_patches(
 ) -> jax.Array:
     """float[b, H', W', O]: as `lax.conv_general_dilated` for NHWC images and an HWIO kernel, no dilation or groups.
 
-    Its gradient, of first order and in reverse mode, keeps no patches: they are made a second time.
+    Its gradient, of first order and in reverse mode, stores no patches: they are computed a second time.
 
     >>> images, kernel = jnp.ones((2, 4, 4, 3)), jnp.ones((3, 3, 3, 5))
     >>> convolve_by_patches(images, kernel, (2, 2), "SAME")[0, :, :, 0].tolist()
@@ -99,7 +100,7 @@ def convolve_by_patches(
     Args:
         images: float[b, H, W, I].
         kernel: float[h, w, I, O].
-        window_strides: steps between patches.
+        window_strides: strides between patches.
         padding: "SAME", "VALID" or pairs of pixels for each of the two spatial dimensions.
         precision, preferred_element_type: of the product.
         neutral: lhs_dilation, rhs_dilation and feature_group_count, only their neutral values; dimension_numbers, which
@@ -138,7 +139,7 @@ _convolve.defvjp(_forward, _backward)
 def _both_gradients(
     window: _Window, images: jax.Array, kernel: jax.Array, gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """With steps of one pixel: patches of the gradient give that of the images, and with the images the kernel's."""
+    """For strides of one pixel: patches of the gradient give that of the images and, with the images, the kernel's."""
     sides, channels = kernel.shape[:2], kernel.shape[2:]
     window = window.transposed()
 
@@ -153,7 +154,7 @@ def _both_gradients(
 
 
 def _images_gradient(window: _Window, images: jax.Array, kernel: jax.Array, gradient: jax.Array) -> jax.Array:
-    """With steps of one pixel a convolution with the kernel turned round; with others patches are added up."""
+    """For strides of one pixel, a convolution with the kernel turned round; for others, patches are added up."""
     if window.strides == (1, 1):
         return _convolve(gradient, _turned(kernel), window.transposed()).astype(images.dtype)
 
@@ -175,7 +176,7 @@ def _kernel_gradient(window: _Window, images: jax.Array, kernel: jax.Array, grad
 
 
 def _turned(kernel: jax.Array) -> jax.Array:
-    """float[h, w, O, I], turned by half a circle: the kernel whose convolution is the gradient of the images."""
+    """float[h, w, O, I], turned by 180 degrees: the kernel of the convolution that is the gradient of the images."""
     return jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
 
 
@@ -187,7 +188,7 @@ def _sum_of_products(channels: jax.Array, patches: jax.Array, precision: Any) ->
 
 
 def _in_chunks(function: Callable[[jax.Array], jax.Array], chunk: int, values: jax.Array) -> jax.Array:
-    """A function of images, each alone, a few at a time."""
+    """Applies a function that treats each image alone to a few images at a time."""
     if chunk == len(values):
         return function(values)
     outputs = lax.map(function, values.reshape(-1, chunk, *values.shape[1:]))

@@ -1,4 +1,4 @@
-"""Encoders as two pure functions: of examples, and of sequences with a context that has seen no later step."""
+"""Encoders as pure functions: of examples, and of sequences with a context that has seen no later step."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -43,8 +43,8 @@ class Encoder(NamedTuple):
             batch are taken over the mapped axis called `axis_name`, so that they are those of the global batch, and
             the returned stats are the same on every device; None takes those of `x` alone. Without training, the
             stats are used and returned as they are, and no axis is needed.
-        places: (params, stats, x) → float32[b, h, w, C], or [b, steps, C] of signals: what is known of each place
-            before the features pool them, without training. InputError for a network that has no places.
+        places: (params, stats, x) → float32[b, h, w, C], or [b, steps, C] of signals: the features of each place
+            before they are pooled, without training. InputError for a network that has no places.
     """
 
     init: Callable[[jax.Array, jax.Array], tuple[Any, Any]]
@@ -99,8 +99,8 @@ class SequenceEncoder(NamedTuple):
 
     Attributes:
         init: (key, x float32[b, T, …]) → params.
-        apply: (params, x float32[b, T, …]) → contexts float32[b, T, H], codes float32[b, T, D]. codes[:, t] is of step
-            t alone; contexts[:, t] is of steps 0 … t, and no later step changes a bit of it.
+        apply: (params, x float32[b, T, …]) → contexts float32[b, T, H], codes float32[b, T, D]. codes[:, t] depends on
+            step t alone; contexts[:, t] depends on steps 0 … t, and no later step changes a bit of it.
     """
 
     init: Callable[[jax.Array, jax.Array], Any]
@@ -116,7 +116,7 @@ class _CodesAndContexts(nn.Module):
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         features = self.step(x.reshape(-1, *x.shape[2:]), False)
         codes = nn.Dense(self.code_dim)(features).reshape(*x.shape[:2], self.code_dim)
-        # Made of the codes, so that it varies over the devices as they do: a scan wants its carry to stay of one kind.
+        # Made from the codes, so that it varies over devices as they do: a scan needs a carry of one constant type.
         nothing_seen = jnp.zeros_like(codes, shape=(x.shape[0], self.context_dim))
         return nn.RNN(nn.GRUCell(self.context_dim))(codes, initial_carry=nothing_seen), codes
 
@@ -131,7 +131,7 @@ def build_sequence(step: Backbone, *, code_dim: int, context_dim: int) -> Sequen
     ((5, 10, 6), (5, 10, 4))
 
     Args:
-        step: encodes a step, each alone (`Backbone.encodes_each_alone`).
+        step: encodes each step alone (`Backbone.encodes_each_alone`).
         code_dim: D, the dimension of the code of a step.
         context_dim: H, the dimension of a context.
     Source: arXiv:1807.03748 section 2.2, z_t = g_enc(x_t) and c_t = g_ar(z_≤t); the unit, arXiv:1406.1078.

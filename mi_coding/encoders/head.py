@@ -21,7 +21,7 @@ class HeadOptions:
 
     layers: Annotated[int, OneOf(_LAYERS)] = option("encoder.head_layers", 2, "dense layers of the head")
     batch_norm: bool = option("encoder.head_batch_norm", False, "batch norm on hidden layers of the head")
-    width: PositiveInt = option("encoder.head_width", 256, "of the hidden layers of the head")
+    width: PositiveInt = option("encoder.head_width", 256, "width of the hidden layers of the head")
     activation: Activation = option("encoder.activation", "relu", MEANING)
 
     def build(self, code_dim: int, *, spread: float = 0.0, group: int = 1) -> "ProjectionHead":
@@ -50,13 +50,13 @@ class ProjectionHead(nn.Module):
         code_dim: D, the dimension of a code.
         layers: 1 is a linear map, 2 has one hidden layer (SimCLR), 3 has two (SimCLR v2, arXiv:2006.10029).
         batch_norm: normalise every hidden layer over the global batch, before its activation, as in SimCLR.
-        activation: behind every hidden layer, a key of `ACTIVATIONS`.
-        spread: standard deviation that every dimension of a code has over the global batch, with mean zero; 0 leaves
-            both as they come.
-        group: with a spread, of so many dimensions in a row the mean is taken off first, so that logits of the values
-            of one symbol cannot all be one function.
+        activation: after every hidden layer, a key of `ACTIVATIONS`.
+        spread: standard deviation that every dimension of a code has over the global batch, with mean zero; 0 fixes
+            neither.
+        group: with a spread, the mean of each run of this many consecutive dimensions is subtracted first, so that
+            logits of the values of one symbol cannot all be the same function.
     Raises:
-        ValueError: when it is made, unless there are 1 to 3 layers.
+        ValueError: on construction, unless there are 1 to 3 layers.
     """
 
     width: int

@@ -12,7 +12,7 @@ from mi_coding.options import Each, OneOf, PositiveInt, Range, option
 
 
 class MLP(Backbone):
-    """Dense layers and their activations: float32[b, …] → float32[b, feature_dim]; whatever an example is, in a row.
+    """Dense layers and their activations: float32[b, …] → float32[b, feature_dim]; examples are flattened.
 
     >>> module = MLP(widths=(8,), feature_dim=4)
     >>> variables = module.init(jax.random.key(0), jnp.zeros((2, 3)), False)
@@ -23,11 +23,11 @@ class MLP(Backbone):
     """
 
     widths: Annotated[tuple, Each(int, Range(above=0), "(256, 256)", empty=True)] = option(
-        "encoder.widths", (256, 256), "of the layers before the last; () for none"
+        "encoder.widths", (256, 256), "widths of the layers before the last; () for none"
     )
-    feature_dim: PositiveInt = option("encoder.feature_dim", 256, "F, numbers that a probe reads")
+    feature_dim: PositiveInt = option("encoder.feature_dim", 256, "F, dimension of the features that a probe reads")
     activation: Activation = option("encoder.activation", "relu", MEANING)
-    dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "of the layers")
+    dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "dtype of the layers")
 
     takes = "examples of any shape"
     encodes_each_alone = True

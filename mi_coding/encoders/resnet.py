@@ -23,7 +23,7 @@ from mi_coding.options import OneOf, option
 
 STEMS = {"imagenet": (7, 2), "strided": (5, 2), "cifar": (3, 1)}
 """Side in pixels and stride of the first convolution of each stem."""
-_EXPANSION = 4  # a bottleneck block puts out four times the channels it computes with
+_EXPANSION = 4  # a bottleneck block outputs four times the channels it computes with
 
 
 class WholeChannels:
@@ -59,10 +59,11 @@ class ResNet(Backbone):
         width_multiplier: 1 is the paper's, 1/16 is for tests.
         dtype: "bfloat16" convolves in half the memory and much faster on accelerators. Parameters, batch statistics,
             the mean over places and the features are float32 for both.
-        patches: convolve by patches and matrix products. The same numbers; on CPU two to three times faster to train,
-            and in bfloat16 the only way: XLA's own convolutions give NaN there, compiled in inference (jaxlib 0.12.0).
+        patches: convolve by patches and matrix products, with the same result; on CPU two to three times faster to
+            train, and in bfloat16 the only way: there, XLA's own convolutions return NaN when compiled for inference
+            (jaxlib 0.12.0).
     Raises:
-        ValueError: when it is made, for an unknown depth, stem or dtype, or a width that is not a whole number.
+        ValueError: on construction, for an unknown depth, stem or dtype, or a width that is not a whole number.
     """
 
     depth: int = 18
@@ -70,9 +71,9 @@ class ResNet(Backbone):
         "encoder.stem", "cifar", "cifar keeps the resolution of small images, strided halves it, imagenet quarters it"
     )
     width_multiplier: Annotated[float, WholeChannels()] = option(
-        "encoder.width_multiplier", 1.0, "times the channels of the paper"
+        "encoder.width_multiplier", 1.0, "factor on the paper's channels"
     )
-    dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "of the convolutions")
+    dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "dtype of the convolutions")
     patches: bool = False
 
     loops_on_cpu = True
@@ -173,13 +174,13 @@ def _shortcut(block: _Basic | _Bottleneck, x: jax.Array, width: int) -> jax.Arra
 
 
 def convolution(width: int, side: int, stride: int, *, dtype: str, patches: bool, name: str) -> nn.Conv:
-    """A square convolution with its place in the middle, on CPU by patches."""
+    """A square convolution centred on its place, on CPU by patches."""
     return nn.Conv(
         width,
         (side, side),
         stride,
         padding=side // 2,  # the same on all sides, as in the papers' code; "SAME" would shift an image of even size
-        use_bias=False,  # the norm behind it has one
+        use_bias=False,  # the norm after it has one
         dtype=jnp.dtype(dtype),
         kernel_init=nn.initializers.he_normal(),  # keeps the variance through relu, arXiv:1502.01852
         conv_general_dilated=convolve_by_patches if patches else None,

@@ -28,9 +28,9 @@ class ResNet9(Backbone):
     """
 
     width_multiplier: Annotated[float, WholeChannels()] = option(
-        "encoder.width_multiplier", 1.0, "times the channels of the original"
+        "encoder.width_multiplier", 1.0, "factor on the original's channels"
     )
-    dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "of the convolutions")
+    dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "dtype of the convolutions")
     patches: bool = False
 
     loops_on_cpu = True
@@ -63,4 +63,4 @@ class ResNet9(Backbone):
 
 
 _LEAST = 8
-"""Pixels of a side: three pools leave one place."""
+"""Smallest side in pixels: three pools leave one place."""

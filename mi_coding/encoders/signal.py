@@ -16,7 +16,7 @@ from mi_coding.options import Each, OneOf, PositiveInt, Range, option
 class SignalNet(Backbone):
     """Convolutions along time, then means over time, then one dense layer: float32[b, T, C] → float32[b, feature_dim].
 
-    The first convolution looks at 7 samples and the others at 5; each halves the number of samples, as far as there are
+    The first convolution looks at 7 samples and the others at 5; each halves the number of samples, as long as there is
     more than one. A mean over all times makes the features blind to where in the signal something is.
 
     >>> net = SignalNet(widths=(8, 16), feature_dim=4)
@@ -30,9 +30,9 @@ class SignalNet(Backbone):
     widths: Annotated[tuple, Each(int, Range(above=0), "(32, 64, 128)")] = option(
         "encoder.widths", (32, 64, 128), "channels of each convolution"
     )
-    feature_dim: PositiveInt = option("encoder.feature_dim", 256, "F, numbers that a probe reads")
+    feature_dim: PositiveInt = option("encoder.feature_dim", 256, "F, dimension of the features that a probe reads")
     activation: Activation = option("encoder.activation", "relu", MEANING)
-    dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "of the convolutions")
+    dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "dtype of the convolutions")
     patches: bool = False
 
     takes = "signals (samples, channels)"

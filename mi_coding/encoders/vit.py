@@ -28,8 +28,8 @@ _DEVIATION = 0.02  # of learnt vectors at the start, arXiv:2010.11929
 class ViT(Backbone):
     """A transformer of patches: float32[b, H, W, C] → float32[b, width], pre-norm with GELU.
 
-    Position codes are learnt for the grid of patches of the first image and resized, by cubic interpolation, for images
-    of another size. Features are the mean over places, or the class token, after the last norm.
+    Position embeddings are learnt for the grid of patches of the first image and resized, by cubic interpolation, for
+    images of another size. Features are the mean over places, or the class token, after the last norm.
 
     >>> net = ViT(width=16, heads=2, depth=1, patch=4)
     >>> x, larger = jnp.zeros((2, 8, 8, 3)), jnp.zeros((2, 16, 12, 3))
@@ -42,12 +42,12 @@ class ViT(Backbone):
     """
 
     width: int = 192
-    heads: PositiveInt = option("encoder.heads", 3, "of attention; a divisor of the width")
-    depth: PositiveInt = option("encoder.depth", 12, "blocks of attention and two dense layers")
-    patch: PositiveInt = option("encoder.patch", 4, "pixels of the side of a patch; 16 for photographs of 224 pixels")
+    heads: PositiveInt = option("encoder.heads", 3, "heads of attention; a divisor of the width")
+    depth: PositiveInt = option("encoder.depth", 12, "number of blocks, each of attention and two dense layers")
+    patch: PositiveInt = option("encoder.patch", 4, "pixels, side of a patch; 16 for photographs of 224 pixels")
     pool: Annotated[str, OneOf(POOLS)] = option("encoder.pool", "mean", "features: mean over places, or a class token")
-    remat: bool = option("encoder.remat", False, "compute blocks again in the backward pass: less memory, more time")
-    dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "of the layers")
+    remat: bool = option("encoder.remat", False, "recompute blocks in the backward pass: less memory, more time")
+    dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "dtype of the layers")
 
     takes = "images (height, width, 1 or 3) whose sides are multiples of encoder.patch"
     encodes_each_alone = True
@@ -84,7 +84,7 @@ class ViT(Backbone):
         return places[:, 0] if self.pool == "class" else jnp.mean(places, axis=1)
 
     def _positions(self, grid: Shape) -> jax.Array:
-        """float32[h, w, width]: a learnt code of each place of a grid."""
+        """float32[h, w, width]: a learnt embedding of each place of a grid."""
         name = "positions"
         if self.is_initializing():
             return self.param(name, nn.initializers.normal(_DEVIATION), (*grid, self.width))
@@ -100,18 +100,18 @@ class ViTSmall(ViT):
     """Width 384, 6 heads."""
 
     width: int = 384
-    heads: PositiveInt = option("encoder.heads", 6, "of attention; a divisor of the width")
+    heads: PositiveInt = option("encoder.heads", 6, "heads of attention; a divisor of the width")
 
 
 class ViTBase(ViT):
     """Width 768, 12 heads."""
 
     width: int = 768
-    heads: PositiveInt = option("encoder.heads", 12, "of attention; a divisor of the width")
+    heads: PositiveInt = option("encoder.heads", 12, "heads of attention; a divisor of the width")
 
 
 class _Block(nn.Module):
-    """Attention and a dense layer of four times the width, each behind a norm and beside a shortcut."""
+    """Attention, then two dense layers with four times the width between them; a norm before each, and a shortcut."""
 
     heads: int
     dtype: jnp.dtype

@@ -1,7 +1,7 @@
 """How much information do two arrays share? I(x; y) in nats, with no tuning.
 
-`estimator.py` goes from the arrays to an `MIEstimate`; `features.py`, `series.py` and `several.py` ask it, or counts in
-cells, about tables, series and more than two arrays; every other file is one part of that.
+`estimator.py` turns the arrays into an `MIEstimate`; `features.py`, `series.py` and `several.py` apply it, or counts in
+cells, to tables, series and more than two arrays; every other file implements one part of it.
 """
 
 from mi_coding.estimate.estimator import EFFORTS, estimate_mi

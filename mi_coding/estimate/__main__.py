@@ -5,22 +5,22 @@
     python -m mi_coding.estimate table.csv --target=COLUMN [--given=COLUMN]
     python -m mi_coding.estimate table.parquet --matrix
 
-Two files are two arrays: .npy, or a .csv or .tsv of numbers or of one column of text, with or without a line of
-headings. An .npz has arrays x, y and perhaps given; arrays.npz:NAME is one array of another .npz. A table with
-headings, .csv, .tsv or .parquet, has a target: what all other columns together share with it, and each alone; or
---matrix, every pair.
+Two files hold one array each: a .npy, or a .csv or .tsv of numbers, with or without a line of headings, or of one
+column of text with one. A single .npz holds arrays x, y and optionally given; arrays.npz:NAME selects one array of any
+other .npz. For a table with headings (.csv, .tsv or .parquet), --target estimates what all other columns together, and
+each alone, share with one column; --matrix estimates every pair of columns.
 
     --given         a file, or a column of the table: estimates I(x; y | given)
-    --rows          independent (the default), or series for rows that follow one another in time; of a table also a
+    --rows          independent (the default); series, for rows that follow one another in time; or, for a table, a
                     column of groups, such as patients, whose rows depend on each other
-    --missing       error (the default), or drop for the rows that lack a value
-    --seed          same arrays and seed, same result (0)
-    --effort        default, or quick for a quarter of the time
-    --permutations  of the test of independence (199)
+    --missing       error (the default), or drop, to leave out the rows that lack a value
+    --seed          the same arrays and seed give the same result (default 0)
+    --effort        default, or quick for a third of the time
+    --permutations  how many the test of independence makes (default 199)
     --json          one JSON object instead of text
-    --pointwise     with --json, also what each pair adds
+    --pointwise     with --json, also the contribution of each pair
     --plot          FILE.png: read-outs beside the estimate, or the matrix
-    --report        FILE.html: one page with the estimate, what each pair adds, the curve and the warnings
+    --report        FILE.html: one page with the estimate, the contribution of each pair, the curve and the warnings
 
 Prints the estimate in nats with a 95 % interval and a test of independence.
 """
@@ -74,7 +74,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line, the program's name first; returns the exit code: 0, or 2 for a mistake in it or its files."""
+    """Runs a command line, program name first; returns the exit code: 0, or 2 for a mistake in it or in its files."""
     return run_command(argv, __doc__, _estimate)
 
 
@@ -110,7 +110,7 @@ def _print_matrix(arguments: argparse.Namespace) -> int:
 
 
 def _arrays(arguments: argparse.Namespace) -> tuple[dict[str, Any], FeatureRanking | None]:
-    """What `estimate_mi` is given; and of a table with a target how its columns rank."""
+    """The arguments of `estimate_mi`; and, for a table with a target, the ranking of its columns."""
     if arguments.target is None:
         if arguments.y is None:
             arrays = _pair_of_archive(arguments.x)
@@ -190,7 +190,7 @@ def _reading(path: str | Path, expected: str) -> Iterator[None]:
 
 
 def _from_archive(path: str | Path, choose: Callable[[set[str]], Sequence[str]]) -> dict[str, np.ndarray]:
-    """The arrays of a .npz file that are chosen among its names.
+    """The arrays of a .npz file that `choose` selects by name.
 
     Raises:
         InputError: for a file that cannot be read; and what `choose` raises.
@@ -210,7 +210,7 @@ def load(path: Path) -> np.ndarray:
     """The array of a .npy file, or of a table, see `read_table`.
 
     Raises:
-        InputError: for a file that is missing, is no such file, or holds objects.
+        InputError: for a file that is missing, has another format, or holds objects.
     """
     if path.suffix.lower() in TABLES:
         return read_table(path)

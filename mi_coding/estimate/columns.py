@@ -9,7 +9,7 @@ from mi_coding.errors import InputError
 from mi_coding.estimate.inputs import Table
 
 MOST_DENSE = 128
-"""Columns beyond which this many principal components are used instead; and the most indicators of values."""
+"""Columns beyond which this many principal components are used instead; also the largest number of indicators."""
 
 LEAST_COMPONENT = 1e-6
 """Standard deviation of a principal component, relative to the first, below which it is rounding noise."""
@@ -18,11 +18,11 @@ FEW_VALUES = 32
 """A column of at most this many distinct values is also given to the network as indicators of them."""
 
 LEAST_ATOM = 0.01
-"""Share of the rows from which on a value that repeats is an atom, which the network is shown as an indicator."""
+"""Least share of the rows for a repeated value to be an atom, which the network is given as an indicator."""
 
 
 MOST_BY_RADIUS = 64
-"""Columns up to which each is also shown times the radius of its row."""
+"""Number of columns up to which each is also given multiplied by the radius of its row."""
 
 
 class Columns(NamedTuple):
@@ -33,11 +33,12 @@ class Columns(NamedTuple):
             independent of everything, and the rank determines the value, so this changes no information.
         features: float32[n, e], inputs of a network: the scores, the values on a bounded scale, indicators, and the
             scores times the radius of their row.
-        codes: int[n], which of the distinct rows each row is, if the whole array is discrete; else None.
+        codes: int[n], the index of each row among the distinct rows, if the whole array is discrete; else None.
         is_nominal: whether no column has an order.
         values: float64[n, d], the columns as they are, centred on the median, in units of the interquartile range.
-        wide: float32[n, D], normal scores of more than `MOST_DENSE` columns, of which the others here are principal
-            components; `wide.narrowed` chooses among them. None of fewer.
+        wide: float32[n, D], normal scores of all columns where there are more than `MOST_DENSE`, of which the other
+            attributes are principal components; `wide.narrowed` puts what it selects in their place, and None
+            here. None for fewer columns.
     """
 
     scores: np.ndarray
@@ -49,7 +50,7 @@ class Columns(NamedTuple):
 
 
 def check_pair(x: Table, y: Table, name_y: str = "y") -> None:
-    """Refuses arrays whose information is infinite: a continuous column that stands in both.
+    """Rejects arrays whose mutual information is infinite: a continuous column that occurs in both.
 
     Raises:
         InputError: in one line.
@@ -102,7 +103,7 @@ def prepare(table: Table, rng: np.random.Generator) -> Columns:
 
 
 def from_scores(array: np.ndarray, rng: np.random.Generator) -> Columns:
-    """Columns of float[n, k] that were made of others."""
+    """The `Columns` of float[n, k] that was derived from other columns."""
     scores = np.stack([normal_scores(column, rng) for column in array.T], axis=1)
     array = array.astype(np.float64)
     return Columns(scores, standard(scores, bounded(array)), None, values=in_quartiles(array))
@@ -116,10 +117,10 @@ def standard(*parts: np.ndarray) -> np.ndarray:
 
 
 def _indicators(array: np.ndarray, nominal: np.ndarray) -> np.ndarray:
-    """bool[n, k], k ≤ `MOST_DENSE`: which rows have a value that many have; the most frequent values first.
+    """bool[n, k], k ≤ `MOST_DENSE`: indicators of frequent values, the most frequent first.
 
-    Of columns of few values and of nominal ones all values; of others the atoms, those that at least `LEAST_ATOM` of
-    the rows have.
+    Columns with few values and nominal ones contribute all their values; the others only their atoms, the values that
+    at least `LEAST_ATOM` of the rows have.
     """
     found = []
     for column, has_no_order in zip(array.T, nominal, strict=True):
@@ -133,7 +134,7 @@ def _indicators(array: np.ndarray, nominal: np.ndarray) -> np.ndarray:
 
 
 def _by_radius(scores: np.ndarray) -> np.ndarray:
-    """float64[n, d]: the scores times the logarithm of how far their row lies from the middle. What turns or stretches
+    """float64[n, d]: the scores times the logarithm of their row's distance from the centre. What turns or stretches
     with that distance, as spirals and common volatilities do, is nearly linear in them, and takes fewer rows to learn.
     """
     radius = np.log1p(np.sum(scores**2, axis=1, keepdims=True))
@@ -177,8 +178,8 @@ def _principal(array: np.ndarray) -> np.ndarray:
 
 
 def _without_copies(array: np.ndarray) -> list[int]:
-    """The columns whose order of the rows, or its reverse, is new: a copy of a column, or a monotone map of it, adds no
-    information, but would count twice in every distance and add a weight to learn."""
+    """The columns that order the rows as no earlier column does, forwards or in reverse: a copy of a column, or a
+    monotone map of it, adds no information, but would count twice in every distance and add a weight to learn."""
     kept = {}
     for i, column in enumerate(array.T):
         rank = np.unique(column, return_inverse=True)[1]

@@ -15,14 +15,14 @@ NEARLY_GAUSSIAN = 1e7
 """Degrees that stand for infinitely many, so that one formula in float32 serves both."""
 
 LEAST_SPREAD = 1e-6
-"""Part of every column that is taken to be its own."""
+"""Share of every column's variance that is taken to be independent of the other columns."""
 
 ROUNDS = 8
 """Rounds of expectation and maximisation for a dispersion matrix: the last moves it by less than its error."""
 
 
 class Copula(NamedTuple):
-    """An elliptical law of normal scores pushed to Student-t margins.
+    """An elliptical law of normal scores that are mapped to Student-t margins.
 
     Attributes:
         degrees: of freedom; math.inf for the Gaussian.
@@ -36,7 +36,7 @@ class Copula(NamedTuple):
 
 
 def fit(scores_x: np.ndarray, scores_y: np.ndarray, degrees: float | None = None) -> Copula:
-    """The most likely copula of the two arrays of normal scores; with `degrees` of freedom, if they are known."""
+    """The maximum-likelihood copula of two arrays of normal scores; with `degrees` of freedom, if they are known."""
     joint, best = np.concatenate([scores_x, scores_y], axis=1), None
     for tried in DEGREES[::-1] if degrees is None else [degrees]:
         margins = margins_of(joint, tried)
@@ -55,7 +55,7 @@ def margins_of(scores: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def dispersion_of(margins: np.ndarray, degrees: float) -> np.ndarray:
-    """The most likely dispersion with unit diagonal; Kent and Tyler's fixed point for the t law."""
+    """The maximum-likelihood dispersion with unit diagonal; Kent and Tyler's fixed point for the t law."""
     found, dim = np.atleast_2d(np.corrcoef(margins.T)), margins.shape[1]
     if math.isinf(degrees):
         return _regular(found)
@@ -68,12 +68,12 @@ def dispersion_of(margins: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def _regular(dispersion: np.ndarray) -> np.ndarray:
-    """Invertible also where one column is a copy or a sum of others."""
+    """The dispersion made invertible, even where one column is a copy or a sum of others."""
     return (1 - LEAST_SPREAD) * dispersion + LEAST_SPREAD * np.eye(len(dispersion))
 
 
 def log_density(margins: np.ndarray, dispersion: np.ndarray, degrees: float) -> np.ndarray:
-    """float64[n]: of the t law with that dispersion, or the Gaussian."""
+    """float64[n]: the log density of the t law with that dispersion, or of the Gaussian."""
     return _log_law(_squares(margins, dispersion), np.linalg.slogdet(dispersion)[1], margins.shape[1], degrees)
 
 
@@ -99,7 +99,7 @@ def ratio_parts(copula: Copula, scores_x: np.ndarray, scores_y: np.ndarray) -> t
         gain = 0.5 * (degrees + len(block)) * np.log1p(_squares(values, block) / degrees) + shared
         return EllipticalRatio(*(a.astype(np.float32) for a in (cross, squares, gain)))
 
-    # Between whitened values: of nearly equal columns the precision is huge, and float32 would lose the difference.
+    # Between whitened values: for nearly equal columns the precision is huge, and float32 would lose the difference.
     roots = [np.linalg.cholesky(block) for block in blocks]
     white_x, white_y = (np.linalg.solve(root, side.T).T for root, side in zip(roots, (x, y), strict=True))
     cross_x = 2 * white_x @ (roots[0].T @ precision[:split, split:] @ roots[1])
@@ -110,7 +110,7 @@ def ratio_parts(copula: Copula, scores_x: np.ndarray, scores_y: np.ndarray) -> t
 
 
 def _front(degrees: float, dims: int) -> float:
-    """What depends on the dimension alone in the log density of a t law, the degrees' own factor left out."""
+    """The term of a t law's log density that depends on the dimension, without the factor of the degrees alone."""
     return float(gammaln((degrees + dims) / 2)) if degrees < NEARLY_GAUSSIAN else dims / 2 * math.log(degrees / 2)
 
 

@@ -1,7 +1,7 @@
-"""Kernel canonical correlation: few numbers of x, and of y, that are most correlated with each other.
+"""Kernel canonical correlation: a few functions of x, and of y, that are most correlated with each other.
 
-Where x and y were bent, mixed, turned or rolled up, the leading canonical variables are again simple: for a Gaussian
-pair behind any two maps they are the straightened coordinates. So they make good codes for a closed form to start from.
+Where x and y were bent, mixed, rotated or rolled up, the leading canonical variables are simple again: for a Gaussian
+pair seen through any two maps they are the straightened coordinates. A closed form can therefore start from them.
 """
 
 import math
@@ -16,9 +16,9 @@ NUM_WAVES = 256
 """Random Fourier features of each side."""
 
 WAVELENGTHS, RIDGES = (0.6, 1.2), (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4)
-"""What to choose from: lengths in units of the typical distance from the centre, ridges in units of variance.
+"""Candidates: wavelengths in units of the typical distance from the centre, ridges in units of variance.
 
-A strong ridge looks for large covariance rather than correlation: of many columns that each say little, the leading
+A strong ridge favours large covariance over correlation: among many columns that each tell little, the leading
 directions are found long before their correlations are.
 """
 
@@ -31,7 +31,7 @@ class Side(NamedTuple):
     """The random features of one array.
 
     Attributes:
-        columns: float32[n, d], which are features, too: what is straight already needs no learning.
+        columns: float32[n, d], which count as features as well: what is linear already needs no learning.
         directions: float32[d, NUM_WAVES].
         phases: float32[NUM_WAVES].
         mean: float32[d + NUM_WAVES], of the features of the training rows.
@@ -57,7 +57,7 @@ class Side(NamedTuple):
 def canonical_codes(
     x: np.ndarray, y: np.ndarray, train: np.ndarray, *, size: int, seed: int, choice: tuple[float, float] | None = None
 ) -> Iterator[tuple[tuple[float, float], np.ndarray, np.ndarray]]:
-    """For every (wavelength, ridge): that choice and codes of all rows, float32[n, k] each, k ≤ size.
+    """Yields, for every (wavelength, ridge), that choice and the codes of all rows, float32[n, k] each, k ≤ size.
 
     Args:
         x: float[n, dx], columns of unit spread.
@@ -65,7 +65,7 @@ def canonical_codes(
         train: int[m], the rows that may be learned from.
         size: how many canonical variables.
         seed: of the random features.
-        choice: only this one.
+        choice: the only (wavelength, ridge) to use; None for all.
     Source: kernel CCA with random features, Lopez-Paz et al., ICML 2014 (arXiv:1402.0119).
     """
     for wavelength in WAVELENGTHS if choice is None else [choice[0]]:
@@ -91,7 +91,7 @@ def _side(values: np.ndarray, train: np.ndarray, wavelength: float, rng: np.rand
 
 
 def _covariances(a: Side, b: Side, train: np.ndarray) -> list[np.ndarray]:
-    """Of the features of a, of those of b, and between both; float32."""
+    """Covariances of the features of a, of those of b, and between the two; float32."""
     found = [np.float32(0)] * 3
     for rows in _parts(train):
         of_a, of_b = a.features(rows), b.features(rows)

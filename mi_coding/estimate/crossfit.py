@@ -19,13 +19,13 @@ ROUNDS_OF_BALANCE = 5
 """Rounds of scaling rows and columns in turn; the last moves the mean by less than 1e-3."""
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Of the first expert in the log density ratio; each fold chooses by its validation pairs."""
+"""Candidate weights of the first expert in the log density ratio; each fold chooses by its validation pairs."""
 
 UNANCHORED = 0.1
-"""Nats below the InfoNCE lower bound from which on the closed form is not used as a control variate."""
+"""Nats below the InfoNCE lower bound beyond which the closed form is not used as a control variate."""
 
 PATIENCE = 3
-"""Rounds without a better validation loss, after which a fold is done."""
+"""Rounds without a better validation loss after which the training of a fold stops."""
 
 PyTree = Any
 """Parameters of a network."""
@@ -36,8 +36,8 @@ class Trained(NamedTuple):
 
     Attributes:
         params: of two networks for each fold, leading axes [F, 2].
-        share: float32[F], of the first of them.
-        shares: float32[F, E], how much each expert beside the networks counts.
+        share: float32[F], the weight of the first network.
+        shares: float32[F, E], the weight of each expert that is not a network.
         curve: float32[F, rounds], InfoNCE of the validation pairs over training.
     """
 
@@ -52,10 +52,10 @@ class Scored(NamedTuple):
 
     Attributes:
         local: float32[F, t], balanced log density ratio.
-        difference: float32[F, t], the closed form, and what the networks add to it as a difference of balanced scores;
-            equal to `local` where it was not asked for.
+        difference: float32[F, t], the closed form plus what the networks add to it, a difference of balanced scores;
+            equal to `local` where it was not requested.
         bounds: float32[F] for every read-out of `READOUTS`.
-        null: float32[F, 1 + permutations], the mean score of the pairs as they are, and as each draw pairs them.
+        null: float32[F, 1 + permutations], the mean score of the observed pairs, and of those of each draw.
     """
 
     local: jax.Array
@@ -65,7 +65,7 @@ class Scored(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Of one fold's training: state, the best parameters so far and their loss, rounds since then and in all."""
+    """Progress of one fold: training state, the best parameters so far and their loss, rounds since then and in all."""
 
     training: tuple
     best: dict
@@ -86,7 +86,7 @@ READOUTS = {
 
 
 def padded(array: np.ndarray, width: int) -> np.ndarray:
-    """With columns of zeros up to a width; float32.
+    """The array, padded with columns of zeros to a width; float32.
 
     >>> padded(np.ones((2, 3)), padded_width(20)).shape
     (2, 32)
@@ -100,13 +100,13 @@ def padded_width(width: int) -> int:
 
 
 def balanced(scores: jax.Array) -> jax.Array:
-    """float[n]: the scores of the true pairs, once rows and columns are scaled until both have the mean that a density
-    ratio has: E_y exp(score) = 1 for every x, and E_x exp(score) = 1 for every y.
+    """float[n]: the scores of the true pairs after rows and columns are rescaled to the means that a density ratio has:
+    E_y exp(score) = 1 for every x, and E_x exp(score) = 1 for every y.
 
-    Any critic becomes a better one so, because the best satisfies both. The true pair counts among the n of its row: an
-    x that hardly any other y resembles would without it be scaled up without limit. The mean of the result is an
-    estimate: of an exact critic and 2,000 pairs it is 0.002 nats too low at 2.5 nats and 0.02 at 3.4, where without the
-    true pairs it would be 0.03 and 0.1 too high.
+    This improves any critic, because the optimal one satisfies both. The true pair counts among the n of its row:
+    without it, an x that hardly any other y resembles would be scaled up without limit. The mean of the result is an
+    estimate: for an exact critic and 2,000 pairs it is 0.002 nats too low at 2.5 nats and 0.02 at 3.4, whereas without
+    the true pairs it would be 0.03 and 0.1 too high.
 
     Source: the scaling is Sinkhorn's; the condition follows from p(x, y) having the margins p(x) and p(y).
     """
@@ -152,7 +152,7 @@ class Expert(NamedTuple):
 
 
 _compiled = partial(jax.jit, static_argnames="how", compiler_options={"xla_backend_optimization_level": 1})
-"""Compiled without XLA's costlier optimisations: half the time, and on CPU not a slower program."""
+"""Compiles without XLA's costlier optimisations: in half the time, and on CPU to a program that is no slower."""
 
 
 @_compiled
@@ -174,8 +174,8 @@ def train_folds(
         train: int[F, m], rows.
         valid: int[F, v], rows.
         orders: int[rounds, steps, batch], see `make_orders`.
-        others: float32[F, E, v, v], scores of the validation rows by experts that are no networks.
-        how: sizes and lengths.
+        others: float32[F, E, v, v], scores of the validation rows by experts that are not networks.
+        how: sizes of the networks and length of training.
     """
     return jax.vmap(partial(_train_fold, orders=orders, how=how))(keys, experts, train, valid, others)
 
@@ -191,7 +191,7 @@ def _train_fold(key, experts: Expert, train, valid, others, *, orders: jax.Array
     networks = _by_network(experts, params, valid, how)
     share = best_share(lambda share: _pooled(networks, share))
     scores, shares = _pooled(networks, share), []
-    for other in others:  # one after the other, each beside all before it
+    for other in others:  # one after the other, each pooled with all before it
         shares.append(best_share(lambda share, scores=scores, other=other: scores + share * (other - scores)))
         scores += shares[-1] * (other - scores)
     return Trained(params, share, jnp.array(shares, jnp.float32), jnp.nanmax(curve, axis=0))
@@ -215,13 +215,13 @@ def score_folds(
         trained: the critics.
         experts: as they were trained.
         rows: int[F, t].
-        others: float32[F, E, t, t], scores of these rows by experts that are no networks.
-        draws: int[F, 1 + permutations, t], which of these rows of y those of x are paired with; first as they are.
-        anchored: bool[], whether the difference is wanted: take the closed form as exact, and only what the networks
-            add to it as a difference of balanced scores. exp(I) pairs are needed to see how rarely independent pairs
-            look alike; where there are fewer, both balanced scores are too large by much the same, and their difference
-            is not: a control variate.
-        is_test: bool[], whether read-outs and draws are wanted; else they are 0.
+        others: float32[F, E, t, t], scores of these rows by experts that are not networks.
+        draws: int[F, 1 + permutations, t], which of these rows of y those of x are paired with; first as observed.
+        anchored: bool[], whether to compute the difference: the closed form is taken as exact, and only what the
+            networks add to it is a difference of balanced scores. exp(I) pairs are needed to see how rarely independent
+            pairs look alike; with fewer, both balanced scores are too large by about the same amount, which cancels in
+            their difference: a control variate.
+        is_test: bool[], whether to compute read-outs and draws; else they are 0.
         how: as for `train_folds`.
     """
     fold = partial(_score_fold, anchored=anchored, is_test=is_test, how=how)
@@ -287,12 +287,12 @@ def compile_ahead(
     programs ready.
 
     Args:
-        folds, orders, draws, how: as they are called with.
-        num_folds: F, that are trained together.
+        folds, orders, draws, how: as in those calls.
+        num_folds: F, the number of folds that are trained together.
         rows: n.
-        features: columns that each critic is shown, padded.
+        features: input columns of each critic, padded.
         cross: columns of the closed forms' rows, padded.
-        num_others: experts that are no networks.
+        num_others: E, the number of experts that are not networks.
     """
 
     def floats(*shape):
@@ -312,7 +312,7 @@ def compile_ahead(
 def _train(
     key: jax.Array, expert: Expert, *, train: jax.Array, valid: jax.Array, orders: jax.Array, how: Training
 ) -> tuple[PyTree, jax.Array]:
-    """The parameters that were best on validation pairs, and float32[rounds] how good those of each round were."""
+    """The parameters with the lowest validation loss, and float32[rounds], InfoNCE of validation pairs by round."""
     rounds, per_round, _ = orders.shape
     critic = _critic(how)
     schedule = optax.linear_schedule(0.0, how.learning_rate, per_round)

@@ -24,7 +24,7 @@ from mi_coding.estimate.streams import stream
 
 
 class Effort(NamedTuple):
-    """How much work an estimate may be.
+    """How much work an estimate may take.
 
     Attributes:
         num_folds: of the cross-fitting.
@@ -44,27 +44,27 @@ EFFORTS = {
 """What `effort` of `estimate_mi` may be."""
 
 NEAR_DIMENSIONS = 3
-"""Of a side, up to which nearest neighbours are asked."""
+"""Dimensions of a side up to which nearest neighbours are evaluated."""
 
 LIKELY, UNLIKELY = 1, 3
 """Standard errors by which nearest neighbours must exceed the networks to be preferred. Both underestimate when they
-fail, so the larger is the more accurate; but where the networks find nothing, there mostly is nothing."""
+fail, so the larger is the more accurate; but where the networks find nothing, there usually is nothing."""
 
 LEAST_DEVIATION = 0.5
 """Lower limit of the standard deviation of a pair's contribution, in nats."""
 
 MISFIT = 0.012
-"""Standard error, as a share of the estimate, of what critics miss or a finite score matrix distorts; chosen by those
-populations of `benchmarks.estimate_families` that are there to develop on."""
+"""Standard error, as a share of the estimate, of what critics miss or a finite score matrix distorts; chosen on the
+development populations of `benchmarks.estimate_families`."""
 
 UNSEEN = 0.03
 """Standard error, as a share of the nats that lie beyond what held-out pairs can show."""
 
 FEW_FOLDS = 3
-"""Folds of more than `MOST_TOGETHER` rows, which are trained one after the other; two thirds are enough to train on."""
+"""Number of folds for more than `MOST_TOGETHER` rows, trained one after the other; two thirds suffice to train on."""
 
 MANY_FOLDS, MOST_REFITTED = 10, 5000
-"""Folds of classifiers alone, which few pairs are scarce for; and the most pairs that they are fitted to again."""
+"""Number of folds for classifiers alone, as pairs are scarce; and the most pairs for which they are fitted again."""
 
 KINDS = {name: "estimate" if name in ("smile", "balanced") else "lower bound" for name in READOUTS} | {
     "classifiers": "lower bound"
@@ -72,7 +72,7 @@ KINDS = {name: "estimate" if name in ("smile", "balanced") else "lower bound" fo
 """The guarantee of each read-out."""
 
 PROVING = ("infonce", "classifiers")
-"""Lower bounds of little variance: what they show of held-out pairs, an interval never excludes."""
+"""Lower bounds of low variance: an interval never ends below the value that they reach on held-out pairs."""
 
 
 class Job(NamedTuple):
@@ -81,9 +81,9 @@ class Job(NamedTuple):
     Attributes:
         rows: how the rows depend on each other.
         seed: of every random stream.
-        effort: how much work it may be, with the number of permutations.
-        beside: the second core; its tasks run one after the other.
-        compiler: where programs are compiled, while both cores do what the programs need.
+        effort: how much work it may take, including the number of permutations.
+        beside: runs tasks on the second core, one after the other.
+        compiler: compiles programs, while both cores prepare what the programs need.
     """
 
     rows: Rows
@@ -116,10 +116,10 @@ def estimate_mi(
 
     A closed form (a Gaussian or Student-t copula, of the columns or of canonical variables, whichever discriminates
     held-out pairs best) is corrected by a network, and pooled with a Gaussian mixture, or with classifiers of a
-    discrete side, by what validation pairs say. Every score of the held-out mean is of a fold that never saw the pair.
-    The estimate is halfway between that mean and the mean over training pairs: to first order the one is too low by as
-    much as the other is too high. For up to three columns a side nearest neighbours are evaluated as well, and
-    preferred where they exceed that significantly. Two discrete arrays are counted.
+    discrete side, with weights chosen on validation pairs. Every score in the held-out mean comes from a fold that
+    never saw the pair. The estimate is halfway between that mean and the mean over training pairs: to first order the
+    one is too low by as much as the other is too high. For up to three columns per side nearest neighbours are
+    evaluated as well, and preferred where they exceed that significantly. Two discrete arrays are counted.
 
     Args:
         x: [n] or [n, d]; floats, integers, booleans, strings or dates: a NumPy or JAX array, a DataFrame or Series of
@@ -128,16 +128,16 @@ def estimate_mi(
         given: [n] or [n, f]; estimates I(x; y | given) = I(x; y, given) − I(x; given) instead.
         rows: "independent"; "series" for rows that follow one another in time; or an array [n] of groups, such as
             patients, whose rows depend on each other.
-        missing: "error", or "drop" for the rows that lack a value; infinite values are always an error.
-        seed: same arrays and seed, same result.
+        missing: "error", or "drop" to leave out the rows that lack a value; infinite values are always an error.
+        seed: the same arrays and seed give the same result.
         effort: "default", or "quick" for a third of the time.
-        permutations: of the test of independence; None for 199. The least p is 1/(permutations + 1).
-        pointwise: whether the result has what each pair adds, see `MIEstimate`.
+        permutations: of the test of independence; None for 199. The smallest p is 1/(permutations + 1).
+        pointwise: whether the result includes the contribution of each pair, see `MIEstimate`.
     Returns:
         An `MIEstimate`.
     Raises:
         ValueError: (an `InputError`) for arrays that cannot be estimated from, in one line.
-    Source: optimism, Akaike 1974 and Efron 2004; the rest is cited where it is done.
+    Source: optimism, Akaike 1974 and Efron 2004; the rest is cited where it is implemented.
     """
     if effort not in EFFORTS:
         raise InputError(f"effort={effort!r} is unknown; choose from {', '.join(map(repr, EFFORTS))}")
@@ -198,7 +198,7 @@ def _prepared(seed: int, **sides: Table) -> list[Columns]:
 
 
 def _entropies(x: Columns, y: Columns) -> tuple[float | None, float | None]:
-    """Of both sides, nats; None of one that is not discrete."""
+    """Entropies of both sides, nats; None for one that is not discrete."""
     return tuple(None if side.codes is None else tables.entropy(side.codes) for side in (x, y))
 
 
@@ -217,7 +217,7 @@ def _measure(x: Columns, y: Columns, job: Job) -> Measured:
 
 
 def _counted(codes_x: np.ndarray, codes_y: np.ndarray, folds: Folds) -> Measured:
-    """By counting, where there are enough pairs for each cell; else by counts that are shrunk to independence."""
+    """Estimates by counting, where there are enough pairs per cell; else by counts that are shrunk to independence."""
     bounds, num_scored = tables.heldout_bounds(codes_x, codes_y, folds), folds.test.shape[2]
     if tables.suits(codes_x, codes_y):
         local, how = tables.local_information(codes_x, codes_y), "counts of every pair of values"
@@ -228,7 +228,7 @@ def _counted(codes_x: np.ndarray, codes_y: np.ndarray, folds: Folds) -> Measured
 
 
 def _learnt(x: Columns, y: Columns, folds: Folds, job: Job) -> Measured:
-    """By critics; of few columns by nearest neighbours, where these find significantly more."""
+    """Estimates by critics; for few columns by nearest neighbours, where these find significantly more."""
     num_rows = len(x.scores)
     how = job.effort.training.grown(num_rows)
     orders = make_orders(folds.train.shape[1], how, stream(job.seed, "orders"))
@@ -268,7 +268,7 @@ def _learnt(x: Columns, y: Columns, folds: Folds, job: Job) -> Measured:
 
 
 def _or_classifiers(found: Measured, x: Columns, y: Columns, job: Job) -> Measured:
-    """An estimate from few pairs of which one side is a class: by classifiers alone, where these hold out better."""
+    """An estimate from few pairs with a class as one side: by classifiers alone, where held-out pairs score higher."""
     folds = job.rows.folds(MANY_FOLDS, stream(job.seed, "folds of classifiers"))
     local, optimism = experts.Classifiers(job.seed).cross_fitted(x, y, folds)
     more = float(np.nanmean(local)) - (float(np.nanmean(found.local)) - found.optimism / 2)
@@ -280,8 +280,8 @@ def _or_classifiers(found: Measured, x: Columns, y: Columns, job: Job) -> Measur
 
 
 def _mean_and_error(found: Measured, rows: Rows) -> tuple[float, float]:
-    """The estimate and its standard error: of the mean over pairs, half of what the optimism was corrected by, half of
-    what two methods differ by, and what critics may miss.
+    """The estimate and its standard error, which combines that of the mean over pairs, half of the correction for
+    optimism, half of the difference between two methods, and what critics may miss.
 
     Where nothing was found, every contribution is zero; that does not make the estimate certain, so the deviation has a
     floor.

@@ -1,7 +1,7 @@
 """Information of two columns in a millisecond: counted in cells that hold equally many rows.
 
-For tables of hundreds of columns, where `estimate_mi` of every pair would take hours. What is finer than the cells is
-not seen: of Gaussians 1 to 4 % of the information.
+For tables of hundreds of columns, where `estimate_mi` of every pair would take hours. Dependence finer than the cells
+is missed: for Gaussians 1 to 4 % of the information.
 """
 
 from typing import NamedTuple
@@ -14,20 +14,20 @@ from mi_coding.estimate.result import DEVIATIONS
 NUM_CELLS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """Cells along a continuous column, to choose from."""
 
-MOST_VALUES = 64
-"""Distinct values up to which those of a column without order, or with few, are its cells."""
+MOST_VALUES = 16
+"""Distinct values up to which those of an ordered column are its cells; those of a column without order always are."""
 
 FULL, FILLED = 5, 4
-"""Rows that a cell must expect for the law of chi squared to hold; and rows in a filled cell, on average, from which on
-its correction holds."""
+"""Expected rows per cell that the chi-squared law needs to hold; and average rows per filled cell that the bias
+correction needs to hold."""
 
 
 class Cells(NamedTuple):
-    """The cells of one column, by how many there are.
+    """The cells of one column, for several numbers of cells.
 
     Attributes:
         codes: int[n] for each entry of `NUM_CELLS`, the cell of each row; just one entry where values are the cells.
-        is_discrete: whether they are the values.
+        is_discrete: whether the cells are the values.
     """
 
     codes: tuple[np.ndarray, ...]
@@ -55,7 +55,7 @@ class Fast(NamedTuple):
 
 
 def cells_of(column: np.ndarray, *, nominal: bool = False) -> Cells:
-    """The cells of a column: its values where these are few or have no order, else equally full ones.
+    """The cells of a column: its values where these are few or have no order, else cells of equally many rows.
 
     >>> [int(codes.max()) + 1 for codes in cells_of(np.arange(1000.0)).codes][:3]
     [2, 3, 4]
@@ -63,7 +63,7 @@ def cells_of(column: np.ndarray, *, nominal: bool = False) -> Cells:
     True
     """
     values, codes = np.unique(column, return_inverse=True)
-    if nominal or len(values) <= MOST_VALUES // 4:
+    if nominal or len(values) <= MOST_VALUES:
         return Cells((codes.ravel(),), True)
     edges = np.sort(column)
     found = []
@@ -74,11 +74,11 @@ def cells_of(column: np.ndarray, *, nominal: bool = False) -> Cells:
 
 
 def information(x: Cells, y: Cells) -> Fast:
-    """Of two columns: in the number of cells that is expected to say most of held-out rows.
+    """The information of two columns, in the number of cells that is expected to tell most about held-out rows.
 
-    A table of k × m filled cells counts (filled − k − m + 1)/2n nats too much, and says of held-out rows as much less
-    than there is; so the number of cells is that whose count is largest after twice that correction, and the estimate
-    is corrected once.
+    A table of k × m cells counts (filled − k − m + 1)/2n nats too much, and on held-out rows yields as much too little;
+    so the number of cells is the one whose count is largest after twice that correction, and the estimate is corrected
+    once.
 
     >>> rng = np.random.default_rng(0)
     >>> x, noise = rng.normal(size=(2, 20_000))
@@ -96,7 +96,7 @@ def information(x: Cells, y: Cells) -> Fast:
         chances += [] if chance is None else [chance]
         if filling < FILLED and found:
             break
-        finer = 0.0 if coarser is None else abs(counted - bias - coarser)  # than one step, all finer ones add less
+        finer = 0.0 if coarser is None else abs(counted - bias - coarser)  # all finer cells together add less than this
         coarser = counted - bias
         found.append((counted - 2 * bias, counted - bias, float(np.linalg.norm([scatter, bias / 2, finer]))))
     _, nats, error = max(found)
@@ -118,8 +118,8 @@ def _few(side: Cells) -> np.ndarray:
 
 
 def _counted(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float, float | None, float]:
-    """Counted information, its bias, its standard error; p, None where cells are too empty for it; and rows in a filled
-    cell."""
+    """Counted information, its bias, its standard error; p, None where cells are too empty for it; and average rows per
+    filled cell."""
     n, rows, columns = len(a), int(a.max()) + 1, int(b.max()) + 1
     both = np.bincount(a * columns + b, minlength=rows * columns).reshape(rows, columns)
     of_a, of_b = both.sum(axis=1), both.sum(axis=0)

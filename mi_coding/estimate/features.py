@@ -19,11 +19,11 @@ EFFORTS = ("fast", "quick", "default")
 
 
 class FeatureRanking(tuple):
-    """Scores float64[d] and p-values float64[d] of columns in their order, which is what `SelectKBest` takes.
+    """Scores float64[d] and p-values float64[d] of columns in their original order, as `SelectKBest` expects them.
 
     Attributes:
-        table: a pandas DataFrame, one row a column, the best first: column, nats, low, high (95 %), p_value (corrected
-            for as many tests, Holm), rank, and score, what the method ranks by.
+        table: a pandas DataFrame, one row per column, the best first: column, nats, low, high (95 %), p_value
+            (corrected for the number of tests, Holm), rank, and score, by which the method ranks.
     """
 
     def __new__(cls, scores: np.ndarray, p_values: np.ndarray, table: "pd.DataFrame") -> "FeatureRanking":
@@ -40,10 +40,10 @@ class FeatureRanking(tuple):
 
 @dataclass(frozen=True, eq=False)
 class MIMatrix:
-    """Information of every pair of columns of a table: pandas DataFrames, names of columns on both sides.
+    """Information of every pair of columns of a table: pandas DataFrames with the column names on both axes.
 
     Attributes:
-        nats: the estimates, ≥ 0; on the diagonal the entropy of a discrete column, NaN of a continuous one.
+        nats: the estimates, ≥ 0; on the diagonal the entropy of a discrete column, NaN for a continuous one.
         low, high: 95 % intervals.
         p_values: of independence, corrected for as many tests as there are pairs (Holm).
         warnings: one sentence each.
@@ -81,10 +81,10 @@ def mi_matrix(
 
     Args:
         frame: [n, d], a DataFrame or an array, see `estimate_mi`.
-        effort: "fast" counts in cells, a millisecond a pair; "quick" and "default" are those of `estimate_mi`.
-        missing: "error", or "drop" for the rows that lack a value in any column.
+        effort: "fast" counts in cells, a millisecond per pair; "quick" and "default" are those of `estimate_mi`.
+        missing: "error", or "drop" to leave out the rows that lack a value in any column.
         seed: of `estimate_mi`.
-        n_jobs: processes; −1 for one a core.
+        n_jobs: processes; −1 for one per core.
     Raises:
         ValueError: (an `InputError`) for what cannot be estimated from, in one line.
     """
@@ -120,7 +120,7 @@ def rank_features(
     seed: int = 0,
     n_jobs: int = 1,
 ) -> FeatureRanking:
-    """Which columns tell most of a target, by themselves or beside those chosen before.
+    """Ranks columns by how much they tell about a target, by themselves or beside those already selected.
 
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(2000, 3))
@@ -128,13 +128,13 @@ def rank_features(
     >>> found.table["column"].tolist()[0], found[0].shape
     ('1', (3,))
 
-    It fits `sklearn.feature_selection.SelectKBest(score_func=mi_coding.rank_features)`, for classes and for numbers.
+    Usable as `sklearn.feature_selection.SelectKBest(score_func=mi_coding.rank_features)`, for classes and for numbers.
 
     Args:
         X: [n, d], a DataFrame or an array, see `estimate_mi`.
         y: [n], the target.
-        method: "relevance", I(column; y); "mrmr", that less the mean of what it shares with the columns chosen before;
-            or "cmim", the least it tells of y beside any one of them.
+        method: "relevance", I(column; y); "mrmr", that minus its mean information with the columns already selected;
+            or "cmim", the least that it tells about y given any one of them.
         effort: "fast" counts in cells; "quick" and "default" are those of `estimate_mi`, for the relevance alone.
         missing, seed, n_jobs: see `mi_matrix`.
     Raises:
@@ -163,13 +163,13 @@ def rank_features(
         "rank": np.arange(1, len(order) + 1),
         "score": by[order],
     }
-    # SelectKBest sorts by the scores, and the order of a greedy choice is not that of the scores it was made by.
+    # SelectKBest sorts by the scores, and a greedy selection need not follow the order of the scores it was made by.
     scores = by if (np.diff(by[order]) <= 0).all() else _descending(order)
     return FeatureRanking(scores, corrected, pd.DataFrame(rows))
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
-    """p-values corrected for as many tests as there are, whatever they have in common.
+    """p-values corrected for the number of tests, however the tests depend on each other.
 
     >>> holm(np.array([0.01, 0.5, 0.02])).tolist()
     [0.03, 0.5, 0.04]
@@ -209,7 +209,7 @@ def _by_cmim(nats: np.ndarray, cells: Sequence[fast.Cells], target: fast.Cells) 
 
 
 def _greedy(nats: np.ndarray, add: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The order of a greedy choice, and the score with which each column was chosen."""
+    """The order of a greedy selection, and the score with which each column was selected."""
     first = int(np.argmax(nats))
     chosen, by = [first], np.zeros(len(nats))
     by[first] = nats[first]
@@ -223,7 +223,7 @@ def _greedy(nats: np.ndarray, add: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 ORDERS = {"relevance": _by_relevance, "mrmr": _by_mrmr, "cmim": _by_cmim}
-"""What `method` of `rank_features` may be → the order of columns, and what they were chosen by."""
+"""Values of `method` of `rank_features` → a function that returns the order of columns, and their scores."""
 
 
 def _descending(order: np.ndarray) -> np.ndarray:

@@ -6,17 +6,17 @@ from typing import NamedTuple
 import numpy as np
 
 FEW_ROWS = 10_000
-"""Rows beyond which training is longer, and its batches and networks larger, by the root of how many more there are."""
+"""Rows beyond which training is longer, and its batches and networks larger, by the root of the factor of excess."""
 
 MOST_SCORED, MOST_SCORED_ALONE = 2000, 3000
-"""Rows of a score matrix, whose memory and time grow with the square: where all folds are scored together, and where
-one is scored at a time, see `MOST_TOGETHER`."""
+"""Most rows of a score matrix, whose memory and time grow quadratically: where all folds are scored together, and
+where one is scored at a time, see `MOST_TOGETHER`."""
 
 MOST_TOGETHER = 20_000
 """Rows up to which all folds are trained together; beyond, one after the other, as memory would grow with both."""
 
 FEWEST_ROUNDS = 3
-"""Passes over the data, however much of it there is."""
+"""Fewest passes over the data, however much of it there is."""
 
 
 class Folds(NamedTuple):
@@ -24,7 +24,7 @@ class Folds(NamedTuple):
 
     Attributes:
         train: int[F, m], trained on.
-        valid: int[F, v], which decide when training stops and which expert counts.
+        valid: int[F, v], which decide when training stops and how experts are weighted.
         test: int[F, B, t], held out and scored, in B blocks; no row is scored in two folds. A fold of more than
             `MOST_SCORED` rows has several blocks, and a row may be in two of them, so that all have the same size.
         seen: int[F, t], a part of `train` that is scored as well.
@@ -44,7 +44,7 @@ class Training(NamedTuple):
         depth: how many of them.
         rank: of the critic's inner product.
         steps: in all, for each fold.
-        batch: pairs of a step.
+        batch: pairs per step.
         learning_rate: at its peak.
     """
 
@@ -56,7 +56,7 @@ class Training(NamedTuple):
     learning_rate: float
 
     def grown(self, num_rows: int) -> "Training":
-        """The training for `num_rows` rows; widths and batches double, so that few programs are compiled.
+        """The training for `num_rows` rows; widths and batches grow by doubling, so that few programs are compiled.
 
         >>> Training(64, 3, 24, 800, 256, 3e-3).grown(100_000)
         Training(width=128, depth=3, rank=48, steps=2529, batch=512, learning_rate=0.003)
@@ -80,12 +80,12 @@ def make_folds(n: int, num_folds: int, rng: np.random.Generator) -> Folds:
 
 
 def most_scored(num_rows: int) -> int:
-    """Rows of a score matrix of test pairs: the more, the less its finite number distorts."""
+    """Most rows of a score matrix of test pairs: the more rows, the less their finite number distorts."""
     return MOST_SCORED if num_rows <= MOST_TOGETHER else MOST_SCORED_ALONE
 
 
 def in_blocks(rows: np.ndarray, most: int) -> np.ndarray:
-    """int[B, t], t ≤ most: blocks of the same size that together have all rows, each evenly spread over them.
+    """int[B, t], t ≤ most: blocks of the same size that together cover all rows, each spread evenly over them.
 
     >>> in_blocks(np.arange(7), 3).tolist()
     [[0, 2, 4], [1, 3, 5], [2, 4, 6]]

@@ -38,8 +38,8 @@ def covariance_statistics(
     They need no critic, so nothing can be memorised.
 
     Args:
-        x: float[n, dx], normal scores.
-        y: float[n, dy], normal scores.
+        x: float[n, dx], features of the columns, such as their normal scores.
+        y: float[n, dy], the same of the other array.
         orders: int[permutations, n], which rows of y the rows of x are paired with in each draw.
         rng: of the cosines.
     Source: random features of HSIC, arXiv:1606.07892 section 3.

@@ -12,7 +12,7 @@ FEWEST, MOST_COLUMNS = 50, 10_000
 """Rows below which no interval is valid; columns beyond which a dense covariance does not fit in memory."""
 
 MOST_SPARSE = 10**8
-"""Numbers of a sparse matrix that are written out."""
+"""Most elements of a sparse matrix that is converted to a dense one."""
 
 MISSING = ("error", "drop")
 """What `missing` may be."""
@@ -22,11 +22,11 @@ class Table(NamedTuple):
     """One of the arrays, validated.
 
     Attributes:
-        array: float64 or int64 [n, d]; symbols are their number in sorted order.
+        array: float64 or int64 [n, d]; symbols are encoded by their index in sorted order.
         nominal: bool[d], columns whose values have no order: strings, booleans and categories.
         names: of the columns.
-        missing: bool[n], rows with a value that is missing; whatever stands there is not one.
-        index: of the rows, of a table that has one; else None.
+        missing: bool[n], rows with a missing value; the array holds a meaningless number in its place.
+        index: the row index of a table that has one; else None.
     """
 
     array: np.ndarray
@@ -36,7 +36,7 @@ class Table(NamedTuple):
     index: Any = None
 
     def take(self, rows: np.ndarray) -> "Table":
-        """Some rows of it."""
+        """The table of these rows."""
         return self._replace(array=self.array[rows], missing=self.missing[rows])
 
     def beside(self, other: "Table") -> "Table":
@@ -50,8 +50,8 @@ def read_tables(arrays: dict[str, object], missing: str) -> tuple[dict[str, Tabl
     """The tables of arrays by name, all of the same rows; bool[n], which rows were kept; and warnings.
 
     Args:
-        arrays: by the name that messages call them.
-        missing: "error", or "drop" for the rows in which any array lacks a value.
+        arrays: by the name that messages use for them.
+        missing: "error", or "drop" to leave out the rows in which any array lacks a value.
     Raises:
         InputError: for what cannot be estimated from, in one line.
     """
@@ -83,15 +83,16 @@ def read_tables(arrays: dict[str, object], missing: str) -> tuple[dict[str, Tabl
 
 
 def read(name: str, values: object) -> Table:
-    """One array as a table; nothing but its form is checked.
+    """One array as a table; only its form is checked.
 
     >>> read("x", np.array(["b", "a"] * 30)).array[:3].ravel().tolist()
     [1, 0, 1]
 
     Raises:
-        InputError: for what is no array [n] or [n, d] of numbers, symbols or dates.
+        InputError: for anything but an array [n] or [n, d] of numbers, symbols or dates, or images or sequences of
+            numbers.
     """
-    if isinstance(values, Table):  # made of others, with their columns that have no order
+    if isinstance(values, Table):  # derived from other tables, which know their nominal columns
         return values
     if hasattr(values, "iloc"):  # pandas
         return _read_frame(name, values)

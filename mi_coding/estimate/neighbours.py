@@ -6,21 +6,21 @@ import numpy as np
 from scipy.special import digamma
 
 FEW, MORE = 3, 8
-"""Neighbours: few give little bias and much variance. Two numbers of them reveal the bias."""
+"""Numbers of neighbours: few give low bias and high variance. The difference between the two reveals the bias."""
 
 MOST_PARTS, FEWEST_ROWS, DIVISIONS = 10, 100, 5
-"""The scatter of an estimate is measured over parts: the most of them, their fewest rows, and random divisions."""
+"""For the scatter of an estimate over parts of the rows: most parts, fewest rows in each, and random divisions."""
 
 MANY_ROWS, MANY_PARTS, FEW_DIVISIONS = 20_000, 40, 1
-"""Rows from which on there are more parts and fewer divisions, which says as much in less time."""
+"""Rows from which more parts and fewer divisions are used, which is as informative in less time."""
 
 
 def extrapolated(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
     """float64[n]: `local_information`, extrapolated to zero neighbours, as its bias grows with their number; and the
     correction in nats.
 
-    The bias of a smooth density in two dimensions is linear in the number of neighbours; in more, it grows slower, so
-    that too little is corrected, not too much.
+    The bias of a smooth density in two dimensions is linear in the number of neighbours; in more, it grows more slowly,
+    so that the correction is too small rather than too large.
     """
     few, more = local_information(x, y, neighbours=(FEW, MORE))
     moved = FEW / (MORE - FEW) * float(few.mean() - more.mean())
@@ -28,9 +28,9 @@ def extrapolated(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def bias(moved: float, num_rows: int) -> float:
-    """Nats by which nearest neighbours may be wrong however many rows there are: what few and more of them differ by.
+    """Nats by which nearest neighbours may be wrong for any number of rows: the difference of few and more neighbours.
 
-    Of few rows sampling noise is larger, and 0 is returned.
+    For few rows sampling noise is larger, and 0 is returned.
 
     Args:
         moved: the correction that `extrapolated` has made.
@@ -40,7 +40,7 @@ def bias(moved: float, num_rows: int) -> float:
 
 
 def standard_errors(x: np.ndarray, y: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
-    """Of the mean of `extrapolated`, and of what it exceeds the mean of `other` by; nats.
+    """Standard errors of the mean of `extrapolated`, and of its excess over the mean of `other`; nats.
 
     Rows share neighbours, so their contributions are not independent, and the deviation over them is too small (half
     to two thirds, in one dimension). Estimates from parts of the rows are independent; their variance falls as the
@@ -70,7 +70,7 @@ def local_information(x: np.ndarray, y: np.ndarray, *, neighbours: Sequence[int]
     Args:
         x: float[n, dx], without ties.
         y: float[n, dy], without ties.
-        neighbours: several k; few give little bias and much variance.
+        neighbours: several k; few give low bias and high variance.
     Source: arXiv:cond-mat/0305641 equation 8.
     """
     from sklearn.neighbors import KDTree  # a second to import

@@ -1,4 +1,4 @@
-"""The estimate by networks that correct closed forms, pooled with experts that are none, and cross-fitted."""
+"""The cross-fitted estimate by networks that correct closed forms, pooled with experts that are not networks."""
 
 import math
 from collections.abc import Sequence
@@ -17,22 +17,22 @@ from mi_coding.estimate.result import Measured
 from mi_coding.estimate.start import Start
 
 HEADROOM = 4.0
-"""Nats below ln(rows of a score matrix) above which rows and columns cannot be balanced accurately."""
+"""Nats by which ln(rows of a score matrix) must exceed InfoNCE for rows and columns to be balanced accurately."""
 
 NETWORKS = 0x6D69
-"""Constant of the key of the networks: a person may have drawn the arrays with the key of the same seed."""
+"""Constant folded into the key of the networks: the user may have drawn the arrays with the key of the same seed."""
 
 
 class Networks(NamedTuple):
     """How the networks of one estimate are trained.
 
     Attributes:
-        sides: x and y of each fold, which of many columns may choose others.
+        sides: x and y of each fold; of wide arrays, each fold may keep different columns.
         folds: the rows.
         orders: int[rounds, steps, batch], see `make_orders`.
-        draws: int[F, B, 1 + permutations, t], which test rows of y those of x are paired with; first as they are.
-        how: sizes and lengths.
-        together: how many folds at a time.
+        draws: int[F, B, 1 + permutations, t], which test rows of y those of x are paired with; first as observed.
+        how: sizes of the networks and length of training.
+        together: how many folds are trained at a time.
         seed: of the initial weights.
     """
 
@@ -46,7 +46,7 @@ class Networks(NamedTuple):
 
 
 def cross_fitted(networks: Networks, names: Sequence[str], program: Future, beside: Executor) -> Measured:
-    """By networks; XLA compiles their programs while NumPy fits the closed forms that they start from."""
+    """Estimates by networks; XLA compiles their programs while NumPy fits the closed forms that they start from."""
     folds, sides, seed = networks.folds, networks.sides, networks.seed
     starts = start.choose(*sides[0], folds.train[0], folds.valid[0], seed)
     infonce = math.log(folds.valid.shape[1]) - min(s.loss for s in starts)  # of the better closed form
@@ -75,7 +75,7 @@ def _scored(
     part: slice,
     beside: Executor,
 ) -> tuple[np.ndarray, ...]:
-    """Of a part of the folds: float[F, B, t] of test pairs, float[F, t] of seen ones, float[F, readouts],
+    """Scores of a part of the folds: float[F, B, t] of test pairs, float[F, t] of seen ones, float[F, readouts],
     float[F, 1 + permutations], shares float[F, E] and curves float[F, rounds]."""
     sides, folds, how = networks.sides, Folds(*(rows[part] for rows in networks.folds)), networks.how
 

@@ -29,8 +29,8 @@ def estimate_report(
 
     Args:
         found: the estimate.
-        arrays: "x", "y" and perhaps "given", the arrays that it is of.
-        title: what they are called.
+        arrays: "x", "y" and perhaps "given", the arrays that it was made from.
+        title: their name.
         ranking: of the columns of x, where there are several.
     """
     alone = None if ranking is None else Table("Every column alone", list(ranking.table.columns), _cells(ranking))

@@ -15,7 +15,7 @@ class Bound(NamedTuple):
 
     Attributes:
         value: the mean over folds.
-        ceiling: the most the read-out can be, math.inf where it has none.
+        ceiling: the largest value that the read-out can take, math.inf where there is none.
         kind: "lower bound" (in expectation) or "estimate".
     """
 
@@ -36,9 +36,9 @@ class Measured(NamedTuple):
         curve: float[rounds].
         method: in words.
         disagreement: nats by which a second method, where there is one, differs.
-        error: nats, the standard error of the mean of `local` where pairs are not independent in it.
-        critics: whether critics were learnt; counts and nearest neighbours are not.
-        null: float[1 + permutations], a statistic of the pairs as they are, and of draws under independence.
+        error: nats, the standard error of the mean of `local` where its entries are not independent.
+        critics: whether critics were trained; counts and nearest neighbours need none.
+        null: float[1 + permutations], a statistic of the observed pairs, and of draws under independence.
     """
 
     local: np.ndarray
@@ -67,10 +67,10 @@ class MIEstimate:
         warnings: reasons to doubt the estimate, one sentence each.
         method: how it was estimated, chosen by held-out score.
         num_pairs: n.
-        pointwise: float64[n], what each pair adds, nats, where that was asked for; their mean is the estimate before it
-            is cut at 0. Large for pairs that are typical of each other, negative for those that are not; NaN for pairs
-            that were not scored.
-        entropies: of x and of y, nats, counted; None of a side that is not discrete.
+        pointwise: float64[n], the contribution of each pair, nats, where it was requested; the mean is the estimate
+            before it is clipped at 0. Large for pairs whose halves are typical of each other, negative for those whose
+            halves are not; NaN for pairs that were not scored.
+        entropies: of x and of y, nats, counted; None for a side that is not discrete.
         permutations: of the test of independence; 0 where it made none.
     """
 
@@ -93,13 +93,13 @@ class MIEstimate:
 
     @property
     def normalized(self) -> float | None:
-        """The estimate as a share of the most it could be, the smaller entropy of the discrete sides; None of none."""
+        """The estimate as a share of its maximum, the smaller entropy of the discrete sides; None if no side is."""
         known = [entropy for entropy in self.entropies if entropy]
         return min(self.nats / min(known), 1.0) if known else None
 
     @property
     def p_text(self) -> str:
-        """The p-value as text: "p < …" where it is the least that this number of permutations can give."""
+        """The p-value as text: "p < …" where it is the smallest that this number of permutations can give."""
         least = 1 / (self.permutations + 1)
         return f"p < {least:.2g}" if self.permutations and self.p_value <= least else f"p = {self.p_value:.3g}"
 

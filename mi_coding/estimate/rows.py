@@ -1,7 +1,7 @@
 """How the rows of the arrays depend on each other, and so how they may be split, exchanged and averaged.
 
-Held-out rows must not be neighbours of training rows, a null draw must keep what depends within x and within y, and the
-standard error of a mean must count what is independent. Each kind answers these three; a new one is a `Rows`.
+Held-out rows must not be neighbours of training rows, a null draw must preserve the dependence within x and within y,
+and the standard error of a mean must count what is independent. Each kind does these three; a new one is a `Rows`.
 """
 
 import math
@@ -15,7 +15,7 @@ from mi_coding.errors import InputError
 from mi_coding.estimate.folds import MOST_SCORED, Folds, in_blocks, make_folds, most_scored
 
 FEWEST_GROUPS = 10
-"""Groups below which nothing can be held out, or measured, by groups."""
+"""Fewest groups by which rows can be held out, or errors be measured."""
 
 NUM_BLOCKS = 20
 """Parts of a series whose means are taken as independent, where its memory is shorter than a part."""
@@ -24,11 +24,11 @@ NO_MEMORY = 0.1
 """Correlation below which two moments of a series are taken as unrelated."""
 
 DEPENDENT = 0.1
-"""Correlation of successive rows, beyond its noise, from which on both arrays are suspected to be series."""
+"""Correlation of successive rows, beyond its noise, above which both arrays are suspected to be series."""
 
 MOST_COPIES, FEW_COPIES, MOST_ALONE = 20, 4, 0.9
-"""Rows that one observation may have been entered as, at most and on average; and the share of values, but for atoms,
-that a continuous column has once."""
+"""Rows as which one observation may have been entered, at most and on average; and the least share of values, atoms
+aside, that occur only once in a continuous column."""
 
 
 class Rows(ABC):
@@ -50,7 +50,7 @@ class Rows(ABC):
 
     @abstractmethod
     def error_of_mean(self, values: np.ndarray, least: float = 0.0) -> float:
-        """The standard error of the mean of float[n]; NaN counts nowhere, and `least` is the least deviation."""
+        """The standard error of the mean of float[n]; NaN is ignored, and `least` is a lower limit of the deviation."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Independent(Rows):
 
 @dataclass(frozen=True, eq=False)
 class Grouped(Rows):
-    """Rows of one group depend on each other, as several visits of one patient do; `number` int[n] is their group."""
+    """Rows of one group depend on each other, as several visits of one patient do; `number` int[n] is the group."""
 
     number: np.ndarray
 
@@ -120,7 +120,7 @@ class Series(Rows):
 
     def folds(self, num_folds, rng):
         edges = np.arange(num_folds + 1) * self.count // num_folds
-        gap = min(self.memory, self.count // (4 * num_folds))  # between what is learnt from and what is scored
+        gap = min(self.memory, self.count // (4 * num_folds))  # between training rows and scored ones
         parts = []
         for first, last in pairwise(edges):
             after, before = np.arange(last + gap, self.count), np.arange(0, first - gap)
@@ -132,7 +132,7 @@ class Series(Rows):
         return _even(parts, self.count, rng)
 
     def exchanged(self, rows, rng):
-        shift = rng.integers(len(rows))  # small ones, too: shifts are a group, which makes the test exact
+        shift = rng.integers(len(rows))  # small ones, too: shifts form a group, which makes the test exact
         in_time = np.argsort(rows, kind="stable")
         found = np.empty(len(rows), int)
         found[in_time] = np.roll(in_time, -shift)  # a circle, so that every y is used once
@@ -146,7 +146,7 @@ class Series(Rows):
 
 
 def _even(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], count: int, rng: np.random.Generator) -> Folds:
-    """Folds of equal sizes, the smallest of each part; evenly spaced where rows are left out."""
+    """Folds cut to equal sizes, the smallest of each part; where rows are left out, the others are evenly spaced."""
     sizes = [min(len(fold[i]) for fold in parts) for i in range(3)]
     sizes[1] = min(sizes[1], MOST_SCORED)
 
@@ -167,12 +167,12 @@ def kept_rows(kind: object, kept: np.ndarray) -> object:
 
 
 def rows_of(kind: object, x: np.ndarray, y: np.ndarray) -> tuple[Rows, list[str]]:
-    """What `rows` of `estimate_mi` says of the rows of float[n, d] and float[n, e]; and warnings, one sentence each.
+    """The `Rows` that `rows` of `estimate_mi` names, for float[n, d] and float[n, e]; and warnings, one sentence each.
 
     Args:
         kind: "independent", "series" or an array [n] of groups.
     Raises:
-        InputError: for another, and for groups that nothing can be held out by.
+        InputError: for any other kind, and for groups by which rows cannot be held out.
     """
     count = len(x)
     if isinstance(kind, str):
@@ -216,11 +216,11 @@ def _independent(x: np.ndarray, y: np.ndarray) -> tuple[Rows, list[str]]:
 
 
 ROWS = {"independent": _independent, "series": _series}
-"""What `rows` of `estimate_mi` may be, beside groups → what makes the kind of two arrays."""
+"""Values of `rows` of `estimate_mi`, apart from groups → the function that makes the `Rows` of two arrays."""
 
 
 def successive_correlation(columns: np.ndarray) -> float:
-    """The largest correlation, in absolute value, of the ranks of a column float[n, d] and of the same one row later.
+    """The largest absolute correlation of the ranks of a column of float[n, d] with those of the same one row later.
 
     >>> round(successive_correlation(np.arange(100.0)[:, None]), 2)
     0.97
@@ -229,8 +229,8 @@ def successive_correlation(columns: np.ndarray) -> float:
 
 
 def memory_of(x: np.ndarray, y: np.ndarray) -> int:
-    """Rows after which x and y are not both like what they were: twice the lag at which the product of their
-    autocorrelations, each of the column that has most, is below `NO_MEMORY`; at most an eighth of the rows."""
+    """Rows after which x and y no longer both resemble their past: twice the first lag at which the product of their
+    autocorrelations, each the largest over columns, is below `NO_MEMORY`; at most an eighth of the rows."""
     most = len(x) // 8
     a, b = (np.abs(_autocorrelations(side, most)).max(axis=1) for side in (x, y))
     below = np.flatnonzero(a * b < NO_MEMORY)
@@ -251,11 +251,11 @@ def _autocorrelations(columns: np.ndarray, most: int) -> np.ndarray:
 
 
 def entered_twice(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
-    """int[n]: the number of the observation that each row is, where some were entered more than once; else None.
+    """int[n]: the number of each row's observation, where some were entered more than once; else None.
 
-    A value of a continuous column does not come twice by chance. So rows that are equal in all columns are copies of
-    one observation where they share such a value; where only values repeat that many rows have (an atom, as the zeros
-    of a count), or columns are discrete, equal rows are draws that are equal.
+    A value of a continuous column does not occur twice by chance. So rows that are equal in all columns are copies of
+    one observation where they share such a value; where all that repeats are atoms, values that many rows have, such as
+    the zeros of a count, or where columns are discrete, equal rows are separate draws that happen to be equal.
 
     >>> x = np.random.default_rng(0).normal(size=(40, 1))
     >>> number = entered_twice(np.concatenate([x, x[:3]]), np.ones((43, 1)))
@@ -270,7 +270,7 @@ def entered_twice(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
     copied = (counts > 1) & (counts <= MOST_COPIES)
     if not copied.any():
         return None
-    shares = np.zeros(len(first), bool)  # a value of a continuous column with its copies alone
+    shares = np.zeros(len(first), bool)  # whether it shares a value of a continuous column only with its copies
     for column in both.T:
         codes = np.unique(column, return_inverse=True)[1].ravel()
         values = np.bincount(codes)[codes[first]]

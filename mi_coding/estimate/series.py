@@ -1,4 +1,4 @@
-"""Series: what the past of one tells of another, over lags, and beyond what that one's own past tells."""
+"""Series: what the past of one tells about another, over lags, and beyond what the other's own past tells."""
 
 import numbers
 from collections.abc import Iterable
@@ -19,13 +19,13 @@ from mi_coding.estimate.streams import stream
 
 @dataclass(frozen=True, eq=False)
 class LagScan:
-    """Information of x some rows before, with y.
+    """Information that x some rows earlier shares with y, for each lag.
 
     Attributes:
         lags: int[m].
         nats: float64[m], ≥ 0.
-        low, high: float64[m], 95 % intervals; their widths count stretches of rows that depend as one.
-        p_values: float64[m], of independence, by shifts in a circle, corrected for all lags together.
+        low, high: float64[m], 95 % intervals; their widths count a stretch of dependent rows as one.
+        p_values: float64[m], of independence, by circular shifts, corrected for all lags together.
     """
 
     lags: np.ndarray
@@ -36,7 +36,7 @@ class LagScan:
 
     @property
     def best(self) -> int:
-        """The lag at which most is shared."""
+        """The lag with the most information."""
         return int(self.lags[np.argmax(self.nats)])
 
     def plot(self) -> Any:
@@ -49,7 +49,7 @@ class LagScan:
 def transfer_entropy(
     x: object, y: object, *, lags: int = 1, seed: int = 0, effort: str = "default", missing: str = "error"
 ) -> MIEstimate:
-    """What the past of x tells of y beyond what the past of y tells: I(y_t; x_{t−1…t−L} | y_{t−1…t−L}), in nats.
+    """What the past of x tells about y beyond what the past of y tells: I(y_t; x_{t−1…t−L} | y_{t−1…t−L}), in nats.
 
     >>> rng = np.random.default_rng(0)
     >>> x = rng.normal(size=600)
@@ -58,9 +58,9 @@ def transfer_entropy(
     True
 
     Args:
-        x, y: [n] or [n, d], rows in the order of time, equally spaced.
+        x, y: [n] or [n, d], rows in temporal order, equally spaced.
         lags: L ≥ 1, rows of the past.
-        seed, effort, missing: see `estimate_mi`; a row that is left out joins what it stood between.
+        seed, effort, missing: see `estimate_mi`; where a row is left out, its neighbours become adjacent.
     Raises:
         ValueError: (an `InputError`) for what cannot be estimated from, in one line.
     Source: Schreiber, Phys. Rev. Lett. 85:461 (2000).
@@ -79,17 +79,17 @@ def transfer_entropy(
 def lag_scan(
     x: object, y: object, *, lags: Iterable[int] = range(21), seed: int = 0, permutations: int = 199
 ) -> LagScan:
-    """How much x some rows before shares with y, for each of several lags; fast, of two single series.
+    """How much x some rows earlier shares with y, for each of several lags; fast, for two series of one column each.
 
     >>> x = np.random.default_rng(0).normal(size=1000)
     >>> lag_scan(x, np.roll(x, 3) + 0.1 * np.sin(np.arange(1000))).best
     3
 
     Args:
-        x, y: [n], rows in the order of time, equally spaced.
-        lags: rows by which x comes before y; negative ones look at what x says after y.
+        x, y: [n], rows in temporal order, equally spaced.
+        lags: rows by which x precedes y; negative where it follows y.
         seed: of the shifts.
-        permutations: shifts in a circle, which p is measured by.
+        permutations: the number of circular shifts from which p is computed.
     Raises:
         ValueError: (an `InputError`) for what cannot be estimated from, in one line.
     """

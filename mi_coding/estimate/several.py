@@ -59,9 +59,9 @@ def total_correlation(
 def interaction_information(
     x: object, y: object, z: object, *, rows: object = "independent", seed: int = 0, effort: str = "default"
 ) -> Sum:
-    """What x and y share less what they share given z: I(x; y) − I(x; y | z), in nats.
+    """What x and y share minus what they share given z: I(x; y) − I(x; y | z), in nats.
 
-    Above 0 what z knows of both is redundant; below 0 they say together what neither says alone (synergy).
+    Above 0, what z tells about both is redundant; below 0, together they tell what neither tells alone (synergy).
 
     >>> x, y = np.random.default_rng(0).integers(0, 2, (2, 2000))
     >>> round(interaction_information(x, y, x ^ y).nats, 2)  # synergy of ln 2

@@ -16,27 +16,27 @@ from mi_coding.estimate.crossfit import Expert, padded, padded_width, pick_loss
 from mi_coding.estimate.streams import stream
 
 FEWEST_CODES, MOST_CODES = 8, 16
-"""Canonical variables given to a network: more than the fewest only where a closed form of more is better."""
+"""Canonical variables given to a network: more than the fewest only where a closed form with more is better."""
 
 LEADING = 3
-"""Canonical variables whose held-out correlation says how good a wavelength and a ridge are."""
+"""Canonical variables whose held-out correlation rates a wavelength and a ridge."""
 
 MOST_CHOSEN_BY = 20_000
-"""Training rows that closed forms are compared by."""
+"""Most training rows on which closed forms are compared."""
 
 STAGES = 2
-"""Canonical codes, and codes of those: the first may reduce many columns to few, in which the second finds bends."""
+"""Canonical codes, and codes of those: the first may reduce many columns to few, where the second finds curvature."""
 
 NUMBERS = (1, 2, 3, 4, 6, 8, 12, 16)
-"""How many of them a closed form may be of."""
+"""Numbers of canonical variables that a closed form may use."""
 
 
 class Start(NamedTuple):
     """A closed form, as a recipe that any fold can follow.
 
     Attributes:
-        path: wavelength and ridge of the canonical codes, and how many are shown; of a second pair, the codes of codes.
-        number: of codes that the closed form is of; 0 for the arrays themselves, −1 for none.
+        path: wavelength and ridge of the canonical codes, and how many are kept; a second entry is of codes of codes.
+        number: of codes that the closed form uses; 0 for the arrays themselves, −1 for no closed form.
         degrees: of freedom of its copula.
         loss: on validation pairs, nats.
     """
@@ -94,7 +94,7 @@ def choose(x: Columns, y: Columns, train: np.ndarray, valid: np.ndarray, seed: i
 
 
 def widths(x: Columns, y: Columns) -> dict[str, int]:
-    """Columns that experts may need, whatever is chosen: `features` shown to them, `cross` of their closed forms."""
+    """Numbers of columns that suffice for all experts: `features`, their inputs, and `cross`, of their closed forms."""
     return {
         "features": padded_width(max(x.features.shape[1], y.features.shape[1], MOST_CODES)),
         "cross": padded_width(max(y.scores.shape[1], MOST_CODES)),
@@ -123,7 +123,7 @@ def _expert(start: Start, shown_x, shown_y, a: np.ndarray, b: np.ndarray, train:
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Nats in the canonical correlations of the leading codes, as if each pair of them were Gaussian and alone."""
+    """Information in nats of the leading codes by their correlations, as if each pair were Gaussian and independent."""
     squares = [np.corrcoef(u, v)[0, 1] ** 2 for u, v in zip(a.T[:LEADING], b.T[:LEADING], strict=True)]
     return -0.5 * float(np.log1p(-np.minimum(np.nan_to_num(squares), 0.9999)).sum())  # NaN where a code is constant
 

@@ -1,4 +1,4 @@
-"""Random streams of an estimate: each of its own, so that none repeats what a person drew with the same seed."""
+"""Random streams of an estimate: one per purpose, so that none repeats what the user drew with the same seed."""
 
 import zlib
 

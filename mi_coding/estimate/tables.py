@@ -1,4 +1,4 @@
-"""Information of two discrete arrays: counted, and corrected for having counted."""
+"""Information of two discrete arrays: counted, and corrected for the bias of counting."""
 
 from itertools import chain, product
 
@@ -10,13 +10,13 @@ from mi_coding.estimate.crossfit import READOUTS
 from mi_coding.estimate.folds import Folds
 
 STRENGTHS = tuple(2.0**power for power in range(-5, 16))
-"""Pairs that a prior is worth, to choose from."""
+"""Candidate strengths of a prior, in pairs that it is worth."""
 
 DISCOUNTS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
-"""What each count may be lessened by, to choose from."""
+"""Candidate discounts, subtracted from each count."""
 
 PAIRS_PER_CELL = 20
-"""Pairs for every cell of the table, on average, from which on counting is trusted."""
+"""Least average number of pairs per cell of the table for counting to be trusted."""
 
 
 def suits(codes_x: np.ndarray | None, codes_y: np.ndarray | None) -> bool:
@@ -27,7 +27,7 @@ def suits(codes_x: np.ndarray | None, codes_y: np.ndarray | None) -> bool:
 
 
 def local_information(codes_x: np.ndarray, codes_y: np.ndarray) -> np.ndarray:
-    """float64[n]: ln of observed over expected count of each pair's cell, less the bias of their mean.
+    """float64[n]: ln of observed over expected count of each pair's cell, minus the bias of their mean.
 
     >>> coin = np.arange(1000) % 2
     >>> round(float(local_information(coin, coin).mean()), 4)  # ln 2, and 1/2n for the one count that was free
@@ -43,12 +43,12 @@ def local_information(codes_x: np.ndarray, codes_y: np.ndarray) -> np.ndarray:
 
 
 def shrunk_information(codes_x: np.ndarray, codes_y: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
-    """float64[n] of pairs that were left out, and of pairs that were counted, and the method in words.
+    """float64[n] twice, the log ratio of each pair when left out of the counts and when counted; the method in words.
 
-    Of tables whose cells are rarely filled: the law of one side given a value of the other is its counts, each less a
-    discount, and beside them a prior that is spread as that side is, worth `strength` pairs and all that was
+    For tables whose cells are rarely filled: the law of one side given a value of the other combines its counts, each
+    minus a discount, with a prior that is distributed as that side is, worth `strength` pairs and all that was
     discounted. The direction, strength and discount are those that predict each pair best from all the others. The
-    entropy of the predicted side is counted, and corrected by Miller and Madow.
+    entropy of the predicted side is counted, with the correction of Miller and Madow.
 
     >>> rng = np.random.default_rng(0)
     >>> left_out, counted, _ = shrunk_information(*rng.integers(0, 100, (2, 1000)))  # independent
@@ -61,7 +61,7 @@ def shrunk_information(codes_x: np.ndarray, codes_y: np.ndarray) -> tuple[np.nda
     for given, told, names in ((codes_x, codes_y, "y given x"), (codes_y, codes_x, "x given y")):
         of_given, of_told = (np.bincount(side)[side] for side in (given, told))
         pairs = _count_pairs(given, told)
-        kinds = np.bincount(given, 1 / pairs)[given]  # different values of the other side that each was seen with
+        kinds = np.bincount(given, 1 / pairs)[given]  # distinct values of the other side that each was seen with
         share, others = of_told / len(told), (of_told - 0.5) / (len(told) - 1 + 0.5 * told.max())
         entropy = -np.log(share) + told.max() / (2 * len(told))
         for strength, discount in product(STRENGTHS, DISCOUNTS):
@@ -80,7 +80,7 @@ def shrunk_information(codes_x: np.ndarray, codes_y: np.ndarray) -> tuple[np.nda
 
 
 def entropy(codes: np.ndarray) -> float:
-    """Nats of a discrete side: counted, with the correction of Miller and Madow.
+    """Entropy of a discrete side in nats: counted, with the correction of Miller and Madow.
 
     >>> round(entropy(np.arange(1000) % 2), 4)  # ln 2, and 1/2n
     0.6936
@@ -91,7 +91,7 @@ def entropy(codes: np.ndarray) -> float:
 
 
 def count_statistic(codes_x: np.ndarray, codes_y: np.ndarray, orders: np.ndarray) -> np.ndarray:
-    """float64[1 + permutations]: the counted information of the pairs as they are, and of those of each draw."""
+    """float64[1 + permutations]: the counted information of the observed pairs, and of those of each draw."""
     marginal = np.bincount(codes_x), np.bincount(codes_y)
     expected = np.log(marginal[0])[codes_x].sum() + np.log(marginal[1])[codes_y].sum()
     draws = chain([codes_y], (codes_y[order] for order in orders))
@@ -99,16 +99,16 @@ def count_statistic(codes_x: np.ndarray, codes_y: np.ndarray, orders: np.ndarray
 
 
 def _count_pairs(codes_x: np.ndarray, codes_y: np.ndarray) -> np.ndarray:
-    """int64[n]: how many pairs are equal to each."""
+    """int64[n]: how many pairs are equal to each pair, itself included."""
     both = codes_x.astype(np.int64) * (int(codes_y.max()) + 1) + codes_y
     _, number, counts = np.unique(both, return_inverse=True, return_counts=True)
     return counts[number.ravel()]
 
 
 def heldout_bounds(codes_x: np.ndarray, codes_y: np.ndarray, folds: Folds) -> dict[str, np.ndarray]:
-    """Every read-out, of a table counted on the other folds; float32[F] each, of the first block of a fold.
+    """Every read-out of a table counted on the training rows of each fold; float32[F] each, on its first test block.
 
-    Half a pair is added to every cell, so that none is impossible; only the cells of test rows are made.
+    Half a pair is added to every cell, so that none is impossible; only the cells of test rows are computed.
     """
     (num_x, num_y), found = (int(codes.max()) + 1 for codes in (codes_x, codes_y)), []
     for train, test in zip(folds.train, folds.test[:, 0], strict=True):
@@ -121,8 +121,8 @@ def heldout_bounds(codes_x: np.ndarray, codes_y: np.ndarray, folds: Folds) -> di
 
 
 def _of_test(codes: np.ndarray, train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which of the values of test rows each of these has, and each training row, −1 for none; and how often the values
-    come in training rows."""
+    """The index among the values of test rows of each test row, and of each training row, −1 for none; and how often
+    each value occurs in training rows."""
     values, own = np.unique(codes[test], return_inverse=True)
     place = np.full(codes.max() + 1, -1)
     place[values] = np.arange(len(values))

@@ -8,13 +8,13 @@ import numpy as np
 from mi_coding.errors import InputError
 
 TABLES = {".csv": ",", ".tsv": "\t"}
-"""Endings of files that are tables → what stands between two cells."""
+"""File endings of tables → the delimiter between two cells."""
 
 
 def read_table(path: Path) -> np.ndarray:
     """float64[n, D] of a table of numbers, or text [n, 1] of one column of text.
 
-    A first line of headings is left out: one that has text where the next has numbers; one column of text must have it.
+    A line of headings is left out: a first line with text where the next has numbers; one column of text must have it.
 
     Raises:
         InputError: for a file that cannot be read, rows of unequal length, empty cells, or text beside numbers.

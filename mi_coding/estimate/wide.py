@@ -1,6 +1,6 @@
 """Arrays of many columns: each fold keeps the columns and the directions that predict the other side best.
 
-What is chosen is chosen by training rows alone, so that no held-out row can flatter it.
+Training rows choose them, and validation rows the ridge, so that no row of the held-out mean can flatter the choice.
 """
 
 import numpy as np
@@ -12,14 +12,14 @@ NUM_COLUMNS, NUM_DIRECTIONS = 32, 16
 """Columns that are kept as they are, and linear combinations of all columns beside them."""
 
 NUM_WAVES = 32
-"""Random cosines of the other side, so that a column that tells it in a bent way is seen."""
+"""Random cosines of the other side, so that a column with a nonlinear relation to it is detected."""
 
 RIDGES = (1e-2, 1e-1, 1.0, 10.0)
-"""In units of a column's variance, to choose from by validation rows."""
+"""Candidates in units of a column's variance; validation rows choose among them."""
 
 
 def narrowed(x: Columns, y: Columns, train: np.ndarray, valid: np.ndarray, seed: int) -> tuple[Columns, Columns]:
-    """Both sides with few columns: a side that is wide is reduced by what it tells of the other, any other is kept."""
+    """Both sides with few columns: a wide side is reduced by what it tells about the other, any other side is kept."""
     return _reduced(x, y, train, valid, seed), _reduced(y, x, train, valid, seed)
 
 

@@ -1,4 +1,4 @@
-"""What are trained codes worth? One question a file; a new one is an `Evaluator` and a line in `EVALUATORS`."""
+"""What are trained codes worth? One question per file; a new one is an `Evaluator` with a line in `EVALUATORS`."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -45,8 +45,8 @@ EVALUATORS: dict[str, type[Evaluator]] = {
 """Names of evaluations, in the order of results and of the report; see `Method.evaluations`."""
 
 LEAD = (  # of a report
-    "What a code of one half of a pair knows about the other half. Every figure of information is in nats, on pairs "
-    "that training never saw; a bound stands beside the ceiling that it could not have passed."
+    "What the code of one half of a pair tells about the other half. Information is in nats, measured on pairs that "
+    "training never saw; each bound is shown beside the ceiling that it cannot exceed."
 )
 
 
@@ -63,7 +63,7 @@ def chosen(method: Method, pairs: PairSampler) -> list[type[Evaluator]]:
 
 
 def shortcomings(evaluators: Iterable[Evaluator], dataset: Dataset) -> list[str]:
-    """What a data set lacks for the evaluations, a line each; asked before the first step."""
+    """What a data set lacks for the evaluations, one line each; checked before the first step."""
     return [line for evaluator in evaluators for line in evaluator.shortcomings(dataset)]
 
 
@@ -82,7 +82,7 @@ def evaluate(
 
 
 def validation(evaluators: Iterable[Evaluator], trained: Trained) -> Callable[[int, Variables], dict[str, float]]:
-    """A function of (step, variables) that gives the entries of metrics.jsonl for a step of training."""
+    """A function of (step, variables) that returns the entries of metrics.jsonl for a step of training."""
     functions = [function for evaluator in evaluators if (function := evaluator.validation(trained))]
     return lambda step, variables: {name: value for f in functions for name, value in f(step, variables).items()}
 
@@ -101,7 +101,7 @@ def report_sections(
 
 
 def _tried(evaluator: Evaluator, ask: Callable[[Evaluator], Any], trained: Trained) -> Any:
-    """What an evaluation answers; None, with a warning, where it fails: training must not end without a report."""
+    """The result of an evaluation; None, with a warning, where it fails: training must not end without a report."""
     try:
         return ask(evaluator)
     except Exception as error:
@@ -111,7 +111,7 @@ def _tried(evaluator: Evaluator, ask: Callable[[Evaluator], Any], trained: Train
 
 
 def _drawn(sections: list[Section]) -> list[Section]:
-    """The sections, their figures drawn: drawing may fail, too."""
+    """The sections with their figures already drawn, since drawing may fail, too."""
     for section in sections:
         if section.figure is not None:
             section.png  # noqa: B018  it is kept, for the page and the file

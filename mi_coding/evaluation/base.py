@@ -1,4 +1,4 @@
-"""What an evaluation is, and all that it may know of a run."""
+"""The interface of an evaluation, and all that it may know about a run."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,15 +31,15 @@ Encoders = Mapping[str, Callable[[jax.Array], jax.Array]]  # name → jitted, fr
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What training left, on the data that it is judged by."""
+    """The result of training, with the data on which it is evaluated."""
 
     method: Method  # how the codes were learnt
     pairs: PairSampler  # from which pairs
-    dataset: Dataset  # its splits; results are read on the test split
-    variables: Variables  # (params, stats) that are judged; during training those of the current step
+    dataset: Dataset  # its splits; results are measured on the test split
+    variables: Variables  # (params, stats) that are evaluated; during training those of the current step
     untrained: Callable[[], Variables]  # (params, stats) before the first step, for the baseline
     key: Callable[[str], jax.Array]  # random key of a purpose, from the seed: "validation", "test", "probe" or "report"
-    warn: Callable[[str], None]  # takes one line that a person must see
+    warn: Callable[[str], None]  # takes one line that the user must see
     batch_size: int  # B of training
     num_steps: int  # of the whole run
     num_classes: int  # of the labels; 0 where there are none
@@ -52,7 +52,7 @@ class Trained:
         return partial(_compiled_encoder(self.method, output), *(variables or self.variables))
 
     def heldout_split(self, name: str) -> Split:
-        """At most `MOST_HELDOUT` "train", "validation" or "test" examples in memory; of films, frames."""
+        """At most `MOST_HELDOUT` "train", "validation" or "test" examples in memory; for films, frames."""
         if name not in self._heldout_splits:
             split = getattr(self.dataset, name)
             films = self.pairs.takes_films
@@ -65,7 +65,7 @@ class Trained:
         return jax.tree.map(jnp.asarray, self.pairs.device_data(self.heldout_split(name)))
 
     def pair_codes(self, group_size: int = 1) -> Callable[..., tuple[jax.Array, jax.Array]]:
-        """(variables, key, population, rows) → z_x, z_y of independent pairs, also where training keeps twins out."""
+        """(variables, key, population, rows) → z_x, z_y of independent pairs, even where training keeps twins out."""
         return _pair_codes(self.method, self.pairs, group_size, min(ENCODE_AT_ONCE, self.batch_size))
 
     def heldout_bound(self, spec: BoundSpec) -> Callable[..., HeldoutBound]:
@@ -78,9 +78,9 @@ class Trained:
         return _views(key, jax.tree.map(jnp.asarray, examples), self.pairs)
 
     def label_names(self, labels: np.ndarray, longest: int = 20) -> np.ndarray:
-        """What a person reads of labels, an array of text of their shape: names of classes where they are known.
+        """Labels as readable text, an array of the same shape: names of classes where they are known.
 
-        Longer names are cut, and a hidden label is "unknown".
+        Longer names are truncated, and a hidden label is "unknown".
         """
         classes = self.dataset.class_names
 
@@ -92,7 +92,7 @@ class Trained:
         return np.array([names[label] for label in labels.ravel().tolist()], object).reshape(labels.shape)
 
     def report_key(self, purpose: str) -> jax.Array:
-        """A random key of the report: of "pairs", or of views of "test" or "train" examples."""
+        """A random key of the report: for "pairs", or for views of "test" or "train" examples."""
         return jax.random.split(self.key("report"), 3)[("pairs", "test", "train").index(purpose)]
 
     @cached_property
@@ -112,23 +112,23 @@ class Trained:
 
 
 class Evaluator:
-    """One question about trained codes. A new one is a frozen dataclass, and adds itself to `EVALUATORS`.
+    """One question about trained codes. A new one is a frozen dataclass, and is added to `EVALUATORS`.
 
     A field made by `options.option` is an option of configs.
     """
 
-    for_every_method: ClassVar[bool] = True  # asked of every run; else of those whose method or pairs name it
+    for_every_method: ClassVar[bool] = True  # evaluated in every run; else only where the method or the pairs name it
 
     def shortcomings(self, dataset: Dataset) -> list[str]:
-        """What a data set lacks for this question, one line each, for a person to see before training."""
+        """What a data set lacks for this question, one line each, shown to the user before training."""
         return []
 
     def evaluate(self, trained: Trained) -> dict[str, Any]:
-        """Entries of summary.json; none where the question has no answer, as a probe without labels."""
+        """Entries of summary.json; none where the question has no answer, such as a probe without labels."""
         return {}
 
     def validation(self, trained: Trained) -> Callable[[int, Variables], dict[str, float]] | None:
-        """A function of (step, variables) that gives entries of metrics.jsonl during training; None for none."""
+        """A function of (step, variables) that returns entries of metrics.jsonl during training; None for none."""
         return None
 
     def groups(self, summary: Summary) -> list[Group]:
@@ -157,7 +157,7 @@ class PairEvaluator(Evaluator):
 class LabelledViews:
     """How many views of how many examples a probe reads; every encoder sees the same views."""
 
-    views: PositiveInt = option("evaluation.views", 1, "views drawn of each example for the probes")
+    views: PositiveInt = option("evaluation.views", 1, "views drawn from each example for the probes")
     most_images: NotNegativeInt = option(
         "evaluation.most_images", 0, "training examples that the probes learn from; 0 for all"
     )
@@ -172,7 +172,7 @@ class LabelledViews:
 
 
 def unlabelled_splits(dataset: Dataset) -> list[str]:
-    """Which of "train", "validation" and "test" have no known label, for which hidden ones (−1) do not count.
+    """Which of "train", "validation" and "test" have no known label; hidden labels (−1) do not count as known.
 
     >>> known, hidden = (Split(np.zeros((2, 1)), np.array(labels)) for labels in ([0, -1], [-1, -1]))
     >>> unlabelled_splits(Dataset("some", known, known, hidden))
@@ -234,6 +234,6 @@ def _pair_codes(method: Method, pairs: PairSampler, group_size: int, at_once: in
 
 
 view_each = jax.jit(lambda keys, examples, pairs: jax.vmap(pairs.view)(keys, examples), static_argnums=2)
-"""(keys, examples, pairs) → float32[n, …]: a view of each example, by a key of its own."""
+"""(keys, examples, pairs) → float32[n, …]: a view of each example, with a key of its own."""
 
 _views = jax.jit(lambda key, examples, pairs: pairs.views(key, examples), static_argnums=2)

@@ -24,7 +24,7 @@ VALIDATION_BATCHES = 4  # batches of a held-out bound during training: enough to
 
 _EXAMPLES = "heldout/num_examples"  # that held-out pairs are drawn from
 
-_DISTRACTORS = {  # prefix of a bound in a summary → what its row says beside N
+_DISTRACTORS = {  # prefix of a bound in a summary → what its row shows after N
     "heldout": "",
     "heldout_largest": "",
     "heldout_across": ", distractors of all films",
@@ -67,14 +67,14 @@ class HeldoutBounds(PairEvaluator):
         return [tile(summary) for key, tile in tiles.items() if f"heldout/{key}" in summary]
 
     def sections(self, trained: Trained, summary: Summary) -> list[Section]:
-        if "heldout/num_candidates" not in summary:  # it could not be measured, which was said
+        if "heldout/num_candidates" not in summary:  # it could not be measured, and a warning has said so
             return []
         count, num_validation = int(summary["heldout/num_candidates"]), num_examples(trained.dataset.validation)
         text = (
             "The lower bound on the information that codes of a pair share, on training batches and on pairs of the "
-            f"{num_validation:,} validation examples. With N = {count:,} candidates no bound passes ln N = "
-            f"{math.log(count):.2f} nats, however much the codes know; and which of {num_validation:,} examples a pair "
-            f"shows is worth ln {num_validation:,} = {math.log(num_validation):.2f} nats at most."
+            f"{num_validation:,} validation examples. With N = {count:,} candidates no bound exceeds ln N = "
+            f"{math.log(count):.2f} nats, however informative the codes; and knowing which of {num_validation:,} "
+            f"examples a pair comes from is worth ln {num_validation:,} = {math.log(num_validation):.2f} nats at most."
         )
         train = trained.curves.get("train/mi_lower_bound_nats", NO_CURVE)
         figure = bound_over_training(train, trained.curves.get(BOUND), count)
@@ -129,14 +129,15 @@ def _bound_group(summary: Summary, prefixes: Iterable[str]) -> Group:
     columns = ("candidates", "bound", "ceiling", "true y ranked first")
     note = (
         "Nats ± one standard error over random batches of the test examples, which training never saw. No bound can "
-        "pass its ceiling, ln N."
+        "exceed its ceiling, ln N."
     )
     most = max((finite(summary, f"{prefix}/num_candidates") or 0 for prefix in prefixes), default=0)
     count = finite(summary, _EXAMPLES) or 0
     if 0 < count < most:
         note += (
-            f" Pairs are drawn from {count:,.0f} test examples, fewer than {most:,.0f} candidates: some candidates are "
-            f"of one example, and which example a pair is of is worth ln {count:,.0f} = {math.log(count):.2f} nats."
+            f" Pairs are drawn from {count:,.0f} test examples, fewer than {most:,.0f} candidates: some candidates "
+            "come from the same example, and knowing which example a pair comes from is worth "
+            f"ln {count:,.0f} = {math.log(count):.2f} nats."
         )
     rows = []
     for prefix in prefixes:
@@ -160,7 +161,7 @@ def _ahead_group(summary: Summary, prefixes: Sequence[str]) -> Group:
             row.append(show(summary, f"{p}/accuracy_ahead_{k}", percent))
         rows.append(tuple(row))
     note = (
-        "Nats between the steps so far and one step later on; a mean over steps, the same ones for every distance. The "
+        "Nats between the steps so far and one later step; a mean over steps, the same ones for every distance. The "
         "bound above is the mean over distances."
     )
     keys = frozenset(f"{p}/{key}_ahead_{k}" for p in prefixes for key in AHEAD_KEYS for k in steps_ahead(summary, p))
@@ -211,9 +212,9 @@ def _ahead_sections(summary: Summary) -> list[Section]:
         if (steps := steps_ahead(summary, prefix))
     }
     text = (
-        "The lower bound on the information between the steps so far and one step later on, on sequences that training "
-        "never saw, with two standard errors. Every distance predicts the same steps, from fewer steps the farther it "
-        "looks: true information never grows along this line."
+        "The lower bound on the information between the steps so far and one later step, on sequences that training "
+        "never saw, with two standard errors. The same steps are predicted at every distance, from fewer steps the "
+        "larger the distance: true information never increases along this line."
     )
     return [Section("Bound against steps ahead", text, bound_ahead(bounds), "bound_ahead")] if bounds else []
 

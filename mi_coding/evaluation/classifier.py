@@ -1,4 +1,4 @@
-"""How often is the classifier right that was learnt with the encoder, on examples that training never saw?"""
+"""How often is the classifier that was trained with the encoder right, on examples that training never saw?"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +40,7 @@ class ClassifierAccuracy(Evaluator):
             ("label right", f"{show(summary, ACCURACY, percent)} ± {show(summary, ERROR, percent)}"),
             ("of test examples", show(summary, COUNT)),
         ]
-        note = "± one standard error, of the draw of test examples; of one view each."
+        note = "± one standard error over the draw of test examples; one view of each."
         keys = frozenset((ACCURACY, ERROR, COUNT))
         return [Group("classifier learnt with the encoder", ("", ""), tuple(rows), note, keys)]
 

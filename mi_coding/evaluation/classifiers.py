@@ -54,8 +54,8 @@ class Classifier(NamedTuple):
 def linear_probe(train: Examples, validation: Examples, test: Examples) -> Probe:
     """Multinomial logistic regression on frozen features; its one regulariser is chosen on validation examples.
 
-    Features are first brought to mean 0 and variance 1 over the training examples. The classifier that scored best on
-    validation, of equals the one with the stronger penalty, is the one tested; it is not fitted again.
+    Features are first standardised to mean 0 and variance 1 over the training examples. The classifier that scored best
+    on validation (of equals, the one with the strongest penalty) is tested, without being fitted again.
 
     >>> rng = np.random.default_rng(0)
     >>> def draw(n):
@@ -93,11 +93,11 @@ def logistic_path(
     regularisers: Sequence[float] = REGULARISERS,
     tolerance: float = TOLERANCE,
 ) -> Iterator[Classifier]:
-    """Multinomial logistic regressions, one for each regulariser C, each started from the last.
+    """Multinomial logistic regressions, one for each regulariser C, each started from the one before.
 
-    Each minimises scikit-learn's objective C · Σ cross-entropy + ½‖weights‖², the bias free, by L-BFGS in float32.
-    The features are preconditioned by the Cholesky factor of their second moments; on pixels of Fashion-MNIST that
-    took a half to a sixth of the steps.
+    Each minimises scikit-learn's objective C · Σ cross-entropy + ½‖weights‖², the bias unpenalised, by L-BFGS in
+    float32. The features are preconditioned by the Cholesky factor of their second moments; on pixels of Fashion-MNIST
+    that took between a half and a sixth of the steps.
 
     >>> x = np.array([[-1.0], [-1.0], [-1.0], [1.0]], np.float32)
     >>> weak, strong = logistic_path(x, np.array([0, 0, 0, 1]), num_classes=2, regularisers=(0.01, 1.0))
@@ -107,7 +107,7 @@ def logistic_path(
     Args:
         features: float32[n, F] of about mean 0 and variance 1.
         labels: int[n] in 0 .. num_classes − 1.
-        regularisers, tolerance: values of C, best in rising order; see `TOLERANCE`.
+        regularisers, tolerance: values of C, preferably in rising order; see `TOLERANCE`.
     """
     x, y = jnp.asarray(features, jnp.float32), jnp.asarray(labels)
     moments = _second_moments(x)
@@ -120,7 +120,7 @@ def logistic_path(
 def knn_probe(train: Examples, test: Examples, *, neighbours: int, temperature: float) -> Probe:
     """A vote of the nearest training examples by cosine, each with weight exp(cosine / temperature) for its class.
 
-    Of equally near examples the first are taken; of classes with equal votes the one with the smaller label is ranked
+    Of equally near examples the first ones vote; of classes with equal votes the one with the smaller label is ranked
     first. A class without a vote is ranked after all that have one.
 
     >>> examples = Examples(np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([0, 1]))
@@ -167,8 +167,8 @@ def _fit(
 ) -> Classifier:
     """The classifier that minimises mean cross-entropy + ‖weights‖² / 2Cn, which is scikit-learn's objective / Cn.
 
-    Works on v with weights = v · L⁻¹, where L Lᵀ is about the Hessian: the curvature of cross-entropy is about 1/K of
-    the second moments where all classes are equally likely. The objective stays exact, whatever L is.
+    Works on v with weights = v · L⁻¹, where L Lᵀ approximates the Hessian: the curvature of cross-entropy is about 1/K
+    of the second moments where all classes are equally likely. The objective stays exact, whatever L is.
     """
     multiply = partial(jnp.matmul, precision="highest")
     eye, decay, curvature = jnp.eye(len(moments)), 1 / (regulariser * len(x)), 1 / len(start.bias)
@@ -203,13 +203,13 @@ def _fit(
 
 
 def _positions(classes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """int[n]: where each label stands in the sorted classes; −1 where it does not."""
+    """int[n]: the position of each label in the sorted classes; −1 where it is not among them."""
     places = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
     return np.where(classes[places] == labels, places, -1)
 
 
 def _ranks(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """How many classes stand before the true one, int[n]; a true class of −1, or a score of NaN, stands last."""
+    """How many classes are ranked before the true one, int[n]; a true class of −1, or a score of NaN, ranks last."""
     own = np.take_along_axis(scores, truth[:, None], axis=1)
     behind = (own > scores) | ((own == scores) & (np.arange(scores.shape[1]) >= truth[:, None]))
     return np.where(truth < 0, np.iinfo(np.int64).max, scores.shape[1] - behind.sum(axis=1))

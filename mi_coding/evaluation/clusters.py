@@ -1,4 +1,4 @@
-"""Do frozen features fall into groups that are the classes? k-means, which no label has a part in."""
+"""Do frozen features fall into groups that are the classes? By k-means, which uses no labels."""
 
 import warnings
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ STARTS = 5  # of k-means, of which the least sum of squares is kept
 _KEYS = {TRAINED: "trained", UNTRAINED: "untrained", RAW: "raw"}
 _NOTE = (
     "k-means with as many clusters as classes, on features of test examples scaled to length one; best of "
-    f"{STARTS} starts by its own sum of squares. Accuracy: each cluster is matched with one class, as many examples "
-    "agree as can. NMI: information of cluster and class over the mean of their entropies."
+    f"{STARTS} starts by its own sum of squares. Accuracy: each cluster is matched with one class, such that as many "
+    "examples as possible agree. NMI: mutual information of cluster and class over the mean of their entropies."
 )
 
 
 @dataclass(frozen=True)
 class Clusters(Evaluator):
-    """Agreement of k-means clusters of features with classes; none without labels, or where the encoder knew them."""
+    """Agreement of k-means clusters of features with classes; none without labels, or where training used them."""
 
     def evaluate(self, trained: Trained) -> dict[str, Any]:
         if trained.method.learns_labels or trained.num_classes < 2 or "test" in unlabelled_splits(trained.dataset):

@@ -14,9 +14,9 @@ from mi_coding.objectives.codes import CodeModel
 from mi_coding.objectives.cotraining import prior_loss
 
 TOO_FAR = 0.05  # share of Ĥ(z) by which a prior may lag behind before the entropy is called inflated
-LISTED = 256  # codes up to which the entropy of a batch is computed exactly; of more, a prior is fitted afresh
+LISTED = 256  # codes up to which the entropy of a batch is computed exactly; for more, a prior is refitted
 NEAREST = 100  # neighbours of `hamming_precision`
-_REFITS, _REFIT_RATE = 200, 0.03  # Adam steps from the prior as it is, and their rate
+_REFITS, _REFIT_RATE = 200, 0.03  # Adam steps from the current prior, and their learning rate
 _DISTANCES_AT_ONCE = 2**25
 
 
@@ -25,19 +25,19 @@ class CodeInformation(NamedTuple):
 
     entropy: float  # Ĥ(z_x) = −E ln P_Ψ(z_x): what storing a code costs
     conditional_entropy: float  # Ĥ(z_x|z_y) = −E ln P_Φ(z_x|z_y)
-    mi: float  # their difference, an estimate of I(z_x; z_y); neither bound, for both are too large
+    mi: float  # their difference, an estimate of I(z_x; z_y) but not a bound, as both are too large
     standard_error: float  # of `mi`, over pairs; the images are taken as given
 
 
 class Usage(NamedTuple):
-    """How many different codes occur, and as many equally likely codes would have the same entropy (perplexity)."""
+    """How many different codes occur, and how many equally likely ones would have the same entropy (perplexity)."""
 
     used: int
     perplexity: float
 
 
 class Lag(NamedTuple):
-    """Ĥ(z) under the prior as it is, and by how much a better prior undercuts it, in nats."""
+    """Ĥ(z) under the current prior, and by how much a better prior undercuts it, in nats."""
 
     entropy: float
     nats: float
@@ -51,7 +51,7 @@ class Lag(NamedTuple):
 def information(
     prior: CodeModel, conditional: CodeModel, psi: Any, phi: Any, z_x: np.ndarray, z_y: np.ndarray
 ) -> CodeInformation:
-    """Both cross-entropies of pairs of codes, rows i of z_x and z_y, int[n, M] each; psi and phi are of the models.
+    """Both cross-entropies of pairs of codes, rows i of z_x and z_y, int[n, M] each; psi, phi parametrise the models.
 
     >>> prior, conditional = codes.independent(1, 2), codes.independent(1, 2, conditional=True)
     >>> z = np.array([[0], [1], [1]])
@@ -88,7 +88,7 @@ def plug_in_mi(z_x: np.ndarray, z_y: np.ndarray) -> float:
 
 
 def usage(z: np.ndarray) -> Usage:
-    """How many codes are in use, int[n, M].
+    """How many of the codes int[n, M] are in use, and their perplexity.
 
     >>> usage(np.array([[0], [0], [3], [3]]))
     Usage(used=2, perplexity=2.0)
@@ -119,11 +119,11 @@ def code_summary(found: CodeInformation, z_x: np.ndarray, z_y: np.ndarray, num_v
 
 
 def prior_lag(prior: CodeModel, psi: Any, log_q: jax.Array, key: jax.Array) -> Lag:
-    """How far a prior is from the best one for what an encoder says of many examples, log_q float[n, M, K].
+    """How far a prior is from the best one for an encoder's outputs on many examples, log_q float[n, M, K].
 
-    The best is known where codes can be listed, at most `LISTED`; elsewhere the prior is fitted afresh to these
-    examples, from where it stands. Many examples, for a fit to few is better than any law. The key is of what an
-    autoregressive prior draws.
+    The best one is known where codes can be listed, at most `LISTED`; elsewhere the prior is fitted further to these
+    examples, from its current parameters. Pass many examples, because a fit to few would overfit them. The key is for
+    the draws of an autoregressive prior.
     """
     entropy = float(_code_length(prior, psi, log_q, key=key))
     if prior.num_values**prior.num_symbols <= LISTED:
@@ -169,8 +169,8 @@ def hamming_precision(
 ) -> float:
     """Precision at `count`: the share of a query's nearest codes that have its label, by Hamming distance.
 
-    Queries are int[q, M] with labels int[q], known codes int[n, M] with labels int[n], n ≥ `count`. Of codes at equal
-    distance where not all can be taken, each is as likely: the expectation over that draw.
+    Queries are int[q, M] with labels int[q], known codes int[n, M] with labels int[n], n ≥ `count`. Where only some of
+    the codes at one distance can be taken, each is equally likely, and the result is the expectation over that draw.
 
     >>> known, labels = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([5, 5, 6, 6])
     >>> hamming_precision(np.array([[0, 0]]), np.array([5]), known, labels, count=2)

@@ -1,4 +1,4 @@
-"""Codes of many examples, and what lies near what."""
+"""Codes of many examples, their nearest neighbours, and maps of them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -10,17 +10,17 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 FEWEST_ON_MAP = 4  # codes
-_ALIKE = 1e-5  # difference of directions in any component below which codes are one, to the rounding of float32
+_ALIKE = 1e-5  # difference of directions in any component below which codes are equal, up to the rounding of float32
 LONGEST = 1e15  # component of a code above which float32 may not hold its squares
 _BESIDE = 3  # codes with a place on a map, between which another is placed
 COSINES_AT_ONCE = 2**26  # cosines of `nearest` in memory at a time: 256 MiB
 
 
 def encode(encoder: Callable[[jax.Array], jax.Array], examples: np.ndarray | jax.Array, *, batch_size: int = 512):
-    """float32[n, D]: what `encoder`, see `encode_each`, makes of n ≥ 1 examples, a batch at a time.
+    """float32[n, D]: the outputs of `encoder`, see `encode_each`, for n ≥ 1 examples, a batch at a time.
 
-    Its parameters are best an argument of what is jitted: one program serves them all. The examples may be anything
-    that has a length and slices; those of NumPy never leave the host together.
+    Its parameters are best passed as an argument to the jitted function: one program then serves all of them. The
+    examples may be anything that has a length and slices; NumPy arrays are sent to the device a batch at a time.
 
     >>> encode(lambda x: 2 * x, np.arange(3.0, dtype=np.float32)[:, None], batch_size=2).tolist()
     [[0.0], [2.0], [4.0]]
@@ -35,20 +35,20 @@ def encode_each(
     """The codes of each part of the examples, in batches of one shape.
 
     The device holds at most two batches: one is read and sent while the one before is encoded. `encoder` is a jitted
-    function of a batch, one row for each example; a part of fewer than `batch_size` examples is filled with zeros.
+    function of a batch, one row for each example; a part of fewer than `batch_size` examples is padded with zeros.
 
     >>> [z.tolist() for z in encode_each(lambda x: 2 * x, [np.ones(2), np.ones(1)], batch_size=2)]
     [[2.0, 2.0], [2.0]]
     """
     started = ((encoder(_filled(part, batch_size)), len(part)) for part in parts)
-    for (codes, count), _ in pairwise(chain(started, [None])):  # the next one is started before one is waited for
+    for (codes, count), _ in pairwise(chain(started, [None])):  # starts the next one before waiting for one
         yield np.asarray(codes)[:count]
 
 
 def nearest(queries: np.ndarray, codes: np.ndarray, *, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The `count` codes nearest to each query by cosine: their positions int32[q, count], cosines float32[q, count].
 
-    The nearest stands first, and of equals the first in `codes`; all codes, if there are fewer than `count`.
+    The nearest comes first, and equals are in the order of `codes`; all codes, if there are fewer than `count`.
 
     >>> positions, cosines = nearest(np.array([[1.0, 0.1]]), np.array([[0.0, 1.0], [3.0, 0.0]]), count=2)
     >>> positions.tolist()
@@ -62,7 +62,7 @@ def nearest(queries: np.ndarray, codes: np.ndarray, *, count: int) -> tuple[np.n
 
 
 def why_they_tell_nothing(codes: np.ndarray) -> str:
-    """Why codes float[n, D] can tell nothing about their examples, in a few words; "" where they can.
+    """Why codes float[n, D] carry no information about their examples, in a few words; "" where they may.
 
     >>> why_they_tell_nothing(np.eye(5)), why_they_tell_nothing(np.ones((5, 2)))
     ('', 'the 5 codes are all alike')
@@ -91,7 +91,8 @@ def why_no_map(codes: np.ndarray) -> str:
 def map_codes(codes: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """float32[n, 2]: a map on which codes with a large cosine lie close together (t-SNE, JMLR 9:2579, 2008).
 
-    Distances between far groups, and axes, mean nothing. 2,000 codes take 5 s on one core; of more, pass a sample.
+    Distances between distant groups, and the axes, have no meaning. 2,000 codes take 5 s on one core; of more, pass a
+    sample.
 
     >>> map_codes(np.eye(5)).shape
     (5, 2)
@@ -105,8 +106,8 @@ def map_codes(codes: np.ndarray, *, seed: int = 0) -> np.ndarray:
     from sklearn.manifold import TSNE  # two seconds to import, which the first step need not wait for
 
     perplexity = min(30, (len(codes) - 1) / 3)
-    codes = unit(codes) if np.abs(codes).max() > LONGEST else codes  # the start is by PCA, which squares them
-    codes = np.pad(codes, [(0, 0), (0, max(0, 2 - codes.shape[1]))])  # and has no two components of one number
+    codes = unit(codes) if np.abs(codes).max() > LONGEST else codes  # t-SNE starts from PCA, which squares them
+    codes = np.pad(codes, [(0, 0), (0, max(0, 2 - codes.shape[1]))])  # and needs at least two numbers
     with threadpool_limits(1):  # on a busy machine, threads would mostly wait for each other
         return TSNE(metric="cosine", init="pca", perplexity=perplexity, random_state=seed).fit_transform(codes)
 
@@ -114,8 +115,8 @@ def map_codes(codes: np.ndarray, *, seed: int = 0) -> np.ndarray:
 def map_many(codes: np.ndarray, *, most: int = 2000, seed: int = 0) -> np.ndarray:
     """float32[n, 2]: a map of any number of codes: t-SNE of some, between which the others are placed.
 
-    Of more than `most` codes, that many, evenly spaced, are laid out as by `map_codes`; each other code lies at the
-    mean of the places of the three of them with the largest cosines.
+    Of more than `most` codes, that many, evenly spaced, are laid out as by `map_codes`; every other code is placed at
+    the mean position of those three of them with which it has the largest cosines.
 
     >>> map_many(np.random.default_rng(0).normal(size=(50, 3)), most=20).shape
     (50, 2)
@@ -134,7 +135,7 @@ def map_many(codes: np.ndarray, *, most: int = 2000, seed: int = 0) -> np.ndarra
 
 
 def unit(codes: np.ndarray) -> np.ndarray:
-    """float32[n, D]: codes brought to length 1; a code of zeros stays one.
+    """float32[n, D]: codes scaled to length 1; a code of zeros stays zero.
 
     >>> unit(np.array([[0.0, 5.0], [0.0, 0.0]])).tolist()
     [[0.0, 1.0], [0.0, 0.0]]
@@ -152,7 +153,7 @@ def _nearest(queries: jax.Array, codes: jax.Array, count: int) -> tuple[jax.Arra
 
 
 def _filled(part: np.ndarray | jax.Array, size: int) -> np.ndarray | jax.Array:
-    """A batch of `size`, zeros last; one that lies on a device stays there."""
+    """A part padded with zeros to a batch of `size`; one that lies on a device stays there."""
     pad = jnp.pad if isinstance(part, jax.Array) else np.pad
     missing = size - len(part)
     return pad(part, [(0, missing)] + [(0, 0)] * (np.ndim(part) - 1)) if missing else part

@@ -1,4 +1,4 @@
-"""Which test examples stand in the training split, too? Results on them are results of training."""
+"""Which test examples also occur in the training split? Results on them are results on training data."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ NUM_COPIES = 10  # that a report shows
 
 @dataclass(frozen=True)
 class ShownCopies(Evaluator):
-    """Test images that are copies or near-copies of training images, above those; no section where none was found."""
+    """Test images that are copies or near-copies of training images, above these; no section where none was found."""
 
     def sections(self, trained: Trained, summary: Summary) -> list[Section]:
         found = trained.dataset.copies.get("test", [])

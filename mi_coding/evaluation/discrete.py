@@ -1,4 +1,4 @@
-"""How much information and memory have discrete codes, and how do they agree with labels that training never saw?"""
+"""How much do discrete codes tell, at what memory, and how do they agree with labels that training never saw?"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ from mi_coding.reporting.results import Group, Rows, Summary, Tile, finite, grou
 from mi_coding.reporting.strips import as_images, aspect, draw_tile, tile_canvas
 
 NUM_VALIDATED = 2048  # pairs of a held-out figure during training, at most `config.evaluation.num_pairs`
-NUM_LAG = 2048  # training examples that the lag of the prior is taken from
-MOST_QUERIES = 10_000  # test examples that codes are compared with labels on
+NUM_LAG = 2048  # training examples from which the lag of the prior is computed
+MOST_QUERIES = 10_000  # test examples on which codes are compared with labels
 GRID_ROWS, GRID_COLUMNS = 16, 12  # of the pictures by code
 
 _nats = "{:.3f} nats".format
@@ -55,15 +55,15 @@ _ROWS: Rows = {
     "code/beta": ("  its price of memory β", lambda v: f"{v:g}"),
 }
 _NOTE = (
-    "Information on pairs that training never saw, of codes drawn as the encoder says; the rest of the most likely "
-    "codes. Both entropies are cross-entropies, so too large; their difference estimates I and bounds it from neither "
-    "side. Labels chose nothing."
+    "Information is of codes drawn from the encoder's distribution, on pairs that training never saw; scores against "
+    "labels are of the most likely codes. Both entropies are cross-entropies, so too large; their difference estimates "
+    "I and bounds it from neither side. No label influenced any choice."
 )
 
 
 @dataclass(frozen=True)
 class DiscreteCodes(PairEvaluator):
-    """Entropies, information, memory and labels of the code that validation pairs choose among the R of a run."""
+    """Entropies, information, memory and agreement with labels of the code that validation chooses among R of a run."""
 
     labelled: LabelledViews = group(LabelledViews)
     for_every_method = False
@@ -154,8 +154,8 @@ def training_section(curves: Curves, num_validation: int) -> Section:
             chart.label(smooth, name, colour)
     chart.axes.set_ylim(bottom=min(0, chart.axes.get_ylim()[0]))
     text = (
-        "What the code remembers of x, H(z_x), and what it tells of y, I(z_x; z_y): the mean of all codes on training "
-        f"batches as they are drawn, and the best code on pairs of the {num_validation:,} validation examples."
+        "What the code remembers of x, H(z_x), and what it tells about y, I(z_x; z_y): the mean over all codes on "
+        f"training batches as they are drawn, and the best code on pairs of the {num_validation:,} validation examples."
     )
     return Section("Information over training", text, chart.finished(), "information")
 
@@ -170,8 +170,8 @@ def plane_section(found: Sequence[heads.Head], chosen: int) -> Section:
     entropies, information, betas = np.array([(head.found.entropy, head.found.mi, head.beta) for head in found]).T
     prices_differ = len(set(betas.tolist())) > 1
     text = (
-        "Each point is one code: to the right what it costs to remember, upwards what it tells about the other half, "
-        "both on pairs of test examples. No code lies above the line, where every nat that is stored tells a nat."
+        "Each point is one code: its memory cost to the right, what it tells about the other half upwards, both on "
+        "pairs of test examples. No code lies above the line, on which every stored nat tells one nat."
     )
     if prices_differ:
         best = _best_at_each_price(betas, information - betas * entropies)

@@ -23,7 +23,7 @@ COUNTS = (1, 5, 10, 100)
 """Labelled examples of each class."""
 
 DRAWS = 10  # of these examples
-MOST_LABELLED, MOST_TESTED = 4_000, 2_000  # examples that are drawn from, and that accuracy is a mean over
+MOST_LABELLED, MOST_TESTED = 4_000, 2_000  # examples to draw from, and to average accuracy over
 MOST_FITTED = 2_000  # labelled examples of all classes together: the time of a fit grows with their square
 SCRATCH = "the same network from scratch"
 SCRATCH_STEPS, SCRATCH_BATCH, SCRATCH_RATE = 300, 64, 2e-3  # of training from scratch: Adam, a cosine to zero
@@ -36,15 +36,16 @@ _PENALTIES = tuple(np.geomspace(1e-2, 1e4, 7))  # of features of variance 1, div
 
 @dataclass(frozen=True)
 class FewLabels(Evaluator):
-    """Accuracy with 1, 5, 10 and 100 labels a class, mean and deviation over ten draws.
+    """Accuracy with 1, 5, 10 and 100 labels per class, mean and deviation over ten draws.
 
-    None without labels, and none for encoders that have learnt from them. A number of labels is left out where a class
-    has fewer, or all classes together had more than 2,000.
-    A ridge regression on one-hot labels, whose penalty leave-one-out error chooses among the few labels alone.
+    None without labels, and none for encoders that were trained on labels. A number of labels is left out where a class
+    has fewer, or where it would be more than 2,000 over all classes.
+    The classifier is a ridge regression on one-hot labels; leave-one-out error on the few labels alone chooses its
+    penalty.
     """
 
     scratch: NotNegativeInt = option(
-        "evaluation.few_labels_scratch", 0, "draws for which the same network is trained from scratch, too; 0 for none"
+        "evaluation.few_labels_scratch", 0, "draws for which the same network is also trained from scratch; 0 for none"
     )
 
     def evaluate(self, trained: Trained) -> dict[str, Any]:
@@ -77,8 +78,8 @@ class FewLabels(Evaluator):
             for name, points in curves.items()
         ]
         note = (
-            f"Mean ± standard deviation over {DRAWS} draws of the labelled examples, which all kinds share; ridge "
-            "regression on frozen features of one view each, its penalty chosen by leave-one-out among these labels."
+            f"Mean ± standard deviation over {DRAWS} draws of the labelled examples, the same for all features; ridge "
+            "regression on frozen features of one view each, its penalty chosen by leave-one-out on these labels."
         )
         if draws := finite(summary, _SCRATCH_DRAWS):
             note += f" From scratch: {draws:.0f} of these draws, {SCRATCH_STEPS} steps of Adam on augmented views."
@@ -104,7 +105,7 @@ def _encoded(trained: Trained, splits: list[Split]) -> dict[str, list[Examples]]
 
 
 def few_labels_chart(curves: Mapping[str, Mapping[int, tuple[float, float]]]) -> Figure:
-    """Accuracy against labels a class: name → labels a class → (mean, standard deviation)."""
+    """Accuracy against labels per class: name → labels per class → (mean, standard deviation)."""
     chart = Chart(3.2, (0.05, 0.15, 0.745, 0.74), "accuracy", "labelled examples of each class")
     for name, points in curves.items():
         counts, values = list(points), np.array(list(points.values()))
@@ -119,7 +120,7 @@ def few_labels_chart(curves: Mapping[str, Mapping[int, tuple[float, float]]]) ->
 
 
 def _has_one_encoder(trained: Trained) -> bool:
-    """Whether the method has an encoder of single examples, which could have learnt from labels."""
+    """Whether the method has an encoder of single examples, which could be trained on labels."""
     pairs = trained.pairs
     return not (pairs.are_sequences or pairs.two_encoders or pairs.takes_films or pairs.takes_given_pairs)
 
@@ -196,7 +197,7 @@ def _entries(name: str, count: int, accuracies: list[float]) -> dict[str, float]
 
 
 def _curves(summary: Summary) -> dict[str, dict[int, tuple[float, float]]]:
-    """Name of features → labels a class → mean and standard deviation, as far as the summary has them."""
+    """Name of features → labels per class → mean and standard deviation, as far as the summary has them."""
     curves = {}
     for name, key in _KEYS.items():
         points = {

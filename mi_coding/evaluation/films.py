@@ -38,7 +38,7 @@ class FilmPairs(Evaluator):
 
 
 def film_strip(x: np.ndarray, y: np.ndarray, names: Sequence[str], times: np.ndarray, description: str) -> Section:
-    """Pairs of frames of films: whose they are, and float[n, 2] when x and y begin to be shown, in seconds."""
+    """Pairs of frames with the names of their films, and float[n, 2], the times in seconds at which x and y appear."""
     captions = [
         f"{_shortened(name)}\nx {first:.2f} s\ny {second:.2f} s"
         for name, (first, second) in zip(names, times, strict=True)
@@ -52,11 +52,11 @@ def film_strip(x: np.ndarray, y: np.ndarray, names: Sequence[str], times: np.nda
 
 
 def gap_section(gaps: Sequence[float], bounds: Mapping[str, Sequence[HeldoutBound]], trained_at: float) -> Section:
-    """The held-out bound at several gaps in seconds: name of distractors → bounds, one a gap."""
+    """The held-out bound at several gaps in seconds: name of distractors → bounds, one per gap."""
     text = (
         f"The same encoder, trained at a gap of {trained_at:g} s, on held-out pairs at other gaps, from one frame to "
         "the longest. Across: distractors are moments of all films. Within: moments of the same film, so that only "
-        "what changes in it counts. The longer the gap, the fewer moments have a frame so much later."
+        "what changes within it counts. The longer the gap, the fewer moments have a frame that much later."
     )
     title = "held-out bound on mutual information, nats"
     x_title = "gap from x to y, seconds; the upright line is the gap of training"

@@ -1,4 +1,4 @@
-"""How much information do the codes of held-out pairs share, taken for jointly Gaussian?"""
+"""How much information do the codes of held-out pairs share, if they are taken to be jointly Gaussian?"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +19,9 @@ _ROWS: Rows = {_KEY: ("Gaussian information of held-out codes, nats: an estimate
 
 @dataclass(frozen=True)
 class GaussianInformation(PairEvaluator):
-    """−½ ln det(1 − C Cᵀ) of the codes of held-out pairs, without shrinkage; of methods that maximise it.
+    """−½ ln det(1 − C Cᵀ) of the codes of held-out pairs, without shrinkage; for methods that maximise it.
 
-    Each test example serves once: what a finite sample adds is known for independent pairs alone.
+    Each test example is used once: what a finite sample adds is known for independent pairs alone.
     """
 
     for_every_method = False

@@ -26,7 +26,7 @@ class Head(NamedTuple):
 
 
 def best_head(trained: Trained, variables: Variables, num_pairs: int) -> Head:
-    """The head with the largest J on validation pairs, at the price `config.objective.beta`; labels have no say."""
+    """The head with the largest J on validation pairs, at the price `config.objective.beta`; labels play no part."""
     kept, heads = 1 - trained.method.beta, all_heads(trained, variables, "validation", num_pairs)
     return max(heads, key=lambda head: kept * head.found.entropy - head.found.conditional_entropy)
 
@@ -47,7 +47,7 @@ def head_information(
 
 
 def pair_codes(trained: Trained, variables: Variables, split: str, num_pairs: int) -> tuple[np.ndarray, np.ndarray]:
-    """int[R, n, M] each: codes of independent pairs of a split, drawn from the encoder's law."""
+    """int[R, n, M] each: codes of independent pairs of a split, drawn from the encoder's distribution."""
     population = trained.population(split)
     pair_key, *draw_keys = jax.random.split(trained.key(split), 3)
 

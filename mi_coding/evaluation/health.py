@@ -12,7 +12,7 @@ from mi_coding.evaluation.base import PairEvaluator, Trained
 from mi_coding.evaluation.codes import encode, unit, why_they_tell_nothing
 from mi_coding.reporting.results import Group, Rows, Summary, group_rows
 
-NUM_PAIRS = 4096  # pairs that health figures are taken from, where `config.evaluation.num_pairs` does not allow fewer
+NUM_PAIRS = 4096  # pairs from which health figures are computed, or `config.evaluation.num_pairs` if that is fewer
 MOST_CODES = 10_000  # codes whose pairs `uniformity` takes the mean over; of more, a sample
 _CODES_AT_ONCE = 1024  # compared with all others
 _ROWS: Rows = {
@@ -54,7 +54,7 @@ class Health(PairEvaluator):
 
 
 def likely_why(codes: np.ndarray, examples: Any) -> str:
-    """The likely cause of codes float[n, D] that tell nothing, of these examples.
+    """The likely reason why codes float[n, D] of these examples tell nothing.
 
     >>> likely_why(np.array([[np.nan]]), np.array([[1.0]]))
     'the encoder overflows or its parameters are not finite: look for the step at which the loss grew'
@@ -82,8 +82,8 @@ def health_summary(codes_x: np.ndarray, codes_y: np.ndarray | None, features: np
 def alignment(z_x: np.ndarray, z_y: np.ndarray) -> float:
     """How far apart the two codes of a pair lie: the mean squared distance of their directions, ‖ẑ_x − ẑ_y‖².
 
-    Between 0 and 4: 0 is best, about 2 says that the codes of a pair are unrelated. A collapse has 0 too, so read it
-    with `uniformity`. Row i of z_x, float[n, D], is paired with row i of z_y.
+    Between 0 and 4: 0 is best, about 2 means that the codes of a pair are unrelated. Collapsed codes also have 0, so
+    read it with `uniformity`. Row i of z_x, float[n, D], is paired with row i of z_y.
 
     >>> alignment(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[3.0, 0.0], [1.0, 0.0]]))
     1.0
@@ -101,9 +101,8 @@ def alignment(z_x: np.ndarray, z_y: np.ndarray) -> float:
 def uniformity(z: np.ndarray, *, most: int = MOST_CODES) -> float:
     """How evenly codes fill the sphere: ln of the mean of exp(−2 ‖ẑ_i − ẑ_j‖²) over pairs of different examples.
 
-    Between −8 and 0: 0 is a collapse to one direction, lower is more even; about −4 is what codes spread evenly over
-    a sphere of many dimensions reach. Of more than `most` codes, float[n, D], a sample is measured, the same for
-    every call.
+    Between −8 and 0: 0 is a collapse to one direction, lower is more even; codes spread evenly over a sphere of many
+    dimensions reach about −4. Of more than `most` codes, float[n, D], a sample is measured, the same for every call.
 
     >>> round(uniformity(np.eye(4)), 3)  # all at right angles
     -4.0
@@ -130,10 +129,10 @@ def uniformity(z: np.ndarray, *, most: int = MOST_CODES) -> float:
 
 
 def effective_rank(features: np.ndarray) -> float:
-    """How many directions features use: exp of the entropy of their singular values, brought to sum 1.
+    """How many directions features use: exp of the entropy of their singular values, normalised to sum 1.
 
-    Between 1 and min(n, F): 1 is a collapse to one direction, F uses all directions alike. The features are taken as
-    they are, not centred, as in RankMe. Features that are all zero have 1.
+    Between 1 and min(n, F): 1 is a collapse to one direction, F means that all directions are used equally. The
+    features are taken as they are, not centred, as in RankMe. Features that are all zero have 1.
 
     >>> round(effective_rank(np.eye(8)[:, :3]), 3)
     3.0

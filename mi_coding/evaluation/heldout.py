@@ -27,7 +27,7 @@ class HeldoutBound(NamedTuple):
     """A lower bound on I(z_x; z_y) from held-out pairs, in nats."""
 
     mi_lower_bound: float  # the mean over batches of N independent pairs
-    standard_error: float  # over the batches; the images are taken as given: it says nothing of other images
+    standard_error: float  # over the batches; the images are taken as given: it does not extend to other images
     num_candidates: int  # N
     ceiling: float  # ln N
     accuracy: float  # fraction of true candidates ranked first
@@ -35,7 +35,7 @@ class HeldoutBound(NamedTuple):
 
     @property
     def near_ceiling(self) -> bool:
-        """Whether the bound is within 5 % of the most it can say, so that the information may be far larger."""
+        """Whether the bound is within 5 % of its ceiling, so that the information may be far larger."""
         return self.mi_lower_bound > (1 - TOO_NEAR) * self.ceiling
 
 
@@ -44,7 +44,7 @@ def make_pair_codes(
 ) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """A function that draws pairs and encodes them, a few at a time: (variables, key, images, rows) → z_x, z_y.
 
-    All numbers of pairs from `at_once` on have one compiled program; fewer have their own.
+    All numbers of pairs from `at_once` on share one compiled program; each smaller number has its own.
 
     Args:
         sample_pairs: (key, images, rows) → x, y, independent draws: a distractor may be a twin of the true y.
@@ -69,8 +69,8 @@ def make_heldout_bound(
 ) -> Callable[..., HeldoutBound]:
     """((params, stats), key, images, *, batch_size, num_pairs) → bound over ≥ 2 batches, num_pairs / batch_size.
 
-    It is compiled once for each size of batch. `pair_codes` is from `make_pair_codes`; `contrast` is (params, z_x, z_y)
-    → `CPCOutput` of the codes of a batch of pairs; of sequences, of float[K].
+    It is compiled once for each batch size. `pair_codes` is from `make_pair_codes`; `contrast` is (params, z_x, z_y)
+    → `CPCOutput` of the codes of a batch of pairs; for sequences, of float[K].
     """
     score = jax.jit(contrast)
 
@@ -88,7 +88,7 @@ def make_heldout_bound(
 def bound_summary(bound: HeldoutBound, prefix: str) -> dict[str, float]:
     """The entries of summary.json for one held-out bound, such as `heldout/mi_lower_bound_nats`.
 
-    Of sequences that is the mean over steps ahead, and `heldout/mi_lower_bound_nats_ahead_1` is that of one step.
+    For sequences that is the mean over steps ahead, and `heldout/mi_lower_bound_nats_ahead_1` is that of one step.
     """
     summary = {f"{prefix}/{key}": getattr(bound, field) for key, field in SUMMARY_KEYS.items()}
     for k, ahead in enumerate(bound.ahead, start=1):
@@ -97,7 +97,7 @@ def bound_summary(bound: HeldoutBound, prefix: str) -> dict[str, float]:
 
 
 def _heldout_bound(bounds: np.ndarray, accuracies: np.ndarray, num_candidates: int) -> HeldoutBound:
-    """From one value a batch, or from one a batch and a number of steps ahead: float64[n] or float64[n, K]."""
+    """From one value per batch, or one per batch and number of steps ahead: float64[n] or float64[n, K]."""
     ahead = zip(bounds.T, accuracies.T, strict=True) if bounds.ndim == 2 else ()
     means = bounds.reshape(len(bounds), -1).mean(axis=1)
     return HeldoutBound(

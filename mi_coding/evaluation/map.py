@@ -53,13 +53,13 @@ def _on_page(trained: Trained, points: np.ndarray, names: np.ndarray | None) -> 
 
 
 def code_map(points: np.ndarray, labels: np.ndarray | None, *, title: str, names: np.ndarray | None = None) -> Figure:
-    """Codes in two dimensions, coloured by label; a label also stands amid its codes where they keep together.
+    """Codes in two dimensions, coloured by label; a label also stands among its codes where they cluster.
 
     Up to forty labels, int[n], are distinguishable; None stands for codes without labels. `names` has the displayed
     name of each point's label; None displays the labels themselves.
 
     Raises:
-        ValueError: unless points is [n, 2] with one label a point.
+        ValueError: unless points is [n, 2] with one label per point.
     """
     points = np.asarray(points)
     if points.ndim != 2 or points.shape[1] != 2 or (labels is not None and len(labels) != len(points)):

@@ -23,8 +23,8 @@ from mi_coding.reporting.strips import (
 )
 
 NUM_QUERIES, NUM_NEIGHBOURS = 10, 6  # test images that a report shows, and neighbours of each
-_SHORT, _FITS = 2, 7  # letters of a label beside which a cosine has room; letters that have room alone
-NUM_WRONG = 4  # of these, those whose neighbours are wrong most confidently
+_SHORT, _FITS = 2, 7  # letters of a label that leave room for a cosine beside it; letters of one that fits alone
+NUM_WRONG = 4  # of these test images, those whose neighbours are most confidently wrong
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _gallery(
 
 
 def most_confidently_wrong(labels: np.ndarray, near: np.ndarray, cosines: np.ndarray) -> np.ndarray:
-    """int[m]: the queries whose neighbours agree on another label than their own, those they agree on most first.
+    """int[m]: the queries whose neighbours agree on a label other than the query's, in order of falling agreement.
 
     >>> near = np.array([[1, 1, 1], [1, 1, 2], [3, 3, 3], [0, 2, 2]])
     >>> most_confidently_wrong(np.array([0, 0, 3, -1]), near, np.ones((4, 3))).tolist()
@@ -126,18 +126,18 @@ def neighbour_section(
     names: tuple[Sequence[str], Sequence[Sequence[str]]] | None = None,
     num_wrong: int = 0,
 ) -> list[Section]:
-    """Test views with the training views whose codes are nearest; empty for examples that are no images.
+    """Test views with the training views whose codes are nearest; empty for examples that are not images.
 
     Args:
         queries, near: views float[q, H, W, C] and float[q, k, H, W, C] in 0..1, nearest first.
         cosines: float[q, k].
         labels: of the queries, [q], and of the training views, [q, k], numbers or names; None where there are none.
         names: the same for the files they are from.
-        num_wrong: queries, the first ones, that were chosen because their neighbours agree most on another label.
+        num_wrong: how many queries, the first ones, were chosen because their neighbours agree most on another label.
     """
     if not are_images(queries):
         return []
-    text = "On the left a view of a test example, then those of training examples with the nearest codes, and cosines."
+    text = "On the left a view of a test example, then views of training examples with the nearest codes, with cosines."
     if num_wrong:
         first = "first is the one" if num_wrong == 1 else f"first {num_wrong} are those"
         text += f" The {first} whose neighbours agree most on another label; the others are evenly spaced."
@@ -151,7 +151,7 @@ def nearest_neighbours(
 ) -> Figure:
     """Queries and, to the right of each, its neighbours with their cosines; those with another label are framed.
 
-    Under these stands the label, too; one that is a word leaves no room for the cosine.
+    The captions of these also give the label; one that is a word leaves no room for the cosine.
 
     Raises:
         ValueError: for shapes that do not fit each other.
@@ -203,7 +203,7 @@ def _sequence_pictures(queries: np.ndarray, near: np.ndarray) -> tuple[np.ndarra
 
 
 def _name_table(queries: Sequence[str], near: Sequence[Sequence[str]], cosines: np.ndarray) -> Table:
-    """One row a neighbour, so that long names have room; a query is named once, beside its nearest."""
+    """One row per neighbour, so that long names have room; a query is named once, beside its nearest."""
     rows = [
         (query if rank == 0 else "", name, f"{cosine:.2f}")
         for query, names, row in zip(queries, near, cosines, strict=True)

@@ -1,4 +1,4 @@
-"""What do pairs look like to the encoder? Pairs of single examples, and sequences with what is predicted of them."""
+"""What do pairs look like to the encoder? Pairs of single examples, and sequences with the part that is predicted."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +30,7 @@ class ShownPairs(Evaluator):
 
 @dataclass(frozen=True)
 class ShownSequences(Evaluator):
-    """Some sequences whole, and as the steps before one time and those from it on."""
+    """Some whole sequences, also split into the steps before one time and those from it on."""
 
     for_every_method = False
 
@@ -47,7 +47,7 @@ def _draw_shown_pairs(trained: Trained) -> tuple[Any, Any, Any]:
 
 
 def strip_section(originals: Any, x: np.ndarray, y: np.ndarray, description: str) -> list[Section]:
-    """Pairs under the images they are made of; empty where they are no images of one size.
+    """Pairs under the images they are made from; empty where they are not images of one size.
 
     Given pairs have no `originals`, and need not be shown twice.
     """

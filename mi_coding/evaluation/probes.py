@@ -19,14 +19,14 @@ from mi_coding.reporting.page import Section
 from mi_coding.reporting.results import Group, Summary, Tile, finite, percent, show
 
 TRAINED, STARTED, UNTRAINED, RAW = "trained encoder", "encoder it started from", "untrained encoder", "raw input"
-_LARGEST = "probe/largest_class_share"  # accuracy of the class that most test examples have
+_LARGEST = "probe/largest_class_share"  # accuracy of always guessing the most frequent class of the test examples
 FEATURES = {  # kind of features → the summary's keys for their linear and their nearest-neighbour accuracy
     TRAINED: ("probe/linear_accuracy", "probe/knn_accuracy"),
     STARTED: ("probe/start_encoder_accuracy", "probe/start_encoder_knn_accuracy"),
     UNTRAINED: ("probe/random_encoder_accuracy", "probe/random_encoder_knn_accuracy"),
     RAW: ("probe/raw_pixels_accuracy", "probe/raw_pixels_knn_accuracy"),
 }
-RAW_PLACES = 32 * 32  # larger images, and longer sequences, are resized to about as many before they are a baseline
+RAW_PLACES = 32 * 32  # larger images, and longer sequences, are resized to about as many to serve as a baseline
 MOST_JUDGED = 2048  # validation images for the curve of the online probe
 _JUDGED_AT_ONCE = 256
 _SETTINGS = {
@@ -44,10 +44,10 @@ _BAR_COLOURS = ("#2456a6", "#8d99ae", "#c3cad5")
 
 @dataclass(frozen=True)
 class LabelProbes(Evaluator):
-    """Accuracy for the label from one view, by linear regression and nearest neighbours; none without labels.
+    """Accuracy for the label from one view, by logistic regression and nearest neighbours; none without labels.
 
-    Beside the trained encoder stand what it knew before the first step, raw numbers, and where a run has started from
-    the encoder of another, that.
+    The trained encoder is compared with the encoder before the first step, with raw numbers, and, where a run has
+    started from the encoder of another, with that one.
     """
 
     labelled: LabelledViews = group(LabelledViews)
@@ -114,15 +114,15 @@ class LabelProbes(Evaluator):
             for column, label in enumerate(("linear", "cosine kNN"))
         }
         text = (
-            "Accuracy for the label of one view of an unseen example. Features are frozen, before the head; the "
-            "linear probe is multinomial logistic regression whose regulariser the validation examples chose."
+            "Accuracy in predicting the label from one view of an unseen example. Features are frozen, before the "
+            "head; the linear probe is multinomial logistic regression, its regulariser chosen on validation examples."
         )
         figure = probe_bars(accuracies, chance=1 / trained.num_classes)
         return [Section("What the features say about the label", text, figure, "probes")]
 
 
 def compared_encoders(trained: Trained) -> dict[str, Callable[[jax.Array], jax.Array]]:
-    """The features in question, and what they are compared with."""
+    """The encoders in question, and those they are compared with."""
     return {
         TRAINED: trained.encoder("features"),
         UNTRAINED: trained.encoder("features", trained.untrained()),
@@ -142,7 +142,7 @@ def _warn_of_majority(trained: Trained, accuracy: float, share: float, count: in
 
 
 def raw_pixels(x: jax.Array) -> jax.Array:
-    """The baseline without an encoder: numbers in a row, of at most about 32 × 32 places for each channel.
+    """The baseline without an encoder: the flattened input, of at most about 32 × 32 places for each channel.
 
     >>> raw_pixels(jnp.ones((2, 8, 8, 1))).shape, raw_pixels(jnp.ones((2, 224, 224, 3))).shape
     ((2, 64), (2, 3072))
@@ -167,7 +167,7 @@ def make_accuracy(
 ) -> Callable[[Variables], float]:
     """A function (params, stats) → fraction of images of a split whose label has the largest logit, on one view each.
 
-    `logits` takes (params, stats, x); a sample of at most `MOST_JUDGED` images is judged; `key` is of the views.
+    `logits` takes (params, stats, x); a sample of at most `MOST_JUDGED` images is judged; `key` is for the views.
     """
     sample = subsample(split, MOST_JUDGED)
     size = min(num_examples(sample), _JUDGED_AT_ONCE)
@@ -192,7 +192,7 @@ def _tile(summary: Summary, label: str, column: int) -> Tile:
 
 
 def probe_bars(accuracies: Mapping[str, Mapping[str, float]], *, chance: float | None) -> Figure:
-    """Accuracy of each probe on each kind of features, as bars with their values: one panel a probe.
+    """Accuracy of each probe on each kind of features, as bars with their values: one panel per probe.
 
     Args:
         accuracies: probe → features → fraction right; the first features are in question, the others for comparison.

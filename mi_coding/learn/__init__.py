@@ -1,4 +1,4 @@
-"""The Python face: `fit` learns an encoder of what a person has, `train` carries out a config."""
+"""The Python interface: `fit` trains an encoder on the user's data, `train` runs a config."""
 
 from mi_coding.learn.fit import fit
 from mi_coding.learn.train import TrainedRun, train

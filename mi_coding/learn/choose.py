@@ -1,4 +1,4 @@
-"""Which config suits what a person has? By its kind, size and number of examples, and said in one line."""
+"""Which config suits the user's data? Chosen by its kind, size and number of examples, and stated in one line."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,21 +18,21 @@ _SMALL_GREY = "simclr"  # for images like handwritten digits
 _SMALL = 40  # pixels of the longer side up to which grey images have the recipe of digits
 _OF_IMAGES = {"name": "convnet", "widths": (32, 64, 128)}  # the encoder of a half that is images, beside an "mlp"
 _LEAST_SIDE, _LARGEST_SIDE = 16, 96  # pixels that images are brought to
-_EPOCHS = {"pairs": 40}  # of few examples; pairs that are given, and not drawn anew, are soon memorised
-_MOST_EPOCHS = 150  # of others
+_EPOCHS = {"pairs": 40}  # for few examples; pairs that are given, and not drawn anew, are soon memorised
+_MOST_EPOCHS = 150  # for other kinds
 _ON_CPU = {"images": {"encoder.name": "convnet", "encoder.widths": (64, 128, 256)}}  # a ResNet wants a GPU
 _SIDE_ON_CPU, _SEEN_ON_CPU = 32, 45_000  # pixels, and images of that size that two cores learn from in 100 seconds
 _SCORED_ON_CPU = 5_120  # pairs of each held-out bound, which take ten seconds to encode
 _FEWEST_STEPS, _MOST_STEPS = 100, 1500
-_LARGEST_BATCH, _SMALLEST_BATCH, _BATCH_OF_FILES = 256, 4, 128  # the last where nobody knows how many there are
+_LARGEST_BATCH, _SMALLEST_BATCH, _BATCH_OF_FILES = 256, 4, 128  # the last if the number of examples is unknown
 
 
 class Given(NamedTuple):
-    """What a person has: a source to read, and what is known of it."""
+    """The user's data: a source to read, and what is known of it."""
 
     source: Source
     kind: str  # a key of `_CONFIGS`
-    count: int | None  # examples, where they are known before they are read
+    count: int | None  # number of examples, if it is known before they are read
     are_images: bool = False
     side: int = 0  # pixels of the longer side of images
     channels: int = 0
@@ -40,7 +40,7 @@ class Given(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """A config with what suits the data, and the line that says so."""
+    """A config with the overrides that suit the data, and the line that states them."""
 
     config: str
     overrides: dict[str, Any]
@@ -48,12 +48,12 @@ class Choice(NamedTuple):
 
 
 def describe(x: Any, y: Any = None, labels: Any = None) -> Given:
-    """What a person has, ready to be read.
+    """The user's data, ready to be read.
 
     Args:
         x: images [n, H, W] or [n, H, W, C]; rows of a table [n, D]; a list of paths or of Pillow images; a source such
             as "folder:photos"; or with y, any numbers [n, …].
-        y: numbers [n, …] that belong to x row by row; None for images.
+        y: numbers [n, …] paired with x row by row; None for images.
         labels: int[n], for the probes; −1 where hidden.
     Raises:
         InputError: for anything else.
@@ -100,9 +100,9 @@ def describe(x: Any, y: Any = None, labels: Any = None) -> Given:
 
 
 def choose(given: Given, typed: Mapping[str, Any] = MappingProxyType({}), *, on_cpu: bool = False) -> Choice:
-    """The config that comes with the package and suits the data, with its size, batch and steps; `typed` come first.
+    """The config that comes with the package and suits the data, with its size, batch and steps; `typed` has priority.
 
-    On a CPU colour images are made small and learnt from for about two minutes, as the line says.
+    On a CPU colour images are made small and training takes about two minutes, as the line says.
     """
     config = _CONFIGS[given.kind]
     overrides: dict[str, Any] = {}
@@ -112,7 +112,7 @@ def choose(given: Given, typed: Mapping[str, Any] = MappingProxyType({}), *, on_
         size = min(_LARGEST_SIDE, max(_LEAST_SIDE, (given.side or _LARGEST_SIDE) // 8 * 8))
         overrides |= {"data.image_size": size, "data.channels": 1 if is_small else 3}
         if not is_small and size <= _SMALL:
-            overrides["encoder.stem"] = "cifar"  # which keeps what few pixels show
+            overrides["encoder.stem"] = "cifar"  # which keeps the detail of small images
     overrides |= _encoders(given.halves) if typed.keys().isdisjoint(("encoder.name", "encoder_y.name")) else {}
     is_slow = on_cpu and given.kind in _ON_CPU and not is_small
     if is_slow:
@@ -136,7 +136,7 @@ def choose(given: Given, typed: Mapping[str, Any] = MappingProxyType({}), *, on_
 
 
 def _encoders(halves: tuple[tuple[int, ...], ...]) -> dict[str, Any]:
-    """What gives the halves of pairs that are images an encoder of images, and the other one an "mlp"."""
+    """Options by which halves of pairs that are images get an image encoder, and a half that is not an "mlp"."""
     are_images = [len(shape) == 3 and shape[2] in CHANNELS for shape in halves]
     if are_images == [False, True]:
         return {f"encoder_y.{option}": value for option, value in _OF_IMAGES.items()}
@@ -147,7 +147,7 @@ def _encoders(halves: tuple[tuple[int, ...], ...]) -> dict[str, Any]:
 
 
 def _batch(count: int) -> int:
-    """A power of two that no more than about half the training examples fill."""
+    """A power of two, at most about half the number of training examples."""
     most = max(_SMALLEST_BATCH, int(0.7 * count) // 2)
     return int(min(_LARGEST_BATCH, 2 ** int(np.log2(most))))
 

@@ -16,10 +16,10 @@ from mi_coding.runs.trained_encoder import TrainedEncoder
 
 
 def config_for(given: Given, config: Config | None, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The flat config of a fit: the one that is named, or the one that suits the data, which is then said.
+    """The flat config of a fit: the one that is named, or the one that suits the data, which is then printed.
 
     Raises:
-        InputError: for keys that do not go together, before anything is said.
+        InputError: for incompatible keys, before anything is printed.
     """
     chosen = None if config is not None else choose(given, overrides, on_cpu=runs_on_cpu())
     _, before = read_config(chosen.config if chosen else config)
@@ -42,9 +42,9 @@ def fit(
     evaluate: bool = True,
     **overrides: Any,
 ) -> TrainedEncoder:
-    """Trains an encoder on your data; picks config, image size, batch and steps by it, and says so.
+    """Trains an encoder on your data; chooses config, image size, batch and steps to suit it, and prints them.
 
-    Ctrl-C ends training after the step at hand, or the evaluation, and returns the encoder so far; before the first
+    Ctrl-C ends training after the current step, or the evaluation, and returns the encoder so far; before the first
     step it raises KeyboardInterrupt.
 
     >>> images = np.random.default_rng(0).integers(0, 255, (60, 16, 16, 1)).astype(np.uint8)
@@ -57,17 +57,17 @@ def fit(
         x: images [n, H, W, C] or [n, H, W], uint8 or floats in [0, 1]; the rows of a table, numbers [n, D]; a list of
             paths or of Pillow images; a source such as "folder:photos" or "video:clips/*.mp4"; or, with y, numbers
             [n, …].
-        y: numbers [n, …] that belong to x row by row, such as another recording of the same moment, also of another
-            kind: images have an encoder of images, and vectors one of vectors.
-        labels: int[n], classes from 0 on, for the probes of the report alone; −1 where hidden.
-        config: what to use in place of the config that suits the data, see `train`.
-        workdir: where the run is kept, for the report and to be continued; by default a folder that is removed
-            with the encoder, at the latest at the end of the process.
+        y: numbers [n, …] paired with x row by row, such as another recording of the same moment, also of another
+            kind: images get an encoder for images, and vectors one for vectors.
+        labels: int[n], classes from 0 on, only for the probes of the report; −1 where hidden.
+        config: used in place of the config that suits the data, see `train`.
+        workdir: where the run is kept, for its report and to continue it; by default a folder that is removed
+            with the encoder, at the latest when the process ends.
         on_step: called after every step with its number and its metrics, such as "loss".
         evaluate: whether to evaluate the encoder on held-out data, and to write its report.
         overrides: key → value of the config, such as **{"optimizer.learning_rate": 1e-3}.
     Returns:
-        The encoder, as of `load_encoder`: encoder(x) → codes float32[n, D]; encoder.features, encoder.summary,
+        The encoder, as returned by `load_encoder`: encoder(x) → codes float32[n, D]; encoder.features, encoder.summary,
         encoder.report.
     Raises:
         ValueError: in one line, for data, a config or a directory that cannot work.

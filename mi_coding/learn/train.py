@@ -1,4 +1,4 @@
-"""`train`: what the command does with a config, in this process."""
+"""`train`: runs a config as the command does, in this process."""
 
 import time
 import warnings
@@ -27,14 +27,14 @@ class TrainedRun:
 
     Attributes:
         workdir: where it is kept.
-        step: the last one that was taken.
-        summary: the entries of summary.json; {} where the run was stopped before its end.
+        step: the last training step taken.
+        summary: the entries of summary.json; those of training alone where the run was stopped before its end.
         figures: name → matplotlib figure of the report.
     """
 
     def __init__(self, workdir: Path, outcome: Outcome):
         self.workdir, self.step = workdir, outcome.step
-        self.summary: dict[str, Any] = outcome.summary or {}
+        self.summary = outcome.summary
         drawn = (section for section in outcome.sections if section.figure is not None)
         self.figures: dict[str, Figure] = {section.name: section.figure for section in drawn}
 
@@ -64,8 +64,8 @@ def train(
 ) -> TrainedRun:
     """Trains, evaluates and reports a config, as `python -m mi_coding.main` does, in this process.
 
-    Ctrl-C ends training after the step at hand, or the evaluation; what is trained until then is saved, and is what
-    the run has. Before the first step it raises KeyboardInterrupt.
+    Ctrl-C ends training after the current step, or the evaluation; what was trained until then is saved and returned.
+    Before the first step it raises KeyboardInterrupt.
 
     >>> run = train("simclr", WORKDIR, **SHORT)  # such as **{"num_steps": 300, "optimizer.learning_rate": 1e-3}
     data: ...
@@ -108,20 +108,20 @@ def carry_out(
     evaluates: bool = True,
     again: str = "",
 ) -> TrainedRun:
-    """Carries out a flat config, see `runs.execute.execute`."""
+    """Runs a flat config, see `runs.execute.execute`."""
     how = {"typed": typed, "source": source, "on_step": on_step, "evaluates": evaluates, "again": again}
     with spelled_as_arguments():
         try:
             outcome = execute(config, workdir, command_started=time.perf_counter(), **how)
-        except KeyboardInterrupt:  # its traceback would be of the compiler
-            step = saved_step(workdir) if again else 0  # without it nobody finds the directory
+        except KeyboardInterrupt:  # its traceback would show the compiler
+            step = saved_step(workdir) if again else 0  # without it nobody would find the directory
             kept = f"; step {step:,} is saved, and {again} continues from it" if step else ", and nothing is trained"
             raise KeyboardInterrupt(f"stopped before the end of training{kept}") from None
     return TrainedRun(workdir, outcome)
 
 
 def spelled_as_arguments() -> AbstractContextManager[None]:
-    """Errors name an option as Python does: its key alone, and a proposal as **{"key": value}.
+    """A context in which errors name an option as in Python: its key alone, and a proposal as **{"key": value}.
 
     >>> with spelled_as_arguments():
     ...     raise InputError(Setting("seed", 1.5), "; expected ", Setting("seed", 1, flag=True))

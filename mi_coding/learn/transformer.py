@@ -19,15 +19,15 @@ from mi_coding.learn.train import Config, carry_out
 from mi_coding.runs.trained_encoder import LAYERS, TrainedEncoder
 
 _FEWEST = 10
-"""Rows, of which two at least are kept for validation and two for a test."""
+"""Rows, of which at least two are held out for validation and two for a test."""
 
 
 class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Features learnt without labels, as a step of a pipeline of scikit-learn.
+    """Features learnt without labels, as a step of a scikit-learn pipeline.
 
     Rows of a table [n, D] are learnt by SimCLR with values of other rows (SCARF, arXiv:2106.15147); images [n, H, W] or
-    [n, H, W, C], uint8 or floats in [0, 1], by SimCLR with crops and colours. A fifth of the examples is kept out of
-    training, and a tenth for validation, as in `mi_coding.fit`; nothing is ever learnt from y.
+    [n, H, W, C], uint8 or floats in [0, 1], by SimCLR with crops and colours. A fifth of the examples is held out
+    of training, and a tenth for validation, as in `mi_coding.fit`; y is never used.
 
     >>> table = np.random.default_rng(0).normal(size=(40, 5))
     >>> encoder = ContrastiveEncoder(num_steps=2, batch_size=8, overrides={"encoder.widths": (8,)})
@@ -35,10 +35,10 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     (40, 256)
 
     Args:
-        config: what to use in place of the config that suits the data, see `mi_coding.train`.
+        config: used in place of the config that suits the data, see `mi_coding.train`.
         layer: "features", before the projection head, or "codes".
-        num_steps, batch_size, learning_rate: of training; None chooses by the data.
-        random_state: an int, a numpy RandomState, or None for another start every time.
+        num_steps, batch_size, learning_rate: of training; None for values that suit the data.
+        random_state: an int, a numpy RandomState, or None for a different seed every time.
         overrides: key → value of the config, such as {"pairs.rate": 0.4}.
         verbose: whether progress is printed.
 
@@ -69,7 +69,7 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learns from X; y is what a pipeline hands on, and is not read.
+        """Learns from X; y, which a pipeline passes, is ignored.
 
         Args:
             X: float[n, D], or images.
@@ -91,7 +91,7 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         """float32[n, F]: features, or codes, of n examples."""
         check_is_fitted(self)
         codes = self.encoder_(self._validated(X, reset=False))
-        return codes.reshape(len(codes), -1)  # of places, too
+        return codes.reshape(len(codes), -1)  # places are flattened, too
 
     def _learnt(self, X: np.ndarray, folder: Path) -> TrainedEncoder:
         typed = {

@@ -1,7 +1,7 @@
-"""How codes are learnt: one method a file.
+"""How codes are learnt: one method per file.
 
-A loss of the codes of both halves is a `TwoHalves` that defines `codes_loss`, or a `Statistics`, which has held-out
-bounds and defines `statistic`.
+A method whose loss is a function of the codes of both halves is a `TwoHalves` that defines `codes_loss`, or a
+`Statistics`, which has held-out bounds and defines `statistic`.
 """
 
 from mi_coding.methods.barlow_twins import BarlowTwins

@@ -1,4 +1,4 @@
-"""What every method is: how codes are learnt from pairs."""
+"""The base class of all methods: how codes are learnt from pairs."""
 
 import dataclasses
 from collections.abc import Callable
@@ -14,29 +14,29 @@ from mi_coding.options import check_options
 from mi_coding.pairs.base import PairSampler, Shape
 
 Variables = tuple[Any, Any]
-"""Parameters, and what is neither trained nor constant, such as running means."""
+"""Parameters, and state that is neither trained nor constant, such as running means."""
 
 
 class Encoded(NamedTuple):
-    """What an encoder makes of a batch: features float32[b, F], which probes read, and codes float32[b, D]."""
+    """The output of an encoder for a batch: features float32[b, F], which probes read, and codes float32[b, D]."""
 
     features: jax.Array
     codes: jax.Array
 
 
 class Parts(NamedTuple):
-    """What a method is made of beside its options; known when the data is.
+    """What a method needs besides its options; known once the data is.
 
     Attributes:
-        encoder: up to its features.
+        encoder: the encoder, up to its features.
         pairs: how ⟨x, y⟩ is drawn.
         batch_size: B, the global batch.
-        num_devices: that share it.
-        num_steps: of the whole run.
-        example_shape: of one example, of x where examples are given pairs.
-        num_classes: of the labels that training examples come with, for an online probe or for `learns_labels`; 0
-            where there is neither.
-        encoder_y: of y where it has one of another kind than x; None where it does not.
+        num_devices: the number of devices that share it.
+        num_steps: the number of steps of the whole run.
+        example_shape: the shape of one example; that of x where examples are given pairs.
+        num_classes: the number of classes of the training labels, for an online probe or for `learns_labels`; 0 where
+            there is neither.
+        encoder_y: the encoder of y where it is of another kind than that of x; None where it is not.
     """
 
     encoder: Backbone
@@ -55,7 +55,7 @@ class Parts(NamedTuple):
 
     @property
     def shard_size(self) -> int:
-        """b, pairs of one device."""
+        """b, the pairs on one device."""
         return self.batch_size // self.num_devices
 
 
@@ -73,12 +73,12 @@ class ScoredShapes(NamedTuple):
 
 
 class OutputCodes(NamedTuple):
-    """The codes that a run hands out.
+    """The codes that a run outputs.
 
     Attributes:
         encode: (params, stats, x) → float32[b, D].
-        pack: float32[n, D] → what is written of them; None writes them as they are.
-        description: of one code, for a person; "" for D numbers.
+        pack: float32[n, D] → the form in which they are stored; None stores them as they are.
+        description: a human-readable description of one code; "" for D numbers.
         prior: the model of a discrete code with its parameters; None for vectors.
     """
 
@@ -96,17 +96,17 @@ class Method:
 
     Attributes:
         name: of this method in `METHODS`.
-        parts: what it is made of; None until the data is known.
-        evaluations: names of the evaluations in `EVALUATORS` that go with this method, beside those of all.
+        parts: see `Parts`; None until the data is known.
+        evaluations: names of the evaluations in `EVALUATORS` that apply to this method, in addition to those of all.
         halves_are_alike: whether the codes of x and y can be compared with each other.
-        takes_views: whether training can have more than two views of an example, see `PairSampler.num_views`.
-        num_ahead: of methods of sequences, the largest number of steps ahead that is predicted.
+        takes_views: whether training can use more than two views of an example, see `PairSampler.num_views`.
+        num_ahead: for methods on sequences, the largest number of steps ahead that is predicted.
         learns_labels: whether the encoder learns from the labels of training examples.
-        plain_views: whether y of a labelled pair is the example as probes see it, and not as the pairs draw it.
-        probe_learning_rate: of an online probe beside the encoder; 0 for none.
+        plain_views: whether y of a labelled pair is the example as probes see it, rather than as the pairs draw it.
+        probe_learning_rate: that of an online probe trained beside the encoder; 0 for no probe.
         num_candidates: N of a training step: the true candidate and its distractors; None for a method without any.
         is_bound: whether ln N − loss of a training batch bounds the information from below.
-        scored_shapes: what a device scores in a step, to tell the memory of the loss; None where nothing is scored.
+        scored_shapes: what a device scores in a step, to find the memory of the loss; None where nothing is scored.
     """
 
     name: str = ""
@@ -130,13 +130,13 @@ class Method:
         """Raises InputError for options that do not go together; called before data is read."""
 
     def check_shape(self, shape: Shape) -> None:
-        """Raises InputError for an x of a shape that cannot be learnt from; called before anything is compiled."""
+        """Raises InputError for a shape of x that the method cannot learn from; called before anything is compiled."""
 
     def check_labels(self, source: str, num_classes: int) -> None:
-        """Raises InputError for labels that cannot be learnt from; 0 classes where a source has none."""
+        """Raises InputError for labels that the method cannot learn from; 0 classes where a source has no labels."""
 
     def encoder_complaint(self, encoder: Backbone) -> str:
-        """Why an encoder cannot be used, and what can; "" if it can."""
+        """Why an encoder cannot be used, and which ones can; "" if it can."""
         return ""
 
     def made_of(self, parts: Parts) -> Self:
@@ -144,7 +144,7 @@ class Method:
         return dataclasses.replace(self, parts=parts)
 
     def init(self, key: jax.Array, x: Any, y: Any) -> Variables:
-        """Params and stats before the first step, from a few pairs for their shapes."""
+        """Initial params and stats; a few pairs give the shapes."""
         raise NotImplementedError(f"{type(self).__name__} defines no init; a loss of codes is a subclass of TwoHalves")
 
     def loss(self, params: Any, stats: Any, key: jax.Array, x: Any, y: Any, axis_name: str | None) -> Any:
@@ -152,27 +152,27 @@ class Method:
 
         Args:
             params, stats: see `init`.
-            key: for draws; the same on every device.
+            key: for random draws; the same on every device.
             x, y: one device's pairs; with labels, (x, label) and (y, label).
-            axis_name: the mapped axis over the devices; None on one.
+            axis_name: the mapped axis over the devices; None on a single device.
         """
         raise NotImplementedError
 
     def encode(self, params: Any, stats: Any, x: Any, *, half: str = "x") -> Encoded:
-        """Features and codes of examples as they are shown, of x or, where y has an encoder of its own, of y."""
+        """Features and codes of examples as given, by the encoder of x or, where y has an encoder of its own, of y."""
         raise NotImplementedError
 
     def places(self, params: Any, stats: Any, x: Any, *, half: str = "x") -> jax.Array:
-        """float32[b, …, C]: the features of every place of examples, before they are pooled; see `Encoder.places`."""
+        """float32[b, …, C]: the features at every place of the examples, before pooling; see `Encoder.places`."""
         raise InputError(f"objective {self.name!r} has no features of places; expected features or codes")
 
     def encoder_variables(self, variables: Variables) -> Variables:
-        """The params and the stats of the encoder with its head alone, which another run may start from."""
+        """The params and the stats of just the encoder with its head, from which another run may start."""
         params, stats = variables
         return params["encoder"], stats
 
     def with_encoder(self, variables: Variables, encoder: Variables) -> Variables:
-        """The same variables with those of an encoder, see `encoder_variables`."""
+        """The same variables with those of the encoder replaced; see `encoder_variables`."""
         return variables[0] | {"encoder": encoder[0]}, encoder[1]
 
     def pair_codes(self, params: Any, stats: Any, x: Any, y: Any) -> tuple[jax.Array, jax.Array]:
@@ -180,21 +180,21 @@ class Method:
         return self.encode(params, stats, x).codes, self.encode(params, stats, y, half="y").codes
 
     def compared(self, params: Any, z_x: jax.Array, z_y: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The codes of pairs as the method compares their directions, float32[b, D] each: by default as they are."""
+        """The codes of pairs as the method compares their directions, float32[b, D] each; by default unchanged."""
         del params
         return z_x, z_y
 
     def probe_logits(self, params: Any, stats: Any, x: jax.Array) -> jax.Array:
-        """float32[b, K]: what the online probe makes of x, where there is one (`has_probe`)."""
+        """float32[b, K]: the logits of the online probe for x, where there is one (`has_probe`)."""
         raise NotImplementedError
 
     def output_codes(self, variables: Variables, summary: dict[str, Any] | None) -> OutputCodes:
-        """The codes that a run hands out, from its variables and its summary, which is None before its end."""
+        """The codes that a run outputs, from its variables and its summary, which is None until the run ends."""
         return OutputCodes(lambda params, stats, x: self.encode(params, stats, x).codes)
 
     @property
     def has_probe(self) -> bool:
-        """Whether a probe learns beside the encoder."""
+        """Whether a probe is trained beside the encoder."""
         return self.uses_labels and bool(self.probe_learning_rate)
 
     @property
@@ -207,12 +207,12 @@ class Method:
         return base
 
     def forecast(self) -> str:
-        """What a person reads before training: codes or candidates, and what the result cannot pass."""
+        """The line printed before training: codes or candidates, and the ceiling of the result."""
         return self.name
 
 
 def check_classes(name: str, source: str, num_classes: int) -> None:
-    """Raises InputError for labels of fewer than two classes, of a method that learns from them."""
+    """Raises InputError for labels of fewer than two classes, for a method that learns from labels."""
     if num_classes < 2:
         found = f" needs labels of at least two classes in the training split, and {source} has "
         many = f"{num_classes} class" if num_classes else "no labels"
@@ -220,7 +220,7 @@ def check_classes(name: str, source: str, num_classes: int) -> None:
 
 
 def check_labelled(name: str, pairs: PairSampler) -> None:
-    """Raises InputError for pairs whose examples have no labels, of a method that learns from them."""
+    """Raises InputError for pairs whose examples have no labels, for a method that learns from labels."""
     if pairs.takes_films:
         raise InputError(Setting("objective.name", name), " is not for frames of films, which have no labels")
 
@@ -228,9 +228,9 @@ def check_labelled(name: str, pairs: PairSampler) -> None:
 def with_own_rate(
     optimizer: optax.GradientTransformation, name: str, learning_rate: float | optax.Schedule
 ) -> optax.GradientTransformation:
-    """`optimizer` for everything but params[name], which Adam moves at a rate of its own.
+    """`optimizer` for everything but params[name], which Adam updates with a learning rate of its own.
 
-    The two never see each other's gradients: a probe that learns beside an encoder changes nothing of it.
+    The two never see each other's gradients: a probe trained beside an encoder does not change it.
     """
     own = {"model": optimizer, name: optax.adam(learning_rate)}
     return optax.multi_transform(own, lambda params: {part: part if part == name else "model" for part in params})

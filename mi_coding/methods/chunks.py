@@ -1,4 +1,4 @@
-"""Both halves of pairs through encoders: in one batch or each alone, all at once or a few at a time."""
+"""Encoding both halves of pairs: in one batch or each alone, all at once or a few at a time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -35,12 +35,12 @@ def separately(
 
 
 def encode_in_chunks(both: Callable[..., tuple[tuple[Any, Any], Any]], chunk_size: int) -> Callable:
-    """Encodes both halves of pairs a few at a time, in the memory of a few, for one exact loss over all of them.
+    """Encodes both halves of pairs a few at a time, with the memory of a few, for one exact loss over all of them.
 
     The forward pass keeps only the codes of a chunk; the backward pass encodes it once more, with the very same
     pairs, and back-propagates. So the number of distractors does not shrink with the chunk, and the gradient is that
-    of all pairs at once. An encoder with batch norm normalises over a chunk (of every device, those that are encoded at
-    the same time), alike in both passes, and its running statistics move by the mean over the chunks.
+    of all pairs at once. An encoder with batch norm normalises over a chunk (together with those that the other devices
+    encode at the same time), identically in both passes, and its running statistics move by the mean over the chunks.
 
     Args:
         both: from `jointly` or `separately`; outputs are codes float[m, D], or a tree such as (features, codes).
@@ -64,7 +64,7 @@ def encode_in_chunks(both: Callable[..., tuple[tuple[Any, Any], Any]], chunk_siz
 
 
 def check_microbatch(size: int, batch_size: int, num_devices: int) -> None:
-    """Raises InputError for a number of pairs at a time that does not divide those of a device; 0 is all at once."""
+    """Raises InputError for a microbatch size that does not divide the pairs on a device; 0 is all at once."""
     shard = batch_size // num_devices
     if size and shard % size:
         below = next(d for d in range(min(size, shard), 0, -1) if shard % d == 0)

@@ -25,7 +25,7 @@ from mi_coding.pairs import PairSampler
 _IN_WORDS = {"highest": "float32", "high": "three passes of bfloat16", "bfloat16": "bfloat16"}
 
 LEAST_TEMPERATURE = 0.01
-"""Of those that are learnt; CLIP holds 1/T at 100 or less, arXiv:2103.00020 section 2.5."""
+"""Lower limit of a learnt temperature; CLIP holds 1/T at 100 or less, arXiv:2103.00020 section 2.5."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +39,9 @@ class Candidates(Bounded):
     contrast_method: Annotated[str, OneOf(("auto", *CONTRAST_METHODS))] = option(
         "objective.method", "auto", "how the scores are computed; the numbers are the same"
     )
-    block_size: NotNegativeInt = option("objective.block_size", 0, "side of a tile of scores; 0 chooses")
+    block_size: NotNegativeInt = option("objective.block_size", 0, "side of a tile of scores; 0 chooses one")
     precision: Annotated[str, OneOf(("auto", *PRECISIONS))] = option(
-        "critic.precision", "auto", "of the products of codes in training; auto is bfloat16 where the encoder's are"
+        "critic.precision", "auto", "precision of code products in training; auto is bfloat16 if the encoder's is"
     )
 
     def check(self, pairs: PairSampler, encoder: Backbone, batch_size: int, num_devices: int) -> None:
@@ -91,11 +91,11 @@ class Candidates(Bounded):
 class Contrastive(Candidates, TwoHalves):
     """Methods that score the codes of the two halves of a pair.
 
-    Params have "critic", and where the temperature is learnt its logarithm, "log_temperature", which does not decay.
+    Params have "critic" and, where the temperature is learnt, its logarithm, "log_temperature", without weight decay.
     """
 
     learn_temperature: bool = option(
-        "critic.learn_temperature", False, "critic.temperature is where it begins; at least 0.01, as in CLIP"
+        "critic.learn_temperature", False, "learn it, starting from critic.temperature; at least 0.01, as in CLIP"
     )
     critic_name: Annotated[str, OneOf(CRITICS)] = option("critic.name", "inner_product", "bilinear is z_xᵀ W z_y")
 
@@ -107,7 +107,7 @@ class Contrastive(Candidates, TwoHalves):
 
     @cached_property
     def critic(self) -> Critic:
-        """What makes queries and keys of codes."""
+        """The critic, which maps codes to queries and keys."""
         return CRITICS[self.critic_name]()
 
     def heldout_loss(self, queries: jax.Array, keys: jax.Array, **options: Any) -> CPCOutput:
@@ -117,13 +117,13 @@ class Contrastive(Candidates, TwoHalves):
     def training_loss(
         self, queries: jax.Array, keys: jax.Array, *, key: jax.Array, axis_name: str | None, **options: Any
     ) -> CPCOutput:
-        """The loss that is minimised, with the distractors that the options name; the key is for its draws."""
+        """The loss that is minimised, with the distractors that the options name; the key is for random draws."""
         raise NotImplementedError
 
     def objective(
         self, queries: jax.Array, keys: jax.Array, *, key: jax.Array, axis_name: str | None, **options: Any
     ) -> CPCOutput:
-        """`training_loss`, or where the pairs of one film are the candidates, the loss within these groups."""
+        """`training_loss` or, where only the pairs of one film are candidates, the loss within these groups."""
         if group_size := self.parts.pairs.candidates_within:
             loss = partial(self.heldout_loss, precision=self.score_precision, **options)
             return within_groups(loss, group_size)(queries, keys, axis_name=axis_name)
@@ -134,15 +134,15 @@ class Contrastive(Candidates, TwoHalves):
         return params | ({"log_temperature": jnp.log(jnp.float32(self.temperature))} if self.learn_temperature else {})
 
     def temperature_of(self, params: Any) -> float | jax.Array:
-        """What divides the scores: the option, or what was learnt."""
+        """The temperature, which divides the scores: the option, or the learnt value."""
         if not self.learn_temperature:
             return self.temperature
         learnt = params["log_temperature"]
         bounded = jnp.maximum(learnt, math.log(LEAST_TEMPERATURE))
-        return jnp.exp(learnt + jax.lax.stop_gradient(bounded - learnt))  # below the bound, too, it can come back
+        return jnp.exp(learnt + jax.lax.stop_gradient(bounded - learnt))  # the gradient passes below it, too
 
     def logged_temperature(self, params: Any) -> dict[str, jax.Array]:
-        """A metric, where it is learnt."""
+        """The temperature as a metric, where it is learnt."""
         return {"temperature": self.temperature_of(params)} if self.learn_temperature else {}
 
     def codes_loss(

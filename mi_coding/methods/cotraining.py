@@ -1,9 +1,9 @@
 """Deep co-training: one encoder, and several codes on it, each with a prior and a conditional model.
 
-Several codes are several starts in one run: the one that held-out pairs like best is kept, and the encoder learns from
-all. Ψ, the parameters of the priors, is not what the optimiser of the parameters moves: it is the argmin of an inner
-problem, kept in the stats, and is solved anew in every step before the encoder sees it. An encoder runs away from a
-prior that follows too slowly: codes that move together look like codes that agree, until all are one.
+Several codes are several starts in one run: the one that does best on held-out pairs is kept, and the encoder learns
+from all. Ψ, the parameters of the priors, is not updated by the optimiser of the parameters: it is the argmin of an
+inner problem, kept in the stats, and is solved for anew in every step before the encoder sees it. An encoder runs away
+from a prior that lags behind: codes that move together look like codes that agree, until all have become one.
 """
 
 from collections.abc import Callable
@@ -30,25 +30,25 @@ from mi_coding.options import Each, NotNegative, NotNegativeInt, OneOf, Positive
 from mi_coding.pairs import PairSampler
 
 KEPT = 0.98
-"""Share of the averaged models that a step keeps: models that are refitted to one batch are noisy."""
+"""Decay of the moving average of the models per step: models that are refitted to one batch are noisy."""
 
 _LAST_PRIOR_RATE = 0.1
-"""Share of its first rate that Ψ ends with: the encoder slows down to zero, Ψ only to where its noise is small."""
+"""Last learning rate of Ψ as a share of its first: the encoder's decays to zero, Ψ's only until its noise is small."""
 
 
 @dataclass(frozen=True)
 class CodeOptions:
     """The discrete codes and their models: R codes of M symbols, each with one of K values."""
 
-    num_symbols: PositiveInt = option("code.num_symbols", 1, "M, symbols of a code")
-    num_values: PositiveInt = option("code.num_values", 10, "K, values of a symbol")
+    num_symbols: PositiveInt = option("code.num_symbols", 1, "M, symbols per code")
+    num_values: PositiveInt = option("code.num_values", 10, "K, values per symbol")
     num_heads: PositiveInt = option("code.num_heads", 6, "R, codes on one encoder; held-out pairs choose one")
     spread: NotNegative = option("code.spread", 0.0, "standard deviation of every logit over a batch; 0 leaves it free")
     samples: PositiveInt = option("code.samples", 1, "autoregressive: codes drawn for each example")
-    prior: str = option("code.prior", "independent", "P(z), what memory is charged by: a key of CODE_MODELS")
-    prior_order: NotNegativeInt = option("code.prior_order", 1, "markov: symbols before a symbol that it depends on")
+    prior: str = option("code.prior", "independent", "P(z), which sets the cost of memory: a key of CODE_MODELS")
+    prior_order: NotNegativeInt = option("code.prior_order", 1, "markov: preceding symbols that a symbol depends on")
     prior_hidden: NotNegativeInt = option("code.prior_hidden", 0, "autoregressive: hidden units; 0 for logistic")
-    conditional: str = option("code.conditional", "independent", "P(z|z'), what the other half tells")
+    conditional: str = option("code.conditional", "independent", "P(z|z'), given the code of the other half")
     conditional_order: NotNegativeInt = option("code.conditional_order", 1, "markov: as prior_order")
     conditional_hidden: NotNegativeInt = option("code.conditional_hidden", 0, "autoregressive: as prior_hidden")
 
@@ -65,7 +65,7 @@ class CodeOptions:
         """The "prior" or the "conditional" model of one code.
 
         Raises:
-            ValueError: for codes, orders or networks that cannot be.
+            ValueError: for invalid codes, orders or networks.
         """
         make = CODE_MODELS[getattr(self, role)](self, role)
         return make(self.num_symbols, self.num_values, conditional=role == "conditional")
@@ -86,31 +86,29 @@ class CoTraining(Method):
     """config.objective.name = "cotraining": (1 − β) H(z_x) − H(z_x|z_y) is maximised.
 
     Params are {"encoder", "conditional"}; stats are {"encoder", "models"}, the latter with Ψ, the state of its
-    optimiser, and the moving average of all models, which is evaluated.
+    optimiser, and the moving average of all models, which evaluations use.
     """
 
     head: HeadOptions = group(HeadOptions)
     code: CodeOptions = group(CodeOptions)
     beta: NotNegative = option("objective.beta", 0.0, "β, what a nat of memory costs in nats of information")
     own_betas: Annotated[tuple, Each(float, Range(least=0), "(0.0, 0.5)", empty=True)] = option(
-        "objective.betas", (), "another β for each of the R codes, in turn; () for beta"
+        "objective.betas", (), "a separate β for each of the R codes, taken in turn; () for beta"
     )
     balance: NotNegative = option(
-        "objective.balance", 1.0, "by how much more than 1 − β H(z_x) counts at first, no more from half the run on"
+        "objective.balance", 1.0, "weight of H(z_x) beyond 1 − β at the start; falls to 0 by half of the run"
     )
     symmetric: bool = option("objective.symmetric", True, "also code y given x")
-    refit: bool = option(
-        "optimizer.refit", True, "set P(z) to its best for each batch, and P(z|z') where that has a closed form"
-    )
+    refit: bool = option("optimizer.refit", True, "refit P(z) to each batch, and P(z|z') where that has a closed form")
     prior_steps: NotNegativeInt = option(
-        "optimizer.prior_steps", 0, "of Adam on an autoregressive prior in each step of the encoder"
+        "optimizer.prior_steps", 0, "Adam steps on an autoregressive prior per step of the encoder"
     )
-    prior_learning_rate: Positive = option("optimizer.prior_learning_rate", 1e-2, "of these; decays to a tenth")
+    prior_learning_rate: Positive = option("optimizer.prior_learning_rate", 1e-2, "rate of these; decays to a tenth")
     conditional_learning_rate: Positive = option(
-        "optimizer.conditional_learning_rate", 2e-2, "Adam, of the rest of an autoregressive P(z|z')"
+        "optimizer.conditional_learning_rate", 2e-2, "rate of Adam for the rest of an autoregressive P(z|z')"
     )
     microbatch_size: NotNegativeInt = option(
-        "microbatch_size", 0, "pairs that a device encodes at a time, with the same loss; 0 for all"
+        "microbatch_size", 0, "pairs that a device encodes at a time; the loss stays that of all; 0 for all at once"
     )
 
     evaluations = ("discrete",)
@@ -140,14 +138,14 @@ class CoTraining(Method):
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The encoder; its codes are the logits of all codes in a row."""
+        """The encoder; its output is the logits of all codes, concatenated."""
         code = self.code
         code_dim = code.num_heads * code.num_symbols * code.num_values
         return build(self.parts.encoder, self.head.build(code_dim, spread=code.spread, group=code.num_values))
 
     @cached_property
     def inner_optimizer(self) -> optax.GradientTransformation:
-        """Of what `refit` leaves of Ψ."""
+        """The optimiser of Ψ, for what `refit` leaves to be learnt."""
         steps = max(1, self.parts.num_steps * self.prior_steps)
         return optax.adam(optax.cosine_decay_schedule(self.prior_learning_rate, steps, alpha=_LAST_PRIOR_RATE))
 
@@ -213,7 +211,7 @@ class CoTraining(Method):
         return jax.tree.map(lambda leaf: leaf[head], stats["models"]["average"])
 
     def output_codes(self, variables: Variables, summary: dict[str, Any] | None) -> OutputCodes:
-        """The code that held-out pairs chose, which the summary of a finished run tells.
+        """The code that was chosen on held-out pairs, as recorded in the summary of a finished run.
 
         Raises:
             InputError: for an unfinished run of several codes, none of which is chosen yet.
@@ -258,7 +256,7 @@ class CoTraining(Method):
         return [log_q_x, log_q_y][: 1 + self.symmetric]
 
     def _solve(self, models: Any, key: jax.Array, coded: list[jax.Array], axis_name: str | None) -> tuple[Any, Any]:
-        """Ψ, after some steps towards the one that codes this batch best, and the state of their optimiser."""
+        """Ψ, after some steps towards its optimum for this batch, and the state of their optimiser."""
         psi, optimizer_state = models["psi"], models["optimizer"]
         refit_key, key = jax.random.split(key)
         if self.refit:
@@ -303,5 +301,5 @@ class CoTraining(Method):
         return jax.vmap(one_code)(psi, phi, *log_q, jax.random.split(key, self.code.num_heads), prices)
 
     def _moved_average(self, average: tuple[Any, Any], psi: Any, phi: Any, step: jax.Array) -> tuple[Any, Any]:
-        kept = jnp.minimum(KEPT, (1 + step) / (10 + step))  # less of where they began
+        kept = jnp.minimum(KEPT, (1 + step) / (10 + step))  # early steps keep less of the initial models
         return self.prior.blend(average[0], psi, kept), self.conditional.blend(average[1], phi, kept)

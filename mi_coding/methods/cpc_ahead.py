@@ -24,7 +24,7 @@ FEATURES: dict[str, Callable[[jax.Array], jax.Array]] = {
     "last": lambda contexts: contexts[:, -1],
     "mean": lambda contexts: jnp.mean(contexts, axis=1),
 }
-"""Names of `config.encoder.feature`: contexts float32[b, T, H] → what the whole sequence is known by, float32[b, H]."""
+"""Names of `config.encoder.feature`: contexts float32[b, T, H] → features of the whole sequence, float32[b, H]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +40,13 @@ class CPCAhead(Candidates, OnlineProbe):
     symmetric: bool = option("objective.symmetric", False, "also pick the context of each step")
     num_ahead: PositiveInt = option("objective.num_ahead", 4, "K: one critic for each of 1 … K steps ahead")
     num_times: NotNegativeInt = option(
-        "objective.num_times", 0, "steps that a training step predicts, drawn at random; 0 for all that have K before"
+        "objective.num_times", 0, "target steps drawn at random per training step; 0 for all that have K before them"
     )
     other_times: bool = option(
         "objective.other_times", False, "steps of other times are distractors too, N = B · times; then no bound"
     )
-    code_dim: PositiveInt = option("encoder.code_dim", 32, "D, numbers of the code of a step")
-    context_dim: PositiveInt = option("encoder.context_dim", 128, "H, numbers that are kept of all steps so far")
+    code_dim: PositiveInt = option("encoder.code_dim", 32, "D, dimension of the code of a step")
+    context_dim: PositiveInt = option("encoder.context_dim", 128, "H, dimension of the context of all steps so far")
     feature: Annotated[str, OneOf(FEATURES)] = option(
         "encoder.feature", "mean", "what a probe reads of a sequence: its last context, or their mean"
     )
@@ -86,7 +86,7 @@ class CPCAhead(Candidates, OnlineProbe):
 
     @cached_property
     def critic(self) -> AheadCritic:
-        """With parameters of its own for each of K steps ahead."""
+        """The critic, with parameters of its own for each of the K steps ahead."""
         return bilinear_ahead(self.num_ahead)
 
     @cached_property
@@ -122,7 +122,7 @@ class CPCAhead(Candidates, OnlineProbe):
     def objective(
         self, queries: jax.Array, keys: jax.Array, *, key: jax.Array | None = None, axis_name: str | None
     ) -> CPCOutput:
-        """`CPCOutput` of float32[K], of queries float32[K, b, n, D] and keys float32[b, n, D]."""
+        """`CPCOutput` with fields float32[K], from queries float32[K, b, n, D] and keys float32[b, n, D]."""
         del key  # no distractors are drawn
         candidates = {"distractors": self.distractors, "other_times": self.other_times}
         return cpc_ahead(queries, keys, **self._similarity, **candidates, **self.tiling, axis_name=axis_name)

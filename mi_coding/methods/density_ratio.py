@@ -1,4 +1,4 @@
-"""What methods share that learn the density ratio of pairs: scores with a bias, and another loss than CPC's."""
+"""The common base of methods that learn the density ratio of pairs: scores with a bias, and a loss other than CPC's."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ from mi_coding.pairs import PairSampler
 
 @dataclass(frozen=True, eq=False)
 class DensityRatio(Contrastive):
-    """Methods whose scores are ln p(y|x)/p(y) at best; params have a "bias", which is learnt.
+    """Methods whose scores are ln p(y|x)/p(y) at best, up to a constant; params have a "bias", which is learnt.
 
-    All distractors of all devices take part, but no x picks among candidates: nothing has a ceiling. Held-out codes are
-    judged as those of CPC are, by ln N minus the loss of picking the true candidate with the same scores.
+    All distractors of all devices take part, but no x picks among candidates, so there is no ceiling. Held-out codes
+    are evaluated as for CPC, by ln N minus the loss of picking the true candidate with the same scores.
 
     Attributes:
         ratio_loss: (z_x, z_y, **scoring) → `RatioOutput`.
-        read_out: of `RatioOutput.information`, for the line before training.
+        read_out: what `RatioOutput.information` is, for the line printed before training.
     """
 
-    bias: float = option("critic.bias", 0.0, "what is added to all scores at first; it is learnt")
+    bias: float = option("critic.bias", 0.0, "initial value of the learnt bias that is added to all scores")
 
     ratio_loss: ClassVar[Callable[..., RatioOutput]]
     read_out: ClassVar[str] = "a bound without a ceiling"

@@ -1,4 +1,4 @@
-"""Gaussian information: codes whose canonical correlations are as large as can be, known as deep CCA."""
+"""Gaussian information: codes whose canonical correlations are as large as possible, known as deep CCA."""
 
 from dataclasses import dataclass
 

@@ -27,8 +27,8 @@ class Bounded(Method):
     def bound_specs(self, num_examples: int) -> dict[str, BoundSpec]:
         """Prefix of summary keys → held-out bound: as in training, and with the most candidates.
 
-        Held-out pairs are drawn from `num_examples` examples, or frames. Pairs of films have the other kind of
-        distractors instead: those of the same film, or of all films.
+        Held-out pairs are drawn from `num_examples` examples, or frames. For pairs of films, the second bound has the
+        other kind of distractors instead: those of the same film, or of all films.
         """
         others = self.parts.pairs.other_bounds(self.parts.batch_size, num_examples)
         return {"heldout": self.training_spec, **others}
@@ -45,7 +45,7 @@ class Bounded(Method):
 
 
 def check_across(method: Method, pairs: PairSampler) -> None:
-    """Raises InputError for candidates of one film alone, of a method that has no candidates."""
+    """Raises InputError if candidates are restricted to one film, for a method that has no candidates."""
     if pairs.candidates_within:
         hint = f" is for objectives with candidates, such as 'cpc'; {method.name!r} has none; expected 'across'"
         raise InputError(Setting("pairs.distractors", "within"), hint)

@@ -19,12 +19,12 @@ from mi_coding.pairs import PairSampler
 class NNCLR(Contrastive):
     """config.objective.name = "nnclr". Source: arXiv:2104.14548, without its prediction head.
 
-    The query of x is the code in the memory that is nearest to its own, so that images of one kind come to be views of
-    each other. It is a function of x and of earlier batches, so ln N − loss bounds the information as that of CPC does,
-    with N = B: the memory adds no candidates. Held-out codes are judged without the memory.
+    The query of x is the code in the memory that is nearest to its own, so that images of one kind become views of each
+    other. It is a function of x and of earlier batches, so ln N − loss bounds the information as it does for CPC, with
+    N = B: the memory adds no candidates. Held-out codes are evaluated without the memory.
     """
 
-    memory_size: PositiveInt = option("objective.memory_size", 4096, "codes of earlier batches, on every device")
+    memory_size: PositiveInt = option("objective.memory_size", 4096, "codes of earlier batches kept on every device")
 
     has_memory = True
     takes_views = False

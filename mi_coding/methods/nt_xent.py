@@ -45,4 +45,4 @@ class NTXent(Contrastive):
 
     @property
     def _heldout_batch(self) -> int:
-        return self.parts.batch_size  # a pool of 2B − 1 is what B pairs make
+        return self.parts.batch_size  # B pairs make a pool of 2B − 1 candidates

@@ -13,10 +13,10 @@ from mi_coding.options import NotNegative, option
 
 @dataclass(frozen=True, eq=False)
 class OnlineProbe(Method):
-    """Methods that a probe learns beside, where training examples have labels; its parameters are params["probe"]."""
+    """Methods with an online probe, where training examples have labels; its parameters are params["probe"]."""
 
     probe_learning_rate: NotNegative = option(
-        "optimizer.probe_learning_rate", 1e-3, "of a linear probe beside the encoder, no gradient to it; 0 for none"
+        "optimizer.probe_learning_rate", 1e-3, "of a linear probe that sends no gradient to the encoder; 0 for no probe"
     )
 
     def optimizer(self, base: optax.GradientTransformation) -> optax.GradientTransformation:
@@ -27,7 +27,7 @@ class OnlineProbe(Method):
 
 
 def init_probe(feature_dim: int, num_classes: int) -> dict[str, jax.Array]:
-    """Parameters of a classifier that has learnt nothing, as params["probe"]."""
+    """Parameters of an untrained classifier, as params["probe"]."""
     return {"kernel": jnp.zeros((feature_dim, num_classes)), "bias": jnp.zeros(num_classes)}
 
 
@@ -53,7 +53,7 @@ def mean_cross_entropy(logits: jax.Array, labels: jax.Array, axis_name: str | No
     right = jnp.argmax(logits, axis=1) == labels
     means = [jnp.mean(values, dtype=jnp.float32) for values in (jnp.where(known, losses, 0), right, known)]
     loss, accuracy, share = jax.lax.pmean(means, axis_name) if axis_name else means
-    share = jnp.where(share > 0, share, 1)  # of none known, both are 0
+    share = jnp.where(share > 0, share, 1)  # with no known label, both are 0
     return loss / share, accuracy / share
 
 

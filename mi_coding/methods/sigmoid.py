@@ -9,9 +9,9 @@ from mi_coding.options import option
 
 @dataclass(frozen=True, eq=False)
 class Sigmoid(DensityRatio):
-    """config.objective.name = "sigmoid": Source: arXiv:2303.15343."""
+    """config.objective.name = "sigmoid". Source: arXiv:2303.15343."""
 
-    bias: float = option("critic.bias", -10.0, "what is added to all scores at first; it is learnt")
-    learn_temperature: bool = option("critic.learn_temperature", True, "critic.temperature is where it begins")
+    bias: float = option("critic.bias", -10.0, "initial value of the learnt bias that is added to all scores")
+    learn_temperature: bool = option("critic.learn_temperature", True, "learn it, starting from critic.temperature")
 
     ratio_loss = staticmethod(sigmoid_loss)

@@ -1,4 +1,4 @@
-"""SMILE: trained as Jensen–Shannon is, and read by an estimate of low variance."""
+"""SMILE: trained like Jensen–Shannon, and read out by an estimate of low variance."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from mi_coding.options import Positive, option
 class SMILE(DensityRatio):
     """config.objective.name = "smile". Source: arXiv:1910.06222."""
 
-    clip: Positive = option("objective.clip", 5.0, "nats; scores beyond count as this in the read-out")
+    clip: Positive = option("objective.clip", 5.0, "nats; scores are clipped to ± this in the read-out")
 
     ratio_loss = staticmethod(smile_loss)
     read_out = "an estimate, not a bound"

@@ -1,4 +1,4 @@
-"""What methods share whose loss is made of statistics of a batch of codes, and of no scores."""
+"""The common base of methods whose loss is computed from statistics of a batch of codes, without scores."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +14,9 @@ from mi_coding.pairs import PairSampler
 
 @dataclass(frozen=True, eq=False)
 class Statistics(Bounded, TwoHalves):
-    """Methods without candidates: means and covariances of the codes over the global batch are what is learnt.
+    """Methods without candidates: the loss is a function of means and covariances of the codes over the global batch.
 
-    Their held-out bound is that of a critic which was not trained: the cosine over `critic.temperature`.
+    Their held-out bound is that of an untrained critic: the cosine divided by `critic.temperature`.
     """
 
     def check(self, pairs: PairSampler, encoder: Backbone, batch_size: int, num_devices: int) -> None:

@@ -1,4 +1,4 @@
-"""Labels from examples: cross-entropy of a linear classifier on the features of an encoder, as fine-tuning does it."""
+"""Supervised learning: cross-entropy of a linear classifier on the features of an encoder, as in fine-tuning."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,9 +21,9 @@ _CLASSIFIER = "classifier"
 
 @dataclass(frozen=True, eq=False)
 class Supervised(Method):
-    """config.objective.name = "supervised": the label of x, as the pairs draw it, and of the example as probes see it.
+    """config.objective.name = "supervised": the label from x, as pairs draw it, and from the example as probes see it.
 
-    Params are {"encoder", "classifier"}; codes are the logits of the classes. Hidden labels (−1) count for nothing.
+    Params are {"encoder", "classifier"}; codes are the logits of the classes. Hidden labels (−1) are ignored.
     """
 
     freeze: bool = option("objective.freeze", False, "only the classifier learns; the encoder stays as it begins")
@@ -53,7 +53,7 @@ class Supervised(Method):
     def loss(self, params: Any, stats: Any, key: jax.Array, x: Any, y: Any, axis_name: str | None) -> Any:
         (modified, labels), (views, _) = with_label(x), with_label(y)
         examples, labels = jnp.concatenate([modified, views]), jnp.concatenate([labels, labels])
-        learns = not self.freeze  # statistics of batches, too, stay as they begin
+        learns = not self.freeze  # if not, batch statistics, too, keep their initial values
         shares = as_shares(params["encoder"], axis_name)
         (features, _), stats = self.encoder.apply(shares, stats, examples, learns, axis_name)
         loss, accuracy = mean_cross_entropy(probe_logits(params[_CLASSIFIER], features), labels, axis_name)
@@ -73,7 +73,7 @@ class Supervised(Method):
     def optimizer(self, base: optax.GradientTransformation) -> optax.GradientTransformation:
         if not self.freeze:
             return base
-        kinds = {"learns": base, "stays": optax.set_to_zero()}  # without its decay
+        kinds = {"learns": base, "stays": optax.set_to_zero()}  # no weight decay either
         return optax.multi_transform(
             kinds, lambda params: {part: "learns" if part == _CLASSIFIER else "stays" for part in params}
         )

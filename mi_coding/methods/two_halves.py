@@ -1,4 +1,4 @@
-"""Methods of pairs of two halves: an encoder for both or one for each, its head, and a probe beside it."""
+"""Methods on pairs of two halves: one encoder for both or one for each, its head, and an online probe."""
 
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -23,21 +23,21 @@ from mi_coding.varying import varies
 class TwoHalves(OnlineProbe):
     """Methods whose loss is a function of the codes of the two halves of pairs.
 
-    Params are {"encoder"}, those of `extra_params`, and, with an online probe, "probe". Where x and y have an encoder
-    each, of one kind or of two, its params and the stats are {"x": …, "y": …}, and the online probe reads the features
-    of x. A method with a memory has stats {"encoder": the stats, "memory": …}.
+    Params are {"encoder"}, those of `extra_params`, and, with an online probe, "probe". Where x and y have
+    separate encoders, of one kind or of two, the encoder's params and the stats are {"x": …, "y": …}, and the online
+    probe reads the features of x. A method with a memory has stats {"encoder": the stats, "memory": …}.
 
     Attributes:
-        has_memory: whether arrays that are no parameters are kept from step to step; see `new_memory`.
+        has_memory: whether arrays other than parameters are carried from step to step; see `new_memory`.
     """
 
     has_memory: ClassVar[bool] = False
     takes_views = True
 
     head: HeadOptions = group(HeadOptions)
-    code_dim: PositiveInt = option("encoder.code_dim", 64, "D, numbers of a code")
+    code_dim: PositiveInt = option("encoder.code_dim", 64, "D, dimension of a code")
     microbatch_size: NotNegativeInt = option(
-        "microbatch_size", 0, "pairs that a device encodes at a time, with the same loss of all; 0 for all"
+        "microbatch_size", 0, "pairs that a device encodes at a time; the loss stays that of all; 0 for all at once"
     )
 
     def codes_loss(
@@ -52,18 +52,18 @@ class TwoHalves(OnlineProbe):
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """The loss of codes, float32[b, D] each, and other metrics: those of the global batch, alike on every device.
 
-        The codes are those of one device's shard, and a mean over them is not yet that of the batch: take
+        The codes are those of one device's shard, so a mean over them is not yet that of the global batch: take
         `jax.lax.pmean(mean, axis_name)` where `axis_name` is not None.
 
         Args:
             params: all of them; only those of `extra_params` are meant to be read.
-            labels: int[b], −1 where unknown; None where pairs come without.
-            key: for draws; the same on every device.
+            labels: int[b], −1 where unknown; None where pairs have no labels.
+            key: for random draws; the same on every device.
         """
         raise NotImplementedError
 
     def new_memory(self, key: jax.Array) -> Any:
-        """What is kept from step to step before the first one: arrays, alike on every device."""
+        """The initial memory: arrays that are carried from step to step, the same on every device."""
         raise NotImplementedError
 
     def loss_with_memory(
@@ -74,7 +74,7 @@ class TwoHalves(OnlineProbe):
         return loss, metrics, memory
 
     def extra_params(self, key: jax.Array) -> dict[str, Any]:
-        """Parameters beside those of the encoder."""
+        """Parameters besides those of the encoder."""
         del key
         return {}
 
@@ -89,7 +89,7 @@ class TwoHalves(OnlineProbe):
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The encoder with its head, of x where y has one of another kind."""
+        """The encoder with its head; that of x where y has one of another kind."""
         return build(self.parts.encoder, self.head.build(self.code_dim))
 
     @cached_property
@@ -125,7 +125,7 @@ class TwoHalves(OnlineProbe):
         memory = stats["memory"] if self.has_memory else None
         before = self._encoder_stats(stats)
         (features_x, z_x), (features_y, z_y), stats = encode(shares, before, images_x, images_y)
-        # Running statistics are those of the views that are encoded after training.
+        # Small views leave the running statistics alone: these are for the views that are encoded after training.
         z_small = None if small is None else of_x(shares, before, small)[0][1]
         how = {"labels": labels, "key": key, "axis_name": axis_name}
         loss, metrics, memory = self._checked_loss(params, z_x, z_y, z_small, memory, **how)
@@ -145,7 +145,7 @@ class TwoHalves(OnlineProbe):
         """`loss_with_memory`, which must be that of the global batch.
 
         Raises:
-            ValueError: for a loss or a metric that each device has its own of.
+            ValueError: for a loss or a metric that differs between devices.
         """
         if self.parts.pairs.has_several:
             loss, metrics = self._loss_of_views(params, jnp.concatenate([z_x, z_y]), z_small, **how)
@@ -162,11 +162,11 @@ class TwoHalves(OnlineProbe):
     def _loss_of_views(
         self, params: Any, codes: jax.Array, small: jax.Array | None, *, labels: jax.Array | None, **how: Any
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """The mean loss of all pairs of views, each of them a mean over the batch, with its N.
+        """The mean of the losses of all pairs of views, each of them a mean over the batch, with its N.
 
-        Pairs are every two of the V views, and each of them with each small one; small ones are no pairs with one
-        another, as they may show nothing in common. Metrics are means over the pairs of the V views, which are what
-        held-out bounds measure, and of those with a small one under the name with "_small".
+        Every two of the V views are a pair, and so is each of them with each small view; two small views are no pair,
+        as they may show nothing in common. Metrics are means over the pairs of the V views, which are what held-out
+        bounds measure; means over the pairs with a small view have "_small" appended to their names.
         """
         views, width = self.parts.pairs.num_views, codes.shape[1]
         codes = codes.reshape(views, -1, width)

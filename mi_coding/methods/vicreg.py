@@ -14,7 +14,7 @@ class VICReg(Statistics):
     """config.objective.name = "vicreg". Source: arXiv:2105.04906."""
 
     invariance: NotNegative = option("objective.invariance", 25.0, "weight of the squared difference of two codes")
-    variance: NotNegative = option("objective.variance", 25.0, "weight of what standard deviations fall short of 1")
+    variance: NotNegative = option("objective.variance", 25.0, "weight of the shortfall of standard deviations below 1")
     covariance: NotNegative = option("objective.covariance", 1.0, "weight of squared covariances")
 
     def statistic(

@@ -10,8 +10,8 @@ from mi_coding.objectives.cpc import CPCOutput, cpc
 def pair_ahead(contexts: jax.Array, codes: jax.Array, num_ahead: int) -> tuple[jax.Array, jax.Array]:
     """Contexts and the codes that come k steps later. Every k predicts the same steps K … T − 1.
 
-    The same targets for every k, so that the K bounds compare like with like: fewer steps before a step know no more
-    about it than more of them (data processing). Where a bound grows with k, training left something to be learnt.
+    The targets are the same for every k, so that the K bounds compare like with like: a shorter past knows no more
+    about a step than a longer one (data processing). Where a bound grows with k, training left something to be learnt.
 
     >>> contexts, targets = pair_ahead(jnp.arange(5.0)[None, :, None], jnp.arange(5.0)[None, :, None], 2)
     >>> targets[0, :, 0].tolist()  # steps K … T − 1
@@ -53,7 +53,7 @@ def cpc_ahead(
         keys: float[b, n, D], codes of n target steps of each sequence.
         other_times: also take the other target steps of every sequence, its own included, as distractors, as the
             original does: N = B · n. A sequence's own steps depend on its context, so ln N − loss is then no bound.
-        one_by_one: score one target step after the other, in the memory of one; not for several devices.
+        one_by_one: score one target step after another, with the memory of one; not for several devices.
         options: of `cpc`; with `axis_name` the sequences of all devices are candidates.
     Returns:
         A `CPCOutput` whose loss, bound and accuracy are float[K], those of k = 1 … K.

@@ -1,4 +1,4 @@
-"""Barlow Twins: the correlations of the two codes of a pair, over a batch, are those of the identity."""
+"""Barlow Twins: the cross-correlation matrix of the two codes of a pair, over a batch, becomes the identity."""
 
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ class BarlowTwinsOutput(NamedTuple):
 def barlow_twins(
     z_x: jax.Array, z_y: jax.Array, *, off_diagonal_weight: float = 5e-3, axis_name: str | None = None
 ) -> BarlowTwinsOutput:
-    """The loss of redundancy reduction of a batch of pairs of codes.
+    """The redundancy-reduction loss of a batch of pairs of codes.
 
     >>> z = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
     >>> [round(float(value), 3) for value in barlow_twins(z, z)], round(float(barlow_twins(z, -z).loss), 3)

@@ -1,7 +1,7 @@
 """Bounds on mutual information, as pure functions of a matrix of scores.
 
 Everywhere `scores[i, j]` rates context i with candidate j, true pairs on the diagonal, and rows are independent draws
-from the population: what stands off the diagonal then comes from the product of the marginals. Every result is in nats
+from the population: entries off the diagonal then come from the product of the marginals. Every result is in nats
 and float32 (float64 for float64 scores). A *bound* holds in expectation over batches, for any critic that did not see
 them; a single batch may land on the other side.
 
@@ -108,7 +108,7 @@ def interpolated(
 
 
 def jensen_shannon(scores: jax.Array, *, axis_name: str | None = None) -> jax.Array:
-    """How well true pairs are told from independent ones by logistic regression: a stable *training objective*.
+    """How well logistic regression separates true pairs from independent ones: a stable *training objective*.
 
     Guaranteed: E[result] ≤ 2 JSD ≤ 2 ln 2, twice the Jensen–Shannon divergence of the joint from the product law,
     which is not mutual information. The best critic is ln p(y|x)/p(y), so read information with `density_ratio`.
@@ -122,7 +122,7 @@ def jensen_shannon(scores: jax.Array, *, axis_name: str | None = None) -> jax.Ar
 
 
 def density_ratio(scores: jax.Array, *, axis_name: str | None = None) -> jax.Array:
-    """The information that scores give when they are taken for ln p(y|x)/p(y), as `jensen_shannon` trains them.
+    """The information that scores imply when they are taken as ln p(y|x)/p(y), as `jensen_shannon` trains them.
 
     It is `nwj` of scores + 1. Guaranteed: E[result] ≤ I.
 
@@ -151,8 +151,8 @@ def smile(scores: jax.Array, *, clip: float = 5.0, axis_name: str | None = None)
 def club(log_conditional: jax.Array, *, axis_name: str | None = None) -> jax.Array:
     """E[ln p(y|x) of true pairs] − E[ln p(y|x) of independent pairs]: an upper bound with useful gradients.
 
-    Guaranteed: E[result] ≥ I when the conditional is the true one. With a fitted one, as for all who cannot know it,
-    only as far as it is nearer to the joint law than to the product (theorem 3.2).
+    Guaranteed: E[result] ≥ I when the conditional is the true one. With a fitted one, as when it is unknown, only
+    to the extent that it is nearer to the joint law than to the product (theorem 3.2).
 
     Args:
         log_conditional: float[N, N], entry [i, j] = ln p(y_j | x_i); float[b, N] under `axis_name`.
@@ -217,7 +217,7 @@ def _log_mean_exp(scores: jax.Array, off: jax.Array, axis_name: str | None) -> j
 
 
 def _log_mean_without_each(scores: jax.Array) -> jax.Array:
-    """float[b, N]: ln of the mean of exp(score) over each row but for entry j.
+    """float[b, N]: ln of the mean of exp(score) over each row except entry j.
 
     Subtraction would cancel where one score is far above the others; there the largest of the others leads.
     """

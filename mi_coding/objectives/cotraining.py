@@ -1,4 +1,4 @@
-"""Deep co-training: what the code of x remembers should tell much about y and cost little memory."""
+"""Deep co-training: what the code of x retains should be informative about y and cost little memory."""
 
 import math
 from typing import Any, NamedTuple
@@ -15,13 +15,13 @@ Model = CodeModel | DensityModel
 
 
 class CoTrainingOutput(NamedTuple):
-    """Figures of one batch in nats; under a mapped axis those of the global batch.
+    """Values of one batch in nats; under a mapped axis those of the global batch.
 
     Attributes:
         objective: J = (1 − β) Ĥ(z_x) − Ĥ(z_x|z_y), to be maximised by the encoder and P_Φ. Ψ gets no gradient.
         entropy: Ĥ(z_x) under P_Ψ; at least the entropy.
         conditional_entropy: Ĥ(z_x|z_y) under P_Φ; at least the conditional entropy.
-        mi: their difference, an estimate of I(z_x; z_y); neither bound, for both are too large.
+        mi: their difference, an estimate of I(z_x; z_y); a bound on neither side, since both terms are too large.
     """
 
     objective: jax.Array
@@ -49,7 +49,7 @@ def cotraining(
 ) -> CoTrainingOutput:
     """J = (1 − β) Ĥ(z_x) − Ĥ(z_x|z_y) of a batch of pairs, with the gradient that trains encoder and P_Φ.
 
-    By the envelope theorem the gradient of Ĥ(z_x) = min_Ψ E −ln P_Ψ(z_x) takes the best Ψ for a constant; so Ψ gets no
+    By the envelope theorem the gradient of Ĥ(z_x) = min_Ψ E −ln P_Ψ(z_x) takes the best Ψ as a constant; so Ψ gets no
     gradient here, and must be kept at its minimum by steps on `prior_loss`.
 
     >>> from mi_coding.objectives.codes import independent
@@ -63,11 +63,11 @@ def cotraining(
     Args:
         models: P_Ψ and P_Φ.
         params: Ψ and Φ, their parameters.
-        codes: what the encoder says of each x and of each y: log_q float[b, M, K] of a discrete code, the mean
+        codes: the output of the encoder for each x and each y: log_q float[b, M, K] of a discrete code, the mean
             float[b, D] of a continuous one.
         beta: β ≥ 0, what a nat of memory costs; may be a traced scalar.
         symmetric: average with the same for y given x.
-        key: of what is drawn, the same on all devices; exact models need none.
+        key: for random draws, the same on all devices; exact models need none.
         axis_name: the mapped axis over devices, or None for one device.
     Returns:
         A `CoTrainingOutput`.
@@ -102,7 +102,7 @@ def prior_loss(
     key: jax.Array | None = None,
     axis_name: str | None = None,
 ) -> jax.Array:
-    """What the inner minimisation over Ψ lowers: the cross-entropy of a batch of codes, in nats; codes get no gradient.
+    """The loss of the inner minimisation over Ψ, in nats: the cross-entropy of a batch of codes, which get no gradient.
 
     Args: see `cotraining`.
     """
@@ -113,7 +113,7 @@ def prior_loss(
 
 
 def rows_of(code: jax.Array, axis_name: str | None) -> jax.Array:
-    """int32[b]: where this device's rows lie in the global batch."""
+    """int32[b]: the positions of this device's rows in the global batch."""
     first = 0 if axis_name is None else lax.axis_index(axis_name) * len(code)
     return first + jnp.arange(len(code))
 

@@ -21,8 +21,8 @@ class CPCOutput(NamedTuple):
         loss: float32[], L_CPC in nats, the mean of −ln softmax(scores) at the true candidate.
         mi_lower_bound: float32[], ln N − loss in nats: in expectation over independent pairs a lower bound on
             I(z_x; z_y), never above its ceiling ln N.
-        num_candidates: N, the true candidate counted.
-        accuracy: float32[], fraction of rows whose true candidate scores above every distractor; a tie is not right.
+        num_candidates: N, the true candidate included.
+        accuracy: float32[], fraction of rows whose true candidate scores above every distractor; a tie is an error.
     """
 
     loss: jax.Array
@@ -57,8 +57,8 @@ def cpc(
     loss 0.00, bound 1.3863, N 4, right 1.0
 
     Under `jax.pmap`, `jax.shard_map` or `vmap(axis_name=…)` the arguments are one device's shard, the distractors come
-    from every device, and every field is the value of the global batch. For parameters that are copied to all devices
-    the gradient is `lax.pmean(jax.grad(loss), axis_name)`, in all three.
+    from every device, and every field is the value of the global batch. For replicated parameters the gradient is
+    `lax.pmean(jax.grad(loss), axis_name)`, in all three.
 
     Args:
         z_x: float[b, D], codes of the contexts. Any float dtype; scores, sums and results are float32 (float64 for
@@ -114,7 +114,7 @@ def nt_xent(
     precision: str = "highest",
     axis_name: str | None = None,
 ) -> CPCOutput:
-    """SimCLR's NT-Xent: CPC with both views of every image in one pool of 2B codes, cosine scores, self left out.
+    """SimCLR's NT-Xent: CPC with both views of every image in one pool of 2B codes, cosine scores, self excluded.
 
     It is the same loss as `cpc` with another set of candidates, so it gives the same kind of bound with N = 2B − 1.
 
@@ -149,7 +149,7 @@ def cpc_loss_floor(num_candidates: int, kl_forward: jax.Array | float, kl_revers
     0.6381
 
     Args:
-        num_candidates: N ≥ 2, the true candidate counted.
+        num_candidates: N ≥ 2, the true candidate included.
         kl_forward: E_x KL(p(y|x) ‖ p(y)) in nats, which is I(x; y).
         kl_reverse: E_x KL(p(y) ‖ p(y|x)) in nats.
     Returns:
@@ -184,9 +184,9 @@ def unit_length(z: jax.Array) -> jax.Array:
 
 
 def inverse_temperature(temperature: float | jax.Array, codes: jax.Array) -> jax.Array:
-    """One over the temperature, never infinite: below the smallest normal float it is taken as that.
+    """One over the temperature, never infinite: a temperature below the smallest normal float is taken as that float.
 
-    Refuses what can be seen to be wrong; a traced temperature has no value yet.
+    Raises ValueError for a temperature that is known to be wrong; a traced one has no value yet.
     """
     if not isinstance(temperature, jax.core.Tracer) and not temperature > 0:
         raise ValueError(f"temperature={temperature}: it divides the scores and must be > 0")

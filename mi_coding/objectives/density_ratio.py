@@ -1,4 +1,4 @@
-"""Losses that learn ln p(y|x)/p(y) from true pairs and independent ones, in every way of computing that CPC has.
+"""Losses that learn ln p(y|x)/p(y) from true pairs and independent ones, by every contrast method that CPC has.
 
 Their scores are ⟨z_x, z_y⟩ over a temperature plus a bias, which stands for the constant that the bounds ask for. The
 read-outs are those of `objectives.bounds`, for batches whose matrix of scores is never held.
@@ -21,8 +21,8 @@ class RatioOutput(NamedTuple):
 
     Attributes:
         loss: float32[], what is minimised.
-        information: float32[], in nats, what the scores say that the codes share; the loss function says whether it is
-            a bound.
+        information: float32[], in nats, what the codes share according to the scores; the loss function documents
+            whether it is a bound.
         accuracy: float32[], fraction of x whose true y scores above every distractor.
     """
 
@@ -55,7 +55,7 @@ def nwj_loss(z_x: jax.Array, z_y: jax.Array, **scoring) -> RatioOutput:
 
 
 def jensen_shannon_loss(z_x: jax.Array, z_y: jax.Array, **scoring) -> RatioOutput:
-    """Logistic regression of true pairs against independent ones, both with half the weight (Deep InfoMax).
+    """Logistic regression of true pairs against independent ones, both with equal weight (Deep InfoMax).
 
     The best scores are ln p(y|x)/p(y). The read-out is `objectives.bounds.density_ratio`: a bound, E[result] ≤ I.
 
@@ -87,8 +87,8 @@ def smile_loss(z_x: jax.Array, z_y: jax.Array, *, clip: float = 5.0, **scoring) 
 def sigmoid_loss(z_x: jax.Array, z_y: jax.Array, **scoring) -> RatioOutput:
     """Each of the N candidates of an x is judged alone, true or not: the sigmoid loss of SigLIP.
 
-    True pairs are one in N, so the best scores are ln p(y|x)/p(y) − ln(N − 1). The read-out puts that constant back
-    and is `objectives.bounds.density_ratio` then: a bound, E[result] ≤ I.
+    True pairs are one in N, so the best scores are ln p(y|x)/p(y) − ln(N − 1). The read-out adds that constant back
+    and is then `objectives.bounds.density_ratio`: a bound, E[result] ≤ I.
 
     >>> z = jnp.zeros((4, 2))
     >>> print(f"{sigmoid_loss(z, z, bias=-math.log(3)).loss:.3f}")  # ln(4) + 3 ln(4/3)
@@ -105,7 +105,7 @@ def sigmoid_loss(z_x: jax.Array, z_y: jax.Array, **scoring) -> RatioOutput:
 
 
 class _Scored(NamedTuple):
-    """What scores come to, and means over the global batch."""
+    """Scores reduced to a `Contrast`, and means over the global batch."""
 
     found: Contrast
     axis_name: str | None
@@ -129,7 +129,7 @@ class _Scored(NamedTuple):
 
     @property
     def logistic_loss(self) -> jax.Array:
-        """Of true pairs against independent ones, both with the weight of one."""
+        """The loss of true pairs against independent ones, both with a weight of one."""
         independent = self.found.row_softplus / (self.found.num_candidates - 1)
         return self.mean(jax.nn.softplus(-self.true) + independent)
 
@@ -161,8 +161,8 @@ def _score(
     z_x, z_y = (z.astype(scale.dtype) for z in (z_x, z_y))
     if normalize:
         z_x, z_y = unit_length(z_x), unit_length(z_y)
-    # The bias is two more dimensions of the codes, so that every way of computing scores has it: in two parts, of
-    # which the second is what bfloat16 leaves of the first.
+    # The bias is two more dimensions of the codes, so that every contrast method includes it: in two parts, the second
+    # being what rounding the first to bfloat16 leaves over.
     one, bias = jnp.ones_like(z_x[:, :1]), jnp.asarray(bias, scale.dtype) / scale
     first = lax.stop_gradient(bias.astype(jnp.bfloat16).astype(scale.dtype))
     queries = jnp.concatenate([z_x, one, one], axis=1)

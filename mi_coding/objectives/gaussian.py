@@ -14,11 +14,11 @@ def gaussian_information(
     """−½ ln det(1 − C Cᵀ) in nats, C the whitened cross-covariance of the codes over the global batch: deep CCA.
 
     It is I(z_x; z_y) of jointly Gaussian codes, −½ Σ ln(1 − ρ²) over the canonical correlations ρ, has no ceiling ln N,
-    and does not change when either code goes through an invertible linear map (but for the shrinkage). Of codes that
+    and does not change when either code goes through an invertible linear map (but for the shrinkage). For codes that
     are not Gaussian it is the information of the Gaussian law with their covariances, not a bound.
 
-    What a finite batch adds, on average D²/2B nats, is taken off: by the exact mean for Gaussian codes, where nothing
-    is shrunk. With a shrinkage a the correlation matrices are R + a · 1; at most D/2 · ln(1/a) or so is left.
+    What a finite batch adds, D²/2B nats on average, is subtracted: its exact mean for Gaussian codes, if nothing is
+    shrunk. With a shrinkage a the correlation matrices are R + a · 1; the result is then at most D/2 · ln(1/a) or so.
 
     >>> x, noise = jax.random.normal(jax.random.key(0), (2, 4000, 3))
     >>> y = 0.8 * x + 0.6 * noise  # three times −½ ln(1 − 0.8²) = 1.532 nats
@@ -68,7 +68,7 @@ def _log_det(matrix: jax.Array) -> jax.Array:
 
 
 def _mean_of_independent(freedom: int, dimensions: int, dtype: jnp.dtype) -> jax.Array:
-    """What a batch adds on average to the information of Gaussian codes; of n degrees of freedom, Σ ψ of halves.
+    """What a batch of n degrees of freedom adds on average to the information of Gaussian codes.
 
     E ln det of a D × D Wishart matrix is ln det Σ + Σ_i ψ((n − i)/2), i < D, and constants that cancel.
     """

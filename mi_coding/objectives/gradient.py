@@ -13,13 +13,13 @@ from mi_coding.varying import varies
 
 
 def mean_gradient(loss_fn: Callable, axis_name: str) -> Callable:
-    """The gradient of a global loss with respect to replicated parameters, by one exchange.
+    """The gradient of a global loss with respect to replicated parameters, by one exchange between devices.
 
     `loss_fn(params, …) → (loss, aux)` must return the loss of the global batch, the same on every device. Under pmap
     its gradient on one device is that device's share times the number of devices, so that the mean over devices is
-    correct. Under shard_map, which knows what is the same on every device, the gradient of parameters that are is
-    the sum of all shares already: a mean of that would be a second exchange of the same numbers. A sum under pmap is
-    too large by the number of devices, and averaging only the loss or only the gradient is wrong.
+    correct. Under shard_map, which knows what is the same on every device, the gradient of replicated parameters
+    is already the sum of all shares: a mean of that would exchange the same numbers a second time. A sum under pmap is
+    too large by a factor of the number of devices, and averaging only the loss or only the gradient is wrong.
     """
 
     gradient = jax.value_and_grad(loss_fn, has_aux=True)
@@ -35,10 +35,10 @@ def mean_gradient(loss_fn: Callable, axis_name: str) -> Callable:
 
 
 def as_shares(params: Any, axis_name: str | None) -> Any:
-    """The same replicated parameters, whose gradient is added up over devices here: once, and in their own precision.
+    """The same replicated parameters, whose gradient is summed over devices here: once, and in their own precision.
 
-    shard_map adds it up where parameters first meet data. For those of an encoder that may be after a cast to bfloat16,
-    of which few digits would be left, and in a loop over parts of the batch. Typed as different on each device
+    shard_map sums it where parameters first meet data. For those of an encoder that may be after a cast to bfloat16,
+    which would leave few digits, and in a loop over parts of the batch. Typed as different on each device
     beforehand, they meet data as they are. Without an axis, and under pmap, nothing changes.
     """
     if axis_name is None or not jax.tree.leaves(params) or not varies(lax.axis_index(axis_name)):
@@ -54,11 +54,11 @@ def _each(axis_name: str, *leaves: jax.Array) -> list[jax.Array]:
 
 
 def _in_groups(axis_name: str, *leaves: jax.Array) -> list[jax.Array]:
-    """Neighbours of one dtype as parts of one array, whose gradient is one array, too.
+    """Neighbouring arrays of one dtype as parts of one array, whose gradient is one array, too.
 
-    The compiler for GPUs adds up many arrays as one in any case, but once it has fused all else: what reads their sums
-    would need a kernel for each array that only copies. Several groups, so that the gradients of the last layers are
-    added up while those of the first are computed.
+    The compiler for GPUs sums many arrays as one in any case, but only after it has fused everything else: what reads
+    their sums would need one more kernel for each array, only to copy. There are several groups, so that the gradients
+    of the last layers are summed while those of the first are computed.
     """
     shares: list[jax.Array] = []
     for group in _groups(leaves):
@@ -93,5 +93,5 @@ def _size(group: Iterable[jax.Array]) -> int:
 
 
 _GROUP = 32 * 2**20
-"""Bytes that are added up at once. Less than XLA's threshold of 30 MiB would be added up with what lies beside it, such
-as the statistics of a batch norm, for which the backward pass waits."""
+"""Bytes that are summed at once. Less than XLA's threshold of 30 MiB would be combined with neighbouring sums, such as
+the statistics of a batch norm, for which the backward pass waits."""

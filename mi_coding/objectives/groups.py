@@ -11,9 +11,9 @@ from mi_coding.objectives.cpc import CPCOutput
 def within_groups(loss: Callable[..., CPCOutput], group_size: int) -> Callable[..., CPCOutput]:
     """The mean of a loss over groups of neighbouring pairs, each with candidates of its own.
 
-    Where all pairs of a group are independent draws of one film, ln N − loss bounds I(z_x; z_y | film): what the codes
-    share beyond which film it is. N is that of a group, whatever the batch and however many devices; a group must lie
-    on one device.
+    Where all pairs of a group are independent draws from one film, ln N − loss bounds I(z_x; z_y | film): what the
+    codes share beyond which film it is. N is that of a group, whatever the batch and however many devices; a group
+    must lie on one device.
 
     >>> from mi_coding.objectives.cpc import cpc
     >>> film = jnp.repeat(10 * jnp.eye(2), 4, axis=0)  # a code that knows the film of each of two groups, and no more
@@ -21,11 +21,11 @@ def within_groups(loss: Callable[..., CPCOutput], group_size: int) -> Callable[.
     0.69, 0.00
 
     Args:
-        loss: (z_x float[g, D], z_y float[g, D]) → `CPCOutput`, such as `cpc` with its options but `axis_name`.
+        loss: (z_x float[g, D], z_y float[g, D]) → `CPCOutput`, such as `cpc` with all options except `axis_name`.
         group_size: g.
     Returns:
         (z_x float[b, D], z_y float[b, D], axis_name=None) → `CPCOutput` of the global batch. It raises ValueError
-        where groups do not fit into b.
+        unless `group_size` divides b.
     """
 
     def grouped(z_x: jax.Array, z_y: jax.Array, *, axis_name: str | None = None) -> CPCOutput:

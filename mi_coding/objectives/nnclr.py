@@ -8,7 +8,7 @@ from mi_coding.objectives.moments import check_codes
 
 
 def nearest_in(memory: jax.Array, codes: jax.Array) -> jax.Array:
-    """float32[b, D]: for each code the code of a memory with the largest cosine; no gradient passes.
+    """float32[b, D]: for each code, the code in the memory with the largest cosine; no gradient passes.
 
     >>> nearest_in(jnp.eye(2), jnp.array([[3.0, 1.0], [0.0, 2.0]])).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
@@ -25,7 +25,7 @@ def nearest_in(memory: jax.Array, codes: jax.Array) -> jax.Array:
 
 
 def remember(memory: jax.Array, codes: jax.Array, axis_name: str | None = None) -> jax.Array:
-    """float32[K, D]: the codes of the global batch, then what was remembered, as far as there is room.
+    """float32[K, D]: the codes of the global batch, followed by the memory as far as there is room.
 
     The order is that of the global batch, and the result the same on every device.
 
@@ -39,7 +39,7 @@ def remember(memory: jax.Array, codes: jax.Array, axis_name: str | None = None) 
     """
     codes = lax.stop_gradient(codes.astype(memory.dtype))
     if axis_name is not None:
-        # A sum of what each device has in its place: unlike what is gathered, it is typed as alike on every device.
+        # A sum in which each device fills its own place: unlike an all_gather, it is typed as alike on every device.
         places = jnp.zeros((lax.axis_size(axis_name), *codes.shape), codes.dtype)
         codes = lax.psum(places.at[lax.axis_index(axis_name)].set(codes), axis_name).reshape(-1, codes.shape[1])
     return jnp.concatenate([codes, memory])[: len(memory)]

@@ -1,4 +1,4 @@
-"""Supervised contrast: all codes of a class are picked by each of them, in every way of computing that NT-Xent has."""
+"""Supervised contrast: each code picks all codes of its class, by every contrast method that NT-Xent has."""
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ def supcon(
     """NT-Xent with several true candidates: the other view of an image, and all views of images of its class.
 
     The loss of a view is the mean over its true candidates of −ln softmax; the mean of their scores is the score of the
-    mean of their codes, so that nothing but sums of codes by class is needed beside what NT-Xent computes. It knows
+    mean of their codes, so only sums of codes by class are needed in addition to what NT-Xent computes. The loss uses
     labels, so ln N − loss does not bound the information of a pair.
 
     >>> z = jnp.eye(2)[jnp.array([0, 0, 1, 1])]  # one code a class: of 7 candidates the 3 true ones share the vote
@@ -33,7 +33,7 @@ def supcon(
 
     Args:
         z_x, z_y: float[b, D], codes of both views, one device's shard.
-        labels: int[b], below `num_classes`; of −1, which is unknown, the other view alone is true.
+        labels: int[b], below `num_classes`; for −1, which is unknown, only the other view is a true candidate.
         num_classes: K.
         temperature, method, block_size, precision, axis_name: see `cpc`.
     Returns:

@@ -1,4 +1,4 @@
-"""How ⟨x, y⟩ is drawn from an example, on the device: one kind of pairs a file, and pure functions that they share."""
+"""How ⟨x, y⟩ is drawn from an example, on the device: one kind of pairs per file, and the pure functions they share."""
 
 from mi_coding.pairs.augmented import Augmentations
 from mi_coding.pairs.base import BoundSpec, PairSampler

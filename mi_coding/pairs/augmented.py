@@ -36,7 +36,7 @@ class Augmentations(PairSampler):
         "pairs.size", None, "pixels, side of x and y; 0 for the images' own"
     )
     strength: NotNegative = option(
-        "pairs.strength", None, "of the colour jitter: brightness, contrast, saturation 0.8, hue 0.2, times this"
+        "pairs.strength", None, "colour jitter is brightness, contrast and saturation 0.8, hue 0.2, times this"
     )
     min_area: NotNegative = option("pairs.min_area", None, "smallest share of the image that a crop shows")
     max_area: NotNegative = option("pairs.max_area", None, "largest share of the image that a crop shows")
@@ -45,7 +45,7 @@ class Augmentations(PairSampler):
     gray: Probability = option("pairs.gray", None, "probability of conversion to grey (simclr presets)")
     blur: Probability = option("pairs.blur", None, "probability of Gaussian blur (simclr_imagenet)")
     mask: Probability = option("pairs.mask", None, "probability of a masked square (gray28)")
-    order: str = option("pairs.order", None, "of the four parts of the jitter: random or fixed")
+    order: str = option("pairs.order", None, "order of the four parts of the jitter: random or fixed")
     steps: tuple = option("pairs.steps", None, "of preset custom, such as ({'name': 'rotation', 'degrees': 20.0},)")
 
     num_views: Annotated[int, Range(least=2, most=64)] = option(
@@ -55,10 +55,10 @@ class Augmentations(PairSampler):
     num_small: Annotated[int, Range(least=0, most=64)] = option(
         "pairs.small_views",
         0,
-        "W, an even number of smaller crops beside the V; each is a pair with each of the V",
+        "W, an even number of smaller crops besides the V; each is a pair with each of the V",
     )
     small_size: Annotated[int, Range(least=0, most=_LARGEST_SIDE)] = option(
-        "pairs.small_size", 0, "pixels, side of a smaller crop; to be set where there are any"
+        "pairs.small_size", 0, "pixels, side of a smaller crop; required where there are any"
     )
     small_areas: Annotated[tuple, Each(float, Range(above=0, most=1), "(0.05, 0.3)")] = option(
         "pairs.small_areas", (0.05, 0.3), "smallest and largest share of the image that a smaller crop shows"
@@ -102,7 +102,7 @@ class Augmentations(PairSampler):
             raise InputError(found, "; expected the smallest and the largest share, such as (0.05, 0.3)")
 
     def _of_small(self) -> dict[str, Any]:
-        """What a smaller crop has in place of the options of the others."""
+        """The options of a smaller crop that replace those of the others."""
         return {"size": self.small_size, "min_area": self.small_areas[0], "max_area": self.small_areas[1]}
 
     def pair(self, key: jax.Array, image: jax.Array) -> tuple[jax.Array, jax.Array]:

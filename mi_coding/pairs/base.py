@@ -1,4 +1,4 @@
-"""What every kind of pairs is: how ⟨x, y⟩ is drawn, from what, and what a person reads about it."""
+"""The base class of all pair samplers: how ⟨x, y⟩ is drawn, from what, and how it is described to a person."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ Shape = tuple[int, ...]
 
 
 class BoundSpec(NamedTuple):
-    """One held-out bound: pairs in a batch, of which `group_size` lie side by side from one film (1: each alone)."""
+    """One held-out bound: pairs in a batch, in groups of `group_size` consecutive pairs of one film (1: no groups)."""
 
     batch_size: int
     group_size: int = 1
@@ -41,21 +41,22 @@ class PairSampler:
         takes_films: whether pairs are drawn from the films of a source and not from single examples.
         takes_given_pairs: whether an example is a pair (x, y) already.
         are_sequences: whether x is a sequence that holds every pair of a step and the steps before it, and y is ().
-        evaluations: names of the evaluations in `EVALUATORS` that go with this kind.
-        two_encoders: whether x and y have an encoder each.
-        standardises: whether columns of tables are brought to mean 0 and deviation 1 by the training split.
+        evaluations: names of the evaluations in `EVALUATORS` that apply to this kind.
+        two_encoders: whether x and y have separate encoders.
+        standardises: whether table columns are standardised to mean 0 and deviation 1 by those of the training split.
         film_gap: seconds from x to y, by which films are split; 0 for pairs of single examples.
-        group_size: pairs of one film that lie side by side in a training batch; 1 where each is drawn by itself.
+        group_size: number of consecutive pairs of one film in a training batch; 1 where each is drawn by itself.
         gathered: a method that gives each pair more than its own example, see `PairFunctions`; None for most kinds.
-        candidates_within: pairs in a group whose members alone are the candidates; None where the whole batch is.
+        candidates_within: size of a group where only its own pairs are candidates; None where the whole batch is.
         small: how a pair of small views is drawn, where there are any.
-        num_views: V, views of each example in a training batch, an even number. Of more than two, x has the first V/2
-            of all examples, one after the other, and y the others; the views of an example are all true pairs.
-        num_small: W, views of a smaller size beside them in a training batch, an even number; x is `Crops` then.
+        num_views: V, views of each example in a training batch, an even number. With more than two, x holds the first
+            V/2 views of all examples, one after the other, and y the others; any two views of an example are a true
+            pair.
+        num_small: W, additional views of a smaller size in a training batch, an even number; x is then a `Crops`.
     """
 
     name: str = ""
-    distinct: bool = option("pairs.distinct", False, "keep twins out of a training batch; its own bound is then none")
+    distinct: bool = option("pairs.distinct", False, "no example twice in a training batch; its bound is then none")
 
     takes_films: ClassVar[bool] = False
     takes_given_pairs: ClassVar[bool] = False
@@ -78,7 +79,7 @@ class PairSampler:
         raise NotImplementedError
 
     def view(self, key: jax.Array, example: Any) -> jax.Array:
-        """What the encoder is shown where a code of the example is wanted, as by probes: a draw of x alone."""
+        """The input of the encoder where a code of the example is wanted, as for probes: a draw of x alone."""
         raise NotImplementedError
 
     def describe(self) -> str:
@@ -86,23 +87,23 @@ class PairSampler:
         raise NotImplementedError
 
     def still(self, example: Any) -> jax.Array:
-        """The one view whose code stands for the example; no chance is in it."""
+        """The one view whose code represents the example; it is deterministic."""
         return self.view(jax.random.key(0), example)
 
     @property
     def independent(self) -> bool:
-        """Whether the pairs of a training batch are independent draws, as a bound on information demands."""
+        """Whether the pairs of a training batch are independent draws, as a bound on information requires."""
         return not self.distinct
 
     def check(self, batch_size: int, num_devices: int) -> None:
         """Raises InputError for options that do not fit the batch; called before data is read."""
 
     def check_examples(self, source: str, shapes: Sequence[Shape], split: Any) -> None:
-        """Raises InputError for examples that pairs cannot be made of.
+        """Raises InputError for examples from which pairs cannot be made.
 
         Args:
-            source: what the user calls the data.
-            shapes: of an example, or of x and of y where the source has given pairs.
+            source: the user's name for the data.
+            shapes: that of an example, or those of x and y where the source has given pairs.
             split: training examples, `data.Split`.
         """
         if len(shapes) == 2:
@@ -116,7 +117,7 @@ class PairSampler:
             raise InputError(Setting("pairs"), f" on {self._described(shapes[0])}: {reason}") from None
 
     def too_short(self, split: Any) -> tuple[np.ndarray, str] | None:
-        """Which examples no pair can be made of, bool[n], and why in a few words; None where all are used."""
+        """Which examples are too short to make a pair, bool[n], and why in a few words; None where all are used."""
         return None
 
     def takes_shape(self, shape: Shape, trained: Shape) -> bool:
@@ -128,15 +129,15 @@ class PairSampler:
         return split.examples
 
     def examples_of(self, data: Any) -> Any:
-        """The single examples in what `device_data` gives: images, frames of films, or x and y of given pairs."""
+        """The single examples in what `device_data` returns: images, frames of films, or x and y of given pairs."""
         return data
 
     def sample(self, key: jax.Array, data: Any, rows: jax.Array, *, group_size: int = 1) -> tuple[Any, Any]:
-        """The pairs numbered `rows` of a batch, drawn independently; a distractor may be a twin of the true y.
+        """The pairs numbered `rows` of a batch, drawn independently; a distractor may share the true y's example.
 
         Args: see `sample_pairs`, but
             data: from `device_data`, on the device.
-            group_size: pairs of one film, side by side; only films have groups.
+            group_size: number of consecutive pairs of one film; only films have groups.
         """
         return sample_pairs(key, data, rows, pairs=self)
 
@@ -150,9 +151,9 @@ class PairSampler:
         with_labels: bool = False,
         with_views: bool = False,
     ) -> tuple[Any, Any]:
-        """The pairs of a training step, see `sample`; twins are kept out where `distinct` says so.
+        """The pairs of a training step, see `sample`; with `distinct`, no example is drawn twice.
 
-        With labels, data are (examples, labels), and x and y are (x, label) and (y, label); with views besides, y is a
+        With labels, data are (examples, labels), and x and y are (x, label) and (y, label); with views as well, y is a
         view of the example.
         """
         functions = self._of_training(with_labels, with_views)
@@ -181,11 +182,11 @@ class PairSampler:
         return self.num_views + self.num_small > 2
 
     def other_bounds(self, batch_size: int, num_examples: int) -> dict[str, BoundSpec]:
-        """Prefix of summary keys → held-out bound that is measured beside the one with the N of training."""
+        """Prefix of summary keys → held-out bound that is measured in addition to the one with the N of training."""
         return {"heldout_largest": BoundSpec(num_examples)}
 
     def streamed_shape(self, shape: Shape) -> Shape:
-        """Shape of what a stream hands out for each example of a shape."""
+        """Shape of what a stream yields for each example of a shape."""
         return shape
 
     def pair_shape(self, shape: Shape) -> Shape:
@@ -198,7 +199,7 @@ class PairSampler:
         return jax.eval_shape(self.pair, jax.random.key(0), example)[0].shape
 
     def encoded_shapes(self, shapes: Sequence[Shape]) -> list[Shape]:
-        """Shapes that encoders are given, for examples of the given shapes."""
+        """Input shapes of the encoders, for examples of the given shapes."""
         return [self.pair_shape(shapes[0])]
 
     def views(self, key: jax.Array, examples: Any) -> jax.Array:
@@ -206,7 +207,7 @@ class PairSampler:
         return views(key, examples, self)
 
     def stills(self, examples: Any) -> jax.Array:
-        """float32[n, …]: the one view of each example whose code stands for it."""
+        """float32[n, …]: the one view of each example whose code represents it."""
         return stills(examples, self)
 
     def _described(self, shape: Shape) -> str:

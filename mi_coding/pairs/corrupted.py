@@ -17,10 +17,10 @@ _STANDARD = "standard"
 
 @dataclass(frozen=True, eq=False)
 class Corrupted(PairSampler):
-    """x is a row of a table; y is the row with each value, by chance, replaced by that of another row drawn at random.
+    """x is a row of a table; y is the row with each value, by chance, replaced by that of a row drawn at random.
 
-    So a replaced value is a draw from the marginal of its column, and keeps to the values that the column has, be they
-    numbers, 0 and 1, or codes of categories. Source: arXiv:2106.15147, where the rate is 0.6.
+    So a replaced value is a draw from the marginal of its column, and is always a value that the column has, be it a
+    number, 0 or 1, or the code of a category. Source: arXiv:2106.15147, where the rate is 0.6.
 
     >>> table = jnp.arange(8.0).reshape(4, 2)  # columns of even and of odd numbers
     >>> x, y = Corrupted(rate=1.0).sample(jax.random.key(0), table, jnp.arange(3))
@@ -34,7 +34,7 @@ class Corrupted(PairSampler):
     scale: Annotated[str, OneOf((_STANDARD, "none"))] = option(
         "pairs.table_scale",
         _STANDARD,
-        "columns of tables get mean 0 and deviation 1 by the training split; none leaves them",
+        "standard gives table columns mean 0 and deviation 1 by the training split; none leaves them",
     )
 
     @property

@@ -1,6 +1,6 @@
 """Pairs of two moments of a stored film: the frame that is shown at a random time, and the one shown a gap later.
 
-Times rule, not counts of frames: how many frames lie between x and y follows from the times at which they are shown.
+The gap is a time, not a number of frames: how many frames lie between x and y follows from when they are shown.
 """
 
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ ACROSS, WITHIN, MIXED = "across", "within", "mixed"
 
 
 class Films(NamedTuple):
-    """Stretches of films, as they lie on a device: all their frames with their times.
+    """Stretches of films, as they are stored on a device: all their frames with their times.
 
     Attributes:
-        frames: uint8[F, H, W, C], those of one stretch one after the other.
+        frames: uint8[F, H, W, C], those of each stretch in order.
         times: float32[F], when each begins to be shown, in seconds since the first frame of its stretch.
         first: int32[n], the first frame of each stretch.
-        count: int32[n], how many it has.
+        count: int32[n], the number of frames of each stretch.
         seconds: float32[n], from the first frame of each stretch to the end of its last.
         film: int32[n], ascending, the film of each stretch.
         gap: float32[], seconds from x to y.
@@ -58,10 +58,8 @@ class Film(PairSampler):
     distractors: Annotated[str, OneOf((ACROSS, WITHIN, MIXED))] = option(
         "pairs.distractors", ACROSS, "moments of all films, N = B; of the same film, N = group_size; or both"
     )
-    pairs_of_one_film: PositiveInt = option("pairs.group_size", 32, "pairs of one film side by side (within, mixed)")
-    steps: tuple = option(
-        "pairs.steps", (), "a random augmentation of all frames of a training batch alike; () for none"
-    )
+    pairs_of_one_film: PositiveInt = option("pairs.group_size", 32, "consecutive pairs of one film (within, mixed)")
+    steps: tuple = option("pairs.steps", (), "one random augmentation for all frames of a training batch; () for none")
 
     takes_films = True
     evaluations = ("films",)
@@ -170,11 +168,11 @@ class Film(PairSampler):
 def sample_film_pairs(
     key: jax.Array, films: Films, rows: jax.Array, *, pairs: PairFunctions, group_size: int = 1
 ) -> tuple[Any, Any]:
-    """The pairs numbered `rows` of the batch that `key` stands for.
+    """The pairs numbered `rows` of the batch that `key` determines.
 
-    A moment is drawn uniformly among all that have a frame one gap later in the same film. In groups, that draw decides
-    the film of the group, and each of its pairs has a moment of its own, independent and uniform in that film; so each
-    pair alone is distributed as one without a group.
+    A moment is drawn uniformly among all that have a frame one gap later in the same stretch of a film. In groups, that
+    draw decides the film of the group, and each of its pairs has a moment of its own, independent and uniform in that
+    film; so each pair alone is distributed as one without a group.
 
     Args: see `sample_pairs`, but
         films: all films; at least one stretch must be longer than the gap.
@@ -205,7 +203,7 @@ def draw_moments(key: jax.Array, films: Films, rows: jax.Array, *, group_size: i
 
 
 def shown_at(films: Films, stretch: jax.Array, times: jax.Array) -> jax.Array:
-    """int32[b, …]: numbers of the frames that are shown at some times in some stretches.
+    """int32[b, …]: indices of the frames that are shown at the given times in the given stretches.
 
     >>> times = jnp.array([0.0, 0.5, 2.0])  # the middle frame is shown for a second and a half
     >>> one = [jnp.array([value]) for value in (0, 3, 2.5, 0)]
@@ -222,13 +220,13 @@ def shown_at(films: Films, stretch: jax.Array, times: jax.Array) -> jax.Array:
 
 
 def _between(key: jax.Array, edges: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
-    """The stretch of a moment drawn uniformly between two edges; `high` itself is never drawn, rounded though it is."""
+    """The stretch of a moment drawn uniformly between two edges; `high` itself is never drawn, despite rounding."""
     moment = low + jax.random.uniform(key) * (high - low)
     return jnp.searchsorted(edges, jnp.minimum(moment, jnp.nextafter(high, low)), side="right") - 1
 
 
 def _search(times: jax.Array, first: jax.Array, count: jax.Array, time: jax.Array) -> jax.Array:
-    """Number of the last of some frames that begins to be shown not after a time; the first, if none does."""
+    """Index of the last of some frames that begins to be shown at or before a time; the first, if none does."""
 
     def halve(_: int, bounds: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         low, high = bounds  # the frame is one of low … high − 1

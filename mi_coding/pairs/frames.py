@@ -15,7 +15,7 @@ from mi_coding.pairs.moving import MovingImages, draw, draw_anywhere, free_space
 class Frames(MovingImages):
     """Two frames of one clip, a gap apart.
 
-    Their view is a single frame, in which the image neither turns nor grows nor fades. Where one frame stands for the
+    Their view is a single frame, in which the image neither turns nor grows nor fades. Where one frame represents the
     image, it shows the image in its middle.
 
     >>> x, y = Frames(window=16).pair(jax.random.key(0), jnp.ones((8, 8, 1)))
@@ -49,7 +49,7 @@ class Frames(MovingImages):
         return tuple(self.frames(start_key, direction_key, image, numbers))
 
     def view(self, key: jax.Array, image: jax.Array) -> jax.Array:
-        # Probes ask for the image as it is, anywhere: a path that bounces between walls leaves a uniform place uniform.
+        # Probes need the image as it is, anywhere: a path that bounces between walls keeps a uniform place uniform.
         return draw_anywhere(key, image, self.window)
 
     def still(self, image: jax.Array) -> jax.Array:

@@ -25,13 +25,13 @@ class Given(PairSampler):
     """
 
     encoders: Annotated[str, OneOf((_SEPARATE, _SHARED))] = option(
-        "pairs.encoders", _SEPARATE, "x and y have an encoder each, or share one"
+        "pairs.encoders", _SEPARATE, "separate encoders for x and y, or a shared one"
     )
 
     scale: Annotated[str, OneOf((_STANDARD, "none"))] = option(
         "pairs.table_scale",
         _STANDARD,
-        "columns of tables get mean 0 and deviation 1 by the training split; none leaves them",
+        "standard gives table columns mean 0 and deviation 1 by the training split; none leaves them",
     )
 
     takes_given_pairs = True

@@ -1,9 +1,10 @@
 """Clips of a moving image: it moves through a window at a constant speed and bounces off its walls.
 
-On its way it may swing: turn to either side, grow and shrink, fade and come back, each slowly and by itself.
+On its way it may swing: turn to either side, grow and shrink, fade and come back, each slowly and independently.
 
-A clip is never stored. Where the image is at a time follows in closed form from a starting point and a velocity, and a
-frame is drawn at that sub-pixel place on the device, so every step sees new clips at the cost of two small products.
+A clip is never stored. The place of the image at any time follows in closed form from a starting point and a velocity,
+and a frame is drawn at that sub-pixel place on the device, so every step sees new clips at the cost of two small
+matrix products.
 """
 
 from collections.abc import Sequence
@@ -33,8 +34,8 @@ class MovingImages(PairSampler):
     speed: NotNegative = option("pairs.speed", 8.0, "pixels per second, of the image in every clip")
     turn: Annotated[float, Range(least=0, most=180)] = option("pairs.turn", 0.0, "degrees it swings to either side")
     grow: NotNegative = option("pairs.grow", 0.0, "g: its size swings from 1/(1 + g) to 1 + g times its own")
-    fade: Probability = option("pairs.fade", 0.0, "f: its light swings from 1 − f to 1")
-    swing_seconds: Positive = option("pairs.swing_seconds", 4.0, "seconds of one swing to and fro, in the median")
+    fade: Probability = option("pairs.fade", 0.0, "f: its brightness swings from 1 − f to 1")
+    swing_seconds: Positive = option("pairs.swing_seconds", 4.0, "seconds, median period of a swing to and fro")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,12 +55,12 @@ class MovingImages(PairSampler):
 
     @property
     def swings(self) -> str:
-        """What the image does beside moving, in words; "" where it only moves."""
+        """What the image does besides moving, in words; "" where it only moves."""
         does = [word for word, amount in (("turns", self.turn), ("grows", self.grow), ("fades", self.fade)) if amount]
         return f", in which it {', '.join(does)}" if does else ""
 
     def frames(self, start_key: jax.Array, direction_key: jax.Array, image: jax.Array, numbers: jax.Array) -> jax.Array:
-        """float32[n, window, window, C]: the frames with these numbers of the clip that two keys stand for."""
+        """float32[n, window, window, C]: the frames with these numbers of the clip that the two keys determine."""
         room = free_space(self.window, image)
         start = jax.random.uniform(start_key, (2,)) * room
         angle = jax.random.uniform(direction_key, maxval=2 * jnp.pi)
@@ -84,9 +85,9 @@ class Pose(NamedTuple):
     """How an image is shown: float32[] each.
 
     Attributes:
-        degrees: that it is turned, counter-clockwise.
-        size: times its own.
-        brightness: times its own.
+        degrees: the angle by which it is turned, counter-clockwise.
+        size: the factor on its own size.
+        brightness: the factor on its own brightness.
     """
 
     degrees: jax.Array
@@ -97,7 +98,8 @@ class Pose(NamedTuple):
 def _swings(key: jax.Array, seconds: float) -> tuple[jax.Array, jax.Array]:
     """Phases and rates, radians and radians per second, of the three swings of a clip: float32[3] each.
 
-    Rates are log-normal, so that the swings of a clip differ in period, and the gap of a pair is a multiple of none.
+    Rates are log-normal, so that the swings of a clip differ in period, and the gap of a pair is a multiple of none of
+    the periods.
     """
     phase_key, rate_key = jax.random.split(key)
     rates = 2 * jnp.pi / seconds * jnp.exp(0.5 * jax.random.normal(rate_key, (3,)))

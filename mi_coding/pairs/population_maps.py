@@ -16,11 +16,11 @@ BENDS: dict[str, Map] = {
     "half-cube": lambda x: x * jnp.sqrt(jnp.abs(x)),
     "wiggly": lambda x: x + 0.4 * jnp.sin(x) + 0.2 * jnp.sin(1.7 * x + 1) + 0.03 * jnp.sin(3.3 * x - 2.5),
 }
-"""Maps of every coordinate alone, all strictly increasing: they change each column's law and no rank."""
+"""Elementwise maps, all strictly increasing: they change the law of each column but no rank."""
 
 
 def rotation(dim: int, seed: int) -> Map:
-    """x ↦ x Q with a fixed random orthogonal Q: mixes the coordinates, so that no column alone tells of its law."""
+    """x ↦ x Q with a fixed random orthogonal Q: mixes the coordinates, so that no single column reveals its law."""
     q, r = jnp.linalg.qr(jax.random.normal(jax.random.key(seed), (dim, dim)))
     return lambda x: x @ (q * jnp.sign(jnp.diag(r)))
 
@@ -28,7 +28,7 @@ def rotation(dim: int, seed: int) -> Map:
 def spiral(speed: float, plane: tuple[int, int] = (0, 1)) -> Map:
     """Turns every x in a plane of two coordinates, by speed · |x|² radians: the farther out, the more.
 
-    The length of x does not change, so the map can be undone.
+    The length of x does not change, so the map is invertible.
 
     Source: arXiv:2306.11078, appendix on spiral diffeomorphisms.
     """
@@ -43,6 +43,6 @@ def spiral(speed: float, plane: tuple[int, int] = (0, 1)) -> Map:
 
 
 def roll(x: jax.Array) -> jax.Array:
-    """A number in [0, 1] rolled up in the plane, one turn and three quarters; float[n, 1] → float[n, 2]."""
+    """A number in [0, 1] rolled up in the plane, one turn and a half; float[n, 1] → float[n, 2]."""
     angle = 1.5 * math.pi * (1 + 2 * x[:, 0])
     return jnp.stack([angle * jnp.cos(angle), angle * jnp.sin(angle)], axis=1) / 21

@@ -1,7 +1,7 @@
 """Populations of pairs whose mutual information is known: what estimators and critics are tested against.
 
-Information does not change when x or y alone goes through a map that can be undone. So a few laws with closed forms,
-and the invertible maps of population_maps.py to hide them behind, give populations of any difficulty.
+Information does not change when x or y alone goes through an invertible map. So a few laws with closed forms, hidden
+behind the invertible maps of population_maps.py, give populations of any difficulty.
 """
 
 import math
@@ -66,7 +66,7 @@ def paired_covariance(dim_x: int, dim_y: int, correlations: Sequence[float]) -> 
 
 
 def staircase(nats: float, dim: int = 20) -> Population:
-    """Gaussian pairs of `dim` coordinates a side, all with one correlation, that share `nats` in all.
+    """Gaussian pairs of `dim` coordinates per side, all with the same correlation, that share `nats` in total.
 
     >>> round(staircase(6.0).mutual_information, 4)
     6.0
@@ -83,7 +83,7 @@ def staircase(nats: float, dim: int = 20) -> Population:
 
 
 def student(name: str, dispersion: jax.Array, dim_x: int, degrees: float) -> Population:
-    """Pairs from a multivariate Student-t; coordinates that are not correlated still share how far out they lie.
+    """Pairs from a multivariate Student-t; uncorrelated coordinates still share how far from the centre they lie.
 
     >>> round(student("tails", jnp.eye(2), dim_x=1, degrees=1).mutual_information, 4)
     0.2242

@@ -14,11 +14,11 @@ import jax.numpy as jnp
 
 
 class PairFunctions(NamedTuple):
-    """How one pair is made of an example, as pure functions: methods of a `PairSampler`, which says what they are.
+    """How one pair is made from an example, as pure functions: methods of a `PairSampler`, which documents them.
 
     Attributes:
-        still: None where the view under a fixed key serves, as where a view has no chance in it.
-        gathered: (key, examples, population, rows) → what `pair` is given of each example that was drawn from a
+        still: None to use the view under a fixed key, as where a view is deterministic.
+        gathered: (key, examples, population, rows) → what `pair` is given for each example that was drawn from a
             population; None for the example itself.
     """
 
@@ -33,14 +33,14 @@ def draw_examples(
 ) -> jax.Array:
     """int32[b]: the example behind each of the pairs numbered `rows` of a batch.
 
-    Independent draws with replacement, as the bound on mutual information demands. With `distinct_among` no example
-    serves two pairs of the batch: an easier task, whose "bound" is none.
+    Independent draws with replacement, as the bound on mutual information requires. With `distinct_among` no example is
+    used in two pairs of the batch: an easier task, whose "bound" is none.
 
     >>> draw_examples(jax.random.key(0), jnp.arange(4), num_examples=4, distinct_among=4).sort().tolist()
     [0, 1, 2, 3]
 
     Args: see `sample_pairs`, but
-        distinct_among: B, the size of the batch in which no example may serve twice; None draws independently.
+        distinct_among: B, the size of the batch in which no example may be used twice; None draws independently.
     Raises:
         ValueError: if the batch of distinct examples is larger than the data.
     """
@@ -60,7 +60,7 @@ def sample_pairs(
     pairs: PairFunctions,
     distinct_among: int | None = None,
 ) -> tuple[Any, Any]:
-    """x, y, float32[b, h, w, C] each: the pairs numbered `rows` of the batch that `key` stands for.
+    """x, y, float32[b, h, w, C] each: the pairs numbered `rows` of the batch that `key` determines.
 
     Args:
         key: the key of the whole batch.
@@ -78,11 +78,11 @@ def sample_pairs(
 def pairs_of_batch(
     key: jax.Array, examples: Any, rows: jax.Array, *, pairs: PairFunctions, population: Any = None
 ) -> tuple[Any, Any]:
-    """A pair of each example of a batch that somebody else has drawn, such as a stream from disk.
+    """A pair from each example of a batch that was drawn elsewhere, such as by a stream from disk.
 
     Args: see `sample_pairs`, but
         examples: images[b, H, W, C], or a tree of arrays, those numbered `rows` of the batch.
-        population: what they were drawn from; None for themselves, as of a stream.
+        population: what they were drawn from; None for the examples themselves, as with a stream.
     """
     pair_key = jax.random.split(key)[1]
     if pairs.gathered:
@@ -96,8 +96,8 @@ def modified_alike(
 ) -> Callable:
     """The same pairs, all images of a batch under one random augmentation, such as one crop and one turn of colours.
 
-    Every candidate is modified alike, so it gives nothing away of which is the true one; and another batch shows the
-    same images otherwise, of which there may be few.
+    Every candidate is modified alike, so the augmentation does not give away which one is true; and the same images, of
+    which there may be few, look different in another batch.
 
     >>> sample = lambda key, data, rows: (data[rows], -data[rows])
     >>> modify = lambda key, image: image + jax.random.uniform(key)
@@ -119,9 +119,9 @@ def modified_alike(
 
 
 def labelled(pairs: PairFunctions, *, with_views: bool = False) -> PairFunctions:
-    """The same pairs of examples (image, label): x and y are (view, label), for whoever learns from the label.
+    """The same pairs for examples (image, label): x and y are (view, label), for methods that learn from the label.
 
-    With views, y is one of those that codes are judged by instead: the image as it is, where x is an augmentation.
+    With views, y is instead a view as used to evaluate codes: the image as it is, where x is an augmentation.
 
     >>> pairs = labelled(PairFunctions(pair=lambda key, image: (image, -image), view=lambda key, image: image))
     >>> x, y = pairs.pair(jax.random.key(0), (jnp.ones(()), jnp.array(7)))
@@ -161,7 +161,7 @@ class Crops:
 def several(
     pairs: PairFunctions, count: int, small: PairFunctions | None = None, small_count: int = 0
 ) -> PairFunctions:
-    """The same pairs, `count` of each example by keys of their own: x and y have an axis of that length before theirs.
+    """The same pairs, `count` of each example, with a key each: x and y have an additional first axis of that length.
 
     If `small` is given, `small_count` of its pairs are drawn as well. Both halves of each are small views of the
     example, and x is a `Crops`.
@@ -186,7 +186,7 @@ def several(
 def view_by_view(half: Any) -> Any:
     """float[k·b, …] of a half float[b, k, …] of several pairs of each example: all first views, then all second ones.
 
-    A half with labels int[b] has each of them once for each view that is not small.
+    In a half with labels int[b], each label is repeated once for each view that is not small.
     """
     if isinstance(half, tuple):
         views, labels = half
@@ -206,7 +206,7 @@ def views(key: jax.Array, images: jax.Array, pairs: PairFunctions) -> jax.Array:
 
 
 def stills(images: jax.Array, pairs: PairFunctions) -> jax.Array:
-    """float32[n, h, w, C]: the one view of each image whose code stands for it; the same every time.
+    """float32[n, h, w, C]: the one view of each image whose code represents it; the same every time.
 
     >>> stills(jnp.ones((2, 1, 1, 1)), PairFunctions(pair=None, view=lambda key, image: image)).shape
     (2, 1, 1, 1)

@@ -25,17 +25,17 @@ class Sequences(SequenceSampler):
     two steps: where steps overlap, the future can be read off the past. Examples uint8 or float[T', …] become
     x float32[T, step_size, …], or float32[T, …] for steps of one sample.
 
-    Examples of unequal length end in NaN, which no cut reaches: with `num_steps` a cut lies anywhere before it, and
-    examples that are shorter are left out.
+    Examples of unequal length are padded with NaN, which no cut reaches: with `num_steps` a cut lies anywhere before
+    it, and examples that are shorter are left out.
 
     >>> x, _ = Sequences(step_size=2).pair(jax.random.key(0), jnp.arange(7.0))
     >>> x.tolist()
     [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
     """
 
-    step_size: PositiveInt = option("pairs.step_size", 1, "samples of a step, which are rows of an image")
-    num_steps: NotNegativeInt = option("pairs.num_steps", 0, "T, steps of a cut at a random place; 0 for the whole")
-    scale: Positive = option("pairs.scale", 1.0, "samples are divided by it, about their standard deviation")
+    step_size: PositiveInt = option("pairs.step_size", 1, "samples per step; for an image, rows per step")
+    num_steps: NotNegativeInt = option("pairs.num_steps", 0, "T, steps of a cut at a random place; 0 for no cut")
+    scale: Positive = option("pairs.scale", 1.0, "divides the samples; about their standard deviation")
     window: Annotated[int, Range(least=0, most=LARGEST_WINDOW)] = option(
         "pairs.window",
         0,
@@ -70,7 +70,7 @@ class Sequences(SequenceSampler):
     def too_short(self, split: Any) -> tuple[np.ndarray, str] | None:
         lengths = split.lengths if self.num_steps and not self.window else None
         least = self.num_steps * self.step_size
-        if lengths is None or split.examples.shape[1] < least:  # of the latter `check_examples` tells more
+        if lengths is None or split.examples.shape[1] < least:  # `check_examples` reports the latter
             return None
         return lengths < least, f"shorter than {least:,} samples"
 
@@ -80,7 +80,7 @@ class Sequences(SequenceSampler):
         return shape[1:] == trained[1:] and shape[0] >= self.num_steps * self.step_size
 
     def _check_values(self, source: str, split: Any) -> None:
-        """Raises InputError unless numbers are finite and of a size that learns, and whole cuts of one length."""
+        """Raises InputError unless values are finite, of a learnable scale, and uncut examples of one length."""
         try:
             lengths = split.lengths
         except ValueError as error:

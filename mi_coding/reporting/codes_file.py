@@ -34,9 +34,9 @@ class Columns(NamedTuple):
 
 
 class CodesFile(AbstractContextManager):
-    """A file that grows by rows, and appears under its name once it is complete.
+    """A file that is written row by row, and appears under its name once it is complete.
 
-    Where the block ends in an error nothing is left behind, and a file that was there before stays.
+    Where the `with` block ends in an error nothing is left behind, and a file that existed before stays.
     """
 
     def __init__(self, path: Path, columns: Columns):
@@ -77,10 +77,10 @@ class CodesFile(AbstractContextManager):
 
 
 class _Npz(CodesFile):
-    """Arrays `codes`, `paths` and, where there are, `labels` and `class_names`; what np.load reads without pickle.
+    """Arrays `codes`, `paths` and, if there are any, `labels` and `class_names`, which np.load reads without pickle.
 
-    How many rows there are is known at the end, and stands at the beginning of an array: the rows wait in files of
-    their own.
+    The number of rows is known only at the end, but is written at the beginning of an array: until then the rows are
+    kept in temporary files.
     """
 
     def __init__(self, path: Path, columns: Columns):
@@ -118,7 +118,7 @@ class _Npz(CodesFile):
 
 
 class _Parquet(CodesFile):
-    """Columns `path`, `codes` (a list of D numbers) and, where there are, `label` and `class`."""
+    """Columns `path`, `codes` (a list of D numbers) and, if there are any, `label` and `class`."""
 
     def __init__(self, path: Path, columns: Columns):
         import pyarrow
@@ -157,7 +157,7 @@ class _Parquet(CodesFile):
 
 
 class _Csv(CodesFile):
-    """A line of names, then path, label, class and z0, z1, …; nine digits, which give back a float32 exactly."""
+    """A header line, then path, label, class and z0, z1, …; nine digits, which restore a float32 exactly."""
 
     def __init__(self, path: Path, columns: Columns):
         super().__init__(path, columns)
@@ -177,9 +177,9 @@ class _Csv(CodesFile):
 
 
 class _Tsv(CodesFile):
-    """What the projector of TensorBoard loads: the codes, in .metadata.tsv beside them the other columns, and a config.
+    """What the TensorBoard projector loads: the codes, the other columns in .metadata.tsv beside them, and a config.
 
-    The metadata has no line of names where it has one column, as the projector wants it.
+    Metadata of a single column has no header line, as the projector requires.
     """
 
     def __init__(self, path: Path, columns: Columns):
@@ -219,12 +219,12 @@ class _Tsv(CodesFile):
 
 
 def _as_text(name: str) -> str:
-    """The name of a file, which on Linux may be no text at all, as text."""
+    """The name of a file as text; on Linux it may contain bytes that are not valid text."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 CODES_FILES: dict[str, type[CodesFile]] = {".npz": _Npz, ".parquet": _Parquet, ".csv": _Csv, ".tsv": _Tsv}
-"""How a file ends → what writes it."""
+"""File ending → the class that writes it."""
 
 
 def check_output_path(path: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""Where a run ran: enough to repeat it."""
+"""The environment of a run: enough to repeat it."""
 
 import importlib.metadata
 import os
@@ -20,7 +20,7 @@ def describe_environment() -> dict[str, str]:
 
 
 def describe_run(num_devices: int, device_kind: str) -> dict[str, str]:
-    """Entries of summary.json that tell on what a run was carried out, and by which version.
+    """Entries of summary.json that describe the hardware that a run used, and the version.
 
     >>> sorted(describe_run(8, "NVIDIA H100 80GB HBM3"))
     ['train/hardware', 'train/version']

@@ -1,6 +1,6 @@
 """The style that all figures share: arrays in, a matplotlib Figure out, no pyplot and so no state.
 
-matplotlib is imported when something is drawn: it is slow to import, and whoever loads an encoder draws nothing.
+matplotlib is imported only when something is drawn: it is slow to import, and loading an encoder draws nothing.
 """
 
 from collections.abc import Sequence
@@ -30,10 +30,10 @@ def blank(height: float) -> Figure:
 
 
 class Chart:
-    """One diagram of lines that carry their labels at their right ends; `figure` and `axes` are those of matplotlib."""
+    """A line chart with labels at the right ends of its lines; `figure` and `axes` are those of matplotlib."""
 
     def __init__(self, height: float, box: tuple[float, float, float, float], title: str, x_title: str):
-        """An empty diagram in a figure `height` inches high; the box is (left, bottom, width, height) as fractions."""
+        """An empty chart in a figure `height` inches high; the box is (left, bottom, width, height) as fractions."""
         self.figure = blank(height)
         self.axes = self.figure.add_axes(box)
         plain_axes(self.axes)
@@ -54,19 +54,19 @@ class Chart:
         self.label(values, name, colour)
 
     def ceiling(self, nats: float, name: str, colour: str = MUTED, linewidth: float = 1, **style: Any) -> None:
-        """Draws what no bound passes, with its label."""
+        """Draws the ceiling, which no bound exceeds, with its label."""
         self.axes.axhline(nats, color=colour, linewidth=linewidth, dashes=(5, 4), **style)
         self._ends.append((nats, f"ceiling {name} {nats:.2f}", MUTED))
 
     def label(self, values: np.ndarray, name: str, colour: str) -> None:
-        """Labels a line at its last finite value; not without one."""
+        """Labels a line at its last finite value; a line without one gets no label."""
         values = np.asarray(values, float)
         finite = values[np.isfinite(values)]
         if len(finite):
             self._ends.append((float(finite[-1]), f"{name} {finite[-1]:.2f}", colour))
 
     def limit(self, bounds: np.ndarray, ceiling: float) -> None:
-        """From 0 to a little over the ceiling; deeper only where the bounds themselves, which are smooth, go below."""
+        """Sets the y axis from 0 to a little above the ceiling; lower only where the (smooth) bounds go below 0."""
         lowest = min(0.0, np.nanmin(bounds, initial=0.0))
         self.axes.set_ylim(max(lowest, -ceiling) * 1.05, ceiling * 1.07)
 
@@ -82,7 +82,7 @@ class Chart:
 
 
 def plain_axes(axes: Axes) -> None:
-    """Only what is needed to read a value: two thin spines less, faint horizontal lines, small grey numbers."""
+    """Only what is needed to read a value: one spine of four, faint horizontal lines, small grey numbers."""
     from matplotlib.ticker import MaxNLocator
 
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -96,7 +96,7 @@ def plain_axes(axes: Axes) -> None:
 
 
 def running_mean(values: np.ndarray, width: int) -> np.ndarray:
-    """The mean over a centred window, narrower at both ends; no value of the outside enters."""
+    """The mean over a centred window, narrower at both ends so that no value from outside enters."""
     window = np.ones(2 * (width // 2) + 1)
     if len(values) < len(window):
         return values

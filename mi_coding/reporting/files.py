@@ -5,10 +5,10 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes a file so that a reader, or a kill, sees either the old content or all of the new.
+    """Writes a file so that it has either the old content or all of the new, for any reader and even after a kill.
 
-    Its folder must exist; another file of that name is replaced. Text is written as UTF-8; of a file name that is
-    none, the other bytes stand escaped, as \\udcff.
+    Its folder must exist; a file of the same name is replaced. Text is written as UTF-8; bytes of file names that are
+    not valid UTF-8 are escaped, as \\udcff.
 
     Raises:
         OSError: where the folder is missing or cannot be written; nothing is left behind.

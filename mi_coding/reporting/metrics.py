@@ -17,7 +17,7 @@ _FILE = "metrics.jsonl"
 
 
 class MetricsWriter(AbstractContextManager):
-    """Appends scalars to metrics.jsonl and to TensorBoard, so that a run that was resumed has each step once.
+    """Appends scalars to metrics.jsonl and to TensorBoard, such that a resumed run has each step once.
 
     A step counts finished training steps. Opening drops the lines after `resume_step`, which the resumed run will
     write again, and a last line that a kill left half-written. Each line is on disk before `write` returns.
@@ -36,8 +36,8 @@ class MetricsWriter(AbstractContextManager):
         """Opens the files; `with` closes them.
 
         Args:
-            workdir: made where it is missing.
-            resume_step: steps finished at the checkpoint that the run goes on from; 0 starts afresh, with no line kept.
+            workdir: created where it is missing.
+            resume_step: steps finished at the checkpoint that the run resumes from; 0 starts afresh and keeps no line.
         Raises:
             ValueError: for a negative `resume_step`, or a metrics.jsonl with a broken line that is not its last.
             OSError: where the folder cannot be written.
@@ -59,12 +59,12 @@ class MetricsWriter(AbstractContextManager):
     def write(self, step: int, scalars: Mapping[str, Any]) -> None:
         """Appends the scalars of one step as one line; other scalars of the same step may follow in another.
 
-        A scalar is anything `float` takes, such as an array of one element. NaN and infinity stand as null, which
+        A scalar is anything `float` takes, such as an array of one element. NaN and infinity are written as null, which
         `read_metrics` reads as NaN.
 
         Raises:
             ValueError: for a scalar named "step".
-            TypeError: for a value that is no number.
+            TypeError: for a value that is not a number.
         """
         if "step" in scalars:
             raise ValueError('a scalar cannot be named "step": every line already has its step under that name')
@@ -76,7 +76,7 @@ class MetricsWriter(AbstractContextManager):
 
 
 def read_metrics(workdir: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Reads the metrics.jsonl of a folder back, but for a half-written last line, as one curve a name.
+    """Reads the metrics.jsonl of a folder back, except a half-written last line, as one curve per name.
 
     Returns:
         name → (steps int64[n], values float64[n]), steps ascending; the last value counts where a step has several.
@@ -94,10 +94,10 @@ def read_metrics(workdir: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Writes a flat dictionary as JSON, one key a line in the order given, atomically.
+    """Writes a flat dictionary as JSON, one key per line in the order given, atomically.
 
     Values are numbers (Python's, NumPy's, or an array of one element), strings, bools or None. JSON has no NaN and no
-    infinity: both stand as null.
+    infinity: both are written as null.
 
     Raises:
         TypeError: for any other value.
@@ -120,7 +120,7 @@ def _plain(value: Any) -> str | bool | int | float | None:
 
 
 def _keep_until(path: Path, last_step: int) -> None:
-    """Drops later lines and a half-written last one; a file that needs no change is not touched."""
+    """Drops later lines and a half-written last one; a file that needs no change is left untouched."""
     if not path.exists():
         return
     kept = [line for line in _parse(path) if last_step > 0 and line["step"] <= last_step]

@@ -23,7 +23,7 @@ class Table(NamedTuple):
     """A table under a figure, folded until it is clicked."""
 
     title: str
-    columns: Sequence[str]  # one heading a column
+    columns: Sequence[str]  # one heading per column
     rows: Sequence[Sequence[str]]  # cells as text; the first one names the row
 
 
@@ -31,7 +31,7 @@ _THUMBNAIL = 48  # pixels of the longer side of a picture of a gallery, at most
 
 
 class Thumbnail(NamedTuple):
-    """A picture, uint8[H, W, 3], that is shown small, with what stands under it, and the row that it leads to."""
+    """A picture, uint8[H, W, 3], that is shown small, with its caption, and the row that it links to."""
 
     picture: np.ndarray
     caption: str
@@ -50,17 +50,17 @@ class Section:
     """One figure of a report with what it shows."""
 
     heading: str  # a few words
-    text: str  # one sentence that tells how to read the figure
+    text: str  # one sentence that explains how to read the figure
     figure: Figure | None  # None where it could not be drawn, as the text then says
     name: str  # of its PNG file, without the ending
     table: Table | None = None  # more about what the figure shows
     gallery: Gallery | None = None  # more of its pictures
-    pictures: bool = False  # whether the figure shows examples, whose colours stay as they are in the dark
+    pictures: bool = False  # whether the figure shows examples, whose colours are not inverted in dark mode
     point_map: PointMap | None = None  # what the page shows in place of the figure, which stays the PNG file
 
     @cached_property
     def png(self) -> bytes:
-        """The figure as PNG; kept, for drawing takes most of the time of a report, and a file wants the same figure."""
+        """The figure as PNG; cached, as drawing takes most of a report's time and a file has the same figure."""
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format="png", dpi=200)
         return buffer.getvalue()

@@ -19,7 +19,7 @@ class Phases:
         self.seconds: dict[str, float] = {}
 
     def timed(self, name: str, call: Callable) -> Callable:
-        """The same function, whose time counts as this phase."""
+        """The same function, with its time counted towards this phase."""
         self.seconds.setdefault(name, 0.0)
 
         def timed_call(*args: Any, **kwargs: Any) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 from mi_coding.reporting.figure import BLUE, FAINT, INK, ORANGE, SMALL, TITLE, Axes, Figure, blank, plain_axes
 
 _MOST_POINTS = 4000  # of a scatter
-_MOST_WRITTEN = 14  # columns of a heat map whose values have room
+_MOST_WRITTEN = 14  # columns up to which a heat map has room for its values
 
 
 def information(nats: float, interval: tuple[float, float], bounds: Mapping[str, float], curve: np.ndarray) -> Figure:
@@ -62,7 +62,7 @@ def heat_map(values: np.ndarray, names: Sequence[str], title: str) -> Figure:
 
 
 def lags(steps: np.ndarray, nats: np.ndarray, low: np.ndarray, high: np.ndarray, title: str) -> Figure:
-    """Information over lags int[m], with its 95 % intervals; the lag with most is named."""
+    """Information over lags int[m], with its 95 % intervals; the title names the lag with the most."""
     figure = blank(2.8)
     axes = figure.add_axes((0.07, 0.18, 0.9, 0.68))
     plain_axes(axes)
@@ -76,7 +76,7 @@ def lags(steps: np.ndarray, nats: np.ndarray, low: np.ndarray, high: np.ndarray,
 
 
 def pointwise_scatter(x: np.ndarray, y: np.ndarray, local: np.ndarray, name_x: str, name_y: str) -> Figure:
-    """Pairs float[n] coloured by what each adds, nats; at most a few thousand of them, evenly spaced."""
+    """Pairs float[n] coloured by the contribution of each, nats; at most a few thousand of them, evenly spaced."""
     from matplotlib.colors import LinearSegmentedColormap
 
     figure = blank(4.6)

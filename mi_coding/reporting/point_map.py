@@ -1,4 +1,4 @@
-"""A map of examples for a page: a point each, with its picture under the pointer and classes that can be chosen.
+"""A map of examples for a page: one point each, with its picture under the pointer and classes that can be selected.
 
 HTML and CSS alone: the page needs no script.
 """
@@ -29,14 +29,14 @@ class PointMap:
     """Points of examples in two dimensions.
 
     Raises:
-        ValueError: unless points, captions and, where they are given, classes and pictures are of one number.
+        ValueError: unless points, captions and, where they are given, classes and pictures have the same length.
     """
 
     points: np.ndarray  # float[n, 2]
-    captions: Sequence[str]  # one short line a point
+    captions: Sequence[str]  # one short line per point
     classes: np.ndarray | None = None  # int[n], the class of each point, or None
     class_names: Mapping[int, str] | None = None  # of each class
-    pictures: np.ndarray | None = None  # uint8[n, H, W, 3], one a point, or None
+    pictures: np.ndarray | None = None  # uint8[n, H, W, 3], one per point, or None
 
     def __post_init__(self):
         counts = [len(part) for part in (self.captions, self.classes, self.pictures) if part is not None]
@@ -45,7 +45,7 @@ class PointMap:
 
 
 def class_middles(points: np.ndarray, classes: np.ndarray) -> dict[int, np.ndarray]:
-    """The median place float[2] of each class int[n] that keeps together: most of the points around are its own.
+    """The median position float[2] of each class int[n] that forms a cluster: most of the points around are its own.
 
     >>> points = np.array([[0.0, 0.0], [0.0, 1.0], [9.0, 9.0], [9.0, 8.0]])
     >>> {name: place.tolist() for name, place in class_middles(points, np.array([0, 0, 1, 1])).items()}
@@ -62,7 +62,7 @@ def class_middles(points: np.ndarray, classes: np.ndarray) -> dict[int, np.ndarr
 
 
 def point_map_html(shown: PointMap) -> str:
-    """The map, its pictures within it; a class is chosen by its name, several may be, and none is all of them."""
+    """The map with its pictures inside; classes are selected by name, one or several, and with none all are shown."""
     classes = np.zeros(len(shown.captions), int) if shown.classes is None else shown.classes
     present, numbers = np.unique(classes, return_inverse=True)
     names = [(shown.class_names or {}).get(one, str(one)) for one in present.tolist()]
@@ -100,7 +100,7 @@ def _marker(number: int) -> str:
 
 
 def _class_style(count: int) -> str:
-    """The colour of each class, and that only chosen ones show where some are."""
+    """The colour of each class, and the rules that show only the selected classes where some are."""
     rules = []
     for number in range(count):
         colour = CODE_COLOURS[number % len(CODE_COLOURS)]
@@ -110,7 +110,7 @@ def _class_style(count: int) -> str:
 
 
 def _sheet_style(pictures: np.ndarray | None) -> str:
-    """One image of all pictures side by side, as the background of the picture of a point."""
+    """One image (a sprite sheet) of all pictures side by side, the background of the picture of a point."""
     if pictures is None:
         return ""
     columns = _columns(len(pictures))

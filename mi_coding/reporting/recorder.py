@@ -12,7 +12,7 @@ from mi_coding.reporting.terminal import Progress
 
 _NOT_LEFT = 0.01  # share of ln N: a loss that is nearer to ln N is still at chance level
 MOST_WAITING = 0.1  # share of the time that may be spent waiting for data before a warning
-LEAST_SECONDS = 10.0  # of waiting, below which a large share is no loss worth a warning
+LEAST_SECONDS = 10.0  # of waiting, below which even a large share is not worth a warning
 
 
 class TrainingSpec(NamedTuple):
@@ -20,14 +20,14 @@ class TrainingSpec(NamedTuple):
 
     batch_size: int  # B, pairs in a step
     ceiling: float | None  # ln N in nats, of the bound; None for an objective that has no candidates
-    is_bound: bool  # not where training keeps twins out of a batch, nor where there are no candidates
-    learning_after: int  # steps, after which a loss still at ln N is warned of
-    flops: float = 0.0  # of one step on one device; 0 for unknown
-    peak_flops: float | None = None  # what one device could do in a second; None for unknown
+    is_bound: bool  # False where training keeps twins out of a batch, and where there are no candidates
+    learning_after: int  # steps after which a loss still at ln N causes a warning
+    flops: float = 0.0  # of one step on one device; 0 if unknown
+    peak_flops: float | None = None  # of one device per second; None if unknown
 
 
 class Session(NamedTuple):
-    """Where this command begins in a run that others may have begun."""
+    """Where this command starts in a run that earlier ones may have begun."""
 
     command_started: float  # `time.perf_counter()` when the command began
     resumed_at: int = 0  # steps finished before this session
@@ -35,7 +35,7 @@ class Session(NamedTuple):
 
 
 class Recorder:
-    """Writes and shows how training goes, and owns the clock of a run, resumed sessions included."""
+    """Writes and shows the progress of training, and keeps the clock of a run, resumed sessions included."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Recorder:
         """Starts the clock.
 
         Args:
-            writer, progress, warn: where the numbers go, and what takes one line that a person must see.
+            writer, progress, warn: where the numbers go, and a function of one line that the user must see.
             input_wait: seconds that training has waited for data so far; None where the data is always there.
             phases: what else takes time between the steps, on this host; None for nothing.
         """
@@ -72,7 +72,7 @@ class Recorder:
         return self._session.seconds_before + time.perf_counter() - self._began
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Records loss, mi_lower_bound, accuracy, gradient_norm and whatever else the finished step tells."""
+        """Records loss, mi_lower_bound, accuracy, gradient_norm and whatever else the finished step reports."""
         now = time.perf_counter()
         if self._counted_from is None:  # the first step also compiled: it is no measure of speed
             self._counted_from, self._first_step_seconds = (step, now), now - self._session.command_started
@@ -92,7 +92,7 @@ class Recorder:
         self._warn_if_not_learning(step)
 
     def summary(self) -> dict[str, float]:
-        """The entries of summary.json that tell how training went."""
+        """The entries of summary.json about the course of training."""
         speed = self._rate(*self._last, *self._counted_from) if self._counted_from else math.nan
         summary = {
             "train/steps": self._last[0],
@@ -111,7 +111,7 @@ class Recorder:
         return (step - from_step) * self._spec.batch_size / max(now - since, 1e-9)
 
     def _use(self, steps_per_second: float) -> dict[str, float]:
-        """Operations a second on each device, and the share of what it could do, where they are known."""
+        """Operations per second on each device, and their share of its peak, where they are known."""
         if not self._spec.flops:
             return {}
         each = self._spec.flops * steps_per_second
@@ -119,7 +119,7 @@ class Recorder:
         return use | ({"train/model_flop_utilisation": each / self._spec.peak_flops} if self._spec.peak_flops else {})
 
     def _time_of_phases(self, now: float, waited: dict[str, float]) -> dict[str, float]:
-        """Shares of the time since the last line, of each phase and of the steps, for which the rest is left."""
+        """Shares of the time since the last line, of each phase and of the steps, which account for the rest."""
         elapsed, before = max(now - self._last[1], 1e-9), self._seconds_of_phases
         self._seconds_of_phases = dict(self._phases.seconds)
         shares = {name: (s - before.get(name, 0.0)) / elapsed for name, s in self._seconds_of_phases.items()}
@@ -148,7 +148,7 @@ class Recorder:
     def _warn_if_not_learning(self, step: int) -> None:
         if self._warned or self._spec.ceiling is None or step < self._spec.learning_after:
             return
-        self._warned = True  # looked at once: a loss that has left ln N does not come back to it
+        self._warned = True  # checked once: a loss that has left ln N does not return to it
         if self._loss > (1 - _NOT_LEFT) * self._spec.ceiling:
             self._warn(
                 f"at step {step:,} the loss {self._loss:.3f} has not left ln N = "

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-Summary = Mapping[str, Any]  # what stands in summary.json: name → number, text or None
+Summary = Mapping[str, Any]  # the content of summary.json: name → number, text or None
 Format = Callable[[Any], str]
 Rows = Mapping[str, tuple[str, Format]]  # key of a summary → the name of its row, and how its value is written
 
@@ -13,7 +13,7 @@ class Group(NamedTuple):
     """Results that are read together."""
 
     title: str
-    columns: tuple[str, ...]  # one heading a column; all empty where the rows need none
+    columns: tuple[str, ...]  # one heading per column; all empty where the rows need none
     rows: tuple[tuple[str, ...], ...]  # cells as text; the first one names the row
     note: str = ""  # how the numbers came about
     keys: frozenset[str] = frozenset()  # of the summary that the rows and the note show
@@ -29,7 +29,7 @@ class Tile(NamedTuple):
     share: float | None = None
 
 
-_TRAINING: Rows = {  # what `recorder.Recorder.summary` tells
+_TRAINING: Rows = {  # what `recorder.Recorder.summary` returns
     "train/steps": ("steps", lambda v: f"{v:,.0f}"),
     "train/seconds": ("time", lambda v: f"{v:,.1f} s"),
     "train/first_step_seconds": ("until the first step", lambda v: f"{v:,.1f} s"),
@@ -69,7 +69,7 @@ def collect_tiles(summary: Summary, evaluators: Iterable[Any]) -> list[Tile]:
 
 
 def group_rows(title: str, summary: Summary, rows: Rows, note: str = "") -> Group:
-    """A group of single numbers, one a row; keys that the summary lacks have no row.
+    """A group of single numbers, one per row; keys that the summary lacks have no row.
 
     >>> group_rows("training", {"loss": 0.5}, {"loss": ("last loss", nats), "steps": ("steps", number)}).rows
     (('last loss', '0.500'),)

@@ -8,7 +8,7 @@ import numpy as np
 from mi_coding.reporting.figure import FAINT, MARGIN, MUTED, ORANGE, SMALL, TITLE, WIDTH, Axes, Figure, blank, heading
 
 _WIDEST = 8  # a picture that is taller than this many times its width is broken into lines
-TILE = 0.93  # of its place is an image wide, so that neighbours do not touch
+TILE = 0.93  # width of an image as a share of its place, so that neighbours do not touch
 
 
 def pair_strip(
@@ -24,10 +24,10 @@ def pair_strip(
 
     Args:
         x, y: uint8, or float[n, H, W, C] in 0..1, C = 1 or 3; values outside are clipped; y[i] belongs to x[i].
-        names: what stands before the row of x and that of y, at most six letters each.
+        names: the labels of the row of x and of that of y, at most six letters each.
         originals, captions: images [n, h, w, C] of any size, and up to three short lines under each pair, or None.
     Raises:
-        ValueError: for arrays that are not images of one shape, or originals of another number.
+        ValueError: for arrays that are not images of one shape, or another number of originals.
     """
     x, y = as_images(x), as_images(y)
     if x.shape != y.shape or (originals is not None and len(originals) != len(x)):
@@ -96,10 +96,10 @@ def as_bytes(images: np.ndarray) -> np.ndarray:
 
 
 def as_pictures(sequences: np.ndarray) -> np.ndarray:
-    """float32[n, H, W, C] in 0 … 1: a signal as one row a step, a clip as its frames from left to right.
+    """float32[n, H, W, C] in 0 … 1: a signal as one row per step, a clip as its frames from left to right.
 
-    Of all float[n, T, …] the least becomes black and the greatest white. Steps of few numbers are written one behind
-    the other, in lines.
+    Over all of float[n, T, …] the smallest value becomes black and the largest white. Steps of few numbers are laid out
+    one after the other, in lines.
 
     >>> as_pictures(np.zeros((2, 8, 8, 1))).shape, as_pictures(np.zeros((2, 50, 160))).shape
     ((2, 8, 8, 1), (2, 50, 160, 1))
@@ -148,5 +148,5 @@ def draw_tile(axes: Axes, image: np.ndarray, left: float, top: float, *, frame: 
 
 def draw_caption(axes: Axes, text: str, left: float, top: float, *, other: bool) -> None:
     """A line under a tile at this place, in the colour of frames where `other`."""
-    place = {"ha": "center", "va": "top", "parse_math": False}  # a $ of a file name begins no formula
+    place = {"ha": "center", "va": "top", "parse_math": False}  # a $ in a file name must not begin a formula
     axes.text(left + TILE / 2, top, text, fontsize=SMALL - 1.5, color=ORANGE if other else MUTED, **place)

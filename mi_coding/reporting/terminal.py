@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: progress, warnings, and a closing table."""
+"""What the user sees during a run: progress, warnings, and a closing table."""
 
 import math
 import sys
@@ -26,10 +26,10 @@ class _Display:
     def __init__(self, stream: TextIO | None, interval: float):
         self._stream = sys.stdout if stream is None else stream
         console, errors = Console(file=self._stream), sys.stderr.isatty()  # a file keeps its errors
-        redraws = self._stream.isatty() and not console.is_dumb_terminal  # a FORCE_COLOR makes no terminal
+        redraws = self._stream.isatty() and not console.is_dumb_terminal  # FORCE_COLOR alone makes no terminal
         self._live = Live(console=console, auto_refresh=False, redirect_stderr=errors) if redraws else None
         self._returns = in_notebook(self._stream)
-        self._drawn = 0  # letters of the line that the next one is written over
+        self._drawn = 0  # length of the line that the next one overwrites
         self._silent_after = interval
         self._interval = _REDRAW if self._live or self._returns else interval
 
@@ -62,8 +62,8 @@ def in_notebook(stream: TextIO) -> bool:
 class Progress(_Display):
     """Progress of training: a bar on a terminal, elsewhere a plain line every few seconds and one for the last step.
 
-    Loss and bound are those of a training batch, and are called so; they are no result. Where steps are slow, a line
-    every few seconds says for how long no numbers have come.
+    Loss and bound are those of a training batch, and are labelled so; they are not results. Where steps are slow, a
+    line every few seconds reports how long ago the last numbers came.
 
     >>> with Progress(200, first_step=0, ceiling=math.log(256)) as progress:
     ...     progress.update(200, 1.64, 3.91, 5120.0)
@@ -83,7 +83,7 @@ class Progress(_Display):
 
         Args:
             total_steps, first_step: of the whole run, and finished before this session.
-            ceiling: ln N in nats, what the bound can never pass; None for an objective that has none.
+            ceiling: ln N in nats, which the bound can never exceed; None for an objective that has none.
             stream: where to write; None is sys.stdout.
             interval: seconds between plain lines; a terminal is redrawn four times a second at most.
         """
@@ -96,7 +96,7 @@ class Progress(_Display):
         self._silence = ExitStack()
 
     def __enter__(self) -> Self:
-        if not self._live:  # whose bar stays in sight
+        if not self._live:  # a live bar stays in sight
             self._silence.enter_context(_every(self._silent_after, self._tell_of_silence))
         return super().__enter__()
 
@@ -108,12 +108,12 @@ class Progress(_Display):
     def update(
         self, step: int, loss: float, bound: float | None, speed: float, *, information: float | None = None
     ) -> None:
-        """Says how far training is; cheap enough for every step.
+        """Reports how far training is; cheap enough for every step.
 
         Args:
             step: finished steps, those before this session included.
             loss, bound: of the training batch, in nats; None where it is no bound, as with twins kept out.
-            speed: pairs that training takes in a second, on all devices together.
+            speed: pairs per second of training, on all devices together.
             information: I(z_x; z_y) of a discrete code on the training batch, in nats; None where there is none.
         """
         now = time.monotonic()
@@ -150,7 +150,7 @@ class Progress(_Display):
         return f"{_clock((now - begun) / (step - begun_step) * (self._total_steps - step))} left"
 
     def _show(self) -> None:
-        waiting, self._waiting = self._waiting, None  # at once: two threads show
+        waiting, self._waiting = self._waiting, None  # in one statement: two threads show
         if waiting is None:
             return
         step, figures, time_left = waiting
@@ -164,7 +164,7 @@ class Progress(_Display):
 
 
 class Counting(_Display):
-    """How many things of a number are done: a line that changes on a terminal, elsewhere one every few seconds.
+    """How many of a total are done: a line that changes in place on a terminal, elsewhere one every few seconds.
 
     >>> with Counting("encoded", 200, unit="images") as counting:
     ...     counting.update(200)
@@ -172,13 +172,13 @@ class Counting(_Display):
     """
 
     def __init__(self, what: str, total: int, *, unit: str, stream: TextIO | None = None, interval: float = 5.0):
-        """Starts the clock of what is done, such as "encoded", to `total` units; see `Progress` for the rest."""
+        """Starts the clock; `what` is done, such as "encoded", to `total` units; see `Progress` for the rest."""
         super().__init__(stream, interval)
         self._what, self._total, self._unit = what, total, unit
         self._began = self._shown_at = time.monotonic()
 
     def update(self, done: int) -> None:
-        """Says how many are done; cheap enough for every batch."""
+        """Reports how many are done; cheap enough for every batch."""
         now = time.monotonic()
         if done < self._total and now - self._shown_at < self._interval:
             return
@@ -191,9 +191,9 @@ class Counting(_Display):
 
 @contextmanager
 def waiting(what: str, *, stream: TextIO | None = None, interval: float = 5.0) -> Iterator[Callable[[str], None]]:
-    """A context in which a line every few seconds says what takes so long, such as "compiling", and for how long.
+    """A context in which a line every few seconds reports what takes so long, such as "compiling", and for how long.
 
-    It yields a function that takes the part that is being done from now on, which the line then names as well.
+    It yields a function that sets the part that is in progress, which the line then names as well.
 
     >>> with waiting("compiling", interval=0.02):
     ...     time.sleep(0.05)
@@ -233,13 +233,13 @@ def _every(interval: float, tell: Callable[[], None]) -> Iterator[None]:
 
 
 def warning(message: str, *, stream: TextIO | None = None) -> None:
-    """Writes what is wrong and what to do about it in one line; to sys.stderr, if to no other stream."""
+    """Writes what is wrong and what to do about it in one line; to sys.stderr by default."""
     line = Text.assemble(("warning: ", "bold yellow"), " ".join(message.split()))
     Console(file=sys.stderr if stream is None else stream).print(line, soft_wrap=True)
 
 
 def closing_table(groups: Iterable[results.Group], *, stream: TextIO | None = None) -> None:
-    """Writes the results of a run, grouped by `results.group_results`; to sys.stdout, if to no other stream."""
+    """Writes the results of a run, grouped by `results.group_results`; to sys.stdout by default."""
     stream = sys.stdout if stream is None else stream
     console = Console(file=stream, width=None if stream.isatty() else _PLAIN_WIDTH, highlight=False)
     for group in groups:

@@ -32,7 +32,7 @@ class Plan(NamedTuple):
     Attributes:
         run, data, optimizer: options of every run.
         pairs, encoder, method: the kinds that the config chooses; the method has no parts yet.
-        encoder_y: of y where its kind is named; None where it has that of x, or the same network.
+        encoder_y: the encoder of y if its kind is named; None if its kind is that of x, or the network is shared.
         evaluators: in the order of their table.
         config: dotted key → value of every option, defaults included.
         ignored: keys of the config that are options of kinds which it does not choose.
@@ -62,7 +62,7 @@ def known_options() -> dict[str, OptionSpec]:
 
 
 def own_options(config: Mapping[str, Any]) -> dict[str, OptionSpec]:
-    """Key → option, of the kinds that a flat config chooses; of all kinds where it does not choose."""
+    """Key → option, of the kinds that a flat config chooses; of all kinds if it makes no valid choice."""
     try:
         return _specs(_kinds(config), _kinds_of_y(config))
     except InputError:
@@ -79,14 +79,14 @@ def plan(config: Mapping[str, Any], typed: Iterable[str] = ()) -> Plan:
 
     Args:
         config: nested or flat, such as what a config file returns; keys that it does not have take their defaults.
-        typed: keys that a person typed, which must be options of the kinds that the config chooses.
+        typed: keys that the user typed, which must be options of the kinds that the config chooses.
     Raises:
         InputError: for an unknown key or name, a value of the wrong type or range, or options that do not go together.
     """
     config = flatten(config)
     own = _specs(_kinds(config), _kinds_of_y(config))
     ignored = _check_keys(config, own, frozenset(typed))
-    pairs, encoder, method = (  # the name of a Flax module is that of its parameters
+    pairs, encoder, method = (  # not for encoders: a Flax module gives its name to its parameters
         choice.read(config, **({} if choice is ENCODER_CHOICE else {"name": config[choice.key]})) for choice in CHOICES
     )
     if complaint := method.encoder_complaint(encoder):
@@ -104,7 +104,7 @@ def plan(config: Mapping[str, Any], typed: Iterable[str] = ()) -> Plan:
 
 
 def _encoder_of_y(config: Mapping[str, Any], pairs: PairSampler) -> Backbone | None:
-    """The encoder of y where its kind is named; None where it has that of x."""
+    """The encoder of y if its kind is named; None if its kind is that of x."""
     name = config.get(ENCODER_Y_CHOICE.key, SAME)
     if not pairs.takes_given_pairs or name == SAME:
         return None
@@ -115,7 +115,7 @@ def _encoder_of_y(config: Mapping[str, Any], pairs: PairSampler) -> Backbone | N
 
 
 def _place(key: str) -> int:
-    """Where a key stands in config.json: by its group, those without one first."""
+    """Position of a key in config.json: by its group, keys without one first."""
     group = key.rpartition(".")[0]
     return _GROUPS.index(group) if group in _GROUPS else len(_GROUPS)
 
@@ -143,7 +143,7 @@ def _kinds(config: Mapping[str, Any]) -> list[type]:
 
 
 def _kinds_of_y(config: Mapping[str, Any]) -> list[type]:
-    """The kind of the encoder of y, in a list; none where x and y have no encoder each."""
+    """The kind of the encoder of y, in a list; an empty list unless pairs are given ones."""
     return [ENCODER_Y_CHOICE.kind(config)] if PAIRS_CHOICE.kind(config).takes_given_pairs else []
 
 
@@ -160,7 +160,7 @@ def _specs(kinds: Iterable[type], of_y: Iterable[type]) -> dict[str, OptionSpec]
 
 
 def _check_keys(config: Mapping[str, Any], own: Mapping[str, OptionSpec], typed: frozenset[str]) -> tuple[str, ...]:
-    """Refuses keys that no kind has; returns those of kinds that are not chosen, whose values are checked too."""
+    """Rejects keys that no kind has; returns those of kinds that are not chosen, whose values are checked, too."""
     others = [key for key in config if key not in own]
     known = known_options() if others else {}
     for key in others:
@@ -197,11 +197,11 @@ def with_parts(
     """The method of a plan with its parts.
 
     Args:
-        plan: of the config.
-        described: an example of the data, see `data.describe_examples`.
-        num_classes: of its labels.
+        plan: the plan of the config.
+        described: shapes and dtypes of an example, see `data.describe_examples`.
+        num_classes: number of classes of its labels.
         num_devices, num_steps: see `Parts`.
-        platform: "cpu", "gpu" or "tpu", for which the encoder is made; "" for the one that is here.
+        platform: "cpu", "gpu" or "tpu", for which the encoder is built; "" for the one that is here.
     """
     has_probe = plan.method.probe_learning_rate and not plan.pairs.takes_films
     uses_labels = has_probe or plan.method.learns_labels
@@ -220,7 +220,7 @@ def with_parts(
 
 
 def dummy_batch(method: Method, described: list[dict[str, Any]], count: int) -> Any:
-    """A batch of `count` examples of a stream, for their shapes, with labels where the method uses them."""
+    """A dummy batch of `count` streamed examples, for its shapes, with labels if the method uses them."""
     shape_of = method.parts.pairs.streamed_shape
     handed_out = [half | {"shape": list(shape_of(tuple(half["shape"])))} for half in described]
     examples = data.dummy_examples(handed_out, count)
@@ -232,8 +232,8 @@ def build_experiment(plan: Plan, method: Method, num_steps: int, *, streamed: bo
 
     Args:
         method: of this plan, with its parts.
-        num_steps: of the whole run, for the schedule of the learning rate.
-        streamed: whether the steps get batches of examples, and not all of them to draw from.
+        num_steps: of the whole run, for the learning-rate schedule.
+        streamed: whether the steps receive batches of examples instead of drawing from all of them.
     """
     sample: Callable = partial(plan.pairs.training_batch, batch_size=plan.run.batch_size)
     sample = plan.pairs.streamed_batch if streamed else sample

@@ -11,15 +11,15 @@ from mi_coding.options import OneOf, OptionSpec, options_of, read, values_of
 from mi_coding.pairs import PAIRS
 
 SAME = "same"
-"""Name of the encoder of y that is of the kind of x."""
+"""Name by which the encoder of y is of the same kind as that of x."""
 
 
 class Choice(NamedTuple):
     """A key that names one of several kinds.
 
     Attributes:
-        default: the name of configs that do not have the key; None where they must.
-        moved: (from, to), where the options of the kind have keys of another group, such as ("encoder", "encoder_y").
+        default: the name for configs that do not have the key; None if the key is required.
+        moved: (from, to), if the kind's options have keys of another group here, such as ("encoder", "encoder_y").
     """
 
     key: str
@@ -73,18 +73,18 @@ METHOD_CHOICE = Choice("objective.name", METHODS, "how codes are learnt")
 ENCODER_Y_CHOICE = Choice(
     "encoder_y.name",
     ChainMap({SAME: Backbone}, ENCODERS),
-    "what makes features of y; same is of the kind of x, with its options; the head's are always those of x",
+    "what makes features of y; same: kind and options of that of x; the head's options are always those of x",
     default=SAME,
     moved=("encoder", "encoder_y"),
 )
-"""Of given pairs alone, whose halves may have an encoder each."""
+"""For given pairs only, whose halves may have separate encoders."""
 CHOICES = (PAIRS_CHOICE, ENCODER_CHOICE, METHOD_CHOICE)
 
 
 def taken_over(before: Mapping[str, Any], overrides: Mapping[str, Any]) -> str:
-    """A line where overrides choose another encoder than a config, whose options it takes over; "" where there is none.
+    """A line on the options that an encoder chosen by overrides takes over from that of a config; "" if there are none.
 
-    Its own options alone: those of its head, and of pairs and objectives, mean the same for every kind.
+    Only the encoder's own options: those of its head, and of pairs and objectives, mean the same for every kind.
 
     >>> config = {"encoder.name": "mlp", "encoder.widths": (256, 256), "encoder.code_dim": 8}
     >>> taken_over(config, {"encoder.name": "convnet"})

@@ -29,13 +29,13 @@ _COLOURS = (BLUE, ORANGE, "#3f8f5f", "#8d5fb8", "#b8902f", "#4f9fb8", "#b84f6f",
 
 
 class ComparedRun(NamedTuple):
-    """One run as its work directory tells it.
+    """One run, as read from its work directory.
 
     Attributes:
         name: the last part of its path.
         config: dotted key → value.
-        summary: {} before its end.
-        state: "finished", or how far it is.
+        summary: the entries of summary.json; {} before its end.
+        state: "finished", or the step that it has reached.
         metrics: curves, see `read_metrics`.
     """
 
@@ -47,7 +47,7 @@ class ComparedRun(NamedTuple):
 
 
 class Comparison:
-    """Runs side by side. `rows` are plain values, one dict a run, as for a data frame."""
+    """Runs side by side. `rows` are plain values, one dict per run, as for a data frame."""
 
     def __init__(self, runs: Sequence[ComparedRun]):
         self.runs = runs
@@ -73,7 +73,7 @@ class Comparison:
         return Group("runs", ("", *(run.name for run in self.runs)), tuple(rows), note)
 
     def figure(self) -> Figure:
-        """The bound of the training batches of every run, a running mean; the loss of runs that have no bound."""
+        """Running means of the bound on training batches of every run, or of the loss where a run has no bound."""
         chart = Chart(3.7, (0.05, 0.14, 0.745, 0.765), "bound, or loss, of training batches, nats", "step")
         for number, run in enumerate(self.runs):
             key = next((key for key in _CURVES if key in run.metrics), None)
@@ -95,15 +95,15 @@ class Comparison:
 def compare(workdirs: Iterable[str | Path]) -> Comparison:
     """Compares runs by their work directories: the keys of their configs that differ, and their results.
 
-    Runs that have not ended are shown as that. `comparison.rows` is for a data frame, `comparison.figure()` has the
-    curves of all, and a notebook shows the table.
+    Unfinished runs are marked as such. `comparison.rows` is for a data frame, `comparison.figure()` has the curves of
+    all runs, and a notebook shows the table.
 
     >>> comparison = compare([WORKDIR])
     >>> comparison.rows[0]["state"]
     'step 0'
 
     Args:
-        workdirs: of runs, finished or not.
+        workdirs: work directories of runs, finished or not.
     Raises:
         InputError: (a ValueError) if none is given, or one is not the work directory of a run.
     """

@@ -1,4 +1,4 @@
-"""What the codes of a run are worth, on examples that training never saw; the numbers and the report."""
+"""Evaluates the codes of a run on examples that training never saw: the numbers and the report."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,8 +20,8 @@ def trained_codes(run: Run, variables: Variables | None, curves: Mapping[str, An
     """All that evaluations may know of a run.
 
     Args:
-        variables: (params, stats); None where they follow later, as in validation.
-        curves: of metrics.jsonl, where training went on here.
+        variables: (params, stats); None if they are supplied later, as in validation.
+        curves: the curves of metrics.jsonl, if the run was trained here.
     """
     return Trained(
         method=run.method,
@@ -40,7 +40,7 @@ def trained_codes(run: Run, variables: Variables | None, curves: Mapping[str, An
 
 
 def _started(run: Run) -> Callable[[], Variables] | None:
-    """What gives the variables before the first step of a run that started from the encoder of another."""
+    """A function that returns the variables before the first step of a run that started from another's encoder."""
     init_from = run.plan.run.init_from
     if init_from and not (Path(init_from) / "config.json").is_file():
         run.warn(f"--init_from={init_from} is gone, so the encoder that this run started from has no probe")
@@ -51,7 +51,7 @@ def _started(run: Run) -> Callable[[], Variables] | None:
 def evaluate_run(
     run: Run, variables: Variables, curves: Mapping[str, Any] | None = None
 ) -> tuple[Trained, dict[str, Any]]:
-    """What was evaluated, see `trained_codes`, and the entries of summary.json that tell what it is worth."""
+    """What was evaluated, see `trained_codes`, and the results as entries of summary.json."""
     trained = trained_codes(run, variables, curves)
     with terminal.waiting("evaluating") as tell:
         return trained, evaluation.evaluate(run.plan.evaluators, trained, tell)

@@ -1,4 +1,4 @@
-"""The data of a run: loaded, without what no pair can be made of, checked, and its tables scaled."""
+"""The data of a run: loaded, without examples that cannot form a pair, checked, and with its tables scaled."""
 
 from collections.abc import Callable
 from typing import Any, Unpack
@@ -18,7 +18,7 @@ def load_data(
     cache_dir: str = "",
     **images: Unpack[data.ImageOptions],
 ) -> data.Dataset:
-    """The data of a config, or another source, with images brought to what the config says or to something else."""
+    """The data of a config, or of another source; `images` override how the config has images converted."""
     options = plan.data
     return data.load(
         source or options.source,
@@ -30,15 +30,15 @@ def load_data(
 
 
 def video_options(plan: Plan, cache_dir: str = "") -> data.VideoOptions:
-    """How the films of a source are decoded and cut; `cache_dir` takes the place of that of the plan."""
+    """How the films of a source are decoded and cut; `cache_dir` overrides that of the plan."""
     return data.VideoOptions(plan.pairs.film_gap, plan.data.frame_rate, cache_dir or plan.data.cache_dir)
 
 
 def usable(plan: Plan, dataset: data.Dataset) -> data.Dataset:
-    """A data set without the examples that no pair can be made of, which the account counts.
+    """A data set without the examples that cannot form a pair, which the account counts.
 
     Raises:
-        InputError: where fewer than two are left of a split.
+        InputError: if fewer than two are left in a split.
     """
     kept = [usable_part(plan, split, dataset.account) for split in dataset.splits]
     if all(split is whole for split, whole in zip(kept, dataset.splits, strict=True)):
@@ -51,7 +51,7 @@ def usable(plan: Plan, dataset: data.Dataset) -> data.Dataset:
 
 
 def usable_part(plan: Plan, split: data.Split, account: Any) -> data.Split:
-    """A split without the examples that no pair can be made of, which the account counts."""
+    """A split without the examples that cannot form a pair, which the account counts."""
     found = plan.pairs.too_short(split)
     if found is None or not found[0].any():
         return split
@@ -62,7 +62,7 @@ def usable_part(plan: Plan, split: data.Split, account: Any) -> data.Split:
 
 
 def check_data(plan: Plan, dataset: data.Dataset) -> None:
-    """Refuses what only the data can tell: examples that pairs cannot be made of, too few of them for a batch."""
+    """Raises InputError for what only the data can show: examples that do not suit the pairs, too few for a batch."""
     num_train = data.num_examples(dataset.train)
     shapes = [tuple(half["shape"]) for half in data.describe_examples(dataset.train)]
     if plan.pairs.distinct and plan.run.batch_size > num_train:
@@ -85,7 +85,7 @@ def check_data(plan: Plan, dataset: data.Dataset) -> None:
 
 
 def standardised(plan: Plan, dataset: data.Dataset) -> tuple[data.Dataset, Any]:
-    """A data set whose tables have mean 0 and deviation 1 where its pairs are such, and the scale; None for none."""
+    """A data set with its tables scaled to mean 0 and deviation 1 if its pairs ask for it, and the scale or None."""
     if not plan.pairs.standardises:
         return dataset, None
     for name, half in zip("xy", data.describe_examples(dataset.train), strict=False):

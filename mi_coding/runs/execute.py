@@ -27,20 +27,20 @@ from mi_coding.training.processes import is_main_process, on_all_processes
 
 
 class Outcome(NamedTuple):
-    """What a run has come to.
+    """How far a run has come, and its results.
 
     Attributes:
         run: with its data and its method.
         variables: (params, stats) after the last step that was taken.
-        step: of them.
-        summary: what summary.json has; None where it was stopped, or not evaluated.
-        sections: of the report, with their figures; none without a summary.
+        step: the step that they are of.
+        summary: what summary.json has; the entries of training alone where it was stopped, or not evaluated.
+        sections: of the report, with their figures; none where it was not evaluated.
     """
 
     run: Run
     variables: Variables
     step: int
-    summary: dict[str, Any] | None
+    summary: dict[str, Any]
     sections: Sequence[Section] = ()
 
 
@@ -60,19 +60,19 @@ def execute(
 
     Args:
         config: nested or flat; keys that it does not have take their defaults.
-        workdir: made where it is missing.
-        typed: keys that a person typed on the command line.
+        workdir: created if it does not exist.
+        typed: keys that the user typed on the command line.
         command_started: `time.perf_counter()` at the start of the command.
-        profile: whether to write a trace of some steps there, for the profiler of TensorBoard or XProf.
-        source: what is read in place of the source that the config names.
+        profile: whether to write a trace of some steps to `workdir`, for the profiler of TensorBoard or XProf.
+        source: read in place of the source that the config names.
         on_step: called after every step, see `train_run`.
         evaluates: whether to evaluate and to report after the last step.
-        again: what continues the run once it is stopped; None for the same command, "" where nothing can.
+        again: what the user calls to continue a stopped run; None for the same command, "" if nothing can.
     Raises:
         InputError: before anything is written, for a config, data or a directory that cannot work.
         NonFiniteLossError: if training diverges; the last good checkpoint stays.
-        KeyboardInterrupt: at Ctrl-C before the first step; after it the outcome so far is returned, or, of a command,
-            it ends.
+        KeyboardInterrupt: at Ctrl-C before the first step; later, the outcome so far is returned, or, in a command,
+            the process ends.
     """
     warnings: list[str] = []
     with terminal.waiting("reading data") if is_main_process() else nullcontext():
@@ -88,14 +88,14 @@ def execute(
         keeps("stopped before the first step" + (f"; {again} starts again" if again else ""))
         log_on_main("\n".join(run.dataset.account.lines()))
         outcome, stopped_by = _train(run, again, command_started=command_started, profile=profile, on_step=on_step)
-        # Of several processes the others have nothing more to do, and wait to leave together.
+        # All processes but the main one have nothing more to do, and wait to exit together.
         if stopped_by or not evaluates or not is_main_process():
             return outcome
         try:
             return _evaluate(outcome, warnings)
         except Interrupted:  # of a command, which ends
             raise
-        except KeyboardInterrupt:  # of Python: what is trained is worth more than its report
+        except KeyboardInterrupt:  # in Python: what is trained is worth more than its report
             log_on_main(f"\n{describe(signal.SIGINT)}; no report is written")
             return outcome
 
@@ -115,7 +115,7 @@ def _train(run: Run, again: str, **how: Any) -> tuple[Outcome, signal.Signals | 
 
     Args:
         run, again: see `execute`.
-        how: of `train_run`.
+        how: further arguments of `train_run`.
     """
     keep, metadata = run.plan.run.keep_checkpoints, checkpoint_metadata(run)
     with Checkpoints(run.workdir / "checkpoints", keep=keep, metadata=metadata) as checkpoints:
@@ -136,7 +136,7 @@ def _evaluate(outcome: Outcome, warnings: list[str]) -> Outcome:
     summary = outcome.summary | found | describe_run(run.num_devices, jax.devices()[0].device_kind)
     terminal.closing_table(group_results(summary, run.plan.evaluators))
     report, sections = write_report(run, codes, summary, warnings)
-    write_json(run.workdir / "summary.json", summary)  # the last: with it a run has finished
+    write_json(run.workdir / "summary.json", summary)  # written last: a run that has it is finished
     keeps(f"finished; {report} is written")
     print(f"\nreport: {report}")
     return outcome._replace(summary=summary, sections=sections)

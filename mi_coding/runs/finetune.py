@@ -1,4 +1,4 @@
-"""Labels learnt on top of a trained encoder, beside a linear probe of it and the same network from scratch."""
+"""Classifiers trained on top of a trained encoder, next to a linear probe and the same network from scratch."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,13 +13,13 @@ from mi_coding.runs.execute import execute
 from mi_coding.runs.restore import Restored
 
 FINETUNED, FROZEN, SCRATCH = "finetuned", "frozen", "from_scratch"
-"""Folders of the runs."""
+"""Names of the runs' folders."""
 
 _KEYS = ("accuracy", "accuracy_stderr")
 
 
 class Settings(NamedTuple):
-    """How labels are learnt; the same with and without the trained encoder."""
+    """How a classifier is trained; the same with and without the trained encoder."""
 
     num_steps: int
     learning_rate: float
@@ -61,14 +61,14 @@ def finetune(runs: Mapping[str, dict[str, Any]], output: Path, *, command_starte
     for name, config in runs.items():
         print(f"{name}:", flush=True)
         outcome = execute(config, output / name, command_started=command_started)
-        if outcome.summary is None or ACCURACY not in outcome.summary:
+        if ACCURACY not in outcome.summary:
             return None
         summaries[name] = outcome.summary
     return summaries
 
 
 def comparison(summaries: Mapping[str, Summary]) -> dict[str, float | int]:
-    """Accuracies of the runs beside the linear probe of the encoder before, and of raw numbers, as plain values."""
+    """Accuracies of the runs, of a linear probe of the encoder before them and one of raw input, as plain values."""
     on_trained = next(summary for name, summary in summaries.items() if name != SCRATCH)
     found = {f"{name}/{key}": summary[f"classifier/{key}"] for name, summary in summaries.items() for key in _KEYS}
     probes = {"linear_probe/accuracy": FEATURES[STARTED][0], "raw_input/accuracy": FEATURES[RAW][0]}
@@ -76,7 +76,7 @@ def comparison(summaries: Mapping[str, Summary]) -> dict[str, float | int]:
 
 
 def compared(found: Summary) -> Group:
-    """What `comparison` has found, as a table."""
+    """The result of `comparison` as a table."""
     name = FROZEN if f"{FROZEN}/accuracy" in found else FINETUNED
     what = "frozen encoder, classifier trained" if name == FROZEN else "fine-tuned encoder"
 

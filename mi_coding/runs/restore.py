@@ -23,11 +23,11 @@ class Restored(NamedTuple):
 
     Attributes:
         plan: what its config describes.
-        step: of the checkpoint.
+        step: the step of the checkpoint.
         metadata: what the checkpoint carries along, see `runs.run.checkpoint_metadata`.
         method: with its parts.
         variables: (params, stats), the moving averages where they are kept.
-        summary: of a finished run; None before its end.
+        summary: the summary of a finished run; None before its end.
         workdir: where it was read from.
     """
 
@@ -41,20 +41,20 @@ class Restored(NamedTuple):
 
     @property
     def examples(self) -> list[dict[str, Any]]:
-        """What an example looks like, see `data.describe_examples`."""
+        """Shapes and dtypes of an example, see `data.describe_examples`."""
         return self.metadata["data"]["examples"]
 
     @property
     def scale(self) -> Any:
-        """By which tables were scaled, see `data.fit_scale`; None where they were not."""
+        """The scale of tables, see `data.fit_scale`; None if they were not scaled."""
         return self.metadata["data"].get("scale values")
 
     def image_options(self, source: str) -> data.ImageOptions:
-        """What the images of a source are brought to unless a person says otherwise: to what training had.
+        """How the images of a source are converted unless the user says otherwise: as in training.
 
-        A config that keeps channels, or chooses what is white by its data, means those of its data; but the training
-        data itself is read as in training, so that films are not decoded anew. A layout is for folders only, and groups
-        are for the data of training.
+        If the config keeps channels, or takes white from its data, the values of the training data apply; but that data
+        itself is read as in training, so that films are not decoded anew. A layout is for folders only, and groups are
+        for the training data.
         """
         trained, is_folder = self.plan.data, data.open_source(source).takes_layout
         as_in_training = self.plan.pairs.takes_films or (source == trained.source and not is_folder)
@@ -68,7 +68,7 @@ class Restored(NamedTuple):
 
     @property
     def _channels(self) -> int:
-        """Channels of the images that a run was trained on; 0 of anything else."""
+        """Channels of the images that a run was trained on; 0 for anything else."""
         shapes = [half["shape"] for half in self.examples]
         return shapes[0][-1] if len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][-1] in data.CHANNELS else 0
 
@@ -77,9 +77,9 @@ def restore(workdir: str | Path, warn: Callable[[str], None], *, option: str = "
     """Reads the newest good checkpoint of a run, on whatever devices are here; writes nothing.
 
     Args:
-        workdir: of the run, finished or not.
-        warn: takes one line for each damaged checkpoint.
-        option: that named the directory, for messages.
+        workdir: the directory of the run, finished or not.
+        warn: called with one line for each damaged checkpoint.
+        option: the one that named the directory, for messages.
     Raises:
         InputError: where there is no run, no checkpoint yet, or one that this version cannot read.
     """
@@ -125,19 +125,19 @@ def unpickled(
     summary: dict[str, Any] | None,
     workdir: Path,
 ) -> Restored:
-    """A run of what `pickled` has returned."""
+    """The run, rebuilt from what `pickled` returned."""
     plan, method = _build(config, metadata, workdir)
     return Restored(plan, step, metadata, method, variables, summary, workdir)
 
 
 def on_platform(run: Restored, platform: str) -> Restored:
-    """The same run with its encoder in the form for "cpu", "gpu" or "tpu"; that for a TPU compiles for all of them."""
+    """The same run with its encoder in the form for "cpu", "gpu" or "tpu"; the one for TPU compiles for all three."""
     _, method = _build(run.plan.config, run.metadata, run.workdir, platform)
     return run._replace(method=method)
 
 
 def other_shapes(source: str, here: list[tuple[int, ...]], trained: list[tuple[int, ...]]) -> InputError:
-    """What to say of data whose examples are not of the shapes that a run was trained on, x and y or one.
+    """The error for examples that do not have the shapes that a run was trained on, of x and y or of one array.
 
     >>> print(other_shapes("folder:a", [(9, 9, 1)], [(8, 8, 3)]).spelled(lambda setting: setting.spelled("--size")))
     folder:a has examples of shape (9, 9, 1); the run was trained on (8, 8, 3): --size=8 --size=3 brings image files ...

@@ -1,4 +1,4 @@
-"""A run: a config with its data, its method and its random keys. Nothing of it is computed yet."""
+"""A run: a config with its data, its method and its random keys. Nothing is computed yet."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from mi_coding.training.step import TrainState, init_state
 _PURPOSES = ("init", "train", "validation", "test", "probe", "report")
 
 STEPS_PER_CALL = 50
-"""Steps in one call where the config leaves it open and the platform likes it."""
+"""Steps per call if the config leaves it open and loops are fast on the platform."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +40,12 @@ class Run:
         workdir: where it is kept.
         dataset: its splits.
         method: with its parts.
-        num_devices: that share a batch, in all processes.
+        num_devices: number of devices that share a batch, in all processes.
         num_steps: of the whole run.
         streamed: whether training examples are read batch by batch, and do not live on the devices.
-        warn: takes one line that a person must see.
-        scale: by which tables of the data set were scaled, see `data.fit_scale`; None where they were not.
-        begun_with: the config of the work directory, which may have another end; None for a new one.
+        warn: called with one line that the user must see.
+        scale: the scale of the data set's tables, see `data.fit_scale`; None if they were not scaled.
+        begun_with: the config that the work directory was begun with, perhaps with another end; None for a new one.
     """
 
     plan: Plan
@@ -70,7 +70,7 @@ class Run:
 
     @cached_property
     def initial_state(self) -> TrainState:
-        """The state before the first step, on the host; its encoder is the untrained one of the baseline."""
+        """The state before the first step, on the host; its encoder is the untrained baseline."""
         examples = jax.tree.map(jnp.asarray, self._examples_for_shapes)
         return jax.device_get(init_state(self.experiment, self.key("init"), examples))
 
@@ -85,7 +85,7 @@ class Run:
 
     @cached_property
     def starting_state(self) -> tuple[TrainState, str]:
-        """The state before the first step of a run that starts from the encoder of another, and the line to say."""
+        """The state before the first step of a run that starts from the encoder of another, and the line to print."""
         return start_from(self.method, self.initial_state, self.other_run)
 
     @property
@@ -99,7 +99,7 @@ class Run:
 
     @property
     def extends_from(self) -> int:
-        """The step from which an older run goes on to a new end; 0 for a new run, or one that has the same end."""
+        """The step from which an older run is extended to a new end; 0 for a new run, or one with the same end."""
         if self.begun_with is None or all(self.begun_with.get(end) == self.plan.config[end] for end in ENDS):
             return 0
         return saved_step(self.workdir)
@@ -110,16 +110,16 @@ class Run:
         return None if self.method.num_candidates is None else float(np.log(self.method.num_candidates))
 
     def device_data(self, split: data.Split) -> Any:
-        """What the experiment draws pairs of: examples in memory, with labels where a probe learns from them."""
+        """What the experiment draws pairs from: examples in memory, with labels where a probe learns from them."""
         examples = self.plan.pairs.device_data(split)
         return (examples, split.labels) if self.method.uses_labels else examples
 
     def batch_data(self, batch: data.Batch) -> Any:
-        """A batch of a stream as the experiment takes it."""
+        """A batch of a stream in the form that the experiment takes."""
         return (batch.examples, batch.labels) if self.method.uses_labels else batch.examples
 
     def dummy_batch(self, count: int) -> Any:
-        """A batch of a stream, for its shapes."""
+        """A dummy batch of a stream, for its shapes."""
         return dummy_batch(self.method, data.describe_examples(self.dataset.train), count)
 
 
@@ -135,9 +135,9 @@ def prepare(
     Args:
         config: nested or flat, see `build.plan`.
         workdir: where the run is kept.
-        warn: takes one line that a person must see.
-        typed: keys that a person typed.
-        source: what is read in place of the source that the config names, such as arrays in memory.
+        warn: called with one line that the user must see.
+        typed: keys that the user typed.
+        source: read in place of the source that the config names, such as arrays in memory.
     Raises:
         InputError: for a config, data or a directory that cannot work.
     """
@@ -159,10 +159,10 @@ def prepare(
     method = with_parts(plan, described, count_classes(dataset.train), num_devices=num_devices, num_steps=num_steps)
     streamed = not data.in_memory(dataset.train)
     run = Run(plan, workdir, dataset, method, num_devices, num_steps, streamed, warn, scale, begun_with)
-    steps_per_call(run)  # refuses what cannot be
+    steps_per_call(run)  # raises InputError for what cannot be
     if plan.run.init_from and not trained:
         shapes = run.initial_shapes
-        transferred(method, (shapes.params, shapes.stats), run.other_run)  # refuses another encoder
+        transferred(method, (shapes.params, shapes.stats), run.other_run)  # raises InputError for another encoder
     _warn_of_twins(run)
     _warn_of_warmup(run)
     warn_of_shortcomings(plan, dataset, warn)
@@ -170,7 +170,7 @@ def prepare(
 
 
 def _warn_of_warmup(run: Run) -> None:
-    """Warns of a warm-up that is not over before the last step, where it is cut."""
+    """Warns of a warm-up that is cut, since it would not be over before the last step."""
     warmup = run.plan.optimizer.warmup_steps
     if (cut := cut_warmup(warmup, run.num_steps)) < warmup and run.num_steps:
         many = f"a warm-up of {warmup:,} steps is cut to {cut:,} of the {run.num_steps:,} there are"
@@ -194,22 +194,21 @@ def _warn_of_twins(run: Run) -> None:
 
 
 def check_devices(plan: Plan, num_devices: int) -> None:
-    """Refuses a config that cannot run on these devices as it says; called before data is read."""
+    """Raises InputError for a config that cannot run on these devices as it is; called before data is read."""
     plan.run.check(num_devices, jax.process_count())
     plan.pairs.check(plan.run.batch_size, num_devices)
     plan.method.check(plan.pairs, plan.encoder, plan.run.batch_size, num_devices)
 
 
 def steps_per_call(run: Run) -> int:
-    """Steps that one call takes on the devices.
+    """Steps per call on the devices.
 
-    A loop on the device saves the host's part of every step. On CPU it also keeps the memory of a step for the next,
-    which is a sixth of the time of a ResNet-18 of a quarter of its width and a third of that of matrix products.
-    Virtual devices of one CPU that exchange something inside a loop can wait for each other forever (8 devices on 2
-    cores, jaxlib 0.10.2).
+    A loop on the device saves the host overhead of every step. On CPU it also keeps the memory of a step for the next,
+    which saves a sixth of the time of a ResNet-18 of a quarter of its width and a third of that of matrix products.
+    Collectives of virtual devices of one CPU inside a loop can deadlock (8 devices on 2 cores, jaxlib 0.10.2).
 
     Raises:
-        InputError: where the config asks for more than one and that cannot be.
+        InputError: if the config asks for more than one where that is impossible.
     """
     asked = run.plan.run.steps_per_call
     virtual = runs_on_cpu() and run.num_devices > 1
@@ -223,10 +222,10 @@ def steps_per_call(run: Run) -> int:
 
 
 def checkpoint_metadata(run: Run) -> dict[str, Any]:
-    """What each checkpoint carries along, so that it can be read, and continued from, without the config's data.
+    """Metadata of each checkpoint, by which it can be read, and continued from, without the config's data.
 
-    Under "data": what an example looks like, how many there are to train on, their classes and their scale, and what is
-    white where pixels have more than 8 bits: other images must be scaled as these were.
+    Under "data": shape and dtype of an example, the number of training examples, of classes, and their scale, and what
+    is white where pixels have more than 8 bits, since other images must be scaled alike.
     """
     train = run.dataset.train
     trained_on = {

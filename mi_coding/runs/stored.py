@@ -1,4 +1,4 @@
-"""Codes that `embed` has written, and what lies nearest to a code among them."""
+"""Codes that `embed` has written, and the search for those nearest to a query."""
 
 import zipfile
 from pathlib import Path
@@ -23,7 +23,7 @@ def read_codes(path: str | Path) -> StoredCodes:
     """Reads a .npz or .parquet file of `embed`.
 
     Raises:
-        InputError: for a file that is missing, or none of codes, or whose codes are packed bits.
+        InputError: for a file that is missing, has no codes, or has codes of packed bits.
     """
     path = Path(path)
     if not path.is_file():
@@ -42,14 +42,14 @@ def read_codes(path: str | Path) -> StoredCodes:
 def nearest_codes(queries: np.ndarray, codes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions int64[q, k] and cosines float32[q, k] of the codes nearest to each query, the nearest first.
 
-    It is exact, and k = min(count, n). A code of zeros has the cosine 0 with all.
+    The search is exact, and k = min(count, n). A code of zeros has cosine 0 with all codes.
 
     >>> positions, cosines = nearest_codes(np.array([[1.0, 0.1]]), np.array([[0.0, 1.0], [3.0, 0.0]]), 2)
     >>> positions.tolist()
     [[1, 0]]
     """
     codes = codes.astype(np.float32, copy=False)
-    lengths = np.sqrt(np.einsum("nd,nd->n", codes, codes))  # not a copy of unit length, which would take its memory
+    lengths = np.sqrt(np.einsum("nd,nd->n", codes, codes))  # no normalised copy: it would double the memory
     scale = np.where(lengths > 0, 1 / np.maximum(lengths, np.finfo(np.float32).tiny), 0).astype(np.float32)
     queries = queries.astype(np.float32) / np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-30)
     count = min(count, len(codes))
@@ -59,7 +59,7 @@ def nearest_codes(queries: np.ndarray, codes: np.ndarray, count: int) -> tuple[n
         products = (queries[start : start + at_once] @ codes.T) * scale
         chosen = np.argpartition(-products, count - 1, axis=1)[:, :count]
         found = np.take_along_axis(products, chosen, axis=1)
-        order = np.lexsort((chosen, -found), axis=1)  # of equals the first
+        order = np.lexsort((chosen, -found), axis=1)  # the first of equals
         positions.append(np.take_along_axis(chosen, order, axis=1))
         cosines.append(np.take_along_axis(found, order, axis=1))
     return np.concatenate(positions), np.concatenate(cosines)

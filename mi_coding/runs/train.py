@@ -1,4 +1,4 @@
-"""Trains a run to its end or to a signal, with what is written and checked between the steps."""
+"""Trains a run to its end or until a signal, with all that is written and checked between steps."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -37,11 +37,11 @@ def train_run(
     profile: bool = False,
     on_step: OnStep | None = None,
 ) -> tuple[Trained, dict[str, float]]:
-    """Trains to the end or to a signal; returns that and the entries of summary.json that tell how it went.
+    """Trains to the end or until a signal; returns the result and the entries of summary.json about training.
 
     Args:
-        run: to train, from its newest checkpoint where it has one.
-        checkpoints: of its work directory.
+        run: the run to train, from its newest checkpoint if it has one.
+        checkpoints: the checkpoints in its work directory.
         command_started: `time.perf_counter()` at the start of the command, for the time until the first step.
         profile: whether to write a trace of some steps into the work directory.
         on_step: called after every step with its number and its metrics, such as "loss".
@@ -76,7 +76,7 @@ def train_run(
         hooks, save = _hooks(run, recorder, phases, checkpoints, writer)
         if on_step and is_main_process():
             hooks.append(Hook(1, lambda step, state, metrics: on_step(step, jax.tree.map(float, metrics))))
-        on_all_processes(lambda: None)  # all have compiled: from here on a signal is saved for the end of a step
+        on_all_processes(lambda: None)  # all have compiled: from here on a signal is deferred to the end of a step
         with deferred() as received:
             trained = train(
                 steps.advance,
@@ -94,7 +94,7 @@ def train_run(
 
 @contextmanager
 def _told(entering: AbstractContextManager[Any], what: str) -> Iterator[Any]:
-    """The same context; while it is entered, a line every few seconds says what takes so long."""
+    """The same context; while it is being entered, a line every few seconds says what takes so long."""
     with ExitStack() as stack:
         with terminal.waiting(what) if is_main_process() else nullcontext():
             entered = stack.enter_context(entering)
@@ -102,7 +102,7 @@ def _told(entering: AbstractContextManager[Any], what: str) -> Iterator[Any]:
 
 
 def forecast(run: Run, parallel: DataParallel, compiled: jax.stages.Compiled) -> str:
-    """One line before training starts: what is learnt, what the result cannot pass, and the memory it takes."""
+    """One line before training starts: what is learnt, the ceiling of the result, and the memory needed."""
     size, count = run.plan.run.batch_size, run.num_devices
     memory = f"whole step {describe_bytes(bytes_needed(compiled))}"
     if scored := run.method.scored_shapes:
@@ -123,7 +123,7 @@ def _training_spec(run: Run, flops: float) -> TrainingSpec:
 
 
 def log_on_main(message: str) -> None:
-    """Prints a line in the process that speaks."""
+    """Prints a line in the main process only."""
     if is_main_process():
         print(message, flush=True)
 
@@ -131,7 +131,7 @@ def log_on_main(message: str) -> None:
 def _hooks(
     run: Run, recorder: Recorder, phases: Phases, checkpoints: Checkpoints, writer: MetricsWriter | None
 ) -> tuple[list[Hook], Hook]:
-    """What is done between steps, and the hook that saves. Where process 0 does it alone, the others stop there too."""
+    """The hooks between steps, and the one that saves. Where only process 0 acts, the others pause there, too."""
     log = validate = lambda step, state, metrics: None
     if is_main_process():
         measure = evaluation.validation(run.plan.evaluators, trained_codes(run, variables=None))
@@ -149,7 +149,7 @@ def _hooks(
 def _step_runner(
     run: Run, parallel: DataParallel, state: TrainState
 ) -> Iterator[tuple[StepRunner, Callable[[], float] | None]]:
-    """The steps with their data, and seconds that they have waited for it so far."""
+    """The steps with their data, and a function that returns the seconds they have waited for it so far."""
     step = make_step(run.experiment, run.key("train"), run.num_devices)
     if not run.streamed:
         examples = jax.tree.map(jnp.asarray, run.device_data(run.dataset.train))
@@ -165,7 +165,7 @@ def _step_runner(
 
 
 def _stream(run: Run, *, first_batch: int) -> data.Stream:
-    """The batches of this process, from one on."""
+    """The stream of batches for this process, from `first_batch` on."""
     train, pairs, options = run.dataset.train, run.plan.pairs, run.plan.run
     if pairs.film_gap:
         train = data.Split(data.FramePairs(train.examples, train.films, pairs.film_gap), None)

@@ -1,4 +1,4 @@
-"""The encoder of a run as a function of whatever a person has: arrays, files, images. No data is needed."""
+"""The encoder of a run as a function of arrays, files or images. The training data is not needed."""
 
 import math
 import warnings
@@ -26,7 +26,7 @@ from mi_coding.runs.restore import Restored, on_platform, pickled, restore, unpi
 from mi_coding.runs.stored import StoredCodes, nearest_codes, read_codes
 
 LAYERS = ("codes", "features", "places")
-"""What an encoder can hand out: the projected codes that the critic scores, the features before the head, or the
+"""What an encoder can return: the projected codes that the critic scores, the features before the head, or the
 features of every place before they are pooled."""
 
 HALVES = ("x", "y")
@@ -38,9 +38,9 @@ _FEWEST_AT_ONCE, _MOST_AT_ONCE = 8, 256
 def load_encoder(workdir: str | Path, *, layer: str = "codes", half: str = "x") -> "TrainedEncoder":
     """The encoder of a run as a function from a batch of examples to codes, jitted; it needs no data.
 
-    It reads the newest good checkpoint, on whatever devices are here, and the moving average of the weights where the
-    run keeps one. The encoder is shown what the probes see: of an image the image itself, scaled as in training; of
-    moving digits one frame with the image in its middle, whole pixels from the edges.
+    It reads the newest good checkpoint, on whatever devices are here, and the moving average of the weights if the
+    run keeps one. The encoder receives what the probes see: for an image the image itself, scaled as in training; for
+    moving digits one frame with the image in the middle, a whole number of pixels from the edges.
 
     >>> encode = load_encoder(WORKDIR)  # of `python -m mi_coding.main --workdir=WORKDIR …`
     >>> codes = encode(np.zeros((5, 8, 8, 1), np.uint8))
@@ -49,17 +49,17 @@ def load_encoder(workdir: str | Path, *, layer: str = "codes", half: str = "x") 
 
     Args:
         workdir: of a run, finished or not.
-        layer: "codes", what the critic scores, or of a discrete code the probability of each value of each symbol,
-            symbol by symbol; or "features", before the projection head, what the probes read, and mostly the better
-            choice for a task of another kind; or "places", float32[n, h, w, C], what is known of each place before
-            the features pool them, for tasks that ask where.
-        half: of given pairs whether to encode "x" or "y".
+        layer: "codes", which the critic scores, or for a discrete code the probability of each value of each symbol,
+            symbol by symbol; or "features", before the projection head, which the probes read and which are mostly the
+            better choice for other tasks; or "places", float32[n, h, w, C], the features of each place before they are
+            pooled, for tasks that ask where.
+        half: for given pairs, whether to encode "x" or "y".
     Returns:
-        encode(examples) → float32[n, D], of any number of examples of the shape that the run was trained on or of the
-        shape that the encoder is shown. Images are uint8 in 0 .. 255 or floats in [0, 1], a list of paths or of Pillow
-        images, or uint8 of another size, which are brought to the size of training. Rows and sequences are any finite
-        numbers, as they were before the run scaled them. Another shape or dtype, or values outside, are a ValueError.
-        It can be pickled.
+        encode(examples) → float32[n, D], for any number of examples of the shape that the run was trained on or of the
+        shape that the encoder receives. Images are uint8 in 0 .. 255 or floats in [0, 1], a list of paths or of Pillow
+        images, or an array of another size, which is resized where training resized its images. Rows and sequences are
+        any finite numbers, as they were before the run scaled them. Another shape or dtype, or values outside, raise
+        ValueError. It can be pickled.
     Raises:
         InputError: (a ValueError) where there is no run, no checkpoint yet, or one that this version cannot read.
     """
@@ -70,12 +70,12 @@ class TrainedEncoder:
     """What `load_encoder` returns.
 
     Attributes:
-        dim: D, of places h · w · C.
-        places: their axes, such as (h, w, C); () of another layer.
+        dim: D; for places, h · w · C.
+        places: their shape, such as (h, w, C); () for another layer.
         shape: of one example, as the run was trained on.
         batch_size: examples that are encoded at a time.
         output: how codes are written, and the prior of a discrete code; None for features.
-        summary: what summary.json of the run has; {} before its end.
+        summary: the entries of the run's summary.json; {} before its end.
         report: path of its report.html; None where there is none.
     """
 
@@ -101,7 +101,7 @@ class TrainedEncoder:
             self._shown = shown.shape[1:]
         values = int(np.prod(self.shape))
         self.batch_size = max(_FEWEST_AT_ONCE, min(_MOST_AT_ONCE, _VALUES_AT_ONCE // values))
-        # Without `self`, which the caches of JAX would keep as long as the program.
+        # Without `self`, which the caches of JAX would keep alive as long as the program.
         codes = partial(_codes, function, self._pairs, self._given, self.shape, self._shown)
         dummy = jax.ShapeDtypeStruct((1, *self.shape), self.dtype)
         found = jax.eval_shape(codes, self._variables, dummy).shape[1:]
@@ -131,7 +131,7 @@ class TrainedEncoder:
         return path if path.is_file() else None
 
     def layer_of(self, layer: str) -> "TrainedEncoder":
-        """The encoder that hands out another of `LAYERS`."""
+        """The same encoder with another of `LAYERS` as its output."""
         return self if self._layer == layer else TrainedEncoder(self._run, layer=layer, half=self._half)
 
     @cached_property
@@ -139,18 +139,18 @@ class TrainedEncoder:
         return self.layer_of("features")
 
     def features(self, examples: Any) -> np.ndarray:
-        """float32[n, F]: what the encoder makes before its projection head, which the probes read."""
+        """float32[n, F]: the output of the encoder before its projection head, which the probes read."""
         return self._of_features(examples)
 
     def nearest(
         self, query: Any, codes: np.ndarray | StoredCodes | str | Path, k: int = 10
     ) -> list[list[tuple[str | int, float]]]:
-        """For each example of a query the k nearest among some codes, the nearest first: (name, cosine).
+        """For each example of a query, the k nearest codes among those given, the nearest first: (name, cosine).
 
         Args:
-            query: what the encoder takes.
-            codes: float[n, D], whose names are their row numbers; or a file of `embed`, or what `read_codes` reads.
-            k: how many.
+            query: examples, as the encoder takes them.
+            codes: float[n, D], whose names are their row numbers; or a file of `embed`, or what `read_codes` returns.
+            k: number of neighbours.
         Raises:
             ValueError: for codes that are not of this encoder's length.
         """
@@ -164,7 +164,7 @@ class TrainedEncoder:
         return [list(zip(*of_one, strict=True)) for of_one in zip(names, cosines.tolist(), strict=True)]
 
     def __call__(self, examples: Any) -> np.ndarray:
-        """float32[n, D] of n examples, or of places float32[n, h, w, C]."""
+        """float32[n, D] for n examples, or for places float32[n, h, w, C]."""
         examples = self.checked(self._as_array(examples))
         parts = (examples[i : i + self.batch_size] for i in range(0, len(examples), self.batch_size))
         codes = np.concatenate([np.zeros((0, self.dim), np.float32), *self.each(parts)])
@@ -187,23 +187,23 @@ class TrainedEncoder:
 
     @property
     def layer(self) -> str:
-        """What is handed out, one of `LAYERS`."""
+        """The layer that is returned, one of `LAYERS`."""
         return self._layer
 
     @property
     def run(self) -> Restored:
-        """The run that it is of."""
+        """The run that the encoder is from."""
         return self._run
 
     @property
     def dtype(self) -> str:
-        """Of the examples that the run was trained on, such as "uint8"."""
+        """The dtype of the examples that the run was trained on, such as "uint8"."""
         return self._run.examples[HALVES.index(self._half)]["dtype"]
 
     def portable(self) -> Callable[[jax.Array], jax.Array]:
         """Examples [b, …] → codes float32[b, D], a pure function that compiles for every platform and any b.
 
-        The weights are constants of it, and tables are scaled within.
+        The weights are constants of the function, and it scales tables itself.
         """
         codes = TrainedEncoder(on_platform(self._run, "tpu"), layer=self._layer, half=self._half)._encode
         variables, scale = self._variables, self._scale
@@ -217,7 +217,7 @@ class TrainedEncoder:
         return portable
 
     def through(self, program: Callable[[np.ndarray], np.ndarray]) -> "TrainedEncoder":
-        """The same encoder whose codes another program makes, of examples as they are."""
+        """The same encoder with codes computed by another program, from unscaled examples."""
         other = TrainedEncoder(self._run, layer=self._layer, half=self._half)
         other._encode, other._scale = (lambda _, examples: program(np.asarray(examples))), None
         return other
@@ -227,12 +227,12 @@ class TrainedEncoder:
         return TrainedEncoder(self._run._replace(variables=variables), layer=self._layer, half=self._half)
 
     def compile(self, like: np.ndarray | data.LazyImages) -> None:
-        """Compiles the program for examples of such a shape and dtype, which the first call would do."""
+        """Compiles the program for examples of this shape and dtype, as the first call would."""
         dummy = np.zeros((self.batch_size, *like.shape[1:]), like.dtype)
         jax.block_until_ready(self._encode(self._variables, dummy))
 
     def _as_array(self, examples: Any) -> np.ndarray:
-        """Examples as one array: files and Pillow images decoded, images of bytes brought to the size of training."""
+        """Examples as one array: files and Pillow images decoded, images of bytes resized to the size of training."""
         if isinstance(examples, str | Path | Image.Image):
             raise ValueError(f"one image, {examples!r:.100}; expected a list of images")
         if isinstance(examples, list | tuple) and any(isinstance(one, str | Path | Image.Image) for one in examples):
@@ -251,7 +251,7 @@ class TrainedEncoder:
         return fitted
 
     def _by_white(self, images: np.ndarray) -> np.ndarray:
-        """Whole numbers, and floats above 1, divided by what was white in training; bytes of any type as bytes."""
+        """Whole numbers, and floats above 1, divided by what was white in training; 0 .. 255 of any type as uint8."""
         white = self._run.metadata["data"].get("white", 0.0)
         is_whole = images.dtype.kind in "iub" and images.dtype != np.uint8
         if not images.size or not (is_whole or (white and images.dtype.kind == "f" and images.max() > 1)):
@@ -265,7 +265,7 @@ class TrainedEncoder:
 
     @property
     def _resizes(self) -> bool:
-        """Whether images in arrays are resized: where those of training were."""
+        """Whether images in arrays are resized: if those of training were."""
         return self.takes_images and bool(self._run.plan.data.image_size)
 
     @property
@@ -292,16 +292,16 @@ class TrainedEncoder:
 
     @property
     def _image_spec(self) -> data.ImageSpec:
-        """What images are brought to: the size of training, where that is a square."""
+        """How images are converted: to the size of training, if that is a square."""
         height, width, channels = self.shape
         return data.ImageSpec(height if height == width else 0, channels, self._run.metadata["data"].get("white", 0.0))
 
     def takes(self, shape: tuple[int, ...]) -> bool:
-        """Whether examples may have a shape: what the run was trained on, or what the encoder is shown."""
+        """Whether examples may have a shape: that of training, or that which the encoder receives."""
         return shape == self._shown or (self._pairs.takes_shape(shape, self.shape) and len(shape) > 0)
 
     def checked(self, examples: np.ndarray) -> np.ndarray:
-        """Examples that can be encoded, of uint8 or float32.
+        """The examples, checked, as uint8 or float32.
 
         Raises:
             ValueError: naming what was given and what was expected.

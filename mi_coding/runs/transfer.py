@@ -1,4 +1,4 @@
-"""A run that starts from the encoder of another: which of its arrays are taken, and which begin anew."""
+"""A run that starts from the encoder of another: which arrays are copied, and which are initialised anew."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -19,12 +19,12 @@ _MOST_NAMED = 3
 
 
 class Transfer(NamedTuple):
-    """Variables with what was taken of another run.
+    """Variables with the arrays copied from another run.
 
     Attributes:
         variables: (params, stats).
         taken: names of the arrays that come from the other run.
-        anew: names of the arrays of the encoder that do not: of a head of another shape, or of none.
+        anew: names of the other arrays of the encoder: those of a head of another shape, or that the other lacks.
     """
 
     variables: Variables
@@ -35,14 +35,14 @@ class Transfer(NamedTuple):
 def transferred(method: Method, variables: Variables, other: Restored) -> Transfer:
     """The variables of a method before its first step, with the encoder of another run.
 
-    The arrays up to the features must be those of the other run, name by name; the projection head is taken where it
-    has the same shapes, and begins anew where it has not. A run with an encoder for each half gives that of x, and
-    takes for both halves that of a run with one.
+    The arrays up to the features must be those of the other run, name by name; the projection head is copied if it
+    has the same shapes, and is initialised anew if not. A run with an encoder for each half provides that of x; in such
+    a run, both halves start from the single encoder of another.
 
     Args:
         method: of the new run, with its parts.
         variables: (params, stats) of it, as arrays or as their shapes.
-        other: the run that gives its encoder, the moving average where it keeps one.
+        other: the run that provides its encoder, the moving average if it keeps one.
     Raises:
         InputError: where the encoders are of different shapes, naming the arrays.
     """
@@ -78,7 +78,7 @@ def transferred(method: Method, variables: Variables, other: Restored) -> Transf
 def start_from(method: Method, state: TrainState, other: Restored) -> tuple[TrainState, str]:
     """The state before the first step with the encoder of another run, on the host, and the line that says so.
 
-    The state of the optimiser is that of the beginning.
+    The state of the optimiser is the initial one.
     """
     transfer = transferred(method, (state.params, state.stats), other)
     variables = jax.device_get(jax.tree.map(jnp.asarray, transfer.variables))
@@ -90,7 +90,7 @@ def start_from(method: Method, state: TrainState, other: Restored) -> tuple[Trai
 
 
 def _found(path: tuple[str, ...], given: dict[tuple[str, ...], Any]) -> Any:
-    """The array that a path of one encoder has in another, which may have one for each half; None for none."""
+    """The array at a path of one encoder in another run, which may have an encoder per half; None if missing."""
     alone = path[1:] if path[0] in _HALVES else path
     return next((given[one] for one in (path, alone, ("x", *alone)) if one in given), None)
 

@@ -21,7 +21,7 @@ Complete = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 ENDS = ("num_steps", "num_epochs")
-"""Keys that a run may be continued with other values of: where training ends."""
+"""Keys whose values may change when a run is continued: where training ends."""
 
 
 def saved_step(workdir: Path) -> int:
@@ -30,10 +30,10 @@ def saved_step(workdir: Path) -> int:
 
 
 def check_workdir(workdir: Path, config: dict[str, Any], complete: Complete) -> dict[str, Any] | None:
-    """Refuses a work directory that cannot hold this run; writes nothing.
+    """Raises InputError for a work directory that cannot hold this run; writes nothing.
 
     Args:
-        workdir: which may be missing.
+        workdir: the directory, which need not exist.
         config: dotted key → value of every option.
         complete: a flat config, perhaps one of an older version → the same with every option.
     Returns:
@@ -43,7 +43,7 @@ def check_workdir(workdir: Path, config: dict[str, Any], complete: Complete) -> 
             the keys that differ.
     """
     try:
-        str(workdir).encode()  # for those who print it
+        str(workdir).encode()  # it must be printable
         parent = next(path for path in [workdir.absolute(), *workdir.absolute().parents] if path.exists())
     except (OSError, ValueError) as error:
         raise InputError(_no_path(workdir, error)) from None
@@ -70,7 +70,7 @@ def _unfit_for_checkpoints(path: str) -> str:
     """
     if "\\" in path:
         return "a backslash, where checkpoints cannot be read back"
-    if not fnmatchcase(path, path):  # what was written is looked for by this path, taken for a pattern
+    if not fnmatchcase(path, path):  # orbax looks for checkpoints with this path as a glob pattern
         return "brackets, where checkpoints cannot be read back"
     if ":/" in path:
         return "':/' as an address has; expected a directory, such as a bucket is mounted at"
@@ -100,12 +100,12 @@ def begin(workdir: Path, config: dict[str, Any], *, extends_from: int = 0) -> IO
 
     Args:
         config: nested, of every option.
-        extends_from: the step from which a run goes on to a new end, whose old summary is kept as
-            summary_STEP.json; 0 where the end is the same.
+        extends_from: the step from which a run is extended to a new end; its old summary is kept as
+            summary_STEP.json; 0 if the end is the same.
     Returns:
-        a file that locks the directory until it is closed, or its process ends in whatever way.
+        a file that locks the directory until it is closed, or the process ends for any reason.
     Raises:
-        InputError: where it cannot be made, or another run holds it.
+        InputError: if it cannot be created, or another run holds the lock.
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,7 @@ def _hold(workdir: Path) -> IO[str]:
         holder = file.read().strip() or "another process"
         file.close()
         raise InputError(f"--workdir={workdir} is in use by {holder}; wait for its end or choose another") from None
-    except OSError:  # a file system without locks, such as a mounted bucket: there is nothing to hold it by
+    except OSError:  # a file system without locks, such as a mounted bucket: nothing can be locked
         return file
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}\n")

@@ -16,11 +16,11 @@ from mi_coding.training.processes import all_processes, is_main_process, on_all_
 from mi_coding.training.step import TrainState
 
 _T = TypeVar("_T")
-_LONGEST = 200  # letters of what has changed that a message holds
+_LONGEST = 200  # characters of a change that a message quotes
 
 
 class _Manager(ocp.CheckpointManager):
-    """Of orbax, which before 0.11.37 asks a service of jax for signals; here the loop handles them."""
+    """The manager of orbax, which before 0.11.37 asks a service of JAX about signals; here the loop handles them."""
 
     def reached_preemption(self, step: int) -> bool:
         return False
@@ -98,7 +98,7 @@ class Checkpoints:
         self._write(self._manager.wait_until_finished)
 
     def close(self) -> None:
-        """Waits for the write in progress, and can write no more.
+        """Waits for the write in progress and closes the folder; nothing can be written afterwards.
 
         Raises:
             SaveError: if it fails.
@@ -110,14 +110,14 @@ class Checkpoints:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # A process that fails by itself would deadlock here with the others.
+        # A process that fails alone would deadlock here, waiting for the others.
         if kind in (None, NonFiniteLossError) or jax.process_count() == 1:
             self.close()
 
     def _write(self, act: Callable[[], Any]) -> None:
         try:
             act()
-        except Exception as error:  # orbax and what it stands on raise all kinds
+        except Exception as error:  # orbax and its dependencies raise all kinds
             raise SaveError(f"a checkpoint cannot be written to {self._folder}: {_reason(error)}") from None
 
     def _set_aside(self, steps: list[int]) -> None:
@@ -144,8 +144,8 @@ def read_newest(
     """The newest readable checkpoint, on this machine's devices, with its metadata; None without one.
 
     Args:
-        folder: of the checkpoints; it is only read, and need not exist.
-        like: from the metadata of the checkpoint to a state of its shapes.
+        folder: the folder of the checkpoints; it is only read, and need not exist.
+        like: metadata of the checkpoint → a state of its shapes.
         warn: called with one line for each checkpoint that is damaged.
     """
     if not folder.is_dir():
@@ -172,8 +172,8 @@ def checksum(tree: Any) -> int:
 
 
 def _check_same_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Other examples under the same indices would silently continue as a different run."""
-    before = {"scale": "none"} | dict(before)  # of versions that scaled nothing
+    """Raises InputError if the data changed: with other examples at the same indices it would be a different run."""
+    before = {"scale": "none"} | dict(before)  # as in versions that scaled nothing
     for name in now:
         if name in before and before[name] != now[name]:
             changed = f"{name} was {before[name]} and is {now[name]}"
@@ -224,7 +224,7 @@ def _read(read: Callable[[], _T], step: int, warn: Callable[[str], None]) -> _T 
     """The result of `read`, or None unless it succeeds in all processes."""
     try:
         result = read()
-    except Exception as error:  # orbax and what it stands on raise all kinds
+    except Exception as error:  # orbax and its dependencies raise all kinds
         warn(f"checkpoint {step} cannot be read, trying an older one: {_reason(error)}")
         result = None
     return result if all_processes(result is not None) else None

@@ -59,7 +59,7 @@ def data_parallel(name: str, devices: Sequence[jax.Device] | None = None) -> Dat
 
 
 def platform_of(devices: Sequence[jax.Device] | None = None) -> str:
-    """ "cpu", "gpu" or "tpu": what programs for these devices, or for all that a run here has, are compiled for."""
+    """ "cpu", "gpu" or "tpu": the platform of these devices, by default of all that a run has here."""
     return (jax.devices() if devices is None else devices)[0].platform
 
 
@@ -92,13 +92,13 @@ def _mesh(devices: Sequence[jax.Device]) -> jax.sharding.Mesh:
     kinds = (jax.sharding.AxisType.Auto,)
     if jax.process_count() == 1:
         return jax.make_mesh((len(devices),), (AXIS,), axis_types=kinds, devices=devices)
-    # Not in the order of the fastest interconnect: each process holds consecutive rows of the batch.
+    # By process, not in the order of the fastest interconnect: each process holds consecutive rows of the batch.
     in_order = sorted(devices, key=lambda device: (device.process_index, device.id))
     return jax.sharding.Mesh(np.array(in_order), (AXIS,), axis_types=kinds)
 
 
 def own_copy(tree: Any) -> Any:
-    """The copy of a replicated tree on this process's first device, on which all that follows then runs."""
+    """The copy of a replicated tree on this process's first device, on which computations with it then run."""
     return jax.tree.map(lambda x: x.addressable_data(0), tree)
 
 
@@ -107,7 +107,7 @@ def _shard_map(mesh: jax.sharding.Mesh) -> DataParallel:
     own = [device for device in mesh.devices.flat if device in everywhere.addressable_devices]  # in the mesh's order
 
     def copy(x: Any) -> jax.Array:
-        # A copy: the step donates the state, whose memory may be the caller's, or one zero in two places.
+        # A copy: the step donates the state, whose memory may be the caller's, or shared by two leaves.
         here = [jax.device_put(jnp.copy(x), device) for device in own]
         return jax.make_array_from_single_device_arrays(jnp.shape(x), everywhere, here)
 
@@ -160,4 +160,4 @@ SPMD: dict[str, Callable[[jax.sharding.Mesh], DataParallel]] = {"shard_map": _sh
 """Names of `config.spmd`."""
 
 FOR_SEVERAL_PROCESSES = ("shard_map",)
-"""Those of `SPMD` that run on the devices of several processes."""
+"""The names in `SPMD` that run on the devices of several processes."""

@@ -8,7 +8,7 @@ import optax
 
 
 class Experiment(NamedTuple):
-    """One experiment; another one is other functions here, never a second loop.
+    """One experiment; a different one passes other functions here and needs no second loop.
 
     Attributes:
         sample_pairs: (key, data, rows int32[b]) → x, y: the pairs numbered `rows` of the global batch.

@@ -19,7 +19,7 @@ class StepRunner(NamedTuple):
 
     Attributes:
         advance: (state, count) → (state, metrics of the last step), the state as `DataParallel.replicate` lays it out.
-        compiled: the program, which knows how much memory it needs.
+        compiled: the compiled program, which reports how much memory it needs.
         flops: of one step on one device, see `count_flops`.
     """
 
@@ -31,13 +31,13 @@ class StepRunner(NamedTuple):
 def from_device_data(
     step: Callable, state: TrainState, data: Any, parallel: DataParallel, *, steps_per_call: int = 1
 ) -> StepRunner:
-    """All data stays on every device, and one call takes as many steps as it is told to.
+    """All data is replicated on every device, and one call takes `count` steps.
 
     Args:
         step: (state, data) → (state, metrics) on one device, from `make_step`.
         state: a single copy, for its shapes.
         data: a tree of arrays.
-        steps_per_call: the most that a call may be told to take; with 1 there is no loop on the device.
+        steps_per_call: the largest `count` of a call; with 1 there is no loop on the device.
     """
     data = parallel.replicate(data)
     if steps_per_call == 1:
@@ -51,7 +51,7 @@ def from_device_data(
 def from_stream(
     step: Callable, state: TrainState, first: Any, batches: Iterator[Any], parallel: DataParallel
 ) -> StepRunner:
-    """Each step gets the next batch of examples, each device its share; a call takes one step.
+    """Each step gets the next batch of examples, sharded over the devices; a call takes one step.
 
     Args:
         step: (state, examples) → (state, metrics) on one device, from `make_step`.

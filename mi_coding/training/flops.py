@@ -1,4 +1,4 @@
-"""FLOPs of a step, counted in its program, and peak FLOPs of devices: together the utilisation."""
+"""FLOPs of a step, counted in its program, and peak FLOPs per second of devices: together they give the utilisation."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -49,10 +49,10 @@ class Product(NamedTuple):
     """A matrix product or a convolution of a program.
 
     Attributes:
-        scope: the names of what it is part of, as `jax.named_scope` gives them.
+        scope: the names of the scopes that it is in, as set by `jax.named_scope`.
         flops: on one device, in all iterations of the loops that it is in.
-        dtype: of what is multiplied.
-        precision: that was asked for; None for the default of the device.
+        dtype: of the operands.
+        precision: the requested one; None for the default of the device.
     """
 
     scope: str
@@ -80,7 +80,7 @@ def _products_of(equation: Any, scope: str, times: int) -> list[Product]:
         times *= math.prod(params["grid_mapping"].grid)
     inner = [_products(one, scope, times * params.get("length", 1)) for one in _inner(params)]
     if name == "cond":
-        # Of ways of computing the same for several platforms, the one with the least: what the model needs.
+        # Of branches that compute the same on several platforms, the one with the fewest FLOPs: what the model needs.
         choose = min if params.get("branches_platforms") else max
         return choose(inner, key=lambda branch: sum(one.flops for one in branch), default=[])
     return [product for part in inner for product in part]

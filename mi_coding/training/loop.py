@@ -20,7 +20,7 @@ TRACED_STEPS = 10
 """Steps of a trace; the first step of the run, which compiles, is not among them."""
 
 LONGEST_CALL = 4.0
-"""Seconds that a call of several steps may take on a CPU, about."""
+"""Approximate limit, in seconds, of a call of several steps on a CPU."""
 
 
 class Hook(NamedTuple):
@@ -40,7 +40,7 @@ class Hook(NamedTuple):
 def traced(folder: Path) -> Iterator[Hook]:
     """A context with a hook that writes a profiler trace of some steps, for TensorBoard or XProf.
 
-    It starts the trace when first due and stops it when next due, or when the context exits.
+    The hook starts the trace when first due and stops it when next due, or when the context exits.
     """
     times_due = itertools.count(1)
     with ExitStack() as running:
@@ -78,8 +78,8 @@ def train(
         state: a single copy; training continues at its step.
         parallel: how `advance` runs.
         num_steps: the step at which training ends.
-        steps_per_call: the most steps of one call of `advance`; fewer if a hook is due before, and on a CPU where
-            steps are slow: a signal waits for the end of a call.
+        steps_per_call: maximum number of steps per call of `advance`; fewer if a hook is due before, or if steps are
+            slow on a CPU, since a signal waits for the end of a call.
         hooks: called in this order when due.
         save: the hook that writes a checkpoint; called when due, and when a signal stops the loop.
     Raises:
@@ -119,7 +119,7 @@ def _steps_within(seconds: float, of_one: float) -> int:
 
 
 def _next_due(step: int, num_steps: int, hooks: Sequence[Hook]) -> int:
-    """The next step after which a hook is due; the very first step is one."""
+    """The next step after which a hook is due; one is always due after the very first step."""
     return min([1] if step == 0 else [num_steps, *((step // hook.every + 1) * hook.every for hook in hooks)])
 
 

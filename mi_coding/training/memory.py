@@ -16,7 +16,7 @@ def bytes_needed(compiled: jax.stages.Compiled) -> int | None:
     sizes = compiled.memory_analysis()
     if sizes is None:
         return None
-    shared = sizes.alias_size_in_bytes  # results in donated arguments
+    shared = sizes.alias_size_in_bytes  # results that reuse the memory of donated arguments
     return sizes.argument_size_in_bytes + sizes.output_size_in_bytes + sizes.temp_size_in_bytes - shared
 
 

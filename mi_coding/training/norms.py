@@ -10,7 +10,7 @@ import optax
 from jax import lax
 
 ROW = 1024
-"""Numbers that are summed first, of one array each."""
+"""Length of the rows that are summed first; each row is part of one array."""
 
 
 def leaf_norms(tree: Any) -> Any:
@@ -45,7 +45,7 @@ def _one_by_one(*leaves: jax.Array) -> jax.Array:
 
 
 def _together(*leaves: jax.Array) -> jax.Array:
-    """In rows, each of one array: a kernel that makes them, one that sums them, one that adds the sums of an array."""
+    """By rows, each of one array: one kernel lays them out, one sums each row, one adds the row sums of each array."""
     rows = [math.ceil(leaf.size / ROW) for leaf in leaves]
     padded = [
         jnp.pad(leaf.astype(jnp.float32).ravel(), (0, count * ROW - leaf.size))
@@ -53,5 +53,5 @@ def _together(*leaves: jax.Array) -> jax.Array:
     ]
     sums = jnp.sum(jnp.square(jnp.concatenate(padded).reshape(-1, ROW)), axis=1)
     owner = np.repeat(np.arange(len(leaves)), rows)
-    # Compared rather than scattered: a scatter adds in any order, and a run would not be the same twice.
+    # By comparison, not by a scatter, which adds in any order, so that a run would not be reproducible.
     return jnp.sqrt(jnp.sum(jnp.where(owner == np.arange(len(leaves))[:, None], sums, 0.0), axis=1))

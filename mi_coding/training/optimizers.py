@@ -20,7 +20,7 @@ def is_weight(params: Any) -> Any:
 
 
 def _adamw(schedule: optax.Schedule, weight_decay: float, momentum: float) -> optax.GradientTransformation:
-    del momentum  # AdamW keeps its own
+    del momentum  # AdamW has its own
     return optax.adamw(schedule, weight_decay=weight_decay, mask=is_weight)
 
 
@@ -71,7 +71,7 @@ def learning_rate_schedule(peak: float, warmup_steps: int, num_steps: int) -> op
 
 
 def cut_warmup(warmup_steps: int, num_steps: int) -> int:
-    """Steps of the warm-up of a run, at most all but its last: a short trial of a long config still decays."""
+    """Warm-up steps of a run, at most all but the last, so that a short trial of a long config still decays."""
     return min(warmup_steps, max(num_steps - 1, 0))
 
 
@@ -95,11 +95,11 @@ class OptimizerOptions:
         "optimizer.learning_rate_scaling", "none", "linear multiplies the rate by B / 256, sqrt by √B"
     )
     warmup_steps: NotNegativeInt = option("optimizer.warmup_steps", 100, "steps of a linear warm-up")
-    weight_decay: NotNegative = option("optimizer.weight_decay", 0.1, "none on biases and norms")
-    momentum: NotNegative = option("optimizer.momentum", 0.9, "of sgd and lars")
+    weight_decay: NotNegative = option("optimizer.weight_decay", 0.1, "of the weights; none on biases and norms")
+    momentum: NotNegative = option("optimizer.momentum", 0.9, "momentum of sgd and lars")
     gradient_clip: NotNegative = option("optimizer.gradient_clip", 0.0, "largest global norm of a gradient; 0 for none")
     average_decay: Annotated[float, Range(least=0, below=1)] = option(
-        "optimizer.average_decay", 0.0, "of a moving average of the weights, which is then evaluated; 0 for none"
+        "optimizer.average_decay", 0.0, "decay of a moving average of the weights, which is then evaluated; 0 for none"
     )
 
     def schedule(self, batch_size: int, num_steps: int) -> optax.Schedule:

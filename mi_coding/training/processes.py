@@ -30,7 +30,7 @@ HEARTBEAT_SECONDS = 30
 
 _STOPPED, _GONE = "mi_coding_stopped", "mi_coding_gone"  # keys in the store that the processes share
 _LOOK_EVERY = 0.25  # seconds
-_CONNECTING = 5.0  # seconds that a signal waits for the others; they may never come
+_CONNECTING = 5.0  # seconds that a signal waits while connecting; the others may never come
 _CLEANING_UP = 90.0  # seconds that the others may take to stop
 _WAIT_AT_THE_END = 7 * 24 * 3600  # seconds: the other processes wait while the main one evaluates
 _LONGEST_TEXT = 4096  # bytes
@@ -99,18 +99,18 @@ _CLUSTERS: dict[str, Callable[[Mapping[str, str]], bool]] = {
 
 @contextmanager
 def initialize_distributed(place: ProcessSpec | None) -> Iterator[None]:
-    """A context in which the processes of a run are connected; without `place` and scheduler there is only this one.
+    """A context in which the processes of a run are connected; without `place` or a scheduler there is just one.
 
     A process that fails by itself exits at once, without the shutdown barrier, which the others would never reach: they
     miss its heartbeat within `HEARTBEAT_SECONDS` and exit as well. Errors that all processes agree on are raised. A
-    process that is stopped by a signal tells the others, and all exit together with the code of one that is stopped.
+    process that is stopped by a signal tells the others, and all exit together with the exit code of a stopped one.
 
     Args:
         place: from the command line; None lets JAX detect it where a scheduler runs.
     Raises:
         PeersUnavailableError: if the processes do not connect within five minutes.
     """
-    with interrupts.deferred(_CONNECTING) as received:  # the others are nearly there, and can soon be told
+    with interrupts.deferred(_CONNECTING) as received:  # the others are about to connect, and can then be told
         if (place.num_processes > 1) if place else cluster(os.environ):
             _initialize(place)
     try:
@@ -168,12 +168,12 @@ def _stopping_together() -> Iterator[None]:
 
 
 def _stop_others(client: Any, number: signal.Signals) -> bool:
-    """Tells the others, and returns once this process may exit; whether it is the main one.
+    """Tells the other processes, waits until this one may exit, and returns whether it is the main one.
 
-    Nobody exits before all know, since what they wait for would fail, and the main process exits last: it serves them.
+    No process exits before all know, since what the others wait for would fail; the main one, their server, exits last.
     """
     place, count = jax.process_index(), jax.process_count()
-    with suppress(jax.errors.JaxRuntimeError):  # without them, it is their heartbeat that ends the others
+    with suppress(jax.errors.JaxRuntimeError):  # if the others cannot be reached, missed heartbeats end them
         client.key_value_set(f"{_STOPPED}/{place}", str(int(number)), allow_overwrite=True)
         _wait_for(lambda: len(client.key_value_dir_get(_STOPPED)) == count)
         if is_main_process():
@@ -191,7 +191,7 @@ def _wait_for(have: Callable[[], bool]) -> None:
 
 
 def _leave(error: BaseException) -> None:
-    if number := interrupts.stopped_by():  # and then what the processes wait for fails
+    if number := interrupts.stopped_by():  # the error follows from that: what a process waits for fails
         interrupts.leave(number)
     if isinstance(error, (InputError, SaveError, OSError)):
         print(f"mi_coding: error: {error}", file=sys.stderr)
@@ -211,7 +211,7 @@ def on_all_processes(act: Callable[[], _T]) -> _T:
     """Calls `act` in every process, and returns its value once all have returned.
 
     Raises:
-        AgreedError: in every process, if `act` raised InputError in any; the first of those keeps its message.
+        AgreedError: in every process, if `act` raised InputError in any; only the first of those keeps its message.
     """
     result, refusal = None, None
     try:

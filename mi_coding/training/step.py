@@ -34,14 +34,14 @@ class TrainState(NamedTuple):
 
     @property
     def variables(self) -> tuple[Any, Any]:
-        """(params, stats) to take away and to judge: the averages where they are kept."""
+        """(params, stats) to export and to evaluate: the averages, if any are kept."""
         return self.average or (self.params, self.stats)
 
 
 def init_state(experiment: Experiment, key: jax.Array, data: Any) -> TrainState:
     """The state before the first step; the same for every number of devices."""
     sample_key, init_key = jax.random.split(key)
-    # Their shapes are all that counts: drawn, they would compile every operation of every augmentation for itself.
+    # Only their shapes matter: drawing pairs here would compile every operation of every augmentation by itself.
     pairs = jax.eval_shape(experiment.sample_pairs, sample_key, data, jnp.arange(2))
     x, y = jax.tree.map(lambda one: jnp.zeros(one.shape, one.dtype), pairs)
     params, stats = experiment.init(init_key, x, y)
@@ -54,12 +54,12 @@ def make_step(experiment: Experiment, key: jax.Array, num_devices: int) -> Calla
     """One step on one device's shard, to be run by `DataParallel.parallel`: (state, data) → (state, metrics).
 
     The key of a step is `key` folded with the number of the step, and the pairs are numbered over the global batch: a
-    resumed run draws what the first would have drawn, and eight devices draw what one would.
+    resumed run draws what an uninterrupted one would have, and eight devices draw what one would.
 
     Args:
         experiment: what to draw and what to minimise.
-        key: of the whole run.
-        num_devices: that share the batch; must divide it.
+        key: random key of the whole run.
+        num_devices: number of devices that share the batch; must divide it.
     """
     shard = experiment.batch_size // num_devices
 
@@ -111,13 +111,13 @@ def repeat_step(step: Callable) -> Callable:
 
 
 def _move_average(average: Any, current: Any, number: jax.Array, decay: float) -> Any:
-    """Moves the average towards the current values, faster in the first steps, when it is mostly the beginning."""
+    """Moves the average towards the current values, faster in the first steps, when it is mostly initial values."""
     if not average:
         return average
     decay = jnp.minimum(decay, (1 + number) / (10 + number))
 
     def move(old: jax.Array, new: jax.Array) -> jax.Array:
-        counts = jnp.issubdtype(new.dtype, jnp.integer)  # the steps of an inner optimiser, which have no average
+        counts = jnp.issubdtype(new.dtype, jnp.integer)  # the step counts of an inner optimiser are not averaged
         return new if counts else decay * old + (1 - decay) * new
 
     return jax.tree.map(move, average, current)

@@ -92,7 +92,7 @@ def _write(folder: Path, films: Sequence[EncodedFilm], frame_rate: float, log: S
 
 
 def _extents(films: Sequence[EncodedFilm], frame_rate: float) -> list[Extent | str]:
-    """The size of each film, or the reason why it cannot be used; those that can have frames of one shape."""
+    """The size of each film, or the reason why it cannot be used; all usable films have frames of one shape."""
 
     def extent(film: EncodedFilm) -> Extent | str:
         try:
@@ -115,7 +115,7 @@ def _extents(films: Sequence[EncodedFilm], frame_rate: float) -> list[Extent | s
 
 
 def _decode(film: EncodedFilm, frames: np.ndarray, times: np.ndarray, **options: Any) -> dict[str, Any]:
-    """Decodes one film into `frames` and `times`; returns what the list of films says of it."""
+    """Decodes one film into `frames` and `times`; returns its entry in the list of films."""
     count = 0
 
     def put(seconds: float, frame: np.ndarray) -> None:

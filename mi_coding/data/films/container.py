@@ -12,7 +12,7 @@ _WITHOUT_TIMES = {"avi"}  # containers that keep the order of the file in place 
 
 
 class Packet(NamedTuple):
-    """What a container says of a packet."""
+    """What a container reports about a packet."""
 
     pts: int | None  # when its frame is shown, in ticks of the stream; None where the container has no times
     is_keyframe: bool

@@ -56,7 +56,7 @@ class EncodedFilm(ABC):
 
         Args:
             frame_rate: maximum number of frames per second: those shown at times 0, 1/frame_rate, …; 0 for all.
-            threads: that decode.
+            threads: number of threads that decode.
         Returns:
             The time in seconds at which the last frame stops being shown, and a description of what is wrong with the
             film, or None.

@@ -129,7 +129,7 @@ class FramePairs:
         return np.stack([self._frames.read(shown_at(self._table, segment, t)) for t in (time, time + self._gap)])
 
     def name(self, i: int) -> str:
-        """Of the film."""
+        """The name of the film."""
         return self._table.names[self._segment(i)]
 
     def _segment(self, i: int) -> int:

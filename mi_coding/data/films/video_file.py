@@ -71,7 +71,7 @@ class VideoFile(EncodedFilm):
 
         def put_new(time: float, frame: np.ndarray) -> None:
             nonlocal last
-            if time > last:  # what stands before a jump that went wrong is there already
+            if time > last:  # frames before a failed jump are there already
                 put(time, frame)
                 last = time
 
@@ -105,7 +105,7 @@ class VideoFile(EncodedFilm):
 
 
 class _WrongJumpError(Exception):
-    """What follows a jump is not the keyframe that was meant."""
+    """The frame after a jump is not the intended keyframe."""
 
 
 class _Frames(Iterator[tuple[float, Any]]):
@@ -130,7 +130,7 @@ class _Frames(Iterator[tuple[float, Any]]):
         for pts, frame in self._decoded:
             self._start = pts if self._start is None else self._start
             if self._target is not None and pts < self._target:
-                continue  # shown before the keyframe, and made of frames that were skipped
+                continue  # shown before the keyframe, and predicted from frames that were skipped
             time = float((pts - self._start) * unit)
             if time <= self._last:
                 self.disordered += 1

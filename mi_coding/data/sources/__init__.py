@@ -1,4 +1,4 @@
-"""Where examples come from: one file a source, picked from a table by the scheme of a string such as `folder:PATH`."""
+"""Where examples come from: one file per source, found in a table by the scheme of a string such as `folder:PATH`."""
 
 import difflib
 from pathlib import Path
@@ -23,7 +23,7 @@ SOURCES: dict[str, type[Source]] = {
 def open_source(source: str, layout: str = "auto", group: str = "") -> Source:
     """Parses a string such as `folder:PATH`; reads nothing.
 
-    `layout` is what folders are, one of `LAYOUTS`, and `group` what examples that stay in one split have in common.
+    `layout` is what folders stand for, one of `LAYOUTS`, `group` what examples that stay in one split have in common.
 
     >>> open_source("folder:/path/to/images")  # whether it exists is found out by `load`
     Folder(argument='/path/to/images')
@@ -54,7 +54,7 @@ _SCHEME_OF = {".npz": "npz", ".parquet": "parquet", ".arrow": "parquet", ".tar":
 
 
 def _of_path(source: str) -> str:
-    """A path that exists as a source, by what it is; "" for any other text."""
+    """The source string for an existing path, by its kind; "" for any other text."""
     path = Path(source).expanduser()
     if path.is_dir():
         return f"folder:{source}"

@@ -13,10 +13,10 @@ from mi_coding.data.sequences import as_sequences
 from mi_coding.data.sources.base import Source
 from mi_coding.errors import InputError, Setting
 
-_SOME = 1000  # images whose values tell whether they are whole numbers
-_MOST_ROUNDING = 0.01  # to float32, of the standard deviation of a column
+_SOME = 1000  # images that are checked for whole numbers
+_MOST_ROUNDING = 0.01  # error in float32, relative to the standard deviation of a column
 MEANING = {"values": "sequences"}
-"""Another name of an array → what it is."""
+"""Alias of an array → its kind."""
 
 
 class ArraySource(Source):
@@ -25,11 +25,11 @@ class ArraySource(Source):
     @property
     @abstractmethod
     def title(self) -> Path:
-        """What messages and the names of examples call them."""
+        """The name of the arrays in messages and in names of examples."""
 
     @abstractmethod
     def arrays(self, account: Account) -> dict[str, np.ndarray]:
-        """The arrays by what they are, see `checked_numbers`, and "group" where there are groups; notes the others."""
+        """The arrays by kind, see `checked_numbers`, and "group" if there are groups; the account notes the others."""
 
     def load(self, spec: ImageSpec) -> Dataset:
         """The splits, in memory: of each class 70 % train, 10 % validation, 20 % test.
@@ -52,7 +52,7 @@ class ArraySource(Source):
         return self._listing(spec)[0]
 
     def _listing(self, spec: ImageSpec) -> tuple[Listing, np.ndarray | None]:
-        """All examples, and the number of the group of each; None for no groups."""
+        """All examples, and the group number of each; None for no groups."""
         path, account = self.title, Account()
         arrays = self.arrays(account)
         given = "pairs" if "y" in arrays else "rows"
@@ -73,7 +73,7 @@ class ArraySource(Source):
 
 
 def checked_numbers(path: Path | str, name: str, array: np.ndarray, account: Account) -> np.ndarray:
-    """Checks and converts an array to uint8 or finite float32, [n, …]; NaN that may be padding is seen to later."""
+    """Checks and converts an array to uint8 or finite float32, [n, …]; NaN that may be padding is checked later."""
     is_sequences = MEANING.get(name, name) == "sequences"
     if (array.ndim < 2 and not is_sequences) or 0 in array.shape[1:]:
         raise InputError(f"{path}: {name} has shape {array.shape}; expected one row an example: (n, …)")
@@ -127,7 +127,7 @@ def _images(path: Path | str, images: np.ndarray, spec: ImageSpec, account: Acco
     return images
 
 
-_FEW_LEVELS = 32  # highest of whole numbers up to which it is white itself, as 16 is in scikit-learn's digits
+_FEW_LEVELS = 32  # up to which the highest of whole numbers is itself white, as 16 is in scikit-learn's digits
 
 
 def by_white(path: Path | str, images: np.ndarray, white: float, account: Account) -> np.ndarray:
@@ -151,7 +151,7 @@ def by_white(path: Path | str, images: np.ndarray, white: float, account: Accoun
 
 
 def _are_whole(images: np.ndarray) -> bool:
-    """Whether values are whole numbers, in images that are evenly spaced among all."""
+    """Whether values are whole numbers, in an evenly spaced sample of the images."""
     some = images[evenly_spaced(len(images), _SOME)]
     return bool(np.all(some == np.round(some)))
 

@@ -1,4 +1,4 @@
-"""The contract of a source of examples."""
+"""The interface of a source of examples."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class Source(ABC):
     """A source of examples. A new one implements `load`, and is entered in `SOURCES`."""
 
     argument: str = ""  # the part of `config.data.source` after the colon
-    layout: str = field(default="auto", repr=False)  # what folders below it are, one of LAYOUTS, where it has folders
+    layout: str = field(default="auto", repr=False)  # what its folders stand for, one of LAYOUTS, if it has folders
 
     group: str = field(default="", repr=False)  # what examples that stay in one split have in common, see `groups_are`
 
@@ -26,10 +26,10 @@ class Source(ABC):
     # Whether images may differ in size without this being known before they are streamed, so that streaming requires
     # `image_size` and `channels`.
     needs_size_to_stream: ClassVar[bool] = False
-    is_typed: ClassVar[bool] = True  # whether a person may name it; else it is made in Python
-    takes_layout: ClassVar[bool] = False  # whether it is a folder, which can be taken for one thing or another
+    is_typed: ClassVar[bool] = True  # whether the user may name it; else it is made in Python
+    takes_layout: ClassVar[bool] = False  # whether it is a folder, which has more than one interpretation
     groups_are: ClassVar[str] = (
-        ""  # what `group` is: a pattern of paths, or what has a value for each; "" where nothing
+        ""  # what `group` names: a pattern of paths, or what has a value for each example; "" for neither
     )
 
     def __str__(self) -> str:
@@ -54,7 +54,7 @@ class Source(ABC):
         """
 
     def describe_unread(self) -> tuple[tuple[int | None, ...], int]:
-        """Shape [H, W, C] of images and how many classes, as far as they are known before anything is read.
+        """Shape [H, W, C] of images and number of classes, as far as they are known before anything is read.
 
         None stands for a size that is not known, or varies, and 0 for no classes, or an unknown number.
         """

@@ -15,7 +15,7 @@ from mi_coding.data.sounds import look_at
 from mi_coding.data.sources.base import Source
 from mi_coding.errors import InputError, Setting
 
-_SPLIT_NAMES = {  # what people call them, in any case
+_SPLIT_NAMES = {  # usual names of the splits, in any case
     "train": ("train", "training", "trainset"),
     "validation": ("val", "valid", "validation", "validate", "dev"),
     "test": ("test", "testing", "testset", "heldout", "held_out", "eval", "evaluation"),
@@ -50,10 +50,10 @@ class Folder(Source):
 
     `layout` says what the folders below PATH are: "splits", "classes", or "flat" for neither; "auto" takes them for
     splits where train and another are there, or nothing but splits; train alone is cut like a folder without splits.
-    What they were taken for is noted in the account, as are files that are no images, empty folders, and images that
+    What they were taken for is noted in the account, as are files that are not images, empty folders, and images that
     lie beside the folders.
 
-    All this is as true of sound files, which are sequences in memory, see `data.sounds`.
+    The same holds for sound files, which are sequences in memory, see `data.sounds`.
     """
 
     scheme = "folder"
@@ -138,7 +138,7 @@ class Folder(Source):
 class _Files(NamedTuple):
     """Image files below one folder.
 
-    Names are strings, since to pickle a million `Path`s for a worker process would take minutes.
+    Names are strings, since pickling a million `Path`s for a worker process would take minutes.
     """
 
     folder: Path
@@ -173,7 +173,7 @@ class _Files(NamedTuple):
         return self._replace(classes=[None] * len(self.names))
 
     def among(self, names: list[str]) -> Self:
-        """Those of these files that have one of some names."""
+        """The files among these that have one of some names."""
         chosen = set(names)
         return self._at([i for i, name in enumerate(self.names) if name in chosen])
 
@@ -183,7 +183,7 @@ class _Files(NamedTuple):
 
 
 def _files(root: Path) -> Files:
-    """How the files of a folder are found: images, or sounds where there are some and no image."""
+    """How the files of a folder are found: images, or sounds if there are some and no images."""
     images, sounds = (Files(kind, Account(f"{kind.noun}s")) for kind in (IMAGES, SOUNDS))
     return sounds if not images.are_below(root) and sounds.are_below(root) else images
 
@@ -227,7 +227,7 @@ def _splits_of_folders(root: Path, folders: dict[str, Path], files: Files, layou
 
 
 def _check_classes_like_splits(found: list[Path], folders: list[Path], files: Files) -> None:
-    """Raises InputError where a class that is called like a split has folders inside, as splits have."""
+    """Raises InputError where a class that is named like a split has folders inside, as splits do."""
     other = next(folder.name for folder in folders if folder not in found)
     for folder in found:
         if any(map(files.are_below, subfolders(folder))):
@@ -295,7 +295,7 @@ def _check_few_beside(folder: Path, loose: list[str], num_inside: int, layout: s
 
 
 def _note_layout(root: Path, folders: dict[str, Path] | None, class_names: list[str], account: Account) -> None:
-    """Says what the folders were taken for."""
+    """Notes what the folders were taken for."""
     if folders is not None:
         named = ", ".join(f"{folder.name} ({split})" for split, folder in folders.items())
         account.note(f"the folders below {root.name} are taken for splits: {named}")

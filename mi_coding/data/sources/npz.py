@@ -17,12 +17,12 @@ _EXPECTED = "x and y (given pairs), x alone (a table), images or sequences; and 
 class Npz(ArraySource):
     """The arrays of one file, whose path is the argument.
 
-    The file has either x and y, given pairs whose rows belong together: numbers [n, …], of which bytes are divided by
+    The file has either x and y, given pairs whose rows belong together: numbers [n, …], with bytes divided by
     255; or x alone, the rows of a table, as the pairs "corrupted" take them; or images: uint8[n, H, W, C], floats in
     [0, 1], or whole numbers that `data.white` or their range scales, C = 1 or 3, or [n, H, W]; or sequences, which may
     also be called values: numbers [n, T, C] or [n, T], of which shorter ones end in NaN or have their lengths, int[n];
     with lengths they may also lie one after another, [sum, C] or [sum].
-    With any of them, perhaps labels: int[n], at least 0, or −1 where hidden. Arrays of other names are noted.
+    With any of them, perhaps labels: int[n], at least 0, or −1 where hidden. The account notes arrays of other names.
     """
 
     scheme = "npz"
@@ -41,11 +41,11 @@ class Npz(ArraySource):
 
 
 TABLES = (".csv", ".tsv", ".txt", ".xlsx")
-"""Suffixes of tables of text, which have no source: their columns are for `mi_coding.estimate`."""
+"""Suffixes of text tables, for which there is no source: their columns are for `mi_coding.estimate`."""
 
 
 def hint_of_table(path: Path) -> str:
-    """What to do with a table of text; "" for other files.
+    """What to do with a text table; "" for other files.
 
     >>> hint_of_table(Path("people.csv"))
     '; for information between its columns: python -m mi_coding.estimate people.csv'
@@ -56,7 +56,7 @@ def hint_of_table(path: Path) -> str:
 
 
 def _read(path: Path, account: Account, group: str) -> dict[str, np.ndarray]:
-    """The arrays with a meaning here, by name; notes the others."""
+    """The arrays that are used here, by name; the account notes the others."""
     with path.open("rb") as opened:  # np.load would leave a truncated file open
         try:
             file = np.load(opened, allow_pickle=False)

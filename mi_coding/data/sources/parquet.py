@@ -54,7 +54,7 @@ class Rows:
 
     def _forget(self) -> None:
         self._kept, self._lock = OrderedDict(), threading.Lock()
-        self._opened = lru_cache(_MOST_OPEN)(self._open)  # what a file says of its groups is read once
+        self._opened = lru_cache(_MOST_OPEN)(self._open)  # the metadata of a file's groups is read once
 
     def _open(self, shard: int) -> "_Shard":
         return self._guard(shard, lambda: _Shard.open(self.shards[shard]))
@@ -73,7 +73,7 @@ class Rows:
         return group, row - (self.ends[group - 1] if group else 0)
 
     def column(self, group: int, name: str) -> Any:
-        """One column of a group, from the cache where it is there."""
+        """One column of a group, from the cache if it is there."""
         with self._lock:  # two threads would read the same group twice
             if (group, name) not in self._kept:
                 self._kept[group, name] = self._read(*self.groups[group], name)
@@ -83,7 +83,7 @@ class Rows:
             return self._kept[group, name]
 
     def whole(self, name: str) -> list:
-        """The groups of a column, all of them, which are not kept."""
+        """All groups of a column; they are not cached."""
         return [self._read(shard, number, name) for shard, number in self.groups]
 
     def _read(self, shard: int, number: int, name: str) -> Any:

@@ -32,9 +32,9 @@ class Files(LazyImages):
 
 @dataclass(frozen=True)
 class FromPython(ArraySource):
-    """What Python has: arrays by what they are, as in a file of `npz:`, or paths of image files, perhaps with labels.
+    """Data from Python: arrays by their kind, as in a file of `npz:`, or paths of image files, perhaps with labels.
 
-    Images in arrays are resized as files are, where they have another size than is asked for.
+    Images in arrays are resized like files, if they have another size than is requested.
     """
 
     given: Mapping[str, np.ndarray] | None = field(default=None, repr=False, compare=False)
@@ -57,7 +57,7 @@ class FromPython(ArraySource):
         pass
 
     def load(self, spec: ImageSpec) -> Dataset:
-        """The splits, cut as those of `npz:`; of paths, the images are still encoded."""
+        """The splits, cut as those of `npz:`; images given by paths are still encoded."""
         if not self.paths:
             fitted, spec = self._fitted(spec)
             return super(FromPython, fitted).load(spec)
@@ -84,12 +84,12 @@ class FromPython(ArraySource):
             for name, array in self.given.items()
         }
         if (images := arrays.get("images")) is not None and (self.fitted_to.image_size or self.fitted_to.channels):
-            images = by_white(self.title, images, self.fitted_to.white, account)  # before values outside are cut off
+            images = by_white(self.title, images, self.fitted_to.white, account)  # before values are clipped
             arrays["images"] = resized(images, self.fitted_to)
         return arrays
 
     def _fitted(self, spec: ImageSpec) -> tuple[Self, ImageSpec]:
-        """The same with images resized, after which nothing is to be resized or scaled."""
+        """The same source with images resized, and a spec by which nothing more is resized or scaled."""
         if (self.given or {}).get("images") is None or not (spec.image_size or spec.channels):
             return self, spec
         return replace(self, fitted_to=spec), ImageSpec()
@@ -103,7 +103,7 @@ class FromPython(ArraySource):
 
 
 def resized(images: np.ndarray, spec: ImageSpec) -> np.ndarray:
-    """Images [n, H, W] or [n, H, W, C], uint8 or floats in [0, 1], brought to a size as files are."""
+    """Images [n, H, W] or [n, H, W, C], uint8 or floats in [0, 1], resized as files are."""
     images = images[..., None] if images.ndim == 3 else images
     if images.dtype == np.uint8:
         grey = images.shape[3] == 1

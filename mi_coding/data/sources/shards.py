@@ -32,7 +32,7 @@ def find_shards(setting: Setting, argument: str, suffix: str) -> list[Path]:
 
 
 def splits_of(paths: list[Path]) -> list[str | None]:
-    """The split that the name of each shard tells, or the folder it is in where there are several; None where neither.
+    """The split that each shard's name tells, or its folder's if there are several folders; None if neither does.
 
     >>> splits_of([Path("data/train-00000-of-00002.parquet"), Path("data/imagenet-val-0.tar"), Path("data/a.tar")])
     ['train', 'validation', None]
@@ -56,7 +56,7 @@ def cut_rows(
 ) -> list[np.ndarray]:
     """The rows of train, validation and test; hides the labels of unlabelled rows, in place.
 
-    As of a folder: without splits all rows are cut 70 : 10 : 20, of each class; a missing validation split is a tenth
+    As for a folder: without splits all rows are cut 70 : 10 : 20, of each class; a missing validation split is a tenth
     of the train split, and train and validation alone are train and test.
 
     Args:
@@ -65,7 +65,7 @@ def cut_rows(
         row_splits: int[n], the shard of each row.
         labels: int32[n], -1 where hidden; or None.
         account: notes what is cut from what.
-        groups: int[n], numbers of what must not be cut; or None.
+        groups: int[n], group numbers, where no group may be divided; or None.
     """
     kinds = {split for split in splits if split}
     if kinds and None in splits:

@@ -74,7 +74,7 @@ class Tfds(Source):
         spec: ImageSpec,
         account: Account,
     ) -> Dataset:
-        """Cut splits: `read` are train, test and perhaps validation; images without labels are trained on, too."""
+        """The three splits from `read`: train, test and perhaps validation; unlabelled images are trained on, too."""
         train, test, *validations = read
         if validations:
             in_train, in_validation = train.shuffled(), validations[0].shuffled()

@@ -15,8 +15,9 @@ from mi_coding.errors import InputError
 class Video(Source):
     """The films whose paths match a pattern such as `clips/**/*.mp4`, in the order of their paths.
 
-    The argument is the path of one file, or a pattern with `*`, `?`, `[…]` and `**`. What exists by its name is meant,
-    whatever characters it contains: a file, and the folders in front of a pattern. Elsewhere `[[]` stands for `[`.
+    The argument is the path of one file, or a pattern with `*`, `?`, `[…]` and `**`. What exists is taken
+    literally, whatever characters it contains: a file, and the folders in front of a pattern. Elsewhere `[[]` stands
+    for `[`.
     """
 
     scheme = "video"
@@ -37,7 +38,7 @@ class Video(Source):
 
 
 def _matches(pattern: str) -> list[str]:
-    """Paths that match a pattern, sorted; a path that exists, or folders in front, are taken by their names.
+    """Paths that match a pattern, sorted; an existing path, or folders in front, are taken literally.
 
     >>> _matches("no such [file].mp4")
     []

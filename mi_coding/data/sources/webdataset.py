@@ -1,4 +1,4 @@
-"""`webdataset:GLOB`: images and labels in shards of uncompressed tar files, one key an example."""
+"""`webdataset:GLOB`: images and labels in shards of uncompressed tar files, one key per example."""
 
 import json
 import os
@@ -83,7 +83,7 @@ class TarImages(LazyImages):
 class Webdataset(Source):
     """The examples of tar shards, whose path, folder or glob is the argument.
 
-    Members with one key, their path up to the first dot of the name, are one example: an image (.jpg, .png, .webp …)
+    Members with a common key, the path up to the name's first dot, are one example: an image (.jpg, .png, .webp …)
     and perhaps a label: .cls, or the entry label, cls or class of .json. The names of shards give the splits, such as
     train-000000.tar. Other members are counted in the account.
     """

@@ -1,6 +1,6 @@
-"""Critics that are fitted whole, beside the networks: one file a kind, and an entry in `EXPERTS`.
+"""Critics that are fitted as a whole, beside the networks: one file per kind, and an entry in `EXPERTS`.
 
-Each scores every x of some rows with every y of them; held-out pairs decide how much it counts in a fold.
+Each scores every x of some rows with every y of these rows; held-out pairs decide its weight in a fold.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from mi_coding.estimate.experts.gaussian_mixture import GaussianMixtures
 from mi_coding.estimate.folds import Folds
 
 EXPERTS = {"Gaussian mixture": GaussianMixtures, "classifiers": Classifiers}
-"""In words → the kind. `suits(x, y)` says whether it can score such columns; an instance is fitted to rows."""
+"""Name in words → the kind. `suits(x, y)` returns whether it can score such columns; an instance is fitted to rows."""
 
 
 def suited(x: Columns, y: Columns) -> list[str]:
@@ -39,7 +39,7 @@ def fit_folds(names: list[str], sides: Sequence[tuple[Columns, Columns]], folds:
     """Fits the named experts to the training rows of each fold.
 
     Args:
-        sides: x and y of each fold, which of many columns may choose others.
+        sides: x and y of each fold; of wide arrays, each fold may keep different columns.
     """
     experts, fitted = [EXPERTS[name](seed) for name in names], []
     for side, train, valid in zip(sides, folds.train, folds.valid, strict=True):

@@ -17,18 +17,18 @@ STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 """Inverse penalties of the logistic regression to choose from, by validation pairs."""
 
 LEAST = 1e-4
-"""Least probability of a class: what was never seen may still be."""
+"""Least probability of a class: one that was never seen may still occur."""
 
 
 class Classifiers:
-    """Logistic regression and trees, averaged by the shares that pick the classes of validation rows best."""
+    """Logistic regression and trees, averaged with the weights that predict the classes of validation rows best."""
 
     def __init__(self, seed: int):
         self._seed = seed
 
     @staticmethod
     def suits(x: Columns, y: Columns) -> bool:
-        """Whether just one side is discrete, with few values."""
+        """Whether exactly one side is discrete, with few values."""
         return (_is_class(x.codes) and y.codes is None) or (_is_class(y.codes) and x.codes is None)
 
     def fit(self, x: Columns, y: Columns, train: np.ndarray, valid: np.ndarray) -> None:
@@ -56,7 +56,7 @@ class Classifiers:
         """float64[n], ln p(class | x) − ln p(class) of held-out pairs, whose mean is a lower bound in expectation; and
         by how many nats training pairs score higher.
 
-        Unlike a critic beside others, it learns from the validation rows, too, once they have chosen.
+        Unlike a critic that is pooled with others, it is refitted with the validation rows, once they have chosen.
         """
         local, optimism = np.full(len(x.scores), np.nan), []
         for train, valid, test, seen in zip(*folds, strict=True):
@@ -83,7 +83,7 @@ class Classifiers:
         return np.log(self._share * first + (1 - self._share) * second) - self._log_prior
 
     def _probabilities(self, model, features: np.ndarray) -> np.ndarray:
-        """float64[m, K], also of classes that training lacked."""
+        """float64[m, K], including classes that were absent from training."""
         found = np.full((len(features), self._num_classes), LEAST)
         found[:, model.classes_] = np.maximum(model.predict_proba(features), LEAST)
         return found / found.sum(axis=1, keepdims=True)
@@ -102,7 +102,7 @@ def _is_class(codes: np.ndarray | None) -> bool:
 
 
 class _Logistic:
-    """Logistic regression, whose warnings about slow convergence say nothing here: held-out rows judge it."""
+    """Logistic regression, whose warnings about slow convergence do not matter here: held-out rows judge it."""
 
     def __init__(self, strength: float):
         from sklearn.linear_model import LogisticRegression

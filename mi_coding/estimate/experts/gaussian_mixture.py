@@ -20,13 +20,13 @@ NUMBERS = (4, 8, 16)
 """Components to choose from, by how well validation pairs are picked."""
 
 SPACES = ("values", "scores")
-"""Fields of `Columns` to choose from: where tails are heavy, the normal scores, where they are not, the values."""
+"""Fields of `Columns` to choose from: the normal scores where tails are heavy, the values where they are not."""
 
 FARTHEST = 1e3
-"""Interquartile ranges from the median beyond which values are no matter of Gaussians."""
+"""Interquartile ranges from the median beyond which values are not modelled by Gaussians."""
 
 LEAST_VARIANCE = 1e-6
-"""Of a component along any direction, in units of a column's."""
+"""Least variance of a component along any direction, in units of a column's."""
 
 
 class GaussianMixtures:
@@ -41,7 +41,7 @@ class GaussianMixtures:
         return x.codes is None and y.codes is None and x.scores.shape[1] + y.scores.shape[1] <= MOST_DIMENSIONS
 
     def fit(self, x: Columns, y: Columns, train: np.ndarray, valid: np.ndarray) -> None:
-        """Fits the mixture, of the space and the number of components that the first fold chose."""
+        """Fits the mixture in the space, and with the number of components, that the first fold chose."""
         self._split = x.scores.shape[1]
         if self._choice is not None:
             self._mixture = self._fitted(x, y, train, *self._choice)
@@ -89,7 +89,7 @@ class GaussianMixtures:
 
 @jax.jit
 def _with_component(pairs: jax.Array, front: jax.Array, white_x: jax.Array, white_y: jax.Array) -> jax.Array:
-    """float32[m, m]: ln of the sum of what was added so far and the density of one more component.
+    """float32[m, m]: ln of the sum of the densities so far and that of one more component.
 
     Args:
         white_x, white_y: float32[d, m], whose sum is standard normal for pairs of the component: it is squared after

@@ -1,4 +1,4 @@
-"""Laws of codes: what an encoder says of a code, and models P_Ψ(z) and P_Φ(z|z′) of its population."""
+"""Laws of codes: the distribution that an encoder outputs, and models P_Ψ(z) and P_Φ(z|z′) of the population."""
 
 from mi_coding.objectives.codes.autoregressive import autoregressive
 from mi_coding.objectives.codes.continuous import coupling_flow, gaussian_mixture

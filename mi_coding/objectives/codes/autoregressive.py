@@ -1,15 +1,15 @@
 """Autoregressive models: every symbol depends on all before it, through a masked network.
 
-The logits of a symbol are linear in the one-hot symbols before it, plus what one layer of hidden units makes of them,
-each of which sees only symbols before the ones it speaks to (MADE, arXiv:1502.03509). Cross-entropies under an encoder
+The logits of a symbol are linear in the one-hot symbols before it, plus the output of one layer of hidden units,
+each of which sees only symbols before the ones it feeds (MADE, arXiv:1502.03509). Cross-entropies under an encoder
 are estimated: codes are drawn, and then each symbol takes each of its values while the others stay as drawn. That is
 unbiased for the gradient, and far less noisy than a likelihood-ratio estimate (local expectation gradients,
-arXiv:1503.01494). All K values of all M symbols cost one product with the weights, for a changed symbol changes the
+arXiv:1503.01494). All K values of all M symbols cost one product with the weights, since a changed symbol changes the
 network's input by one row.
 
-A prior is refitted to a batch as a table is. One that only follows by gradient steps is always a little behind, and an
-encoder that climbs against it turns its codes away from what the prior believes instead of making them say more:
-64 binary symbols stayed noise, or came to agree less the longer they learnt.
+A prior is refitted to each batch, as a table is. One that only follows by gradient steps is always a little behind, and
+an encoder trained against it turns its codes away from what the prior expects instead of making them more informative:
+64 binary symbols stayed noise, or agreed less the longer they were trained.
 """
 
 import math
@@ -47,7 +47,7 @@ class _Params(NamedTuple):
 def autoregressive(
     num_symbols: int, num_values: int, *, hidden: int = 0, conditional: bool = False, samples: int = 1
 ) -> CodeModel:
-    """P(z) = Π P(z_m | z_1 … z_{m−1}), or with all of z′ beside them.
+    """P(z) = Π P(z_m | z_1 … z_{m−1}), or conditioned on all of z′ as well.
 
     Without hidden units each symbol is a logistic regression on those before it: the inner minimisation over its
     parameters is convex. It sees every pairwise dependence; hidden units see more.
@@ -111,7 +111,7 @@ def _earlier(num_symbols: int) -> jax.Array:
 
 
 def _masked(params: _Params) -> _Params:
-    """Only what looks back: hidden unit h sees the symbols before symbol h mod M, and speaks to it and those after."""
+    """Only weights that look back: hidden unit h sees the symbols before symbol h mod M and feeds it and later ones."""
     places, hidden = jnp.arange(params.bias.shape[0]), params.hidden
     if hidden:
         first = jnp.arange(hidden.out.shape[0]) % len(places)
@@ -123,7 +123,7 @@ def _masked(params: _Params) -> _Params:
 
 
 def _inputs(params: _Params, z: jax.Array, given: jax.Array | None) -> tuple[jax.Array, jax.Array | None]:
-    """The linear part of the logits float[b, M, K] and what goes into the hidden units float[b, H], if there are any.
+    """The linear part of the logits float[b, M, K] and the input of the hidden units float[b, H], if there are any.
 
     Both see how a code differs from the mean code, so that the marginals are right while the weights still learn.
     """
@@ -146,9 +146,9 @@ def _refit(
     key: jax.Array | None = None,
     rows: jax.Array | None = None,
 ) -> _Params:
-    """The marginals of a batch, and in a prior the weights from symbol to symbol too, for codes drawn once.
+    """Fits the marginals to a batch and, in a prior, the weights from symbol to symbol, too, for codes drawn once.
 
-    What a P(z|z′) has beside marginals is minimised together with the encoder, and hidden units are left alone.
+    The other weights of a P(z|z′) are trained together with the encoder, and hidden units are left alone.
     """
     params = params._replace(mean=jax.lax.stop_gradient(over_devices(jnp.mean(jnp.exp(code), axis=0), axis_name)))
     if given is not None:
@@ -159,11 +159,11 @@ def _refit(
 
 
 def _weights_of(params: _Params, z: jax.Array, axis_name: str | None) -> _Params:
-    """The weights that minimise the cross-entropy of codes, held near the weights as they are.
+    """The weights that minimise the cross-entropy of codes, held near their current values.
 
-    `_HELD` / 2 times the squared distance from those is added: a few hundred codes do not settle all weights, and many
-    batches in turn do. Every iteration minimises a quadratic that lies above the sum and touches it (Böhning 1992,
-    doi:10.1007/BF00048682). Its curvature is the same for every symbol but for how many symbols stand before it, and
+    `_HELD` / 2 times the squared distance from those is added: a few hundred codes do not determine all weights, and
+    many batches in turn do. Every iteration minimises a quadratic that lies above the sum and touches it (Böhning 1992,
+    doi:10.1007/BF00048682). Its curvature is the same for every symbol except for how many symbols precede it, and
     the Cholesky factor of a leading block is the leading block of the factor: one factor solves for all symbols.
     """
     over, begun, shape = partial(over_devices, axis_name=axis_name), params, params.bias.shape
@@ -184,14 +184,14 @@ def _weights_of(params: _Params, z: jax.Array, axis_name: str | None) -> _Params
 
 
 _HELD, _ITERATIONS = 0.05, 4
-"""What holds weights where they were; the curvature along a fair symbol is 1/16. Iterations of `_weights_of`."""
+"""Strength of the hold on the weights (the curvature along a fair symbol is 1/16); iterations of `_weights_of`."""
 
 
 def _blend(old: _Params, new: _Params, kept: jax.Array) -> _Params:
     return jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, old, new)
 
 
-_UNSEEN = 1e-6  # what a value that no batch has seen counts
+_UNSEEN = 1e-6  # frequency given to a value that no batch has seen
 
 
 def _next_log_probs(params: _Params, z: jax.Array, given: jax.Array | None) -> jax.Array:
@@ -232,7 +232,7 @@ def _cross_entropy(
 def _pull(log_q: jax.Array, costs: jax.Array) -> jax.Array:
     """Zero, whose gradient is that of Σ q(m, k) costs(m, k), the mean over rows.
 
-    A cost common to all values of a symbol pulls nowhere, so the drawn one's is taken off: float32 keeps the rest.
+    A cost common to all values of a symbol adds no gradient, so the drawn one's is subtracted: float32 keeps the rest.
     """
     pulls = jnp.sum(jnp.exp(log_q) * jax.lax.stop_gradient(costs), axis=(1, 2))
     return jnp.mean(pulls - jax.lax.stop_gradient(pulls))
@@ -241,8 +241,8 @@ def _pull(log_q: jax.Array, costs: jax.Array) -> jax.Array:
 def _if_changed(params: _Params, z: jax.Array, given: jax.Array | None, *, changed_given: bool) -> jax.Array:
     """float[b, M, K]: ln P with one symbol, of z or of z′, set to each of its values, minus ln P as drawn.
 
-    Logits are taken relative to those of the first value, and values stand first: with two values, half the work is
-    left, and arrays end with a long axis. That took a sixth of the time on a CPU.
+    Logits are taken relative to those of the first value, and the axis of values comes first: with two values, half the
+    work is left, and arrays end with a long axis. That took a sixth of the time on a CPU.
     """
     linear, units = _inputs(params, z, given)
     changed, source = (given, "given") if changed_given else (z, "own")
@@ -278,7 +278,7 @@ def _if_changed(params: _Params, z: jax.Array, given: jax.Array | None, *, chang
 
 
 def _to_first(logits: jax.Array) -> jax.Array:
-    """float[K − 1, …] of float[…, K]: what each value has more than the first."""
+    """float[K − 1, …] of float[…, K]: the logit of each other value minus that of the first."""
     return jnp.moveaxis(logits[..., 1:] - logits[..., :1], -1, 0)
 
 

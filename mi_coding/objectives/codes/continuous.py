@@ -43,7 +43,7 @@ def gaussian_mixture(dim: int, *, components: int, noise: float = 0.0, condition
     Args:
         dim: D.
         components: at least 1.
-        noise: standard deviation of what `cross_entropy` adds to both codes.
+        noise: standard deviation of the noise that `cross_entropy` adds to both codes.
         conditional: whether it is p(z|z′).
     Raises:
         ValueError: for fewer than one dimension or component, or negative noise.

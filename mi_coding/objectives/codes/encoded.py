@@ -1,4 +1,4 @@
-"""What an encoder says of a discrete code: q(z|x), a product of M categoricals with K values each.
+"""The output of an encoder for a discrete code: q(z|x), a product of M categoricals with K values each.
 
 It is held as `log_q` float[b, M, K], log-probabilities that sum to one over K.
 """

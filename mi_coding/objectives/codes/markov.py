@@ -1,7 +1,7 @@
 """Markov models: a symbol depends on the few before it, and, in a conditional model, on its own place in z′.
 
-Cross-entropies and their gradients are exact: a symbol with what it depends on is a window of o + 1 symbols (and one of
-z′), whose law over a batch is listed, K^(o+1) windows a place, however many codes there are.
+Cross-entropies and their gradients are exact: a symbol with those it depends on is a window of o + 1 symbols (and one
+of z′), whose law over a batch is enumerated, K^(o+1) windows per place, however many codes there are.
 """
 
 from functools import partial
@@ -14,12 +14,12 @@ from mi_coding.objectives.codes.encoded import check_listable, check_size, over_
 from mi_coding.objectives.codes.model import CodeModel
 
 AGREEMENT = 1.0
-"""Log-odds with which a conditional model begins: a symbol is believed to be that of the other half.
+"""Log-odds with which a conditional model begins: a symbol is expected to equal that of the other half.
 
-It breaks the symmetry: were it believed to be anything, an encoder that knows nothing would have no gradient."""
+It breaks the symmetry: if all values were equally likely, an encoder that knows nothing would have no gradient."""
 
 MOST_WINDOWS = 4096
-"""Windows a place that are listed."""
+"""The most windows per place that are enumerated."""
 
 
 def independent(num_symbols: int, num_values: int, *, conditional: bool = False) -> CodeModel:
@@ -36,7 +36,7 @@ def independent(num_symbols: int, num_values: int, *, conditional: bool = False)
 
 
 def markov(num_symbols: int, num_values: int, *, order: int, conditional: bool = False) -> CodeModel:
-    """P(z) = Π P_m(z_m | z_{m−o} … z_{m−1}), or with z′_m beside them; a table for every place.
+    """P(z) = Π P_m(z_m | z_{m−o} … z_{m−1}), or conditioned on z′_m as well; a table for every place.
 
     >>> chain = markov(4, 3, order=1)
     >>> chain.init(jax.random.key(0)).shape  # a place, the symbol before, the symbol itself
@@ -45,7 +45,7 @@ def markov(num_symbols: int, num_values: int, *, order: int, conditional: bool =
     Args:
         num_symbols: M.
         num_values: K.
-        order: o ≥ 0, symbols before a symbol that it depends on. Before the first stand zeros.
+        order: o ≥ 0, preceding symbols that a symbol depends on. Before the first, these are zeros.
         conditional: whether it is P(z|z′).
     Raises:
         ValueError: for M < 1, K < 2, o < 0, or more than `MOST_WINDOWS` windows.
@@ -92,14 +92,14 @@ def _refit(
     key: Any = None,
     rows: Any = None,
 ) -> jax.Array:
-    """The logarithms of how frequent windows are in a batch: no table codes it in less. Nothing is drawn."""
+    """The logarithms of the frequencies of windows in a batch: no table codes it in fewer nats. Nothing is drawn."""
     del params, key, rows
     windows = over_devices(_windows(order, code, given), axis_name)
     return jax.lax.stop_gradient(jnp.log(windows + _UNSEEN))
 
 
 def _blend(old: jax.Array, new: jax.Array, kept: jax.Array) -> jax.Array:
-    """Frequencies between two: of those of several batches, the frequencies in all of them."""
+    """Frequencies between the two: from those in several batches, the frequencies in all of them together."""
     return jnp.logaddexp(old + jnp.log(kept), new + jnp.log1p(-kept))
 
 
@@ -118,7 +118,7 @@ def _cross_entropy(
 
 
 def _windows(order: int, code: jax.Array, given: jax.Array | None) -> jax.Array:
-    """float[M, past, K]: how often a symbol stands after a past, on the average of a batch."""
+    """float[M, past, K]: how often a symbol follows a past, on average over a batch."""
     q, size = jnp.exp(code), code.shape[1]
     nothing = jnp.zeros_like(q[:, :order]).at[..., 0].set(1)
     padded = jnp.concatenate([nothing, q], axis=1)
@@ -128,4 +128,4 @@ def _windows(order: int, code: jax.Array, given: jax.Array | None) -> jax.Array:
     return jnp.einsum("bma,bmk->mak", past, q, precision="highest") / len(q)
 
 
-_UNSEEN = 1e-6  # what a window that no batch has seen counts
+_UNSEEN = 1e-6  # frequency given to a window that no batch has seen

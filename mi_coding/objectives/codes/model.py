@@ -20,17 +20,18 @@ class CodeModel(NamedTuple):
         num_values: K.
         conditional: whether it is given a code z′, which then has M symbols and K values too.
         init: key → params.
-        next_log_probs: (params, z int[b, M], given int[b, M] | None) → float[b, M, K]: log P(z_m = k | what stands
+        next_log_probs: (params, z int[b, M], given int[b, M] | None) → float[b, M, K]: log P(z_m = k | the symbols
             before m); symbols from m on do not matter.
         refit: (params, code, given, axis_name, key, rows) → params at their best for a batch of codes over all devices,
             as far as that is soon found: all of a table; of a network the marginals, and in a prior the weights from
-            symbol to symbol, for codes drawn with `key`. Gradients stop there.
-        blend: (old, new, kept) → params between two: old ones count `kept`, new ones the rest. What was refitted to
-            many batches in turn is blended as their windows are, so that one that a batch lacks stays likely.
+            symbol to symbol, for codes drawn with `key`. No gradient passes through what was refitted.
+        blend: (old, new, kept) → params between the two: old ones have weight `kept`, new ones the rest. Params that
+            were refitted to many batches in turn are blended as their windows are, so that one that a batch lacks stays
+            likely.
         cross_entropy: (params, code, given, key, rows, code_gradient=True) → float[], the mean over a batch of
             E −ln P(z) in nats, with z drawn by code = log_q float[b, M, K] and z′ by given likewise. Its gradient with
             respect to params, code and given is exact or an unbiased estimate of that of the expectation; the model
-            says which. With `code_gradient=False` only params may have one, which spares work.
+            says which. With `code_gradient=False` only params may have one, which saves work.
     """
 
     num_symbols: int

@@ -1,10 +1,10 @@
 """Colour: brightness, contrast, saturation, hue, grayscale, solarize, as Pillow and torchvision define them.
 
-Every function takes an image uint8 or float[H, W, C] and gives float32[H, W, C] in [0, 1]. A factor is at least 0, and
-1 changes nothing. Of an image with one channel, brightness and contrast mean what they mean for three, and saturation,
-hue and grayscale leave it as it is.
+Every function takes an image uint8 or float[H, W, C] and returns float32[H, W, C] in [0, 1]. A factor is at least 0,
+and 1 changes nothing. For an image with one channel, brightness and contrast mean the same as for three, and
+saturation, hue and grayscale leave it as it is.
 
-Pixels are handled as planes, one array [H, W] a channel: a loop over an innermost axis of three numbers is what a CPU
+Pixels are handled as planes, one array [H, W] per channel: a loop over an innermost axis of three numbers is what a CPU
 does worst.
 """
 
@@ -79,8 +79,8 @@ def adjust_all(
     blends = jnp.stack([_brightness(factors[0]), _contrast(factors[1]), _saturation(factors[2])])
     if places is None:
         return _stack(_turn_hue(_blend_all(planes, blends), turn))
-    # The hue, dear to compute, is turned once: three blends stand before it and three behind, and those on the wrong
-    # side of it change nothing.
+    # The hue, costly to compute, is turned once: all three blends are applied both before and after it, and those on
+    # the wrong side of it change nothing.
     blends, is_before = blends[jnp.argsort(places[:3])], (jnp.sort(places[:3]) < places[3])[:, None]
     keep = _brightness(1.0)
     planes = _turn_hue(_blend_all(planes, jnp.where(is_before, blends, keep)), turn)
@@ -117,7 +117,7 @@ def colour_jitter(
     hue: float = 0.2,
     order: str = "random",
 ) -> Augmentation:
-    """All four adjustments by random amounts, with values cut off to [0, 1] after each of them.
+    """All four adjustments by random amounts, with values clipped to [0, 1] after each of them.
 
     Brightness, contrast and saturation are multiplied by 1 ± their strength (not below 0), the hue is turned by up to
     ± `hue` of the circle, all uniformly. The order is "random", as in torchvision and the code of SimCLR, or the
@@ -152,7 +152,7 @@ def colour_jitter(
 
 
 def grayscale() -> Augmentation:
-    """The augmentation that takes the colour away, see `to_gray`."""
+    """The augmentation that removes the colour, see `to_gray`."""
     return lambda key, image: to_gray(image)
 
 
@@ -189,12 +189,12 @@ def _blend(planes: Planes, blend: jax.Array) -> Planes:
 
 
 def _blend_all(planes: Planes, blends: jax.Array) -> Planes:
-    """One blend after the other. A scan and no loop: unrolled, XLA fuses them and computes each three times over."""
+    """Applies the blends in turn. A scan, not a loop: unrolled, XLA fuses them and computes each three times over."""
     return lax.scan(lambda carry, blend: (_blend(carry, blend), None), planes, blends)[0]
 
 
 def _turn_hue(planes: Planes, turn: jax.Array | float) -> Planes:
-    """HSV there and back without branches.
+    """A turn of the hue by way of HSV and back, without branches.
 
     A channel of hue h, counted in sixths of the circle, is value − chroma · clip(min(k, 4 − k), 0, 1) with k = n + h
     mod 6 and n = 5, 3, 1 for red, green, blue.

@@ -1,8 +1,8 @@
 """What an augmentation is, and how several become one.
 
 An augmentation is a pure function (key, image) → image of one image. It takes uint8 in [0, 255] or floats in [0, 1] and
-returns float32 in [0, 1]; `jax.vmap` makes it one of a batch. No branch depends on a random number: under `vmap` both
-sides would be computed anyway, so each choice is a weight or a selection, and a batch is straight arithmetic.
+returns float32 in [0, 1]; `jax.vmap` turns it into one of a batch. No branch depends on a random number: under `vmap`
+both sides would be computed anyway, so each choice is a weight or a selection, and a batch needs no control flow.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def as_float(image: jax.Array) -> jax.Array:
 
 
 def chain(*augmentations: Augmentation) -> Augmentation:
-    """One after the other, in this order, each with a key of its own; of none, the image as float32.
+    """Applies augmentations in this order, each with a key of its own; with none, returns the image as float32.
 
     >>> twice = chain(lambda key, image: image / 2, lambda key, image: image / 2)
     >>> twice(jax.random.key(0), jnp.ones((1, 1, 1))).item()
@@ -54,7 +54,7 @@ def chain(*augmentations: Augmentation) -> Augmentation:
 
 
 def sometimes(p: float, augmentation: Augmentation) -> Augmentation:
-    """With probability `p` the augmentation, otherwise the image; it must keep the image's size.
+    """Applies the augmentation with probability `p`, or else returns the image; it must keep the image's size.
 
     >>> never = sometimes(0.0, lambda key, image: 1 - image)
     >>> never(jax.random.key(0), jnp.ones((1, 1, 1))).item()
@@ -76,7 +76,7 @@ def sometimes(p: float, augmentation: Augmentation) -> Augmentation:
 
 
 def one_of(*augmentations: Augmentation) -> Augmentation:
-    """One of them, each equally likely; all must give one size. All are computed, which is what `vmap` would do.
+    """Applies one of them, each equally likely; all must give the same size. All are computed, as `vmap` would do.
 
     A random composition is a chain of choices: `chain(one_of(a, b, c), one_of(a, b, c))`.
 
@@ -85,7 +85,7 @@ def one_of(*augmentations: Augmentation) -> Augmentation:
     0.0
 
     Raises:
-        ValueError: of none; when called, if their sizes differ.
+        ValueError: for no augmentation; when called, if their sizes differ.
     """
     if not augmentations:
         raise ValueError("one_of() needs at least one augmentation to choose from")

@@ -1,4 +1,4 @@
-"""Filters of images uint8 or float[H, W, C] → float32[H, W, C]: Gaussian blur, the edges of Sobel, Gaussian noise."""
+"""Filters of images uint8 or float[H, W, C] → float32[H, W, C]: Gaussian blur, Sobel edges, Gaussian noise."""
 
 import jax
 import jax.numpy as jnp
@@ -39,7 +39,7 @@ def gaussian_blur(*, sigma: tuple[float, float] = (0.1, 2.0), kernel: float = 0.
         sigma: lowest and highest standard deviation in pixels, > 0.
         kernel: size of the kernel as a share of the image's height; its half, rounded down, is the radius.
     Raises:
-        ValueError: for a range that is none or a kernel outside [0, 1].
+        ValueError: for an invalid range or a kernel outside [0, 1].
     Source: arXiv:2002.05709 appendix A; google-research/simclr, data_util.py.
     """
     check_range("sigma", sigma, 1e-6)
@@ -78,7 +78,7 @@ def edges() -> Augmentation:
 
 
 def gaussian_noise(*, sigma: float = 0.1) -> Augmentation:
-    """Adds independent Gaussian noise to every value and cuts off to [0, 1].
+    """Adds independent Gaussian noise to every value and clips the result to [0, 1].
 
     >>> gaussian_noise(sigma=0.0)(jax.random.key(0), jnp.full((1, 1, 1), 0.5)).item()
     0.5
@@ -99,8 +99,8 @@ def gaussian_noise(*, sigma: float = 0.1) -> Augmentation:
 def _blurring(side: int, sigma: jax.Array | float, radius: int) -> jax.Array:
     """float32[side, side]: the weight of pixel j in the blurred pixel i, its mirror images beyond the borders included.
 
-    As a matrix it is a product like any resampling; as a sum of shifted images inside a longer chain, XLA computed what
-    stands before the blur once for every shift, and took twice as long.
+    As a matrix, the blur is a product like any resampling; written as a sum of shifted images inside a longer chain,
+    XLA computed everything before the blur once for every shift, and took twice as long.
     """
     i, j = jnp.arange(side)[:, None], jnp.arange(side)[None, :]
 

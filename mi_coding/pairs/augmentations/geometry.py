@@ -21,7 +21,7 @@ def crop_and_resize(
 ) -> jax.Array:
     """float32[*shape, C]: the part of the image in a box by antialiased bilinear interpolation, perhaps mirrored.
 
-    Nothing outside the box is seen, so this is what cropping first and resizing then gives.
+    Nothing outside the box is seen, so the result is that of cropping first and resizing afterwards.
 
     >>> image = jnp.array([[[0.0], [0.25], [0.5], [1.0]]])
     >>> crop_and_resize(image, jnp.array([0, 1, 1, 2]), (1, 2), flip=True).ravel().tolist()
@@ -100,7 +100,7 @@ def random_resized_crop(
         aspect: lowest and highest width over height, > 0.
         flip: probability of a mirror image.
     Raises:
-        ValueError: for ranges or probabilities that are none, and when called, for a size above the image's.
+        ValueError: for invalid ranges or probabilities and, when called, for a size above the image's.
     """
     check_range("area", area, 1e-6, 1)
     check_range("aspect", aspect, 1e-6)
@@ -213,7 +213,7 @@ def rotation(*, degrees: float = 15.0) -> Augmentation:
 def _resampling(
     size: int, length: int, start: jax.Array, extent: jax.Array, flip: jax.Array | bool = False
 ) -> jax.Array:
-    """float32[size, length]: what each of `length` pixels gives to each of `size` that show [start, start + extent)."""
+    """float32[size, length]: weights of `length` pixels in each of the `size` that show [start, start + extent)."""
     scale = extent / size
     places = jnp.arange(size)
     centres = start + (jnp.where(flip, size - 1 - places, places) + 0.5) * scale

@@ -26,7 +26,7 @@ AUGMENTATIONS: dict[str, Callable[..., Augmentation]] = {
 
 
 def composition(steps: Iterable[Mapping[str, Any]]) -> Augmentation:
-    """The chain that a list of steps spells: each a name, perhaps a probability `p`, and the options of that name.
+    """The chain that a list of steps describes: each a name, optionally a probability `p`, and that name's options.
 
     The name "one_of" draws one of its own `steps`, each equally likely.
 

@@ -1,4 +1,4 @@
-"""Encoders as files that other programs read: one format a file."""
+"""Encoders as files that other programs read: one module per format."""
 
 import json
 from collections.abc import Callable
@@ -17,14 +17,14 @@ from mi_coding.runs.exports.stablehlo import StableHLO
 from mi_coding.runs.trained_encoder import TrainedEncoder
 
 FORMATS: dict[str, Format] = {".stablehlo": StableHLO(), ".safetensors": Safetensors(), ".onnx": ONNX()}
-"""How a file ends → its format."""
+"""Suffix of a file → its format."""
 
 MOST_DIFFERENCE = 1e-5
-"""Of a code, relative to the largest number of all, from that of the run."""
+"""The largest allowed value of `largest_difference`, between exported codes and those of the run."""
 
 
 def format_of(path: Path) -> Format:
-    """The format of a file by its ending, whose packages are here.
+    """The format of a file by its suffix; its packages must be installed.
 
     >>> format_of(Path("encoder.pt"))
     Traceback (most recent call last):
@@ -40,11 +40,11 @@ def format_of(path: Path) -> Format:
 
 
 def write_export(encoder: TrainedEncoder, path: Path) -> dict[str, Any]:
-    """Writes an encoder to a file, and what it takes and gives to a JSON file beside it; returns the latter's entries.
+    """Writes an encoder to a file, and its description to a JSON file beside it; returns the entries of the latter.
 
     Args:
-        encoder: of a run.
-        path: whose ending names the format, see `FORMATS`.
+        encoder: the encoder of a run.
+        path: its suffix names the format, see `FORMATS`.
     """
     form = format_of(path)
     content = form.content(encoder)
@@ -63,8 +63,8 @@ def open_export(path: Path, encoder: TrainedEncoder) -> Program:
     """The exported encoder as a function of examples [b, …] in memory.
 
     Args:
-        path: of the file.
-        encoder: of the run that it is said to be of; a format of weights alone takes its architecture.
+        path: the exported file.
+        encoder: the encoder of the run that it should be from; a format of weights alone uses its architecture.
     Raises:
         InputError: for a file that is missing, broken, or of an encoder with other examples or codes.
     """
@@ -81,7 +81,7 @@ def open_export(path: Path, encoder: TrainedEncoder) -> Program:
 
 
 def largest_difference(encoder: TrainedEncoder, program: Callable[[np.ndarray], Any], examples: np.ndarray) -> float:
-    """Largest difference of a number of a code from that of the run, relative to the largest number of all codes."""
+    """Largest difference between a number in a code and the run's, relative to the largest number in all codes."""
     expected, found = encoder(examples), np.asarray(program(examples))
     if found.shape != expected.shape:
         return float("inf")

@@ -1,4 +1,4 @@
-"""What every format of exported encoders is."""
+"""The interface of the formats of exported encoders."""
 
 import importlib.util
 from abc import ABC, abstractmethod
@@ -14,16 +14,16 @@ Program = Callable[[np.ndarray], np.ndarray]
 
 
 class Format(ABC):
-    """A format. A new one adds itself to `FORMATS`.
+    """A format of exported encoders. A new one is added to `FORMATS`.
 
     Attributes:
-        packages: that it needs, of the extra "export".
+        packages: the packages that it needs, of the extra "export".
     """
 
     packages: ClassVar[tuple[str, ...]] = ()
 
     def missing_packages(self) -> list[str]:
-        """Packages that are not here."""
+        """Packages that are not installed."""
         return [name for name in self.packages if importlib.util.find_spec(name) is None]
 
     def takes(self, encoder: TrainedEncoder) -> dict[str, str]:
@@ -37,13 +37,13 @@ class Format(ABC):
 
     @abstractmethod
     def content(self, encoder: TrainedEncoder) -> bytes:
-        """The file."""
+        """The content of the file."""
 
     @abstractmethod
     def program(self, path: Path, encoder: TrainedEncoder) -> Program:
-        """A file as a function of examples; `encoder` is of the run, for what the file does not hold."""
+        """A file as a function of examples; `encoder`, that of the run, supplies what the file does not hold."""
 
 
 def as_floats(examples: np.ndarray) -> np.ndarray:
-    """float32: bytes of images divided by 255, others as they are."""
+    """float32: bytes of images divided by 255, other numbers unchanged."""
     return examples.astype(np.float32) / 255 if examples.dtype == np.uint8 else examples.astype(np.float32, copy=False)

@@ -1,4 +1,4 @@
-"""Constants of a function computed beforehand, so that a converter sees only what depends on the examples."""
+"""Constant folding of a function, so that a converter sees only operations that depend on the examples."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ _INLINED = ("jit", "pjit")
 
 
 class _Slot:
-    """Where a value stands that depends on the examples."""
+    """A placeholder for a value that depends on the examples."""
 
 
 _Step = tuple[Any, list[Any], list[_Slot]]
@@ -19,7 +19,7 @@ _Step = tuple[Any, list[Any], list[_Slot]]
 def fold_constants(function: Callable[[jax.Array], jax.Array], examples: jax.ShapeDtypeStruct) -> Callable:
     """The same function of arrays like `examples`, without the operations that do not depend on them.
 
-    Such as random draws by a fixed key, for which converters have no operation. Nested `jax.jit` are inlined.
+    Such as random draws with a fixed key, which converters do not support. Nested `jax.jit` are inlined.
 
     >>> double = lambda x: x * (1 + jax.random.uniform(jax.random.key(0)))
     >>> folded = fold_constants(double, jax.ShapeDtypeStruct((2,), "float32"))
@@ -41,7 +41,7 @@ def fold_constants(function: Callable[[jax.Array], jax.Array], examples: jax.Sha
 
 
 def _folded(traced: core.ClosedJaxpr, arguments: list[Any], steps: list[_Step]) -> list[Any]:
-    """The results, each a value or the slot of one; what is to be computed for slots is appended to the steps."""
+    """The results, each a value or the slot of one; the operations that compute slots are appended to `steps`."""
     values = dict(zip(traced.jaxpr.constvars, traced.consts, strict=True))
     values |= zip(traced.jaxpr.invars, arguments, strict=True)
 
@@ -62,7 +62,7 @@ def _folded(traced: core.ClosedJaxpr, arguments: list[Any], steps: list[_Step]) 
 
 
 def _has_open_shape(equation: Any) -> bool:
-    """Whether a result has as many rows as there will be examples, such as zeros."""
+    """Whether the shape of a result depends on the number of examples, such as zeros for each."""
     shapes = (getattr(variable.aval, "shape", ()) for variable in equation.outvars)
     return any(not isinstance(size, int) for shape in shapes for size in shape)
 

@@ -1,4 +1,4 @@
-"""The weights by name, as safetensors; the JSON file beside it tells the architecture."""
+"""The weights by name, as safetensors; the JSON file beside it describes the architecture."""
 
 from functools import partial
 from pathlib import Path

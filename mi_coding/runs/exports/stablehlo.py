@@ -16,7 +16,7 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 class StableHLO(Format):
     """A serialized `jax.export.Exported`, which jax runs without this package."""
 
-    packages = ("flatbuffers",)  # by which jax serializes
+    packages = ("flatbuffers",)  # which jax uses to serialize
 
     def more(self, encoder: TrainedEncoder) -> dict[str, Any]:
         return {"platforms": list(PLATFORMS)}
