@@ -50,7 +50,7 @@ strike() {
     1-*) kill -KILL "${victims[RANDOM % ${#victims[@]}]}" 2>/dev/null || true ;;
     2-*) kill -KILL "${victims[@]}" 2>/dev/null || true ;;
   esac
-  blows=$((blows + 1))
+  signals=$((signals + 1))
 }
 
 newest_checkpoint() {
@@ -68,7 +68,7 @@ round() {
     launcher=
     after="$(newest_checkpoint "$workdir")"
     if [[ "$after" == "$before" ]]; then in_vain=$((in_vain + 1)); else in_vain=0; fi
-    ((in_vain < starts_in_vain)) || fail "$in_vain starts in vain; $workdir.log tells of them"
+    ((in_vain < starts_in_vain)) || fail "$in_vain starts without progress; see $workdir.log"
     before="$after"
   done
 }
@@ -99,17 +99,17 @@ PYTHON
 }
 
 prepare_environment ""
-echo "runs lie in $folder"
-(launch "${shapes[0]}" "$folder/undisturbed") || fail "the undisturbed run failed; $folder/undisturbed.log says why"
-rounds=0 blows=0
+echo "runs are in $folder"
+(launch "${shapes[0]}" "$folder/undisturbed") || fail "the undisturbed run failed; $folder/undisturbed.log has the reason"
+rounds=0 signals=0
 tolerance=1e-4
 ((${#shapes[@]} > 1)) || tolerance=0
 end=$((SECONDS + 60 * minutes))
 while ((rounds == 0 || SECONDS < end)); do
-  rounds=$((rounds + 1)) before=$blows
+  rounds=$((rounds + 1)) before=$signals
   round "$folder/$rounds"
   told="$(difference "$folder/undisturbed" "$folder/$rounds" "$tolerance")" || fail "round $rounds: $told"
-  echo "round $rounds: $((blows - before)) blows, $told"
+  echo "round $rounds: $((signals - before)) signals, $told"
 done
-echo "$rounds rounds, $blows blows: every run ended as the undisturbed one did"
+echo "$rounds rounds, $signals signals: every run ended as the undisturbed one did"
 rm -r "$folder"

@@ -124,7 +124,7 @@ def test_near_its_end_a_job_lets_its_processes_save_and_is_requeued(job):
     assert process.returncode == 0, errors
     saved, back = output.index("every process saved"), output.index("ended with code 0")
     assert saved < back
-    assert "told to save and end by scancel" not in output
+    assert "stopped by scancel or preemption" not in output
     assert job.calls()[1:] == [["scancel", "--signal=TERM", "77"], REQUEUE]
 
 
@@ -134,7 +134,7 @@ def test_a_cancelled_job_waits_for_the_end_of_its_processes(job, code):
     process = begun(job)
     process.terminate()  # as SLURM does, which tells the processes too
     (job.folder / "home" / "told").touch()
-    until_said(process, "told to save and end by scancel")
+    until_said(process, "stopped by scancel or preemption")
     assert len(job.calls()) == 1  # neither a second TERM, which would kill, nor the queue, which would undo the cancel
     process.kill()
     process.communicate()
