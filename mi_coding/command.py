@@ -102,7 +102,7 @@ def options(argv: list[str], defaults: Mapping[str, str | int | float | None]) -
         raise InputError(f"{given}; expected a {'whole ' if is_whole else ''}number") from None
     except flags.UnrecognizedFlagError as error:
         near = nearest(error.flagname, list(defaults))
-        hint = f"did you mean --{near}?" if near else f"expected --{', --'.join(defaults)}"
+        hint = f"did you mean --{near[0]}?" if near else f"expected --{', --'.join(defaults)}"
         raise InputError(f"--{error.flagname} is not an option; {hint}") from None
     except flags.Error as error:
         raise InputError(" ".join(str(error).split())) from None

@@ -63,7 +63,7 @@ def _section(comparison: Comparison) -> Section:
 
 
 def _write_html(comparison: Comparison, output: Path) -> None:
-    lead = "The keys of their configs that differ, and what came out."
+    lead = "The keys of their configs that differ, and the results."
     title = f"mi_coding: {len(comparison.runs):,} runs"
     groups, environment = [comparison.group], describe_environment()
     write_report(output, Report(title, lead, [], [], [_section(comparison)], groups, {}, environment))

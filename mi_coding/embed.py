@@ -215,12 +215,12 @@ def _report(encoder: TrainedEncoder, count: int, parts: data.Ordered, seconds: f
     """What was written, in one line; warns of examples without codes, and of much time spent waiting for input."""
     skipped, waited = parts.skipped, parts.wait_seconds / seconds
     if skipped:
-        terminal.warning(f"no code for {len(skipped):,} that cannot be decoded: {data.first_names(skipped)}")
+        terminal.warning(f"no code for {len(skipped):,} example(s) that cannot be decoded: {data.first_names(skipped)}")
     if waited > MOST_WAITING and parts.wait_seconds > LEAST_SECONDS:
         terminal.warning(f"{waited:.0%} of the time was spent waiting for input, more than {MOST_WAITING:.0%}")
     what = (encoder.output and encoder.output.description) or f"{encoder.dim:,} numbers"
     if encoder.places:
-        what += f", {' × '.join(map(str, encoder.places))} of places and channels"
+        what += f", {' × '.join(map(str, encoder.places))} (places and channels)"
     speed = f"in {seconds:.1f} s, {count / seconds:,.0f} examples/s, {waited:.1%} of it waiting for input"
     if encoder.is_of_given_pairs:
         what = f"{encoder.half}, {what}" + (" (--half=y for those of y)" if encoder.half == "x" else "")

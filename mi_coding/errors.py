@@ -67,15 +67,14 @@ def respelled(spell: Callable[[Setting], str]) -> Iterator[None]:
         raise InputError(error.spelled(spell)) from None
 
 
-def nearest(name: str, names: Sequence[str]) -> str:
-    """The name that an unknown one was probably meant to be: it has that word, or is spelt alike; "" for none.
+def nearest(name: str, names: Sequence[str]) -> list[str]:
+    """The names that an unknown one may have been meant to be, the likeliest first: equal, with that word, spelt alike.
 
     >>> nearest("size", ["workdir", "image_size"]), nearest("layers", ["workdir", "layer"]), nearest("x", ["layer"])
-    ('image_size', 'layer', '')
+    (['image_size'], ['layer'], [])
     """
-    near = [one for one in names if one == name] + [one for one in names if name in one.split("_")]
-    near += difflib.get_close_matches(name, names, n=1)
-    return near[0] if near else ""
+    with_word = [one for one in names if one == name] + [one for one in names if name in one.split("_")]
+    return with_word + difflib.get_close_matches(name, names, n=1)
 
 
 class NonFiniteLossError(ArithmeticError):

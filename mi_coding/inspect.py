@@ -111,7 +111,7 @@ def _contact_sheet(some: data.Split) -> list[Section]:
     table = Table("Names", ("example", "name"), [(str(number + 1), names[i]) for number, i in enumerate(chosen)])
     return [
         Section(
-            "Examples", "As the encoder is given them, but for augmentation.", figure, "examples", table, pictures=True
+            "Examples", "As the encoder receives them, before augmentation.", figure, "examples", table, pictures=True
         )
     ]
 

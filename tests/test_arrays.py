@@ -108,7 +108,7 @@ def test_a_batch_with_more_pairs_than_there_are_examples_is_warned_of(tmp_path):
         prepare(read_config(*overrides, config=ARRAYS), tmp_path / "run", warnings.append)
     (warning,) = warnings
     assert warning.startswith(
-        "batch_size 24 draws each of the 14 training examples 1.7 times: many distractors are twins"
+        "batch_size 24 draws each of the 14 training examples 1.7 times: many distractors share the"
     )
 
 
@@ -212,7 +212,7 @@ def test_images_of_another_size_come_with_what_would_work(tmp_path, capsys):
     np.savez(tmp_path / "images.npz", images=np.zeros((40, 9, 9), np.uint8))
     assert judge(tmp_path / "run", f"npz:{tmp_path / 'images.npz'}") == 2
     told = one_line(capsys)
-    assert "shape (9, 9, 1); the run was trained on (8, 8, 1): --image_size=8 --channels=1 brings" in told
+    assert "shape (9, 9, 1); the run was trained on (8, 8, 1): --image_size=8 --channels=1 converts" in told
 
 
 def test_given_images_with_one_encoder_for_both_are_shown_as_they_are(tmp_path):
@@ -243,7 +243,7 @@ def test_an_image_and_a_vector_have_an_encoder_of_their_kind_each(tmp_path):
     encode_x, encode_y = (mi_coding.load_encoder(tmp_path / "run", half=half) for half in "xy")
     assert encode_x(x).shape == encode_y(y).shape == (60, 4)
     assert mi_coding.load_encoder(tmp_path / "run", layer="places")(x).ndim == 4
-    with pytest.raises(InputError, match="has no features of places"):
+    with pytest.raises(InputError, match="has no layer 'places'"):
         mi_coding.load_encoder(tmp_path / "run", layer="places", half="y")
 
 

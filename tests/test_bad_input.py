@@ -38,16 +38,16 @@ def plan(*arguments):
         ("--batch_size=64", ["batch_size"]),
         ("--wrokdir=/tmp/x", ["wrokdir", "workdir"]),
         ("--config.batch_size=many", ["config.batch_size='many'", "a whole number", "256"]),
-        ("--config.batch_size=100", ["must divide by 8 devices", "96 and 104"]),
+        ("--config.batch_size=100", ["must be a multiple of 8, the number of devices", "96 and 104"]),
         ("--config.batch_size=1", ["at least 2"]),
         ("--config.evaluation.num_pairs=1", ["evaluation.num_pairs=1", "2"]),
-        ("--config.batch_size=4", ["must divide by 8 devices", "nearest are 8"]),
+        ("--config.batch_size=4", ["must be a multiple of 8, the number of devices", "nearest are 8"]),
         ("--config.microbatch_size=5", ["must divide the 32 pairs of each of 8 device(s)", "4 and 8"]),
-        ("--config.objective.num_distractors=256", ["of the 255", "at most 255"]),
+        ("--config.objective.num_distractors=256", ["more than the 255", "at most 255"]),
         ("--config.encoder.widths=(8,0)", ["config.encoder.widths=(8, 0)"]),
         ("--config.pairs.window=6", ["smaller than the images of 8 × 8"]),
         ("--config.pairs.gap=4.0", ["longer than a clip of 4.0 s", "at most 3.9"]),
-        ("--config.objective.method=dense", ["1 device, here are 8"]),
+        ("--config.objective.method=dense", ["1 device, not 8"]),
         ("--config.critic.name=biliner", ["did you mean 'bilinear'?"]),
         ("--config.microbatch_size=1000000007", ["config.microbatch_size=1000000007", "nearest are 32"]),
         ("--config.encoder.widths=__import__('os').system('touch pwned')", ["whole numbers > 0"]),
@@ -58,12 +58,12 @@ def plan(*arguments):
         ("--config.data.source=folder:../../../../../../proc/self/fd", ["holds no image"]),
         ("--config.data.source=npz:/dev/zero", [".npz"]),
         ("--config.data.source=npz:/proc/self/mem", [".npz"]),
-        ("--config.data.source=tfds:../../etc/passwd", ["no data set"]),
-        ("--config.data.source=tfds:;touch pwned", ["no data set"]),
+        ("--config.data.source=tfds:../../etc/passwd", ["not a data set"]),
+        ("--config.data.source=tfds:;touch pwned", ["not a data set"]),
         ("--num_processes=many", ["num_processes"]),
         ("stray", ["unexpected argument 'stray'"]),
-        ("--config.batch_size=٣٣", ["batch_size 33 must divide by 8 devices"]),
-        ("--config.batch_size=0x21", ["batch_size 33 must divide by 8 devices"]),
+        ("--config.batch_size=٣٣", ["batch_size 33 must be a multiple of 8, the number of devices"]),
+        ("--config.batch_size=0x21", ["batch_size 33 must be a multiple of 8, the number of devices"]),
         ("--config.data.source=npz:\n/etc/passwd", [r"\n"]),
         ("--config.data.source=video:[", ["["]),
     ],
@@ -181,8 +181,8 @@ def test_a_missing_config_is_told_with_its_siblings(capsys, tmp_path):
     assert "--config is given 2 times" in refused(capsys, f"--config={CPC}")
     (tmp_path / "simclr.py").touch()
     assert "simclr.py" in refused(capsys, config=tmp_path / "simclear.py")
-    assert "no file" in refused(capsys, config=tmp_path)
-    assert "no file" in refused(capsys, config=tmp_path / "nowhere" / "cpc.py")
+    assert "not a file" in refused(capsys, config=tmp_path)
+    assert "not a file" in refused(capsys, config=tmp_path / "nowhere" / "cpc.py")
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_a_config_may_have_any_name(capsys, tmp_path):
     (folder / "my config;-x.py").write_text(Path(CPC).read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "link").symlink_to(folder)
     config = tmp_path / "link" / ".." / folder.name / "my config;-x.py"
-    assert "must divide by 8 devices" in refused(capsys, "--config.batch_size=100", config=config)
+    assert "must be a multiple of 8, the number of devices" in refused(capsys, "--config.batch_size=100", config=config)
     assert {path.name for path in tmp_path.iterdir()} == {"link", folder.parent.name}
 
 
@@ -325,7 +325,7 @@ def test_help_is_not_a_mistake(capsys):
 def test_help_beside_a_config_is_its_options(capsys):
     assert main.main(["main", "--config=cpc", "-h"]) == 0
     output = capsys.readouterr().out
-    assert re.search(r"config\.batch_size +256 +file +B, pairs in a step .* int > 0", output)
+    assert re.search(r"config\.batch_size +256 +file +B, pairs per step .* int > 0", output)
     assert main.main(["main", "--config=cpx", "--help"]) == 2
     assert "did you mean --config=cpc?" in capsys.readouterr().err
 

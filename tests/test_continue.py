@@ -37,7 +37,8 @@ def test_a_finished_run_goes_on_to_a_later_end_and_keeps_its_old_summary(finishe
     assert [line["step"] for line in lines(workdir) if "train/loss" in line][-1] == 9
 
     assert go_on(run, workdir, "--config.num_steps=8") == 2
-    assert "has trained 9 steps already, and here are 8; expected at least as many" in capsys.readouterr().err
+    told = "has trained 9 steps already, more than the 8 asked for; expected at least as many"
+    assert told in capsys.readouterr().err
     assert go_on(run, workdir, "--config.num_steps=9", "--config.seed=1") == 2
     assert "these differ: config.seed; choose another" in capsys.readouterr().err
 
@@ -65,7 +66,7 @@ def test_a_run_of_another_objective_starts_from_the_encoder_up_to_its_features(t
     jax.tree.map(np.testing.assert_array_equal, own["backbone"], state.params["encoder"]["backbone"])
     jax.tree.map(np.testing.assert_array_equal, own["head"], run.initial_state.params["encoder"]["head"])
     assert f"the encoder is that of {given.workdir} after step 0" in line
-    assert "its projection head begins anew" in line
+    assert "its projection head is initialised anew" in line
     jax.tree.map(np.testing.assert_array_equal, started.opt_state, run.initial_state.opt_state)
 
 

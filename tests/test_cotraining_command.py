@@ -83,7 +83,7 @@ def test_training_and_validation_figures_are_logged_without_any_bound(symbol):
 
 def test_report_has_the_plane_the_pictures_and_the_figures(symbol):
     report = (symbol / "report.html").read_text()
-    for words in ("Information plane", "Examples by code", "clustering accuracy", "an example, ", "price β"):
+    for words in ("Information plane", "Examples by code", "clustering accuracy", "per example, ", "price β"):
         assert words in report
     assert {"plane.png", "by_code.png", "information.png"} <= {path.name for path in (symbol / "plots").iterdir()}
 

@@ -61,7 +61,7 @@ def test_an_unreadable_image_is_skipped_and_every_code_has_its_own_path(
         assert file["codes"].dtype == np.float32
         assert file["class_names"][file["labels"]].tolist() == [name[:3] for name in names]
     printed = capsys.readouterr()
-    assert "no code for 1 that cannot be decoded: ant/0100.png" in printed.err
+    assert "no code for 1 example(s) that cannot be decoded: ant/0100.png" in printed.err
     assert f"{output}: 299 codes of 4 numbers, 1 skipped, in " in printed.out
     assert "waiting for input" in printed.out.splitlines()[-1]
 
@@ -95,12 +95,12 @@ def one_line(capsys):
     ("changes", "words"),
     [
         ({"--output": "codes.txt"}, "--output=codes.txt ends in .txt; expected .npz, .parquet, .csv, .tsv"),
-        ({"--output": "/nowhere/at/all/codes.npz"}, "which is no folder; make it first"),
+        ({"--output": "/nowhere/at/all/codes.npz"}, "which is not a folder; make it first"),
         ({"--output": None}, "no --output given"),
         ({"--source": "foldr:here"}, "--source='foldr:here' is unknown"),
         ({"--source": "folder:/nowhere/at/all"}, "--source='folder:/nowhere/at/all' does not exist"),
         ({"--source": None, "--workdir": None}, "no --workdir and no --source given"),
-        ({"--workdir": "/nowhere/at/all"}, "--workdir=/nowhere/at/all is no directory"),
+        ({"--workdir": "/nowhere/at/all"}, "--workdir=/nowhere/at/all is not a directory"),
         ({"--map": "perhaps"}, "--map=perhaps; expected auto, yes or no"),
         ({"--layer": "logits"}, "layer='logits' is unknown"),
         ({"--half": "z"}, "half='z' is unknown"),

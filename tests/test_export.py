@@ -110,5 +110,5 @@ def test_a_broken_file_is_told_in_one_line(finished_runs, tmp_path, ending):
 def test_weights_of_another_run_are_refused_by_name(finished_runs, tmp_path):
     path = tmp_path / "encoder.safetensors"
     write_export(mi_coding.load_encoder(finished_runs("simclr").workdir), path)
-    with pytest.raises(ValueError, match=r"has params\..*; the run has .*: it is of another run"):
+    with pytest.raises(ValueError, match=r"has params\..*; the run has .*: it is from another run"):
         open_export(path, mi_coding.load_encoder(finished_runs("arrays").workdir))

@@ -37,7 +37,7 @@ def test_an_encoder_takes_arrays_of_any_size_files_and_pillow_images(encoder, tm
         np.testing.assert_allclose(encoder(same), codes[:1], atol=1e-5)
     twice = np.repeat(np.repeat(SMALL[:2], 2, axis=1), 2, axis=2)
     assert encoder(twice).shape == encoder(np.stack([twice] * 3, axis=3)).shape == (2, 4)
-    for wrong, words in (("a.png", "expected a list"), (["a.png"], "is no file"), (np.zeros((2, 3)), "of shape")):
+    for wrong, words in (("a.png", "expected a list"), (["a.png"], "is not a file"), (np.zeros((2, 3)), "of shape")):
         with pytest.raises(ValueError, match=words):
             encoder(wrong)
 
@@ -94,7 +94,7 @@ def test_ctrl_c_once_it_is_trained_gives_the_encoder_without_a_report(moment, tm
 def test_ctrl_c_before_the_first_step_is_one_line_and_leaves_no_folder(tmp_path, monkeypatch):
     monkeypatch.setattr("mi_coding.runs.execute.train_run", lambda *_, **__: signal.raise_signal(signal.SIGINT))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with pytest.raises(KeyboardInterrupt, match="nothing is trained") as raised:
+    with pytest.raises(KeyboardInterrupt, match="nothing is kept") as raised:
         mi_coding.fit(SMALL, **SHORT)
     assert raised.value.__suppress_context__
     assert not list(tmp_path.iterdir())
@@ -185,7 +185,7 @@ def test_halves_of_pairs_that_are_images_get_an_encoder_of_images(halves, typed,
         (np.zeros((4, 5, 6, 7)), r"x has shape \(4, 5, 6, 7\); expected images"),
         ([], r"x has shape \(0,\); expected images"),
         ((SMALL, SMALL[:, :3]), r"x is a tuple of 2 whose parts have no common shape; expected fit\(x, y\)"),
-        (["no.png"], "1 of 1 paths are no files, such as no.png"),
+        (["no.png"], "1 of 1 paths are not files, such as no.png"),
         ("folde:photos", "did you mean 'folder'"),
     ],
 )
@@ -200,10 +200,10 @@ def test_what_cannot_be_learnt_from_is_one_line(tmp_path, monkeypatch, given, wo
 @pytest.mark.parametrize(
     ("given", "labels", "words"),
     [
-        ("digits", [1, 2], "labels are given beside 'digits', which has its own"),
+        ("digits", [1, 2], "labels are given with 'digits', which has its own"),
         ([__file__, __file__], [1, 2, 3], r"labels of shape \(3,\) for 2 paths; expected one whole number each"),
         (SMALL, [1, 2, 3], "arrays of different lengths: images 40, labels 3"),
-        (SMALL, [0.5] * 40, "expected whole numbers, one a row"),
+        (SMALL, [0.5] * 40, "expected whole numbers, one per row"),
     ],
 )
 def test_labels_that_do_not_fit_are_told(given, labels, words):
@@ -216,7 +216,7 @@ def test_wrong_options_are_one_line_in_the_words_of_python_and_nothing_is_left(t
     for wrong, words in (
         ({"seeed": 1}, "^seeed is not an option of any kind; did you mean seed"),
         ({"optimizer.learning_rate": -1.0}, "^optimizer.learning_rate=-1.0; expected a number >"),
-        ({"config": "simclrr"}, "is no file; did you mean --config=simclr"),
+        ({"config": "simclrr"}, "is not a file; did you mean --config=simclr"),
     ):
         with pytest.raises(ValueError, match=words):
             mi_coding.fit(SMALL, **wrong)

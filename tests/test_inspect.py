@@ -25,7 +25,7 @@ def test_the_page_has_the_account_the_examples_their_pairs_and_the_odd_ones(page
     assert "before training" in page
     for heading in ("Examples", "Pairs as the encoder sees them", "Odd ones"):
         assert f"<h2>{heading}</h2>" in page
-    assert "examples of each, to train" in page
+    assert "training examples of each class" in page
 
 
 def test_a_black_image_among_noise_is_the_oddest(page):

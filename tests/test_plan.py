@@ -77,7 +77,7 @@ def test_the_encoder_of_y_has_its_own_kind_and_options():
         (
             ARRAYS,
             {"encoder_y.name": "mlp", "pairs.encoders": "shared"},
-            r"config.encoder_y.name='mlp' is for halves with an encoder each",
+            r"config.encoder_y.name='mlp' is for halves with separate encoders",
         ),
     ],
 )

@@ -22,7 +22,7 @@ def test_a_config_is_found_by_its_name_its_file_name_and_its_path(tmp_path, monk
     assert find_config("simclr.py").resolve() == tmp_path / "simclr.py"  # a file of one's own comes first
     for given in ("simcl", "other/simclr.py", "simclr.txt"):
         hint = "there are .*simclr" if given.endswith("txt") else "did you mean --config=simclr[?]"
-        with pytest.raises(InputError, match=rf"--config={given} is no file; {hint}"):
+        with pytest.raises(InputError, match=rf"--config={given} is not a file; {hint}"):
             find_config(given)
 
 

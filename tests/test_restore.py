@@ -156,7 +156,7 @@ def refused(workdir):
 
 
 def test_a_directory_that_holds_no_run_is_told(run, tmp_path):
-    assert "is no directory" in refused(tmp_path / "nowhere")
+    assert "is not a directory" in refused(tmp_path / "nowhere")
     assert "holds no config.json, so it is not a run" in refused(tmp_path)
     (tmp_path / "config.json").write_text("[1, 2]")
     assert "is not the config of a run" in refused(tmp_path)

@@ -87,7 +87,7 @@ def test_clips_run_and_distractors_of_other_times_are_no_bound_in_training(tmp_p
             ["--config.pairs.num_steps=9", "--config.pairs.window=0"],
             ["8 samples are shorter than 9 step(s) of 1", "at least 9"],
         ),
-        (["--config.objective.num_times=8"], ["num_times=8 of the 7 steps", "at most 7, or 0"]),
+        (["--config.objective.num_times=8"], ["num_times=8 is more than the 7 steps", "at most 7, or 0"]),
         (["--config.objective.num_ahead=0"], ["config.objective.num_ahead=0", "> 0"]),
         (["--config.pairs.scale=0.0"], ["config.pairs.scale=0.0", "> 0"]),
         (["--config.pairs.scale=1000.0"], ["standard deviation of 0.00037", "--config.pairs.scale=0.37"]),

@@ -127,7 +127,7 @@ def test_a_run_on_streamed_images_continues_bit_for_bit(tmp_path):
         (["--config.pairs.strength=-1.0"], ["config.pairs.strength=-1.0; expected a number ≥ 0"]),
         (["--config.pairs.size=17"], ["crop of size 17 is larger than the image of 16 × 16", "at most 16"]),
         (["--config.pairs.size=-3"], ["config.pairs.size=-3", "≥ 0"]),
-        (["--config.num_steps=0"], ["num_steps=0 and config.num_epochs=0.0 leave no end"]),
+        (["--config.num_steps=0"], ["num_steps=0 and config.num_epochs=0.0 set no end of training"]),
         (["--config.data.channels=2"], ["config.data.channels=2", "0, 1, 3"]),
         (["--config.data.placement=disk"], ["config.data.placement='disk'", "auto, memory, stream"]),
         (["--config.data.source=folder:/nowhere/at/all"], ["/nowhere/at/all", "does not exist"]),

@@ -148,10 +148,10 @@ def _like(name: str, known: Specs, values: flags.FlagValues) -> list[Setting | s
     if near := difflib.get_close_matches(name, list(values), n=1, cutoff=0.75):
         return [f"; did you mean --{near[0]}?"]
     ends = {key: key.rpartition(".")[2] for key in known}
-    if not (end := nearest(name, list(ends.values()))):
+    keys = [key for end in nearest(name, list(ends.values())) for key in ends if ends[key] == end]
+    if not keys:
         return ["; options are --config.KEY=VALUE, and those of --help"]
-    key = min((key for key in ends if ends[key] == end), key=len)
-    return ["; did you mean ", Setting(key, flag=True), "?"]
+    return ["; did you mean ", Setting(min(keys[:3], key=len), flag=True), "?"]
 
 
 def _process(values: flags.FlagValues) -> ProcessSpec | None:

@@ -37,10 +37,10 @@ def find_config(given: str) -> Path:
     siblings = sorted(path.parent.glob("*.py")) if path.parent.is_dir() and path.parent != Path() else []
     near = difflib.get_close_matches(path.stem, presets(), n=1) if path.suffix in ("", ".py") else []
     if near and not siblings:
-        raise InputError(f"--config={given} is no file; did you mean --config={near[0]}? --list_configs shows all")
+        raise InputError(f"--config={given} is not a file; did you mean --config={near[0]}? --list_configs shows all")
     there = ", ".join(map(str, siblings)) or ", ".join(presets())
     hint = f"there are {there}" if there else "expected one such as configs/cpc.py"
-    raise InputError(f"--config={given} is no file; {hint}")
+    raise InputError(f"--config={given} is not a file; {hint}")
 
 
 def _first_line(file: Path) -> str:

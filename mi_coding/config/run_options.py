@@ -15,7 +15,7 @@ _LARGEST_SEED = 2**32 - 1
 class RunOptions:
     """How long a run trains, from what it starts, how a step runs, and how often something is written."""
 
-    batch_size: PositiveInt = option("batch_size", meaning="B, pairs in a step on all devices together")
+    batch_size: PositiveInt = option("batch_size", meaning="B, pairs per step on all devices together")
     init_from: str = option("init_from", "", "work directory of a run whose encoder this one starts from; '' for none")
     seed: Annotated[int, Range(least=0, most=_LARGEST_SEED)] = option("seed", 0, "seed of every random draw of the run")
     num_steps: NotNegativeInt = option("num_steps", 0, "training ends after num_steps or num_epochs; 0 for no limit")
@@ -29,13 +29,13 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         if not self.num_steps and not self.num_epochs:
-            hint = " leave no end; expected one of them > 0"
+            hint = " set no end of training; expected one of them > 0"
             raise InputError(Setting("num_steps", 0), " and ", Setting("num_epochs", self.num_epochs), hint)
 
     def check(self, num_devices: int, num_processes: int) -> None:
         """Raises InputError for a batch that the devices cannot share, or for pmap on several processes."""
         if num_processes > 1 and self.spmd not in FOR_SEVERAL_PROCESSES:
-            hint = f" is for one process, here are {num_processes}; use {' or '.join(map(repr, FOR_SEVERAL_PROCESSES))}"
+            hint = f" is for one process, not {num_processes}; use {' or '.join(map(repr, FOR_SEVERAL_PROCESSES))}"
             raise InputError(Setting("spmd", self.spmd), hint)
         if self.batch_size < 2:
             hint = "; expected at least 2: the other pairs of the batch are the distractors"
@@ -43,7 +43,7 @@ class RunOptions:
         if rest := self.batch_size % num_devices:
             sizes = (self.batch_size - rest, self.batch_size - rest + num_devices)
             nearest = " and ".join(str(size) for size in sizes if size >= 2)
-            uneven = f"batch_size {self.batch_size} must divide by {num_devices} devices"
+            uneven = f"batch_size {self.batch_size} must be a multiple of {num_devices}, the number of devices"
             raise InputError(f"{uneven}; the nearest are {nearest}")
 
     def total_steps(self, num_examples: int) -> int:

@@ -87,7 +87,7 @@ def contrast(
     if spec.columns and not spec.with_true:
         raise ValueError(f"columns of reduction={spec.reduction!r} are not computed; expected columns=False")
     if spec.clip is not None and not spec.softplus:
-        raise ValueError(f"clip={spec.clip} with reduction={spec.reduction!r}: it is for 'softplus'")
+        raise ValueError(f"clip={spec.clip} with reduction={spec.reduction!r}: clip applies to 'softplus' only")
     num_candidates = spec.rule.num_candidates(queries.shape[0], spec.num_devices)
     if num_candidates < 2:
         raise ValueError(

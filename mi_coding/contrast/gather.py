@@ -10,7 +10,7 @@ from mi_coding.contrast.contract import Contrast, ContrastSpec, score_products
 def dense(queries: jax.Array, keys: jax.Array, scale: jax.Array, spec: ContrastSpec) -> Contrast:
     """The reference: all scores on one device. It is `gather` on a single device."""
     if spec.axis_name is not None:
-        raise ValueError(f"method='dense' knows one device only, but axis_name={spec.axis_name!r}; use 'gather'")
+        raise ValueError(f"method='dense' works on one device only, but axis_name={spec.axis_name!r}; use 'gather'")
     return gather(queries, keys, scale, spec)
 
 

@@ -43,9 +43,9 @@ def contrast_sampled(
     Source: arXiv:1807.03748 section 2.3; draws by Floyd's algorithm, CACM 30(9), 1987.
     """
     if not spec.with_true:
-        raise ValueError(f"reduction={spec.reduction!r} is of all pairs; drawn distractors have 'candidates' alone")
+        raise ValueError(f"reduction={spec.reduction!r} needs all pairs; drawn distractors support 'candidates' only")
     if spec.rule == POOL:
-        raise ValueError("num_distractors draws from pairs; the pool of NT-Xent has no such draw")
+        raise ValueError("num_distractors draws from pairs; NT-Xent scores its whole pool and does not support it")
     n, axis_name = queries.shape[0], spec.axis_name
     others = spec.rule.num_candidates(n, spec.num_devices) - 1
     if not 1 <= num_distractors <= others:

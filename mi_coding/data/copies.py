@@ -36,7 +36,7 @@ def copies_in(train: Split, others: dict[str, Split]) -> tuple[list[str], dict[s
         return ["copies across splits were not looked for: images are decoded as they are streamed"], {}
     splits = list(others.values())
     if train.films is not None and num_examples(train) * max(map(num_examples, splits)) > _MOST_PRODUCTS:
-        return [f"films cut of one another were not looked for: there are {num_examples(train):,} frames to train"], {}
+        return [f"films cut from one another were not looked for among {num_examples(train):,} training frames"], {}
     found = zip(others, copies_of(train, splits), near_copies_of(train, splits), film_cuts(train, splits), strict=True)
     lines, rows = [], {}
     for name, copies, near, cuts in found:
@@ -46,7 +46,7 @@ def copies_in(train: Split, others: dict[str, Split]) -> tuple[list[str], dict[s
             lines.append(_line(name, what, _named(train, other, copies)))
         if near.rows:
             some = "" if near.looked_at == num_examples(other) else f" of {near.looked_at:,} looked at"
-            what = f"example(s){some} are nearly training examples (thumbnails correlate by > {NEAR:g})"
+            what = f"example(s){some} are near copies of training examples (thumbnails correlate by > {NEAR:g})"
             lines.append(_line(name, what, _named(train, other, near.rows)))
         if cuts:
             lines.append(_line(name, "film(s) show what a training film shows, for more than half their frames", cuts))

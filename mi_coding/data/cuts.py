@@ -82,10 +82,10 @@ def groups_by_name(names: Sequence[str], pattern: str, account: Account) -> np.n
     try:
         found = [re.search(pattern, name) for name in names]
     except re.error as error:
-        raise InputError(Setting("data.group", pattern), f" is no regular expression: {error}") from None
+        raise InputError(Setting("data.group", pattern), f" is not a regular expression: {error}") from None
     if not any(found):
-        such = f" matches no name, such as {names[0]}" if names else " matches nothing"
-        raise InputError(Setting("data.group", pattern), f"{such}; expected what stands in the names of one group")
+        such = f" matches none of the names, such as {names[0]}" if names else " matches nothing"
+        raise InputError(Setting("data.group", pattern), f"{such}; expected a pattern of what names of a group share")
     if alone := [name for name, match in zip(names, found, strict=True) if match is None]:
         account.note(f"{len(alone):,} names such as {alone[0]} do not match data.group: each is a group of its own")
     return number_groups([m.group(m.re.groups and 1) if m else (i,) for i, m in enumerate(found)], account)

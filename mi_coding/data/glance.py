@@ -37,14 +37,14 @@ class Glance(NamedTuple):
         """What is altered, except by the choice of white, one line each with its count."""
         altered = {
             "is_below": "have values below 0, which are black",
-            "is_no_number": "have values that are no numbers, which are black",
+            "is_no_number": "have values that are not numbers, which are black",
             "is_transparent": "may have transparent pixels, which are shown on white",
         }
         return [f"{found} {what}" for field, what in altered.items() if (found := self._found(field))]
 
     def warnings(self) -> list[str]:
         """What is lost, and what to do about it."""
-        remedy = "where their range is smaller, store them as 8 bits scaled by it, or one file a colour"
+        remedy = "if their range is smaller, store them as 8 bits scaled by it, or one file per colour"
         narrowed = self._found("is_narrowed")
         return [f"{narrowed} have colours of 16 bits, of which Pillow reads the upper 8: {remedy}"] if narrowed else []
 

@@ -66,7 +66,7 @@ class LazyImages(ABC):
         first = next((i for i in range(count) if self._decode(i) is not None), None)
         if first is None:
             none = f"none of {count} images can be decoded, such as {self.described(0)}"
-            raise InputError(f"{none}; expected PNG, JPEG or like")
+            raise InputError(f"{none}; expected PNG, JPEG or similar")
         self._first, self.shape = first, (count, *self._decode(first).shape)
 
     def __len__(self) -> int:

@@ -235,7 +235,7 @@ def _image_spec(image_size: int = 0, channels: int = 0, white: float = 0.0) -> I
     if channels not in CHANNELS:
         raise InputError(Setting("data.channels", channels), f"; expected one of {', '.join(map(str, CHANNELS))}")
     if not 0 <= white < np.inf:
-        raise InputError(Setting("data.white", white), "; expected the value that is white, or 0 to choose by the data")
+        raise InputError(Setting("data.white", white), "; expected the value of white, or 0 to choose it from the data")
     return ImageSpec(image_size, channels, white)
 
 

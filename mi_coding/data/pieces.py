@@ -40,7 +40,7 @@ class StreamSpec(NamedTuple):
         if self.batch_size < 1 or not 0 <= index < count or self.batch_size % count:
             raise ValueError(f"a batch of {self.batch_size} cannot be split into {count} shards to take number {index}")
         if self.distinct and self.batch_size > num_examples:
-            raise ValueError(f"a batch of {self.batch_size} distinct examples asked of {num_examples}")
+            raise ValueError(f"a batch of {self.batch_size} distinct examples cannot be drawn from {num_examples}")
         if self.batch_size % self.group_size or (self.distinct and self.group_size > 1):
             sizes = f"groups of {self.group_size} in a batch of {self.batch_size}"
             raise ValueError(f"{sizes}, distinct={self.distinct}: these do not fit")

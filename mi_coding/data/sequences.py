@@ -37,8 +37,8 @@ def lengths_of(sequences: np.ndarray) -> np.ndarray:
     wrong = (numbers & ~np.isfinite(flat).all(axis=2)).sum(axis=1)
     if wrong.any():
         row, count = int(wrong.argmax()), int(np.count_nonzero(wrong))
-        found = f"{count:,} of {len(sequences):,} have NaN or infinity before their last sample, such as row {row}"
-        raise ValueError(f"{found}; NaN is padding, and stands at the end alone")
+        found = f"{count:,} of {len(sequences):,} sequences have NaN or infinity before their end, such as row {row}"
+        raise ValueError(f"{found}; NaN is padding, allowed only at the end")
     return lengths
 
 
@@ -60,7 +60,7 @@ def as_sequences(path: Path, array: np.ndarray, lengths: np.ndarray | None = Non
     try:
         lengths_of(sequences)
     except ValueError as error:
-        raise InputError(f"{path}: of sequences {error}") from None
+        raise InputError(f"{path}: {error}") from None
     return sequences
 
 

@@ -58,20 +58,20 @@ def look_at(root: Path, names: list[str], channels: int, account: Account) -> tu
     rate = Counter(found.samplerate for found in described.values()).most_common(1)[0][0]
     others = [name for name, found in described.items() if found.samplerate != rate]
     if others:
-        account.note(f"{len(others):,} files such as {others[0]} are resampled to {rate:,} samples a second")
+        account.note(f"{len(others):,} files such as {others[0]} are resampled to {rate:,} samples per second")
     kinds = Counter(found.channels for found in described.values())
     if not channels and len(kinds) > 1:
         found = f"sound files of {root} have {' and '.join(map(str, sorted(kinds)))} channels; expected "
         raise InputError(found, Setting("data.channels", 1, flag=True), ", which takes their mean")
     if channels > 1 and set(kinds) != {channels}:
-        raise InputError(Setting("data.channels", channels), " of sound files; expected 1, or 0 for what they have")
+        raise InputError(Setting("data.channels", channels), " for sound files; expected 1, or 0 to keep theirs")
     lengths = {name: -(-found.frames * rate // found.samplerate) for name, found in described.items()}
     longest = max(lengths, key=lengths.get)
     sounds = Sounds(root, rate, channels or next(iter(kinds)), lengths[longest])
     size = len(described) * sounds.longest * sounds.channels * 4
     if size > MOST_BYTES:
         found = f"sound files of {root} take {size / 2**30:,.1f} GiB padded to the longest, {longest}"
-        raise InputError(f"{found} of {sounds.longest / rate:,.0f} s; expected at most 4: cut long ones into pieces")
+        raise InputError(f"{found} of {sounds.longest / rate:,.0f} s; expected at most 4 GiB: split long files")
     account.facts |= {"sample_rate": rate, "seconds": round(sum(lengths.values()) / rate, 1)}
     return sounds, list(described)
 

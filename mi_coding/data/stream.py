@@ -138,12 +138,12 @@ class Stream(Iterator[Batch], AbstractContextManager):
         positions = read.unreadable.tolist()
         if positions and not self._unreadable:
             name = self._source.images.name(positions[0])
-            self._warn(f"{name} cannot be decoded: the next image takes its place, and that of any further one")
+            self._warn(f"{name} cannot be decoded: the next image takes its place, and likewise for any others")
         self._unreadable.update(positions)
         lost = self._unreadable.total()
         if self.seen >= _MIN_SEEN and lost > MAX_UNREADABLE * self.seen:
             found = f"{lost:,} of {self.seen:,} examples cannot be decoded, such as {self.unreadable[0]}"
-            raise InputError(f"{found}; at most {MAX_UNREADABLE:.0%} may: repair or remove these files")
+            raise InputError(f"{found}; expected at most {MAX_UNREADABLE:.0%}: repair or remove these files")
 
 
 def _end(reader: ThreadPoolExecutor, pieces: grain.DatasetIterator) -> None:

@@ -56,7 +56,7 @@ def describe_images(setting: Setting, argument: str) -> tuple[tuple[int | None, 
     features = _find_builder(setting, argument).info.features
     shapes = [tuple(one.shape) for one in features.values() if len(one.shape or ()) == 3]
     if not shapes:
-        raise InputError(setting, f" has no images but {', '.join(features)}; expected a data set of images")
+        raise InputError(setting, f" has no images, only {', '.join(features)}; expected a data set of images")
     label = features["label"] if "label" in features else None  # noqa: SIM401  a FeaturesDict has no `get`
     return shapes[0], getattr(label, "num_classes", None) or 0
 
@@ -82,7 +82,7 @@ def _why_no_builder(argument: str, known: list[str], error: Exception) -> str:
         return f" cannot be opened: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean 'tfds:{near[0]}'?" if near else "see tensorflow.org/datasets/catalog"
-    return f" is no data set that TFDS knows; {hint}"
+    return f" is not a data set that TFDS knows; {hint}"
 
 
 def how_to_prepare(builder: Any) -> str:

@@ -88,7 +88,7 @@ def build(backbone: Backbone, head: ProjectionHead | NoHead) -> Encoder:
     def places(params: Any, stats: Any, x: jax.Array) -> jax.Array:
         _, kept = module.apply({"params": params, **stats}, x, False, mutable=[INTERMEDIATES])
         if not kept:
-            raise InputError(f"an encoder of {backbone.takes} has no features of places; expected features or codes")
+            raise InputError(f"an encoder of {backbone.takes} has no layer 'places'; expected features or codes")
         return kept[INTERMEDIATES]["backbone"][PLACES][0].astype(jnp.float32)
 
     return Encoder(init, apply, places)

@@ -69,7 +69,7 @@ class ProjectionHead(nn.Module):
 
     def __post_init__(self) -> None:
         if self.layers not in _LAYERS:
-            raise ValueError(f"a projection head of {self.layers!r} layers is unknown; expected 1 to {MOST_LAYERS}")
+            raise ValueError(f"a projection head cannot have {self.layers!r} layers; expected 1 to {MOST_LAYERS}")
         super().__post_init__()
 
     @nn.compact

@@ -86,7 +86,7 @@ class ResNet(Backbone):
         width = 64 * self.width_multiplier
         if width < 1 or width != int(width):
             raise ValueError(
-                f"width_multiplier={self.width_multiplier} makes {width:g} channels of 64; "
+                f"width_multiplier={self.width_multiplier} turns 64 channels into {width:g}; "
                 f"expected a multiple of 1/64, such as 1, 2 or 1/16"
             )
         super().__post_init__()

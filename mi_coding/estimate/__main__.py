@@ -124,7 +124,7 @@ def _arrays(arguments: argparse.Namespace) -> tuple[dict[str, Any], FeatureRanki
     taken = {arguments.target, arguments.given, None if is_kind else arguments.rows}
     others = table[[name for name in table.columns if name not in taken]]
     if not others.shape[1]:
-        raise InputError(f"{arguments.x} has no column beside {arguments.target}; expected others to estimate from")
+        raise InputError(f"{arguments.x} has no column besides {arguments.target}; expected others to estimate from")
     arrays = {"x": others, "y": target, "rows": rows if is_kind else rows.to_numpy()}
     ranking = rank_features(others, target, missing=arguments.missing)
     return arrays | ({} if given is None else {"given": given}), ranking
@@ -255,9 +255,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         if path and path.suffix.lower() not in endings:
             raise InputError(f"--{option}={path}: expected a name that ends in {', '.join(endings)}")
     if (arguments.matrix or arguments.target) and arguments.y:
-        raise InputError(f"{arguments.y} is given beside a table; expected one file with --target or --matrix")
+        raise InputError(f"{arguments.y} is given with a table; expected one file with --target or --matrix")
     if arguments.matrix and (arguments.target or arguments.given or arguments.report):
-        raise InputError("--matrix is of every pair of columns; expected no --target, --given or --report")
+        raise InputError("--matrix covers every pair of columns; expected no --target, --given or --report")
     return arguments
 
 

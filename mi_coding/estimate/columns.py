@@ -73,8 +73,8 @@ def warnings(x: Table, y: Table) -> list[str]:
     for name, table in (("x", x), ("y", y)):
         width = table.array.shape[1]
         if width > MOST_DENSE:
-            kept = "those of them, and the combinations, that tell most of the other side were used"
-            found.append(f"{name} has {width:,} columns: {kept}, and others may tell more")
+            kept = "only the columns and combinations most informative about the other side were used"
+            found.append(f"{name} has {width:,} columns: {kept}, and others may add to that")
     return found
 
 

@@ -304,8 +304,10 @@ def _to_estimate(
     ceiling = math.log(found.num_scored)
     if (beyond := nats - (ceiling - 1)) > 0:
         error = math.hypot(error, UNSEEN * beyond)
-        reach = f"near or above ln {found.num_scored:,} = {ceiling:.1f} nats, the most that as many held-out pairs show"
-        warnings.append(f"{reach}: beyond that it rests on {found.method}, and may be too low or too high")
+        reach = f"ln {found.num_scored:,} = {ceiling:.1f} nats, the most that so many held-out pairs can show"
+        warnings.append(
+            f"near or above {reach}: beyond that the estimate rests on {found.method}, and may be too low or too high"
+        )
     if found.optimism > max(0.2, 0.2 * nats):
         warnings.append(
             f"training pairs score {found.optimism:.2f} nats above held-out ones (overfitting): more pairs are needed"

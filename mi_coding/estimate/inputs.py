@@ -109,7 +109,7 @@ def read(name: str, values: object) -> Table:
     except ValueError as error:  # rows of several lengths
         raise InputError(f"{name} is not an array: {str(error).splitlines()[0]}") from error
     if not 1 <= array.ndim <= 4 or array.size == 0:
-        expected = "[n], [n, d], or of images and sequences [n, h, w] or [n, h, w, c], one row for each pair"
+        expected = "[n], [n, d], or for images and sequences [n, h, w] or [n, h, w, c], one row for each pair"
         raise InputError(f"{name} has shape {array.shape}; expected {expected}")
     array = array.reshape(len(array), -1)
     _check_width(name, array.shape[1])

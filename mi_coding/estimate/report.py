@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mi_coding.estimate.features import FeatureRanking
 
 _LEAD = (
-    "How much information two arrays share, in nats: the mean over all pairs of ln p(x, y) − ln p(x)p(y), on critics "
+    "How much information two arrays share, in nats: the mean over all pairs of ln p(x, y) − ln p(x)p(y), by critics "
     "that never saw the pair they score."
 )
 
@@ -55,8 +55,8 @@ def _cells(ranking: "FeatureRanking") -> list[list[str]]:
 
 
 _READ_OUTS = (
-    "Left: what the same critics say by other formulas, beside the estimate with its interval. Right: what the "
-    "networks tell of validation pairs over rounds of training; flat at 0 where nothing was trained."
+    "Left: read-outs of the same critics by other formulas, beside the estimate with its interval. Right: the "
+    "networks' estimate on validation pairs over rounds of training; flat at 0 where nothing was trained."
 )
 
 
@@ -65,7 +65,7 @@ def _scatter(found: MIEstimate, arrays: Mapping[str, object]) -> tuple[str, Any]
     tables, _, _ = read_tables(given, "drop")  # the rows of the estimate, which lack no value of any array
     tables.pop("given", None)
     (a, name_a), (b, name_b) = ((table.array[:, 0].astype(np.float64), table.names[0]) for table in tables.values())
-    text = "Each point is a pair; blue pairs are typical of what is shared, orange ones speak against it."
+    text = "Each point is a pair; blue pairs add to the estimate, orange ones subtract from it."
     if max(table.array.shape[1] for table in tables.values()) > 1:
         text += " Of several columns the first is drawn."
     return text, pointwise_scatter(a, b, found.pointwise, name_a, name_b)
@@ -76,7 +76,7 @@ def _tiles(found: MIEstimate) -> list[Tile]:
     tiles = [
         Tile("mutual information", f"{found.nats:.3f}", "nats", f"95 % from {low:.3f} to {high:.3f}", None),
         Tile("the same in bits", f"{found.bits:.3f}", "bits", f"{found.num_pairs:,} pairs", None),
-        Tile("independent?", found.p_text, "", "by exchanging the rows of y", None),
+        Tile("independent?", found.p_text, "", "by permuting the rows of y", None),
     ]
     if (share := found.normalized) is not None:
         tiles.append(Tile("of the entropy", f"{share:.0%}", "", "of the smaller discrete side", share))

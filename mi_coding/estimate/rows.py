@@ -188,7 +188,7 @@ def rows_of(kind: object, x: np.ndarray, y: np.ndarray) -> tuple[Rows, list[str]
     number = np.unique(groups, return_inverse=True)[1].ravel()
     sizes = np.bincount(number)
     if len(sizes) < FEWEST_GROUPS or sizes.max() > count // 5:
-        found = f"rows has {len(sizes):,} groups, the largest of {sizes.max():,} of {count:,} rows"
+        found = f"rows has {len(sizes):,} groups, the largest with {sizes.max():,} of {count:,} rows"
         raise InputError(f"{found}; expected at least {FEWEST_GROUPS}, none larger than a fifth of the rows")
     return Grouped(number), []
 
@@ -197,7 +197,7 @@ def _series(x: np.ndarray, y: np.ndarray) -> tuple[Rows, list[str]]:
     count, memory = len(x), memory_of(x, y)
     if memory * NUM_BLOCKS <= count:
         return Series(count, memory), []
-    some = f"both series are unrelated only after about {memory:,} of {count:,} rows"
+    some = f"both series stay correlated over about {memory:,} of {count:,} rows"
     return Series(count, memory), [f"{some}: there are few independent stretches, and the interval may be too narrow"]
 
 

@@ -66,7 +66,7 @@ def transfer_entropy(
     Source: Schreiber, Phys. Rev. Lett. 85:461 (2000).
     """
     if not isinstance(lags, numbers.Integral) or lags < 1:
-        raise InputError(f"lags={lags!r}; expected a whole number from 1")
+        raise InputError(f"lags={lags!r}; expected a whole number ≥ 1")
     tables, _, _ = read_tables({"x": x, "y": y}, missing)
     count = len(tables["x"].array)
     if lags > count // 4:

@@ -27,7 +27,7 @@ def read_table(path: Path) -> np.ndarray:
     lengths = {len(row) for row in rows}
     if len(lengths) != 1:
         raise InputError(
-            f"{path} has rows of {' and '.join(map(str, sorted(lengths))) or 'no'} cells; expected one number"
+            f"{path} has rows of {' and '.join(map(str, sorted(lengths))) or 'no'} cells; expected rows of one length"
         )
     if len(rows) > 1 and not _numbers(rows[0]) and (_numbers(rows[1]) or len(rows[0]) == 1):
         rows = rows[1:]

@@ -26,7 +26,7 @@ class ShownCopies(Evaluator):
         if not are_images(copies.examples):
             return []
         count = f"{len(found):,} of {len(trained.dataset.test.examples):,} test images"
-        text = f"{count} are copies of training images or nearly so; the first stand above their originals."
+        text = f"{count} are copies or near-copies of training images; the first are shown above their originals."
         rows = {"names": ("test", "train"), "title": "Copies and originals"}
         figure = pair_strip(copies.examples, originals.examples, **rows)
         table = None

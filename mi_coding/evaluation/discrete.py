@@ -41,23 +41,23 @@ _ROWS: Rows = {
     "heldout/entropy_nats": ("entropy H(z_x)", _nats),
     "heldout/plug_in_entropy_nats": ("  at the frequencies of codes", _nats),
     "heldout/conditional_entropy_nats": ("entropy H(z_x|z_y)", _nats),
-    "heldout/bits_per_example": ("memory for one example", lambda v: f"{v:.2f} bits"),
+    "heldout/bits_per_example": ("memory per example", lambda v: f"{v:.2f} bits"),
     "heldout/stored_bits_per_example": ("  as the entropy coder stores it", lambda v: f"{v:.2f} bits"),
-    "heldout/prior_lag_nats": ("lag of the prior: what H is too large by", _nats),
+    "heldout/prior_lag_nats": ("lag of the prior: by how much H is too large", _nats),
     "code/used": ("codes in use", lambda v: f"{v:,.0f}"),
     "code/possible": ("  of possible", lambda v: f"{v:,.0f}"),
     "code/perplexity": ("  as many equally likely ones", lambda v: f"{v:.1f}"),
     "code/clustering_accuracy": ("clustering accuracy, best matching", percent),
     "code/precision_at_100": ("precision at 100, Hamming distance", percent),
     "probe/code_accuracy": ("linear probe on the code's symbols", percent),
-    "code/head": ("code that held-out pairs chose", lambda v: f"{v:.0f}"),
+    "code/head": ("code chosen on held-out pairs", lambda v: f"{v:.0f}"),
     "code/num_heads": ("  of codes on one encoder", lambda v: f"{v:.0f}"),
     "code/beta": ("  its price of memory β", lambda v: f"{v:g}"),
 }
 _NOTE = (
-    "Information is of codes drawn from the encoder's distribution, on pairs that training never saw; scores against "
-    "labels are of the most likely codes. Both entropies are cross-entropies, so too large; their difference estimates "
-    "I and bounds it from neither side. No label influenced any choice."
+    "Information is that of codes drawn from the encoder's distribution, on pairs that training never saw; scores "
+    "against labels are of the most likely codes. Both entropies are cross-entropies, so too large; their difference "
+    "estimates I and is neither a lower nor an upper bound. No label influenced any choice."
 )
 
 
@@ -120,10 +120,10 @@ class DiscreteCodes(PairEvaluator):
             used = f", {show(summary, 'code/used')} of {show(summary, 'code/possible')} codes in use"
         costs = f"of the {entropy:.2f} nats that a code costs"
         tiles = [Tile("held-out information", f"{mi:.2f}", "nats", costs, mi / entropy)] if entropy > 0 else []
-        tiles.append(Tile("memory", f"{bits:.2f}", "bits", f"an example{used}"))
+        tiles.append(Tile("memory", f"{bits:.2f}", "bits", f"per example{used}"))
         for key, label in (("clustering_accuracy", "clustering accuracy"), ("precision_at_100", "precision at 100")):
             if (value := finite(summary, f"code/{key}")) is not None:
-                tiles.append(Tile(label, f"{100 * value:.1f}", "%", "labels chose nothing", value))
+                tiles.append(Tile(label, f"{100 * value:.1f}", "%", "chosen without labels", value))
         return tiles
 
     def sections(self, trained: Trained, summary: Summary) -> list[Section]:
@@ -170,15 +170,15 @@ def plane_section(found: Sequence[heads.Head], chosen: int) -> Section:
     entropies, information, betas = np.array([(head.found.entropy, head.found.mi, head.beta) for head in found]).T
     prices_differ = len(set(betas.tolist())) > 1
     text = (
-        "Each point is one code: its memory cost to the right, what it tells about the other half upwards, both on "
-        "pairs of test examples. No code lies above the line, on which every stored nat tells one nat."
+        "Each point is one code: horizontally its memory cost, vertically what it tells about the other half, both on "
+        "pairs of test examples. No code lies above the line, where every stored nat carries one nat of information."
     )
     if prices_differ:
         best = _best_at_each_price(betas, information - betas * entropies)
         pairs = ", ".join(f"{information[i]:.2f} of {entropies[i]:.2f} (β = {betas[i]:g})" for i in best)
         text += (
             " The number beside a point is the price β of a nat of memory at which it was trained. "
-            f"The best at each price tells, in nats: {pairs}."
+            f"Information of the best code at each price, in nats: {pairs}."
         )
     chart = Chart(4.4, (0.05, 0.12, 0.745, 0.8), "information I(z_x; z_y), nats", "memory H(z_x), nats")
     axes = chart.axes

@@ -83,7 +83,7 @@ class FewLabels(Evaluator):
         )
         if draws := finite(summary, _SCRATCH_DRAWS):
             note += f" From scratch: {draws:.0f} of these draws, {SCRATCH_STEPS} steps of Adam on augmented views."
-        titles = ("features", *(f"{count} a class" for count in counts))
+        titles = ("features", *(f"{count} per class" for count in counts))
         keys = frozenset(key for key in summary if key.startswith("few_labels/"))
         return [Group("label from few labelled examples", titles, tuple(rows), note, keys)]
 

@@ -59,7 +59,7 @@ def gap_section(gaps: Sequence[float], bounds: Mapping[str, Sequence[HeldoutBoun
         "what changes within it counts. The longer the gap, the fewer moments have a frame that much later."
     )
     title = "held-out bound on mutual information, nats"
-    x_title = "gap from x to y, seconds; the upright line is the gap of training"
+    x_title = "gap from x to y, seconds; the vertical line is the gap of training"
     chart, drawn = Chart(3.2, (0.05, 0.15, 0.745, 0.74), title, x_title), []
     axes = chart.axes
     for (name, some), colour in zip(bounds.items(), (BLUE, ORANGE), strict=False):

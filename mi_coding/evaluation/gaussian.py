@@ -14,7 +14,7 @@ from mi_coding.pairs import pairs_of_batch
 from mi_coding.reporting.results import Group, Rows, Summary, group_rows, nats
 
 _KEY = "heldout/gaussian_information_nats"
-_ROWS: Rows = {_KEY: ("Gaussian information of held-out codes, nats: an estimate and no bound", nats)}
+_ROWS: Rows = {_KEY: ("Gaussian information of held-out codes, nats: an estimate, not a bound", nats)}
 
 
 @dataclass(frozen=True)

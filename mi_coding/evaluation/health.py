@@ -22,7 +22,7 @@ _ROWS: Rows = {
     ),
     "health/uniformity": ("uniformity of codes: 0 is collapse, lower is better", lambda v: f"{v:.2f}"),
     "health/effective_rank": ("effective rank of features", lambda v: f"{v:.1f}"),
-    "health/feature_dim": ("number of features, the most that rank can be", lambda v: f"{v:,.0f}"),
+    "health/feature_dim": ("number of features, the largest possible rank", lambda v: f"{v:,.0f}"),
 }
 
 
@@ -41,7 +41,7 @@ class Health(PairEvaluator):
         else:
             z_x, z_y = encode(trained.encoder("codes"), shown), None
         if reason := why_they_tell_nothing(z_x):
-            trained.warn(f"{reason}: they tell nothing; {likely_why(z_x, examples)}")
+            trained.warn(f"{reason}: they carry no information; {likely_why(z_x, examples)}")
             if not np.isfinite(z_x).all():
                 return {}
         summary = health_summary(z_x, None, features)

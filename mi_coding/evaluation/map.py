@@ -63,7 +63,7 @@ def code_map(points: np.ndarray, labels: np.ndarray | None, *, title: str, names
     """
     points = np.asarray(points)
     if points.ndim != 2 or points.shape[1] != 2 or (labels is not None and len(labels) != len(points)):
-        raise ValueError(f"points of shape {points.shape}: expected [n, 2], with one label a point")
+        raise ValueError(f"points of shape {points.shape}: expected [n, 2], with one label per point")
     figure = blank(5.6)
     legend_columns = 0 if labels is None else -(-len(np.unique(labels)) // 20)
     axes = figure.add_axes((0.01, 0.01, 0.97 - 0.09 * min(legend_columns, 4), 0.925))

@@ -138,7 +138,7 @@ def _warn_of_majority(trained: Trained, accuracy: float, share: float, count: in
     """Warns of a probe that does not beat a constant guess of the largest class by at least one standard error."""
     if accuracy <= share + np.sqrt(share * (1 - share) / count):
         found = f"the linear probe is right for {accuracy:.1%}, and the largest class has {share:.1%} of the examples"
-        trained.warn(f"{found}: the features say nothing of the label; see the data in the report")
+        trained.warn(f"{found}: the features say nothing about the label; see the data in the report")
 
 
 def raw_pixels(x: jax.Array) -> jax.Array:

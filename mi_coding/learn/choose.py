@@ -65,7 +65,7 @@ def describe(x: Any, y: Any = None, labels: Any = None) -> Given:
         return Given(FromPython(given=arrays | labels), "pairs", len(arrays["x"]), halves=shapes)
     if isinstance(x, str):
         if labels:
-            raise InputError(f"labels are given beside {x!r}, which has its own; expected labels for arrays or lists")
+            raise InputError(f"labels are given with {x!r}, which has its own; expected labels for arrays or lists")
         return _of_source(x)
     if isinstance(x, list | tuple) and x and all(isinstance(one, str | Path) for one in x):
         paths = tuple(Path(one).expanduser() for one in x)
@@ -73,7 +73,7 @@ def describe(x: Any, y: Any = None, labels: Any = None) -> Given:
             found = f"labels of shape {labels['labels'].shape} for {len(paths):,} paths"
             raise InputError(f"{found}; expected one whole number each")
         if missing := [path for path in paths if not path.is_file()]:
-            raise InputError(f"{len(missing):,} of {len(paths):,} paths are no files, such as {missing[0]}")
+            raise InputError(f"{len(missing):,} of {len(paths):,} paths are not files, such as {missing[0]}")
         first = next((image for path in paths if (image := decode(path, ImageSpec())) is not None), None)
         if first is None:
             raise InputError(f"none of {len(paths):,} files is an image, such as {paths[0]}")

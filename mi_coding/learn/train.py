@@ -115,7 +115,7 @@ def carry_out(
             outcome = execute(config, workdir, command_started=time.perf_counter(), **how)
         except KeyboardInterrupt:  # its traceback would show the compiler
             step = saved_step(workdir) if again else 0  # without it nobody would find the directory
-            kept = f"; step {step:,} is saved, and {again} continues from it" if step else ", and nothing is trained"
+            kept = f"; step {step:,} is saved, and {again} continues from it" if step else "; nothing is kept"
             raise KeyboardInterrupt(f"stopped before the end of training{kept}") from None
     return TrainedRun(workdir, outcome)
 

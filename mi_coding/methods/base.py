@@ -164,7 +164,7 @@ class Method:
 
     def places(self, params: Any, stats: Any, x: Any, *, half: str = "x") -> jax.Array:
         """float32[b, …, C]: the features at every place of the examples, before pooling; see `Encoder.places`."""
-        raise InputError(f"objective {self.name!r} has no features of places; expected features or codes")
+        raise InputError(f"objective {self.name!r} has no layer 'places'; expected features or codes")
 
     def encoder_variables(self, variables: Variables) -> Variables:
         """The params and the stats of just the encoder with its head, from which another run may start."""

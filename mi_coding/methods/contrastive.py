@@ -50,7 +50,7 @@ class Candidates(Bounded):
             hint = " leaves no distractor on 1 device; use 'all' or more devices"
             raise InputError(Setting("objective.distractors", self.distractors), hint)
         if self.contrast_method == "dense" and num_devices > 1:
-            hint = f" is for 1 device, here are {num_devices}; use 'auto'"
+            hint = f" is for 1 device, not {num_devices}; use 'auto'"
             raise InputError(Setting("objective.method", "dense"), hint)
 
     @property
@@ -102,7 +102,7 @@ class Contrastive(Candidates, TwoHalves):
     def check(self, pairs: PairSampler, encoder: Backbone, batch_size: int, num_devices: int) -> None:
         super().check(pairs, encoder, batch_size, num_devices)
         if self.learn_temperature and self.temperature < LEAST_TEMPERATURE:
-            hint = f" is below {LEAST_TEMPERATURE}, the least that is learnt; expected at least that"
+            hint = f" is below {LEAST_TEMPERATURE}, the least that can be learnt; expected at least that"
             raise InputError(Setting("critic.temperature", self.temperature), hint)
 
     @cached_property

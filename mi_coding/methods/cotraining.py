@@ -117,7 +117,7 @@ class CoTraining(Method):
         check_two_halves(self, pairs)
         check_microbatch(self.microbatch_size, batch_size, num_devices)
         if pairs.takes_given_pairs or pairs.takes_films:
-            what = f" is not for objective {self.name!r}, whose halves are of one image"
+            what = f" is not for objective {self.name!r}, whose halves come from one image"
             raise InputError(Setting("pairs.name", pairs.name), what, "; expected frames or augmentations")
 
     @property

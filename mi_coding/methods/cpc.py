@@ -39,7 +39,7 @@ class CPC(Contrastive):
         others = CPC_RULES[self.distractors].num_candidates(batch_size // num_devices, num_devices) - 1
         if self.num_distractors > others:
             leave = f"distractors={self.distractors!r} and batch_size={batch_size} leave"
-            raise InputError(drawn, f" of the {others} that {leave}; expected at most {others}")
+            raise InputError(drawn, f" is more than the {others} that {leave}; expected at most {others}")
 
     def heldout_loss(self, queries: jax.Array, keys: jax.Array, **options: Any) -> CPCOutput:
         similarity = {"temperature": self.temperature, "normalize": self.normalize, "symmetric": self.symmetric}

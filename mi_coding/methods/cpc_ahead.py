@@ -75,8 +75,8 @@ class CPCAhead(Candidates, OnlineProbe):
         if self.num_times > most:
             raise InputError(
                 Setting("objective.num_times", self.num_times),
-                f" of the {most} steps that have {self.num_ahead} before them in sequences of {num_steps}; expected at "
-                f"most {most}, or 0 for all",
+                f" is more than the {most} steps that have {self.num_ahead} before them in sequences of {num_steps}; "
+                f"expected at most {most}, or 0 for all",
             )
 
     @cached_property

@@ -33,7 +33,8 @@ class NNCLR(Contrastive):
         super().check(pairs, encoder, batch_size, num_devices)
         if pairs.candidates_within or self.distractors != "all":
             name = Setting("objective.name", self.name)
-            raise InputError(name, " takes all pairs as candidates; expected distractors 'all', of pairs too")
+            hint = " takes all pairs as candidates; expected distractors 'all', and pairs.distractors not 'within'"
+            raise InputError(name, hint)
         if self.memory_size < batch_size:
             size = Setting("objective.memory_size", self.memory_size)
             raise InputError(size, f" holds less than one batch; expected at least {batch_size}")

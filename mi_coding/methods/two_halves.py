@@ -83,7 +83,7 @@ class TwoHalves(OnlineProbe):
         check_two_halves(self, pairs)
         check_microbatch(self.microbatch_size, batch_size, num_devices)
         if self.microbatch_size and pairs.num_small:
-            hint = " is for views of one size; expected 0 beside "
+            hint = " is for views of one size; expected 0 with "
             small = Setting("pairs.small_views", pairs.num_small)
             raise InputError(Setting("microbatch_size", self.microbatch_size), hint, small)
 
@@ -218,7 +218,7 @@ def check_two_halves(method: Method, pairs: PairSampler) -> None:
     """Raises InputError for sequences, whose pairs are of steps, and for more views than a method takes."""
     if pairs.has_several and not method.takes_views:
         views = Setting("pairs.views", pairs.num_views) if pairs.num_views > 2 else None
-        hint = f"; objective {method.name!r} is of two views, expected {2 if views else 0}"
+        hint = f"; objective {method.name!r} takes two views, expected {2 if views else 0}"
         raise InputError(views or Setting("pairs.small_views", pairs.num_small), hint)
     if pairs.are_sequences:
         raise InputError(

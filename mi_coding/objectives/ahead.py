@@ -62,7 +62,7 @@ def cpc_ahead(
     Source: arXiv:1807.03748 section 2.3, equation 4; which distractors make a bound, arXiv:1905.06922 section 2.
     """
     if queries.shape[1:] != keys.shape or keys.ndim != 3:
-        raise ValueError(f"queries {queries.shape} of keys {keys.shape}: expected [K, b, n, D] and [b, n, D]")
+        raise ValueError(f"queries {queries.shape} with keys {keys.shape}: expected [K, b, n, D] and [b, n, D]")
     if other_times:
         queries, keys = queries.reshape(len(queries), -1, 1, keys.shape[2]), keys.reshape(-1, 1, keys.shape[2])
     sizes = set()

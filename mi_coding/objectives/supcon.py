@@ -44,7 +44,7 @@ def supcon(
     """
     check_codes(z_x, z_y)
     if labels.shape != z_x.shape[:1]:
-        raise ValueError(f"labels of shape {labels.shape} of {len(z_x)} pairs: expected one label for each")
+        raise ValueError(f"labels of shape {labels.shape} for {len(z_x)} pairs: expected one label for each")
     pool, labels = jnp.concatenate([unit_length(z_x), unit_length(z_y)]), jnp.concatenate([labels, labels])
     scale = inverse_temperature(temperature, pool)
     spec = ContrastSpec(POOL, columns=False, block_size=block_size, axis_name=axis_name, precision=precision)

@@ -46,7 +46,7 @@ class Augmentations(PairSampler):
     blur: Probability = option("pairs.blur", None, "probability of Gaussian blur (simclr_imagenet)")
     mask: Probability = option("pairs.mask", None, "probability of a masked square (gray28)")
     order: str = option("pairs.order", None, "order of the four parts of the jitter: random or fixed")
-    steps: tuple = option("pairs.steps", None, "of preset custom, such as ({'name': 'rotation', 'degrees': 20.0},)")
+    steps: tuple = option("pairs.steps", None, "for preset custom, such as ({'name': 'rotation', 'degrees': 20.0},)")
 
     num_views: Annotated[int, Range(least=2, most=64)] = option(
         "pairs.views", 2, "V, an even number; every two of the V views of an image are a pair, and the loss is the mean"

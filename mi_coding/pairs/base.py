@@ -56,7 +56,7 @@ class PairSampler:
     """
 
     name: str = ""
-    distinct: bool = option("pairs.distinct", False, "no example twice in a training batch; its bound is then none")
+    distinct: bool = option("pairs.distinct", False, "no example twice in a training batch; its bound is then invalid")
 
     takes_films: ClassVar[bool] = False
     takes_given_pairs: ClassVar[bool] = False
@@ -108,7 +108,7 @@ class PairSampler:
         """
         if len(shapes) == 2:
             given = f"{source} holds given pairs, x and y of shape {shapes[0]} and {shapes[1]}; expected "
-            where = f" as in configs/cpc_arrays.py, here it is {self.name!r}"
+            where = f" as in configs/cpc_arrays.py, but it is {self.name!r}"
             raise InputError(given, Setting("pairs.name", "given"), where)
         try:
             self.pair_shape(shapes[0])

@@ -34,7 +34,7 @@ class Corrupted(PairSampler):
     scale: Annotated[str, OneOf((_STANDARD, "none"))] = option(
         "pairs.table_scale",
         _STANDARD,
-        "standard gives table columns mean 0 and deviation 1 by the training split; none leaves them",
+        "standard gives table columns mean 0 and deviation 1 by the training split; none leaves them as is",
     )
 
     @property
@@ -72,6 +72,6 @@ class Corrupted(PairSampler):
             shown = " and ".join(map(str, shapes))
             raise InputError(
                 Setting("pairs.name", self.name),
-                f" needs the rows of one table, and {source} has examples of shape {shown}; expected such as npz:PATH "
-                "with x alone, numbers [n, D]",
+                f" needs the rows of one table, and {source} has examples of shape {shown}; expected a source such "
+                "as npz:PATH with x alone, numbers [n, D]",
             )

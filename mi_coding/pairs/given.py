@@ -31,7 +31,7 @@ class Given(PairSampler):
     scale: Annotated[str, OneOf((_STANDARD, "none"))] = option(
         "pairs.table_scale",
         _STANDARD,
-        "standard gives table columns mean 0 and deviation 1 by the training split; none leaves them",
+        "standard gives table columns mean 0 and deviation 1 by the training split; none leaves them as is",
     )
 
     takes_given_pairs = True

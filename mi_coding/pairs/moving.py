@@ -42,7 +42,7 @@ class MovingImages(PairSampler):
         if self.seconds * self.frame_rate > _MOST_FRAMES:
             rate = Setting("pairs.frame_rate", self.frame_rate)
             most = f" frames/s; expected at most {_MOST_FRAMES:,} frames"
-            raise InputError(Setting("pairs.clip_seconds", self.seconds), " of ", rate, most)
+            raise InputError(Setting("pairs.clip_seconds", self.seconds), " at ", rate, most)
 
     @property
     def num_frames(self) -> int:

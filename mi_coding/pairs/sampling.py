@@ -48,7 +48,7 @@ def draw_examples(
         draw = lambda row: jax.random.randint(jax.random.fold_in(key, row), (), 0, num_examples)  # noqa: E731
         return jax.vmap(draw)(rows)
     if distinct_among > num_examples:
-        raise ValueError(f"a batch of {distinct_among} distinct examples asked of {num_examples}")
+        raise ValueError(f"a batch of {distinct_among} distinct examples cannot be drawn from {num_examples}")
     return jax.random.permutation(key, num_examples)[rows]
 
 

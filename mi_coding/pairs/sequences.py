@@ -90,16 +90,16 @@ class Sequences(SequenceSampler):
         shortest, longest = int(lengths.min()), int(lengths.max())
         if not self.num_steps and shortest < split.examples.shape[1]:
             steps = max(shortest // self.step_size, 1)
-            found = f"sequences of {source} have {shortest:,} to {longest:,} samples; expected such as "
+            found = f"sequences of {source} have {shortest:,} to {longest:,} samples; expected a cut, such as "
             cut = Setting("pairs.num_steps", steps, flag=True)
-            raise InputError(found, cut, ", steps of a cut at a random place: shorter sequences are left out")
+            raise InputError(found, cut, ", at a random place: shorter sequences are left out")
         spread = float(np.nanstd(split.examples, dtype=np.float64))
         if not _LEAST_SPREAD <= spread / self.scale <= 1 / _LEAST_SPREAD:
             far = f" have a standard deviation of {spread / self.scale:.3g}, far from 1; expected "
             proposal = (
                 ["about ", Setting("pairs.scale", f"{spread:.3g}", flag=True)] if spread else ["sequences that differ"]
             )
-            raise InputError(f"the values of {source} over ", Setting("pairs.scale", self.scale), far, *proposal)
+            raise InputError(f"the values of {source} divided by ", Setting("pairs.scale", self.scale), far, *proposal)
 
     def _described(self, shape: Shape) -> str:
         return " × ".join(map(str, shape))

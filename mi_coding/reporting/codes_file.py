@@ -239,7 +239,7 @@ def check_output_path(path: Path) -> str | None:
     if path.is_dir():
         return f"--output={path} is a folder; expected a file, such as {path / 'codes.npz'}"
     if not path.absolute().parent.is_dir():
-        return f"--output={path} lies in {path.parent}, which is no folder; make it first"
+        return f"--output={path} lies in {path.parent}, which is not a folder; make it first"
     if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
         return f"--output={path} lies in {path.parent}, which cannot be written to"
     if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:

@@ -137,7 +137,7 @@ def _parse(path: Path) -> list[dict[str, Any]]:
         parsed.pop()
     if None in parsed:
         number = parsed.index(None) + 1
-        raise ValueError(f"{path}, line {number} of {len(lines)} is no JSON object with a step; delete it to go on")
+        raise ValueError(f"{path}, line {number} of {len(lines)} is not a JSON object with a step; delete it to go on")
     return parsed
 
 

@@ -109,7 +109,7 @@ def _encoder_of_y(config: Mapping[str, Any], pairs: PairSampler) -> Backbone | N
     if not pairs.takes_given_pairs or name == SAME:
         return None
     if not pairs.two_encoders:
-        hint = f" is for halves with an encoder each, and here they share one; expected {SAME!r}"
+        hint = f" is for halves with separate encoders, and here they share one; expected {SAME!r}"
         raise InputError(Setting(ENCODER_Y_CHOICE.key, name), hint)
     return ENCODER_Y_CHOICE.read(config)
 

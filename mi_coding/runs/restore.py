@@ -140,20 +140,20 @@ def other_shapes(source: str, here: list[tuple[int, ...]], trained: list[tuple[i
     """The error for examples that do not have the shapes that a run was trained on, of x and y or of one array.
 
     >>> print(other_shapes("folder:a", [(9, 9, 1)], [(8, 8, 3)]).spelled(lambda setting: setting.spelled("--size")))
-    folder:a has examples of shape (9, 9, 1); the run was trained on (8, 8, 3): --size=8 --size=3 brings image files ...
+    folder:a has examples of shape (9, 9, 1); the run was trained on (8, 8, 3): --size=8 --size=3 converts image ...
     """
     shapes, expected = (" and ".join(map(str, shapes)) for shapes in (here, trained))
     said = f"{source} has examples of shape {shapes}; the run was trained on {expected}"
     if not (len(here) == len(trained) == 1 and len(here[0]) == len(trained[0]) == 3 and trained[0][0] == trained[0][1]):
         return InputError(said)
     size, channels = (Setting(f"data.{k}", trained[0][i], flag=True) for k, i in (("image_size", 0), ("channels", 2)))
-    return InputError(f"{said}: ", size, " ", channels, " brings image files to it")
+    return InputError(f"{said}: ", size, " ", channels, " converts image files to it")
 
 
 def _read_config(workdir: Path, option: str) -> dict[str, Any]:
     path = workdir / "config.json"
     if not path.is_file():
-        what = "holds no config.json, so it is not a run" if workdir.is_dir() else "is no directory"
+        what = "holds no config.json, so it is not a run" if workdir.is_dir() else "is not a directory"
         raise InputError(f"{option}={workdir} {what}; expected the work directory of a run")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -179,6 +179,6 @@ def _build(config: dict[str, Any], metadata: dict[str, Any], workdir: Path, plat
         )
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         reason = shorten(str(error), 400, placeholder=" …")
-        hint = "; a kind of your own is known once the module that registers it is imported"
+        hint = "; for a kind of your own, import the module that registers it first"
         raise InputError(f"{workdir / 'config.json'} cannot be built by this version: {reason}{hint}") from None
     return plan, method

@@ -151,8 +151,8 @@ def prepare(
     check_data(plan, dataset)
     if (trained := saved_step(workdir)) > num_steps:
         raise InputError(
-            f"--workdir={workdir} has trained {trained:,} steps already, and here are {num_steps:,}; expected at least "
-            "as many, or another --workdir"
+            f"--workdir={workdir} has trained {trained:,} steps already, more than the {num_steps:,} asked for; "
+            "expected at least as many, or another --workdir"
         )
     dataset, scale = standardised(plan, dataset)
     described = data.describe_examples(dataset.train)
@@ -173,7 +173,7 @@ def _warn_of_warmup(run: Run) -> None:
     """Warns of a warm-up that is cut, since it would not be over before the last step."""
     warmup = run.plan.optimizer.warmup_steps
     if (cut := cut_warmup(warmup, run.num_steps)) < warmup and run.num_steps:
-        many = f"a warm-up of {warmup:,} steps is cut to {cut:,} of the {run.num_steps:,} there are"
+        many = f"a warm-up of {warmup:,} steps is cut to {cut:,} of the run's {run.num_steps:,} steps"
         run.warn(f"{many}: the learning rate rises to the end; lower config.optimizer.warmup_steps")
 
 
@@ -189,7 +189,7 @@ def _warn_of_twins(run: Run) -> None:
     if size > num_train and not run.plan.pairs.film_gap:
         often = f"batch_size {size:,} draws each of the {num_train:,} training examples {size / num_train:.1f} times"
         distract = run.method.num_candidates is not None
-        so = "many distractors are twins of the true y" if distract else "most pairs of a batch share their example"
+        so = "many distractors share the example of y" if distract else "most pairs of a batch share their example"
         run.warn(f"{often}: {so}; choose batch_size ≤ {num_train:,}, or more data")
 
 

@@ -261,7 +261,7 @@ class TrainedEncoder:
             return images.astype(np.float32) / np.float32(white)
         if is_whole and not white and lowest >= 0 and highest <= 255:
             return images.astype(np.uint8)
-        raise ValueError(f"numbers from {lowest:g} to {highest:g}; expected images from 0 to {white or 255:g}, white")
+        raise ValueError(f"numbers from {lowest:g} to {highest:g}; expected images from 0 to {white or 255:g} (white)")
 
     @property
     def _resizes(self) -> bool:
@@ -281,7 +281,7 @@ class TrainedEncoder:
             return self._of_shape(data.pixels_of(image, self._image_spec), image)
         pixels = data.decode(Path(image), self._image_spec) if Path(image).is_file() else None
         if pixels is None:
-            state = "cannot be decoded" if Path(image).is_file() else "is no file"
+            state = "cannot be decoded" if Path(image).is_file() else "is not a file"
             raise ValueError(f"{image} {state}; expected an image file")
         return self._of_shape(pixels, image)
 

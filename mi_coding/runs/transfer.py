@@ -84,7 +84,7 @@ def start_from(method: Method, state: TrainState, other: Restored) -> tuple[Trai
     variables = jax.device_get(jax.tree.map(jnp.asarray, transfer.variables))
     params, stats = jax.tree.map(lambda new, old: np.asarray(new, old.dtype), variables, (state.params, state.stats))
     average = jax.tree.map(np.copy, (params, stats)) if state.average else ()
-    anew = f"; its projection head begins anew ({len(transfer.anew)} arrays)" if transfer.anew else ""
+    anew = f"; its projection head is initialised anew ({len(transfer.anew)} arrays)" if transfer.anew else ""
     line = f"the encoder is that of {other.workdir} after step {other.step:,}: {len(transfer.taken):,} arrays{anew}"
     return state._replace(params=params, stats=stats, average=average), line
 

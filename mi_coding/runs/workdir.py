@@ -66,14 +66,14 @@ def _unfit_for_checkpoints(path: str) -> str:
     """What in a path keeps orbax 0.11 and TensorStore 0.1 from saving there or reading it back; "" if nothing.
 
     >>> _unfit_for_checkpoints("/runs/lr=[1e-3]"), _unfit_for_checkpoints("/runs/what? *{1,2}")
-    ('brackets, where checkpoints cannot be read back', '')
+    ('brackets, with which checkpoints cannot be read back', '')
     """
     if "\\" in path:
-        return "a backslash, where checkpoints cannot be read back"
+        return "a backslash, with which checkpoints cannot be read back"
     if not fnmatchcase(path, path):  # orbax looks for checkpoints with this path as a glob pattern
-        return "brackets, where checkpoints cannot be read back"
+        return "brackets, with which checkpoints cannot be read back"
     if ":/" in path:
-        return "':/' as an address has; expected a directory, such as a bucket is mounted at"
+        return "':/', as a URL has; expected a directory, such as the mount point of a bucket"
     return ""
 
 

@@ -70,7 +70,7 @@ def _compile(mapped: Callable, *arguments: Any) -> tuple[jax.stages.Compiled, in
 def _one_at_a_time(step: Callable) -> Callable:
     def advance(state: TrainState, count: int) -> tuple[TrainState, dict[str, jax.Array]]:
         if count != 1:
-            raise ValueError(f"{count} steps asked of a call that takes one; expected 1")
+            raise ValueError(f"{count} steps in a call that takes one; expected 1")
         return step(state)
 
     return advance

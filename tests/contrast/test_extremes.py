@@ -177,7 +177,7 @@ def test_what_cannot_be_is_refused_in_words():
         mi_coding.cpc(x, y, method="ring", block_size=0)
     with pytest.raises(ValueError, match="leaves no distractor"):
         mi_coding.cpc(x, y, distractors="other_devices")
-    with pytest.raises(ValueError, match="knows one device only"):
+    with pytest.raises(ValueError, match="works on one device only"):
         jax.vmap(lambda x, y: mi_coding.cpc(x, y, method="dense", axis_name=AXIS).loss, axis_name=AXIS)(
             x.reshape(2, 2, 3), y.reshape(2, 2, 3)
         )

@@ -82,5 +82,5 @@ def test_lines_count_and_name():
     assert rows == {"test": [(4, 3), (5, 5)]}
     assert lines == [
         "1 test example(s) are copies of training examples, byte for byte: [4] = 3.png",
-        "1 test example(s) are nearly training examples (thumbnails correlate by > 0.999): [5] = 5.png",
+        "1 test example(s) are near copies of training examples (thumbnails correlate by > 0.999): [5] = 5.png",
     ]

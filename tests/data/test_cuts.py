@@ -79,6 +79,7 @@ def test_names_are_grouped_by_what_a_pattern_matches_in_them():
         "4 groups of up to 2 examples, each in one split",
     ]
     assert groups_by_name(names, "", account) is None
-    for pattern, words in (("s(", "is no regular expression: "), ("nowhere", "matches no name, such as s1/a.png")):
+    wrong = (("s(", "is not a regular expression: "), ("nowhere", "matches none of the names, such as s1/a.png"))
+    for pattern, words in wrong:
         with pytest.raises(InputError, match=re.escape(words)):
             groups_by_name(names, pattern, account)

@@ -61,7 +61,7 @@ def test_no_group_is_in_two_splits(tmp_path, write):
 @pytest.mark.parametrize("write", [npz, parquet])
 def test_a_column_that_is_not_there_is_told(tmp_path, write):
     source, *_ = write(tmp_path)
-    with pytest.raises(InputError, match=r"group=.patient. is no (array|column).*; expected one of .*person"):
+    with pytest.raises(InputError, match=r"group=.patient. is not an? (array|column).*; expected one of .*person"):
         data.load(source, group="patient")
 
 
@@ -72,7 +72,7 @@ def test_sources_without_groups_and_with_splits_of_their_own_refuse_them(tmp_pat
         (tmp_path / split).mkdir()
         for i in range(3):
             (tmp_path / split / f"p{i}.png").write_bytes(encoded(i))
-    with pytest.raises(InputError, match=r"is for splits that are cut; .* has three of its own"):
+    with pytest.raises(InputError, match=r"is for splits cut at random; .* has three of its own"):
         data.load(f"folder:{tmp_path}", group="p")
 
 

@@ -351,7 +351,7 @@ def test_a_batch_is_not_overwritten_by_later_ones(small_pieces):
 
 
 def test_inconsistent_sizes_are_refused():
-    with pytest.raises(ValueError, match="a batch of 9 distinct examples asked of 8"):
+    with pytest.raises(ValueError, match="a batch of 9 distinct examples cannot be drawn from 8"):
         stream(split(8), batch_size=9, seed=0, distinct=True)
     with pytest.raises(ValueError, match="a batch of 9 cannot be split into 2 shards"):
         stream(split(8), batch_size=9, seed=0, shard=(0, 2))

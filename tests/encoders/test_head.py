@@ -43,5 +43,5 @@ def test_a_head_normalises_its_hidden_layers_and_never_the_code(layers):
 
 @pytest.mark.parametrize("layers", [0, 4])
 def test_a_head_of_no_layers_or_too_many_is_refused(layers):
-    with pytest.raises(ValueError, match=f"head of {layers} layers is unknown; expected 1 to 3"):
+    with pytest.raises(ValueError, match=f"head cannot have {layers} layers; expected 1 to 3"):
         ProjectionHead(width=8, code_dim=4, layers=layers)

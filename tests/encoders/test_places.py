@@ -58,5 +58,5 @@ def test_the_class_token_is_no_place():
 def test_a_network_without_places_says_so():
     encoder = build(ENCODERS["mlp"](widths=(4,), feature_dim=4), HeadOptions(width=4).build(3))
     params, stats = encoder.init(jax.random.key(0), jnp.zeros((2, 5)))
-    with pytest.raises(InputError, match="has no features of places; expected features or codes"):
+    with pytest.raises(InputError, match="has no layer 'places'; expected features or codes"):
         encoder.places(params, stats, jnp.zeros((2, 5)))

@@ -161,7 +161,7 @@ def test_columns_of_a_frame_keep_their_names_and_kinds():
         ({"missing": "ignore"}, "missing='ignore'"),
         ({"rows": "dependent"}, "rows='dependent' is unknown; expected 'independent', 'series'"),
         ({"rows": np.arange(59)}, r"rows has shape \(59,\)"),
-        ({"rows": np.arange(N) % 3}, "3 groups, the largest of 20 of 60 rows; expected at least 10"),
+        ({"rows": np.arange(N) % 3}, "3 groups, the largest with 20 of 60 rows; expected at least 10"),
         ({"effort": "slow"}, "effort='slow'"),
     ],
 )

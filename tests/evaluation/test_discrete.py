@@ -38,7 +38,7 @@ def test_figures_of_a_code_stand_together_and_none_is_lost(code_summary):
     rows = dict(group.rows)
     assert len(rows) == len(code_summary)
     assert rows["information I(z_x; z_y)"] == "1.800 nats"
-    assert rows["memory for one example"] == "3.25 bits"
+    assert rows["memory per example"] == "3.25 bits"
     assert rows["clustering accuracy, best matching"] == "61.3 %"
     assert group.keys == code_summary.keys() | {"code/precision_at_100"}
 
@@ -57,14 +57,14 @@ def test_headlines_are_information_memory_and_clusters(code_summary):
     tiles = DiscreteCodes().tiles(code_summary)
     assert list(map(shown, tiles)) == [
         "held-out information 1.80 nats of the 2.25 nats that a code costs",
-        "memory 3.25 bits an example, 9 of 10 codes in use",
-        "clustering accuracy 61.3 % labels chose nothing",
+        "memory 3.25 bits per example, 9 of 10 codes in use",
+        "clustering accuracy 61.3 % chosen without labels",
     ]
 
 
 def test_a_collapsed_code_has_no_share_and_no_division_by_zero(code_summary):
     empty = code_summary | {"heldout/entropy_nats": 0.0, "heldout/mi_nats": 0.0, "heldout/bits_per_example": 0.0}
-    assert shown(DiscreteCodes().tiles(empty)[0]) == "memory 0.00 bits an example, 9 of 10 codes in use"
+    assert shown(DiscreteCodes().tiles(empty)[0]) == "memory 0.00 bits per example, 9 of 10 codes in use"
 
 
 def heads(entropies, information, betas):

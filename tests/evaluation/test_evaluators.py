@@ -178,7 +178,7 @@ def test_copies_of_training_images_are_shown_beside_their_originals():
     assert EVALUATORS["copies"]().sections(trained, {}) == []
     dataset = trained.dataset._replace(copies={"test": [(3, 7), (5, 0)], "validation": [(1, 1)]})
     (section,) = EVALUATORS["copies"]().sections(dataclasses.replace(trained, dataset=dataset), {})
-    assert section.text.startswith("2 of 60 test images are copies of training images or nearly so")
+    assert section.text.startswith("2 of 60 test images are copies or near-copies of training images")
     images = [image.get_array() for image in section.figure.axes[0].images]
     expected = [*dataset.test.examples[[3, 5]], *dataset.train.examples[[7, 0]]]
     for shown, example in zip(images, expected, strict=True):

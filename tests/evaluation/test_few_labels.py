@@ -52,7 +52,7 @@ def test_numbers_of_labels_that_some_class_lacks_are_left_out(found):
 def test_the_table_shows_every_kind_with_its_deviation(found):
     (group,) = FewLabels().groups(found[1])
     assert [row[0] for row in group.rows] == ["trained encoder", "untrained encoder", "raw input", SCRATCH]
-    assert group.columns == ("features", "1 a class")
+    assert group.columns == ("features", "1 per class")
     assert "±" in group.rows[0][1]
     assert "2 of these draws" in group.note
     assert FewLabels().groups({}) == []

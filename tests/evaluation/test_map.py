@@ -38,7 +38,7 @@ def test_codes_without_labels_have_one_colour_and_no_legend():
     figure = code_map(np.random.default_rng(0).normal(size=(30, 2)), None, title="map")
     assert len(figure.axes[0].collections) == 1
     assert figure.axes[0].get_legend() is None
-    with pytest.raises(ValueError, match="one label a point"):
+    with pytest.raises(ValueError, match="one label per point"):
         code_map(np.zeros((3, 2)), np.zeros(2), title="map")
 
 

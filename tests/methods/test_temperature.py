@@ -60,5 +60,5 @@ def test_below_its_bound_it_still_has_a_gradient(method, key):
 
 def test_a_temperature_below_the_bound_is_refused(method):
     low = dataclasses.replace(method, temperature=0.005)
-    with pytest.raises(InputError, match=r"0\.005 is below 0\.01, the least that is learnt"):
+    with pytest.raises(InputError, match=r"0\.005 is below 0\.01, the least that can be learnt"):
         low.check(low.parts.pairs, low.parts.encoder, 16, 1)

@@ -142,9 +142,9 @@ def test_views_that_cannot_be_are_refused():
     with pytest.raises(InputError, match=r"pairs.views=3 is odd; expected 2 or 4"):
         PAIRS["augmentations"](num_views=3)
     for name in ("nnclr", "cotraining"):
-        with pytest.raises(InputError, match=rf"pairs.views=4; objective '{name}' is of two views, expected 2"):
+        with pytest.raises(InputError, match=rf"pairs.views=4; objective '{name}' takes two views, expected 2"):
             METHODS[name](name).check(PAIRS_OF_VIEWS, ConvNet(), BATCH, 1)
-        with pytest.raises(InputError, match=rf"pairs.small_views=2; objective '{name}' is of two views, expected 0"):
+        with pytest.raises(InputError, match=rf"pairs.small_views=2; objective '{name}' takes two views, expected 0"):
             METHODS[name](name).check(WITH_SMALL, ConvNet(), BATCH, 1)
 
 
@@ -167,5 +167,5 @@ def test_small_views_that_cannot_be_are_refused(options, words):
 def test_small_views_must_fit_images_and_microbatches():
     with pytest.raises(InputError, match=r"pairs.small_size=4 is larger than images of 3 pixels; expected at most 3"):
         PAIRS["augmentations"](preset="gray28", **SMALL_CROPS).check_examples("digits", [(3, 3, 1)], None)
-    with pytest.raises(InputError, match=r"microbatch_size=4 is for views of one size; expected 0 beside .*small"):
+    with pytest.raises(InputError, match=r"microbatch_size=4 is for views of one size; expected 0 with .*small"):
         METHODS["cpc"]("cpc", microbatch_size=4).check(WITH_SMALL, ConvNet(), BATCH, 1)

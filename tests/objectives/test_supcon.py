@@ -63,5 +63,5 @@ def test_without_labels_it_is_nt_xent():
 
 
 def test_labels_of_another_length_are_refused():
-    with pytest.raises(ValueError, match=r"labels of shape \(3,\) of 4 pairs"):
+    with pytest.raises(ValueError, match=r"labels of shape \(3,\) for 4 pairs"):
         supcon(jnp.ones((4, 2)), jnp.ones((4, 2)), jnp.zeros(3, int), num_classes=2)

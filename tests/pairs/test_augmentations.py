@@ -167,15 +167,15 @@ def test_a_composition_by_names_is_the_chain_it_spells():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: sometimes(1.2, INVERT), "p = 1.2 is no probability"),
+        (lambda: sometimes(1.2, INVERT), "p = 1.2 is not a probability"),
         (lambda: sometimes(float("nan"), INVERT), "p = nan"),
         (lambda: one_of(), "at least one"),
         (
             lambda: composition([{"name": "sharpen"}]),
-            "no augmentation is called 'sharpen'; there are random_resized_crop",
+            "no augmentation is called 'sharpen'; expected one of random_resized_crop",
         ),
         (lambda: composition([{"name": "cutout", "sides": 3}]), "'cutout': .*sides"),
-        (lambda: composition([{"name": "edges", "p": -1}]), "p = -1 is no probability"),
+        (lambda: composition([{"name": "edges", "p": -1}]), "p = -1 is not a probability"),
         (lambda: PRESETS["simclr_cifar10"](jitter=2.0), "p = 2.0"),
         (lambda: PRESETS["simclr_imagenet"](flip=-0.5), "flip = -0.5"),
         (lambda: PRESETS["gray28"](min_area=0.0), "area"),

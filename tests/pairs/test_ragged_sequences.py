@@ -48,5 +48,5 @@ def test_examples_too_short_for_a_cut_are_left_out_with_the_reason():
 
 
 def test_whole_sequences_must_be_of_one_length():
-    with pytest.raises(InputError, match=r"have 6 to 14 samples; expected such as --config.pairs.num_steps=3,"):
+    with pytest.raises(InputError, match=r"have 6 to 14 samples; expected a cut, such as --config.pairs.num_steps=3,"):
         Sequences(step_size=2).check_examples("npz:a", [(14, 1)], SPLIT)

@@ -79,7 +79,7 @@ def test_another_key_draws_other_pairs():
 
 
 def test_a_batch_of_distinct_examples_larger_than_the_data_is_refused():
-    with pytest.raises(ValueError, match="51 distinct examples asked of 50"):
+    with pytest.raises(ValueError, match="51 distinct examples cannot be drawn from 50"):
         draw_examples(jax.random.key(0), jnp.arange(51), num_examples=50, distinct_among=51)
 
 

@@ -109,7 +109,7 @@ def test_where_codes_cannot_be_written_is_told_beforehand(tmp_path, monkeypatch)
     assert "ends in .npy" in check_output_path(tmp_path / "codes.npy")
     (tmp_path / "folder.csv").mkdir()
     assert "is a folder" in check_output_path(tmp_path / "folder.csv")
-    assert "no folder; make it first" in check_output_path(tmp_path / "nowhere" / "codes.csv")
+    assert "not a folder; make it first" in check_output_path(tmp_path / "nowhere" / "codes.csv")
     monkeypatch.setattr("os.access", lambda path, mode: False)  # a test may run as root, who may write anywhere
     assert "cannot be written to" in check_output_path(tmp_path / "codes.csv")
     monkeypatch.undo()

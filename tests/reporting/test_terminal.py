@@ -134,7 +134,7 @@ def test_the_closing_table_shows_numbers_beside_ceilings_and_baselines(summary):
         "raw input 55.3 % 47.5 %",
         "steps 2,000",
         "time 92.3 s",
-        "until the first step 8.2 s",
+        "time to the first step 8.2 s",
         "examples/s 5,547",
         "last loss 0.9431",
     ):

@@ -122,7 +122,7 @@ def _decode(film: EncodedFilm, frames: np.ndarray, times: np.ndarray, **options:
         nonlocal count
         if frame.shape != frames.shape[1:]:
             change = f"from {frames.shape[1:3]} to {frame.shape[:2]}"
-            raise UnusableFilmError(f"its frames change {change}; set {Setting('data.image_size')}")
+            raise UnusableFilmError(f"its frames change size {change}; set {Setting('data.image_size')}")
         if count < len(frames):  # a container may announce fewer frames than it has
             frames[count], times[count] = frame, seconds
         count += 1
@@ -134,7 +134,7 @@ def _decode(film: EncodedFilm, frames: np.ndarray, times: np.ndarray, **options:
     if not count:
         return {"left_out": note or "no frame of it can be decoded"}
     if count > len(frames):
-        note = f"has {count} frames where its container announces {len(frames)}, which are used"
+        note = f"has {count} frames where its container announces {len(frames)}; only the first {len(frames)} are used"
         count, end = len(frames), float(times[-1])
     return {"label": film.label, "count": count, "end": max(end, float(times[count - 1])), "note": note}
 
@@ -173,7 +173,7 @@ def _damage(folder: Path) -> str:
         frames, times = np.load(folder / _FRAMES, mmap_mode="r"), np.load(folder / _TIMES)
         last = max(row["first"] + row["count"] for row in rows if "count" in row)
         if len(frames) != len(times) or last > len(times):
-            return f"{len(frames)} frames, {len(times)} times and {last} of the films"
+            return f"{len(frames)} frames, {len(times)} times, and {last} frames in the list of films"
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         return " ".join(str(error).split())[:100]
     return ""

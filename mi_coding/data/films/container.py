@@ -54,7 +54,7 @@ def decoded(packets: Iterator[Any], stream: Any, broken: list[str]) -> Iterator[
             any_yet = any_yet or bool(frames)
             yield from (frame for frame in frames if not frame.is_corrupt)
     except av.FFmpegError as error:
-        broken.append(f"breaks off: {_reason(error)}")
+        broken.append(f"ends early: {_reason(error)}")
         with suppress(av.FFmpegError):  # of a decoder that was flushed before
             yield from (frame for frame in stream.codec_context.decode(None) if not frame.is_corrupt)
 

@@ -145,7 +145,7 @@ def split_films(
         parts, how = [usable[chosen] for chosen in (train, validation, test)], "whole films, 70 : 10 : 20"
     for name, chosen in zip(_NAMES, parts, strict=True):
         if len(chosen) < _MIN_FILMS:
-            few = f"{len(chosen)} film(s) longer than {gap:g} s to {name}; expected at least {_MIN_FILMS}"
+            few = f"{len(chosen)} film(s) longer than {gap:g} s for {name}; expected at least {_MIN_FILMS}"
             raise InputError(f"{few}: add films or choose a shorter ", Setting("pairs.gap"))
     whole = [Parts(chosen, np.zeros(len(chosen), int), table.count[chosen]) for chosen in parts]
     return FilmSplits(whole, how, _names_of_others(table, usable))
@@ -184,7 +184,7 @@ def _split_in_time(table: FilmTable, gap: float) -> FilmSplits:
             if start < stop:
                 pieces[name].append((film, start, stop))
     if not all(pieces.values()):
-        few = f"a film of {len(films)} such as {table.names[films[0]]} has too few frames to be cut in three parts"
+        few = f"each of {len(films)} film(s), such as {table.names[films[0]]}, has too few frames to be cut in three"
         remedy = f"expected longer films, or {MIN_WHOLE_FILMS} of them, which are then split whole"
         raise InputError(f"{few} for a gap of {gap:g} s; {remedy}")
     parts = [Parts(*np.array(pieces[name]).T) for name in _NAMES]

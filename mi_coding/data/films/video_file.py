@@ -81,7 +81,7 @@ class VideoFile(EncodedFilm):
             end, notes = self._decode(put_new, frame_rate, threads, [])
         times = [packet.pts for packet in packets if packet.pts is not None]
         if shared := len(times) - len(set(times)):  # in MPEG-PS, frames of one PES packet have one time together
-            notes.append(f"gives {shared:,} frame(s) the time of another, so that times may be off by as many frames")
+            notes.append(f"has {shared:,} frame(s) with the time of another, so times may be off by that many frames")
         return end, "; ".join(notes) or None
 
     def _decode(

@@ -76,18 +76,18 @@ def checked_numbers(path: Path | str, name: str, array: np.ndarray, account: Acc
     """Checks and converts an array to uint8 or finite float32, [n, …]; NaN that may be padding is checked later."""
     is_sequences = MEANING.get(name, name) == "sequences"
     if (array.ndim < 2 and not is_sequences) or 0 in array.shape[1:]:
-        raise InputError(f"{path}: {name} has shape {array.shape}; expected one row an example: (n, …)")
+        raise InputError(f"{path}: {name} has shape {array.shape}; expected one row per example: (n, …)")
     if array.dtype == np.uint8:
         return array
     if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer) or array.dtype == bool):
-        raise InputError(f"{path}: {name} is of {array.dtype}; expected numbers, such as {name}.astype('f4')")
+        raise InputError(f"{path}: {name} is {array.dtype}; expected numbers, such as {name}.astype('f4')")
     with np.errstate(over="ignore"):
         numbers = array.astype(np.float32, copy=False)
     missing = array.size - np.count_nonzero(np.isfinite(numbers))
     if missing and not is_sequences:
         raise InputError(f"{path}: {missing:,} of {array.size:,} values of {name} are NaN or infinite in float32")
     if array.ndim == 2 and not is_sequences and len(array) and (rounded := _rounded_columns(array, numbers)):
-        found = f"{len(rounded):,} column(s) of {name} lose what tells their values apart in float32"
+        found = f"{len(rounded):,} column(s) of {name} lose the differences between their values in float32"
         account.note(f"{found}, such as column {rounded[0]}: subtract their mean before saving them")
     return numbers
 
@@ -161,7 +161,7 @@ def _labels(path: Path | str, labels: np.ndarray | None) -> np.ndarray | None:
     if labels is None:
         return None
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(f"{path}: labels is {labels.dtype}{list(labels.shape)}; expected whole numbers, one a row")
+        raise InputError(f"{path}: labels is {labels.dtype}{list(labels.shape)}; expected whole numbers, one per row")
     if labels.size and not -1 <= labels.min() <= labels.max() < 2**31:
         found = f"labels run from {labels.min()} to {labels.max()}"
         raise InputError(f"{path}: {found}; expected classes from 0 on, or -1 where hidden")

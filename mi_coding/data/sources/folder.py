@@ -205,7 +205,7 @@ def _made(parts: list[_Files], root: Path, class_names: list[str], spec: ImageSp
 def _splits_of_folders(root: Path, folders: dict[str, Path], files: Files, layout: str, group: str) -> list[_Files]:
     """Files of train, validation and test; notes which are cut from others."""
     if "train" not in folders:
-        found = f"{root} has a folder {next(iter(folders.values())).name} and no folder train"
+        found = f"{root} has a folder named {next(iter(folders.values())).name} but none named train"
         raise InputError(f"{found}; expected train and test, or only classes or images, ", *_AS_CLASSES)
     ordered = [folders[split] for split in ("train", "validation", "test") if split in folders]
     if len({folder.resolve() for folder in ordered}) < len(ordered):
@@ -222,7 +222,7 @@ def _splits_of_folders(root: Path, folders: dict[str, Path], files: Files, layou
         account.note(f"a tenth of each class of {ordered[0].name} is held out to validate, {ordered[1].name} to test")
         others.insert(0, validation)
     elif group:
-        raise InputError(Setting("data.group", group), f" is for splits that are cut; {root} has three of its own")
+        raise InputError(Setting("data.group", group), f" is for splits cut at random; {root} has three of its own")
     return [train, *others]
 
 
@@ -231,7 +231,7 @@ def _check_classes_like_splits(found: list[Path], folders: list[Path], files: Fi
     other = next(folder.name for folder in folders if folder not in found)
     for folder in found:
         if any(map(files.are_below, subfolders(folder))):
-            both = f"{folder} has folders inside, as a split has, and lies beside {other}, which is none; expected "
+            both = f"{folder} has subfolders, as splits do, but lies beside {other}, which is not a split; expected "
             splits, classes = (Setting("data.layout", layout, flag=True) for layout in ("splits", "classes"))
             raise InputError(both, splits, " or ", classes)
 
@@ -257,7 +257,7 @@ def _check_classes(train: _Files, *others: _Files) -> None:
             remedy = "sort the images into class folders, or move them out"
             raise InputError(f"{found}; expected labels in every split or in none: {remedy}")
         if unknown := sorted(set(part.class_names) - set(train.class_names)):
-            found = f"class {unknown[0]!r} of {part.folder} is none of {train.folder}"
+            found = f"class {unknown[0]!r} of {part.folder} is not in {train.folder}"
             raise InputError(f"{found}; expected the classes of training: rename or remove the folder")
 
 
@@ -298,7 +298,7 @@ def _note_layout(root: Path, folders: dict[str, Path] | None, class_names: list[
     """Notes what the folders were taken for."""
     if folders is not None:
         named = ", ".join(f"{folder.name} ({split})" for split, folder in folders.items())
-        account.note(f"the folders below {root.name} are taken for splits: {named}")
+        account.note(f"the folders below {root.name} are interpreted as splits: {named}")
     if class_names:
         shown = ", ".join(class_names[:5]) + (", …" if len(class_names) > 5 else "")
         account.note(f"class folders: {len(class_names):,} ({shown})")

@@ -68,7 +68,7 @@ def _read(path: Path, account: Account, group: str) -> dict[str, np.ndarray]:
         with file:
             chosen = _chosen(path, set(file.files))
             if group and group not in file.files:
-                found = f" is no array of {path}; expected one of {', '.join(file.files)}"
+                found = f" is not an array of {path}; expected one of {', '.join(file.files)}"
                 raise InputError(Setting("data.group", group), found)
             groups = {"group": file[group]} if group else {}
             if unread := sorted(set(file.files) - {*chosen, group}):
@@ -81,7 +81,9 @@ def _chosen(path: Path, found: set[str]) -> list[str]:
     kinds = [["x", "y"] if "y" in found else ["x"], ["images"], ["sequences"], ["values"]]
     kinds = [names for names in kinds if found.issuperset(names)]
     if len(kinds) != 1 or found & set(_EXAMPLES) != set(kinds[0]):
-        raise InputError(f"{path} has arrays {', '.join(sorted(found)) or 'of no name'}; expected {_EXPECTED}")
+        raise InputError(
+            f"{path} has {'arrays ' + ', '.join(sorted(found)) if found else 'no arrays'}; expected {_EXPECTED}"
+        )
     of_sequences = ["lengths"] if MEANING.get(kinds[0][0], kinds[0][0]) == "sequences" else []
     return [*kinds[0], *(name for name in (*of_sequences, "labels") if name in found)]
 

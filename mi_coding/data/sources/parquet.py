@@ -37,7 +37,7 @@ class Rows:
             opened = self._opened(shard)
             self.schema = opened.schema if shard == 0 else self.schema
             if opened.schema.names != self.schema.names:
-                raise InputError(f"{path} has other columns than {shards[0]}; expected the same in each")
+                raise InputError(f"{path} has different columns from {shards[0]}; expected the same in each")
             self.groups += [(shard, number) for number in range(len(opened.counts))]
             counts += opened.counts
         self.ends = np.cumsum(np.array(counts, np.int64)).tolist()  # a list: `bisect` is faster for one row than NumPy
@@ -154,13 +154,13 @@ class Parquet(Source):
         _check_installed(self.setting)
         rows = Rows(self._shards())
         if not len(rows.ends) or not rows.ends[-1]:
-            raise InputError(self.setting, " has no rows; expected one an example")
+            raise InputError(self.setting, " has no rows; expected one per example")
         count, columns = rows.ends[-1], rows.schema.names
         label = next((name for name in _LABEL_NAMES if name in columns), None)
         arrays = next((chosen for chosen in (["x", "y"], ["sequences"]) if set(chosen) <= set(columns)), None)
         image = None if arrays else _image_column(rows.schema)
         if not arrays and not image:
-            found = f" has columns {', '.join(columns)}; expected an image, x and y, or sequences, perhaps label"
+            found = f" has columns {', '.join(columns)}; expected an image, x and y, or sequences, optionally label"
             raise InputError(self.setting, found)
         account = Account("images" if image else "examples", count)
         if others := [name for name in columns if name not in (image, label, self.group, *(arrays or ()))]:
@@ -177,7 +177,7 @@ class Parquet(Source):
         if not self.group:
             return None
         if self.group not in rows.schema.names:
-            found = f" is no column; expected one of {', '.join(rows.schema.names)}"
+            found = f" is not a column; expected one of {', '.join(rows.schema.names)}"
             raise InputError(Setting("data.group", self.group), found)
         return number_groups([str(value) for part in rows.whole(self.group) for value in part.to_pylist()], account)
 
@@ -280,4 +280,4 @@ def _as_array(rows: Rows, name: str, values: list) -> np.ndarray:
         return np.array(values, np.float32)
     except (ValueError, TypeError) as error:
         found = f"{rows.shards[0]}: {name} is not an array: {one_line(error)}"
-        raise InputError(f"{found}; expected numbers, as many in each row") from None
+        raise InputError(f"{found}; expected numbers, equally many in each row") from None

@@ -69,7 +69,10 @@ def cut_rows(
     """
     kinds = {split for split in splits if split}
     if kinds and None in splits:
-        raise InputError(setting, f" has shards of {', '.join(sorted(kinds))} and of no split; expected either alone")
+        raise InputError(
+            setting,
+            f" has shards of {', '.join(sorted(kinds))} and of no split; expected a split for each, or for none",
+        )
     if kinds and "train" not in kinds:
         raise InputError(setting, f" has only {', '.join(sorted(kinds))}; expected shards of train, such as train-0…")
     of_rows = np.array([split or "train" for split in splits])[row_splits]
@@ -79,7 +82,7 @@ def cut_rows(
         labels[hidden] = -1
     known = rows["train"]
     if len(rows) == 1:
-        account.note("the shards tell no splits: cut at random, 70 : 10 : 20 of each class")
+        account.note("the shards name no splits: cut at random, 70 : 10 : 20 of each class")
         test, validation, train = (known[part] for part in _cut(labels, known, SHARES, groups))
     elif len(rows) == 2:
         validation, train = (known[part] for part in _cut(labels, known, SHARES[1:], groups))
@@ -88,7 +91,7 @@ def cut_rows(
     else:
         if groups is not None:
             raise InputError(
-                Setting("data.group"), f" is for splits that are cut; {setting.value} has three of its own"
+                Setting("data.group"), f" is for splits cut at random; {setting.value} has three of its own"
             )
         train, validation, test = known, rows["validation"], rows["test"]
     parts = [np.concatenate([train, hidden]), validation, test]

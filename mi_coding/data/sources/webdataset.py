@@ -124,7 +124,7 @@ class Webdataset(Source):
         account.leave_out("without an image", index.imageless)
         if index.unknown:
             listed = ", ".join(f".{ending} ({count:,})" for ending, count in index.unknown.most_common(5))
-            account.note(f"{index.unknown.total():,} members that are no image and no label are left out: {listed}")
+            account.note(f"{index.unknown.total():,} members that are neither image nor label are left out: {listed}")
         return index, *number_labels(index.labels, account), account
 
 

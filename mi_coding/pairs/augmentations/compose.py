@@ -110,7 +110,7 @@ def _check_one_shape(*images: jax.Array) -> None:
 def check_probability(name: str, p: float) -> None:
     """Raises ValueError unless 0 <= p <= 1."""
     if not 0 <= p <= 1:
-        raise ValueError(f"{name} = {p} is no probability; expected 0 to 1")
+        raise ValueError(f"{name} = {p} is not a probability; expected 0 to 1")
 
 
 def check_range(name: str, values: tuple[float, float], least: float, most: float = float("inf")) -> None:

@@ -24,7 +24,9 @@ def blur(image: jax.Array, sigma: jax.Array | float, radius: int) -> jax.Array:
     """
     image = as_float(image)
     if not 0 <= radius < min(image.shape[:2]):
-        raise ValueError(f"blur of radius {radius} for an image of shape {image.shape}; expected 0 to below its sides")
+        raise ValueError(
+            f"blur of radius {radius} for an image of shape {image.shape}; expected at least 0 and less than its sides"
+        )
     rows, columns = (_blurring(side, sigma, radius) for side in image.shape[:2])
     return separable(rows, image, columns)
 

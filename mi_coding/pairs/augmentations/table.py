@@ -44,7 +44,7 @@ def composition(steps: Iterable[Mapping[str, Any]]) -> Augmentation:
 def _step(name: str = "", p: float = 1.0, **options: Any) -> Augmentation:
     makers = AUGMENTATIONS | {"one_of": lambda steps: one_of(*(_step(**step) for step in steps))}
     if name not in makers:
-        raise ValueError(f"no augmentation is called {name!r}; there are {', '.join(makers)}")
+        raise ValueError(f"no augmentation is called {name!r}; expected one of {', '.join(makers)}")
     try:
         augmentation = makers[name](**options)
     except TypeError as error:

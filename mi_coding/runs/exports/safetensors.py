@@ -36,7 +36,7 @@ class Safetensors(Format):
         for name in sorted(arrays.keys() | expected.keys()):
             shapes = [str(one[name].shape) if name in one else "none" for one in (arrays, expected)]
             if shapes[0] != shapes[1]:
-                raise InputError(f"{path} has {name} {shapes[0]}; the run has {shapes[1]}: it is of another run")
+                raise InputError(f"{path} has {name} {shapes[0]}; the run has {shapes[1]}: it is from another run")
         return encoder.with_variables(_nested(arrays, encoder.run.variables))
 
 

@@ -95,7 +95,7 @@ def test_frames_beyond_the_announced_number_are_dropped(tmp_path):
 def test_a_film_that_changes_size_is_left_out_unless_resized(tmp_path):
     decoded = decode([Broken(), Broken(shape=(5, 4, 1))], tmp_path)
     assert decoded.films.tolist() == [0]
-    assert "its frames change from (4, 4) to (5, 4); set config.data.image_size" in decoded.notes[0]
+    assert "its frames change size from (4, 4) to (5, 4); set config.data.image_size" in decoded.notes[0]
 
 
 def test_films_of_different_sizes_are_refused(tmp_path):

@@ -79,10 +79,10 @@ def test_too_long_a_gap_is_refused_with_the_largest_that_works(count, gap, words
 
 
 def test_films_with_too_few_frames_to_be_cut_are_refused():
-    with pytest.raises(InputError, match=r"a film of 2 such as a\.mp4 has too few frames to be cut"):
+    with pytest.raises(InputError, match=r"each of 2 film\(s\), such as a\.mp4, has too few frames to be cut"):
         split_films(table_of([0, 9, 10], [0, 9, 10]), 0.1)
 
 
 def test_a_split_of_one_whole_film_is_refused():
-    with pytest.raises(InputError, match=r"1 film\(s\) longer than 0\.5 s to test; expected at least 2"):
+    with pytest.raises(InputError, match=r"1 film\(s\) longer than 0\.5 s for test; expected at least 2"):
         split_films(table_of(*[[0, 1, 2]] * 9), 0.5, splits=["train"] * 8 + ["test"])

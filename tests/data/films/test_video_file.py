@@ -146,7 +146,7 @@ def test_a_truncated_film_is_decoded_up_to_the_error(tmp_path):
     assert 5 < len(times) < 25
     np.testing.assert_array_equal(times, whole[: len(times)])
     assert end < 1.0
-    assert "breaks off" in note
+    assert "ends early" in note
 
 
 def test_a_film_shorter_than_its_header_announces_has_a_note(tmp_path):

@@ -224,7 +224,7 @@ def test_lazy_images_can_be_pickled(tmp_path):
     [
         ({}, "holds no image"),
         ({"train/a": 20, "val/a": 4, "validation/a": 4}, "both val and validation"),
-        ({"test/a": 20, "val/a": 4}, "a folder test and no folder train"),
+        ({"test/a": 20, "val/a": 4}, "a folder named test but none named train"),
         ({"train/a": 20, "test": 4}, "expected labels in every split or in none"),
         ({"train": 20, "test/a": 4}, "expected labels in every split or in none"),
         ({"train/a": 20, "test/b": 4}, "class 'b'"),
@@ -273,7 +273,7 @@ def test_splits_are_known_by_their_usual_names_in_any_case(tmp_path, names):
     assert dataset.class_names == ["ant", "bee"]
     assert len(dataset.test.examples) == 10
     assert f"a tenth of each class of {names[0]} is held out to validate, {names[1]} to test" in dataset.account.notes
-    (note,) = [note for note in dataset.account.notes if "taken for splits" in note]
+    (note,) = [note for note in dataset.account.notes if "interpreted as splits" in note]
     assert f"{names[0]} (train)" in note
     assert data.list_all(f"folder:{tmp_path}").class_names == ["ant", "bee"]
 
@@ -366,7 +366,7 @@ def test_values_below_black_and_no_numbers_are_told(tmp_path):
         Image.fromarray(values).save(tmp_path / f"{i}.tif")
     notes = account(tmp_path).notes
     assert "3 of 20 images looked at have values below 0, which are black" in notes
-    assert "2 of 20 images looked at have values that are no numbers, which are black" in notes
+    assert "2 of 20 images looked at have values that are not numbers, which are black" in notes
 
 
 def test_transparent_images_and_colours_of_16_bits_are_counted(tmp_path):
@@ -431,7 +431,7 @@ def test_many_images_beside_a_folder_of_few_are_ambiguous_until_a_layout_is_give
 
 def test_a_folder_for_training_beside_others_is_ambiguous_where_it_has_folders_itself(tmp_path):
     make(tmp_path, {"train/a": 20, "train/b": 20, "more/b": 10})
-    assert "train has folders inside, as a split has, and lies beside more, which is none" in refused(tmp_path)
+    assert "train has subfolders, as splits do, but lies beside more, which is not a split" in refused(tmp_path)
     assert data.load(f"folder:{tmp_path}", layout="classes").class_names == ["more", "train"]
 
 

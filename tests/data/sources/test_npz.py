@@ -96,13 +96,13 @@ PAIRS = {"x": VECTORS, "y": VECTORS}
         (PAIRS | {"labels": np.zeros(N - 1, int)}, "different lengths: x 40, y 40, labels 39"),
         ({"y": VECTORS}, "has arrays y; expected x and y (given pairs), x alone (a table), images or sequences"),
         ({"a": VECTORS, "b": VECTORS}, "has arrays a, b; expected"),
-        ({}, "has arrays of no name"),
+        ({}, "has no arrays; expected x and y"),
         (PAIRS | {"images": np.zeros((N, 2, 2))}, "has arrays images, x, y; expected"),
         ({"x": np.where(VECTORS == 7, np.nan, VECTORS), "y": VECTORS}, "1 of 120 values of x are NaN or infinite"),
         ({"x": VECTORS, "y": np.full((N, 2), 1e300)}, "80 of 80 values of y are NaN or infinite in float32"),
         ({"x": VECTORS.astype(object), "y": VECTORS}, "array x holds Python objects; expected an array of numbers"),
-        ({"x": VECTORS.astype(complex), "y": VECTORS}, "x is of complex128; expected numbers, such as x.astype('f4')"),
-        ({"x": ROWS, "y": VECTORS}, "x has shape (40,); expected one row an example: (n, …)"),
+        ({"x": VECTORS.astype(complex), "y": VECTORS}, "x is complex128; expected numbers, such as x.astype('f4')"),
+        ({"x": ROWS, "y": VECTORS}, "x has shape (40,); expected one row per example: (n, …)"),
         ({"x": VECTORS[:4], "y": VECTORS[:4]}, "too few"),
         ({"images": np.full((N, 2, 2), 200.5)}, "floats from 200.5 to 200.5; expected uint8, whole numbers from 0, or"),
         ({"images": np.full((N, 2, 2), -1)}, "floats from -1 to -1; expected uint8, whole numbers from 0, or"),
@@ -166,8 +166,8 @@ def test_columns_that_float32_cannot_tell_apart_are_noted(path):
     seconds = 1.7e9 + ROWS.astype(np.float64)
     notes = data.load(save(path, x=np.stack([ROWS, seconds], 1), y=VECTORS)).account.notes
     assert notes == [
-        "1 column(s) of x lose what tells their values apart in float32, such as column 1: subtract their mean before "
-        "saving them"
+        "1 column(s) of x lose the differences between their values in float32, such as column 1: subtract their mean "
+        "before saving them"
     ]
 
 
@@ -206,7 +206,7 @@ def test_sequences_of_unequal_length_end_in_padding_however_they_are_written(pat
     [
         (
             {"sequences": np.where(ROWS[:, None] == [3, 9], np.nan, 1.0)},
-            "1 of 40 have NaN or infinity before their last",
+            "1 of 40 sequences have NaN or infinity before their end",
         ),
         ({"sequences": np.ones((N, 4)), "lengths": np.full(N, 5)}, "a length of 5 in row 0; expected at most the 4"),
         ({"sequences": np.ones((N, 4)), "lengths": np.full(9, 2)}, "9 lengths, whose sum is 18, for 40 sequences"),

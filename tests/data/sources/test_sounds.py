@@ -74,7 +74,7 @@ def test_other_rates_are_resampled_to_that_of_most_files_and_noted(folder):
     wave = split.examples[-1, :4000, 0]
     assert split.lengths[-1] == 4000
     assert np.abs(wave[100:-100] - tone(0.5, 220.0)[100:-100]).max() < 1e-3
-    assert "1 files such as low/6.wav are resampled to 8,000 samples a second" in account.notes
+    assert "1 files such as low/6.wav are resampled to 8,000 samples per second" in account.notes
 
 
 def test_stereo_is_kept_or_its_mean_is_taken(tmp_path):

@@ -106,7 +106,7 @@ def test_errors_of_a_new_source_name_it(toy):
         ("folder:/nowhere", {}, "--source='folder:/nowhere' does not exist"),
         ("npz:/nowhere", {}, "--source='npz:/nowhere' does not exist"),
         ("video:/nowhere", {}, "--source='video:/nowhere' matches nothing"),
-        ("tfds:zzzzqqqq", {}, "--source='tfds:zzzzqqqq' is no data set that TFDS knows"),
+        ("tfds:zzzzqqqq", {}, "--source='tfds:zzzzqqqq' is not a data set that TFDS knows"),
         ("digits", {"placement": "disk"}, "--placement='disk' is unknown"),
     ],
 )

@@ -249,7 +249,7 @@ def test_a_missing_or_damaged_shard_is_refused(pets):
 
 def test_an_unknown_data_set_is_refused_with_the_nearest_name(capfd):
     assert "did you mean 'tfds:fashion_mnist'?" in refused("tfds:fashion_mnst")
-    assert "is no data set that TFDS knows" in refused("tfds:zzzzqqqq")
+    assert "is not a data set that TFDS knows" in refused("tfds:zzzzqqqq")
     assert "cannot be opened" in refused("tfds:cifar10/nonsense")
     assert capfd.readouterr().err == ""
 
