@@ -137,7 +137,7 @@ def _pair_of_archive(path: str) -> dict[str, np.ndarray]:
 
     def choose(names: set[str]) -> list[str]:
         if not {"x", "y"} <= names:
-            there = f"{path} has arrays {', '.join(sorted(names)) or 'of no name'}"
+            there = f"{path} has {'arrays ' + ', '.join(sorted(names)) if names else 'no arrays'}"
             raise InputError(f"{there}; expected x and y, or name them: {path}:NAME")
         return [name for name in ("x", "y", "given") if name in names]
 
