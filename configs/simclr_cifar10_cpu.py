@@ -2,6 +2,8 @@
 
     python -m mi_coding.main --config=configs/simclr_cifar10_cpu.py --config.data.source=folder:PATH
 
+103 minutes of training with other work on the machine for some of them (at 410 pairs/s, as without it, 78), and 5 of
+probing: linear probe 0.647, kNN 0.603, held-out bound 3.34 nats; raw pixels 0.410, 0.308, untrained 0.330, 0.280.
 PATH holds train/CLASS and test/CLASS. Without it TFDS finds the data in TFDS_DATA_DIR; where it is missing, the command
 says how to prepare it.
 """

@@ -1,5 +1,6 @@
 """The environment of a run: enough to repeat it."""
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -13,7 +14,7 @@ def describe_environment() -> dict[str, str]:
     packages = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
     return {
         "command": " ".join(sys.argv),
-        "mi_coding": _version(),
+        "mi_coding": version(),
         "Python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",
     } | {name: importlib.metadata.version(name) for name in packages}
@@ -27,10 +28,12 @@ def describe_run(num_devices: int, device_kind: str) -> dict[str, str]:
     """
     devices = f"{num_devices} × {device_kind}"
     hardware = f"{devices}, {os.cpu_count()} CPU cores" if device_kind == "cpu" else devices
-    return {"train/hardware": hardware, "train/version": _version()}
+    return {"train/hardware": hardware, "train/version": version()}
 
 
-def _version() -> str:
+@functools.cache
+def version() -> str:
+    """The version and the commit of the source, as they were when this process first asked: a tree may change later."""
     return f"{importlib.metadata.version('mi_coding')} {_commit()}".strip()
 
 

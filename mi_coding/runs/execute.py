@@ -13,7 +13,7 @@ from mi_coding.data import Source
 from mi_coding.interrupts import Interrupted, describe, keeps, stop
 from mi_coding.methods import Variables
 from mi_coding.reporting import terminal
-from mi_coding.reporting.environment import describe_run
+from mi_coding.reporting.environment import describe_run, version
 from mi_coding.reporting.metrics import read_metrics, write_json
 from mi_coding.reporting.page import Section
 from mi_coding.reporting.results import group_results
@@ -74,6 +74,7 @@ def execute(
         KeyboardInterrupt: at Ctrl-C before the first step; later, the outcome so far is returned, or, in a command,
             the process ends.
     """
+    version()  # before hours in which the source may change
     warnings: list[str] = []
     with terminal.waiting("reading data") if is_main_process() else nullcontext():
         run = on_all_processes(lambda: prepare(config, workdir, partial(_warn, warnings), typed, source))
