@@ -23,6 +23,7 @@ NEWER = (
     "few_labels/",
     "train/hardware",
     "train/version",
+    "heldout/num_examples",
     "data/",
     "probe/largest_class_share",
 )  # what older runs did not tell
