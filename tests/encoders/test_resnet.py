@@ -136,9 +136,9 @@ def test_patches_give_the_same_features(stem):
         ({"depth": 20}, "depth=20 .* expected one of 18, 34, 50"),
         ({"depth": 18, "stem": "mnist"}, "stem='mnist' .* expected one of 'imagenet', 'strided', 'cifar'"),
         ({"depth": 18, "dtype": "float16"}, "dtype='float16' .* expected one of 'float32', 'bfloat16'"),
-        ({"depth": 18, "width_multiplier": 1 / 128}, "0.5 channels"),
-        ({"depth": 18, "width_multiplier": 0.3}, "19.2 channels"),
-        ({"depth": 18, "width_multiplier": -1}, "-64 channels"),
+        ({"depth": 18, "width_multiplier": 1 / 128}, "turns 64 channels into 0.5;"),
+        ({"depth": 18, "width_multiplier": 0.3}, "turns 64 channels into 19.2;"),
+        ({"depth": 18, "width_multiplier": -1}, "turns 64 channels into -64;"),
     ],
 )
 def test_a_network_that_does_not_exist_is_refused(options, words):
