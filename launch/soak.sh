@@ -108,8 +108,8 @@ end=$((SECONDS + 60 * minutes))
 while ((rounds == 0 || SECONDS < end)); do
   rounds=$((rounds + 1)) before=$signals
   round "$folder/$rounds"
-  told="$(difference "$folder/undisturbed" "$folder/$rounds" "$tolerance")" || fail "round $rounds: $told"
-  echo "round $rounds: $((signals - before)) signals, $told"
+  comparison="$(difference "$folder/undisturbed" "$folder/$rounds" "$tolerance")" || fail "round $rounds: $comparison"
+  echo "round $rounds: $((signals - before)) signals, $comparison"
 done
 echo "$rounds rounds, $signals signals: every run ended as the undisturbed one did"
 rm -r "$folder"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The first process of a container: runs main and returns an exit code that Kubernetes can act on. A pod that is told to
-# terminate saves and exits with 0, but its work is not done: returning 75 instead of 0 has it restarted.
+# The first process of a container: runs main and returns an exit code that Kubernetes can act on. When its
+# pod is terminated, main saves and exits with 0 although its work is not done; 75 instead of 0 has the pod restarted.
 set -euo pipefail
 
 # TPU drivers lock more memory than is allowed by default. Only the TPU variant may raise the limit, and needs to.

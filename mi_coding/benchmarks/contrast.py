@@ -1,4 +1,4 @@
-"""Memory and time of the contrast methods, each beside the bar it should meet.
+"""Memory and time of the contrast methods, each beside the target it should meet.
 
     python -m mi_coding.benchmarks.contrast --output contrast.json
 
@@ -47,17 +47,17 @@ class Row(NamedTuple):
 
     name: str  # what was measured, with its sizes
     value: float | None  # None where it was not measured
-    unit: str  # of the value and of the bar; "×" for ratios
-    bar: float | None = None  # the number to meet, None for numbers that are only context
-    at_most: bool = True  # whether meeting the bar means to stay below it
+    unit: str  # of the value and of the target; "×" for ratios
+    target: float | None = None  # the number to meet, None for numbers that are only context
+    at_most: bool = True  # whether meeting the target means to stay below it
     note: str = ""  # numerator and denominator of a ratio, or the reason why there is no value
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the bar is met; None where nothing was measured, or there is no bar."""
-        if self.value is None or self.bar is None:
+        """Whether the target is met; None where nothing was measured, or there is no target."""
+        if self.value is None or self.target is None:
             return None
-        return self.value <= self.bar if self.at_most else self.value >= self.bar
+        return self.value <= self.target if self.at_most else self.value >= self.target
 
 
 def main() -> None:
@@ -84,15 +84,15 @@ def main() -> None:
 
 
 def print_table(rows: list[Row], console: Console) -> None:
-    """One line per row: value, bar, and whether it is met."""
+    """One line per row: value, target, and whether it is met."""
     title = f"contrast on {jax.devices()[0].device_kind}, jax {jax.__version__}, codes of {DIM} numbers"
-    numbers = (Column(heading, justify="right") for heading in ("value", "bar"))
+    numbers = (Column(heading, justify="right") for heading in ("value", "target"))
     table = Table("measured", *numbers, "", "note", title=title)
     for row in rows:
         value = "not run" if row.value is None else f"{row.value:.4g} {row.unit}"
-        bar = "" if row.bar is None else f"{'≤' if row.at_most else '≥'} {row.bar:g}"
+        target = "" if row.target is None else f"{'≤' if row.at_most else '≥'} {row.target:g}"
         met = {True: "met", False: "NOT MET", None: ""}[row.is_met]
-        table.add_row(*map(escape, (row.name, value, bar, met, row.note)))
+        table.add_row(*map(escape, (row.name, value, target, met, row.note)))
     console.print(table)
 
 
@@ -176,15 +176,15 @@ def on_gpu(repeats: int) -> Iterator[Row]:
     limits = {2**16: (0.032, "65,536 candidates in bfloat16"), 2**20: (8.0, "1,048,576 candidates in bfloat16")}
     gpu = jax.default_backend() == "gpu"
     times = {}
-    for pairs, (bar, name) in limits.items():
+    for pairs, (target, name) in limits.items():
         if not gpu:
-            yield Row(f"GPU: {name}", None, "s", bar, note="not run: there is no GPU")
+            yield Row(f"GPU: {name}", None, "s", target, note="not run: there is no GPU")
             continue
         program = with_gradients(lambda x, y: mi_coding.cpc(x, y, method="blockwise").loss, pairs, jnp.bfloat16)
         arrays = codes(pairs, jnp.bfloat16)
         turns = repeats if pairs < 2**20 else 2
         times[pairs] = median_seconds({name: lambda p=program, z=arrays: jax.block_until_ready(p(*z))}, turns)[name]
-        yield Row(f"GPU: {name}", times[pairs], "s", bar, note=describe_bytes(temporary(program)))
+        yield Row(f"GPU: {name}", times[pairs], "s", target, note=describe_bytes(temporary(program)))
     name = "GPU: 65,536 candidates, speed against torch.compile dense"
     if not gpu or find_spec("torch") is None:
         yield Row(name, None, "×", 2, False, "not run: there is no GPU" if not gpu else "not run: no PyTorch")

@@ -1,11 +1,11 @@
-"""lightly's SimCLR with the network, the augmentations and the optimiser of a config, for as long as one says.
+"""lightly's SimCLR with the network, the augmentations and the optimiser of a config, for a given time.
 
     python -m mi_coding.benchmarks.lightly_simclr --minutes=90 --config=simclr_cifar10_cpu [--workers=2]
                                                   [--config.KEY=VALUE …]
 
 Needs lightly and PyTorch (`pip install lightly torch torchvision`). Transform, loss and data loader are lightly's and
-PyTorch's own, with channels last, which is the faster layout on a CPU. The learning rate falls along a cosine over the
-time that there is. The probes are those of `mi_coding.main`, on the same splits.
+PyTorch's own, with channels last, which is the faster layout on a CPU. The learning rate falls along a cosine over
+that time. The probes are those of `mi_coding.main`, on the same splits.
 """
 
 import json
@@ -27,16 +27,21 @@ from mi_coding.runs import build
 from mi_coding.runs.build import Plan
 from mi_coding.runs.examples import load_data
 
-_ALIKE = {"objective.name": ("nt_xent",), "pairs.preset": ("simclr_cifar10",), "encoder.dtype": ("float32",)}
-"""Option of a config → its values that lightly does the same with."""
+_SUPPORTED = {
+    "objective.name": ("nt_xent",),
+    "pairs.preset": ("simclr_cifar10",),
+    "encoder.dtype": ("float32",),
+    "optimizer.name": ("adamw",),
+}
+"""Option of a config → the values that have a counterpart here."""
 
 _ENCODED_AT_ONCE = 512
-_TOLD_EVERY = 60.0
-"""Seconds between two lines."""
+_REPORT_EVERY = 60.0
+"""Seconds between two lines of progress."""
 
 
 def train(plan: Plan, images: np.ndarray, minutes: float, workers: int) -> tuple[Any, dict[str, float]]:
-    """The trained backbone, in PyTorch, and how many steps of how many pairs a second it took.
+    """The trained backbone, in PyTorch, with the steps, seconds and pairs per second of its training.
 
     Args:
         plan: of a config with the objective nt_xent and augmentations without blur.
@@ -51,32 +56,32 @@ def train(plan: Plan, images: np.ndarray, minutes: float, workers: int) -> tuple
     from mi_coding.benchmarks.torch_step import backbone
 
     torch.manual_seed(plan.run.seed)
-    network = torch.nn.Sequential(*backbone(plan.encoder, (images.shape[3], *images.shape[1:3])))
-    network = network.to(memory_format=torch.channels_last)
-    width = network(torch.zeros(2, images.shape[3], *images.shape[1:3])).shape[1]
+    shape = images.shape[3], *images.shape[1:3]
+    network = torch.nn.Sequential(*backbone(plan.encoder, shape)).to(memory_format=torch.channels_last)
+    width = network(torch.zeros(2, *shape)).shape[1]
     head = SimCLRProjectionHead(width, plan.method.head.width, plan.method.code_dim, plan.method.head.layers)
     model, loss_of = torch.nn.Sequential(network, head), NTXentLoss(plan.method.temperature)
     rate, warm_up = plan.optimizer.learning_rate, plan.optimizer.warmup_steps
     optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=plan.optimizer.weight_decay)
-    begun, told, step, seconds = time.monotonic(), 0.0, 0, 60 * minutes
+    seconds, step, reported, started = 60 * minutes, 0, 0.0, time.monotonic()
     for first, second in _views(plan, images, workers):
-        passed = time.monotonic() - begun
-        if passed >= seconds:
+        elapsed = time.monotonic() - started
+        if elapsed >= seconds:
             break
         for group in optimizer.param_groups:
-            group["lr"] = rate * min(1, (step + 1) / max(warm_up, 1)) * (1 + math.cos(math.pi * passed / seconds)) / 2
+            group["lr"] = rate * min(1, (step + 1) / max(warm_up, 1)) * (1 + math.cos(math.pi * elapsed / seconds)) / 2
         views = torch.cat([first, second]).contiguous(memory_format=torch.channels_last)
         optimizer.zero_grad()
         loss = loss_of(*model(views).chunk(2))
         loss.backward()
         optimizer.step()
         step += 1
-        if passed - told >= _TOLD_EVERY:
-            told = passed
-            speed = step * plan.run.batch_size / passed
-            print(f"step {step:,}, loss {float(loss):.3f}, {speed:.0f} pairs/s, {(seconds - passed) / 60:.0f} min left")
-    passed = time.monotonic() - begun
-    return network, {"steps": step, "seconds": passed, "pairs_per_second": step * plan.run.batch_size / passed}
+        if elapsed - reported >= _REPORT_EVERY:
+            reported, left = elapsed, (seconds - elapsed) / 60
+            speed = step * plan.run.batch_size / elapsed
+            print(f"step {step:,}, loss {float(loss):.3f}, {speed:.0f} pairs/s, {left:.0f} min left", flush=True)
+    elapsed = time.monotonic() - started
+    return network, {"steps": step, "seconds": elapsed, "pairs_per_second": step * plan.run.batch_size / elapsed}
 
 
 def _views(plan: Plan, images: np.ndarray, workers: int) -> Iterator[tuple[Any, Any]]:
@@ -102,8 +107,8 @@ def _views(plan: Plan, images: np.ndarray, workers: int) -> Iterator[tuple[Any, 
         def __getitem__(self, i: int) -> list[Any]:
             return views(Image.fromarray(images[i]))
 
-    keeps = {"persistent_workers": workers > 0}
-    loader = DataLoader(Views(), plan.run.batch_size, shuffle=True, drop_last=True, num_workers=workers, **keeps)
+    options = {"num_workers": workers, "persistent_workers": workers > 0}
+    loader = DataLoader(Views(), plan.run.batch_size, shuffle=True, drop_last=True, **options)
     while True:
         yield from loader
 
@@ -141,9 +146,9 @@ def _main(argv: list[str]) -> int:
     if not own.minutes > 0 or own.workers < 0:
         raise InputError(f"--minutes={own.minutes:g} --workers={own.workers}; expected minutes > 0 and workers ≥ 0")
     plan = build.plan(build.parse(rest).config)
-    for key, alike in _ALIKE.items():
-        if plan.config.get(key) not in alike:
-            expected = f" has no counterpart here; expected {', '.join(map(repr, alike))}"
+    for key, supported in _SUPPORTED.items():
+        if plan.config.get(key) not in supported:
+            expected = f" has no counterpart here; expected {', '.join(map(repr, supported))}"
             raise InputError(Setting(key, plan.config.get(key)), expected)
     dataset = load_data(plan, print)
     network, found = train(plan, np.asarray(dataset.train.examples), own.minutes, own.workers)

@@ -75,7 +75,7 @@ def groups_by_name(names: Sequence[str], pattern: str, account: Account) -> np.n
         pattern: a regular expression; the text matched by its first parentheses, or else by all of it, is the group.
         account: notes how many groups there are, and how many names do not match.
     Raises:
-        InputError: if the pattern is no regular expression, or no name matches.
+        InputError: if the pattern is not a valid regular expression, or matches no name.
     """
     if not pattern:
         return None

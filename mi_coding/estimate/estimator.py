@@ -304,7 +304,8 @@ def _to_estimate(
     ceiling = math.log(found.num_scored)
     if (beyond := nats - (ceiling - 1)) > 0:
         error = math.hypot(error, UNSEEN * beyond)
-        reach = f"ln {found.num_scored:,} = {ceiling:.1f} nats, the most that so many held-out pairs can show"
+        count = found.num_scored
+        reach = f"ln {count:,} = {ceiling:.1f} nats, the most that {count:,} held-out pairs can show"
         warnings.append(
             f"near or above {reach}: beyond that the estimate rests on {found.method}, and may be too low or too high"
         )

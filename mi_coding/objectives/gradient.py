@@ -41,9 +41,9 @@ def as_shares(params: Any, axis_name: str | None) -> Any:
     which would leave few digits, and in a loop over parts of the batch. Typed as different on each device
     beforehand, they meet data as they are. Without an axis, and under pmap, nothing changes.
     """
-    if axis_name is None or not jax.tree.leaves(params) or not varies(lax.axis_index(axis_name)):
-        return params
     leaves, structure = jax.tree.flatten(params)
+    if not leaves or axis_name is None or not varies(lax.axis_index(axis_name)):
+        return params
     with jax.named_scope("gradients"):
         shares = lax.platform_dependent(*leaves, cuda=partial(_in_groups, axis_name), default=partial(_each, axis_name))
     return jax.tree.unflatten(structure, shares)
@@ -57,8 +57,8 @@ def _in_groups(axis_name: str, *leaves: jax.Array) -> list[jax.Array]:
     """Neighbouring arrays of one dtype as parts of one array, whose gradient is one array, too.
 
     The compiler for GPUs sums many arrays as one in any case, but only after it has fused everything else: what reads
-    their sums would need one more kernel for each array, only to copy. There are several groups, so that the gradients
-    of the last layers are summed while those of the first are computed.
+    their sums would need one more kernel for each array, only to copy. Large networks have several groups, the first of
+    which need not wait for the last.
     """
     shares: list[jax.Array] = []
     for group in _groups(leaves):
@@ -93,5 +93,5 @@ def _size(group: Iterable[jax.Array]) -> int:
 
 
 _GROUP = 32 * 2**20
-"""Bytes that are summed at once. Less than XLA's threshold of 30 MiB would be combined with neighbouring sums, such as
-the statistics of a batch norm, for which the backward pass waits."""
+"""Least bytes of a group. XLA combines collectives of up to 30 MiB with their neighbours, such as the statistics of a
+batch norm, for which the backward pass waits."""

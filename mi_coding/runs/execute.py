@@ -13,7 +13,7 @@ from mi_coding.data import Source
 from mi_coding.interrupts import Interrupted, describe, keeps, stop
 from mi_coding.methods import Variables
 from mi_coding.reporting import terminal
-from mi_coding.reporting.environment import describe_run, version
+from mi_coding.reporting.environment import describe_run
 from mi_coding.reporting.metrics import read_metrics, write_json
 from mi_coding.reporting.page import Section
 from mi_coding.reporting.results import group_results
@@ -74,7 +74,6 @@ def execute(
         KeyboardInterrupt: at Ctrl-C before the first step; later, the outcome so far is returned, or, in a command,
             the process ends.
     """
-    version()  # before hours in which the source may change
     warnings: list[str] = []
     with terminal.waiting("reading data") if is_main_process() else nullcontext():
         run = on_all_processes(lambda: prepare(config, workdir, partial(_warn, warnings), typed, source))
@@ -112,12 +111,13 @@ def _begin(run: Run) -> IO[str]:
 
 
 def _train(run: Run, again: str, **how: Any) -> tuple[Outcome, signal.Signals | None]:
-    """The run after its last step, with the entries of its training as summary; and the signal that stopped it early.
+    """The run after its last step, its summary about training and hardware alone; and the signal that stopped it early.
 
     Args:
         run, again: see `execute`.
         how: further arguments of `train_run`.
     """
+    environment = describe_run(run.num_devices, jax.devices()[0].device_kind)  # the source may change during training
     keep, metadata = run.plan.run.keep_checkpoints, checkpoint_metadata(run)
     with Checkpoints(run.workdir / "checkpoints", keep=keep, metadata=metadata) as checkpoints:
         trained, summary = train_run(run, checkpoints, **how)
@@ -127,14 +127,14 @@ def _train(run: Run, again: str, **how: Any) -> tuple[Outcome, signal.Signals | 
         stop(trained.stopped_by)  # the others may not know, and would evaluate
     if trained.stopped_by:
         log_on_main(describe(trained.stopped_by))
-    return Outcome(run, trained.state.variables, saved, summary), trained.stopped_by
+    return Outcome(run, trained.state.variables, saved, summary | environment), trained.stopped_by
 
 
 def _evaluate(outcome: Outcome, warnings: list[str]) -> Outcome:
     run = outcome.run
     print("evaluating on examples that training never saw", flush=True)
     codes, found = evaluate_run(run, outcome.variables, read_metrics(run.workdir))
-    summary = outcome.summary | found | describe_run(run.num_devices, jax.devices()[0].device_kind)
+    summary = outcome.summary | found
     terminal.closing_table(group_results(summary, run.plan.evaluators))
     report, sections = write_report(run, codes, summary, warnings)
     write_json(run.workdir / "summary.json", summary)  # written last: a run that has it is finished

@@ -281,7 +281,7 @@ def test_a_person_can_read_it(dependent):
 def test_an_unreliable_estimate_has_warnings():
     nearly = estimator.Measured(np.full(600, 4.5), 1.0, {}, 200, np.zeros(0), "")
     told = estimator._to_estimate(nearly, 0.01, [], Independent(600), (None, None))
-    assert "the most that so many held-out pairs can show" in told.warnings[0]
+    assert "the most that 200 held-out pairs can show" in told.warnings[0]
     assert "more pairs are needed" in told.warnings[1]
     assert "may be too low or too high" in repr(told)
     assert told.interval[1] - told.nats > 1.96 * estimator.UNSEEN * (4.5 - math.log(200) + 1)

@@ -128,8 +128,8 @@ def test_running_statistics_are_those_of_the_large_views(key, images):
     method = METHODS["cpc"]("cpc", parts, code_dim=3)
     params, stats = jax.jit(method.init)(key, x, y)
     moved = jax.jit(lambda x, y: method.loss(params, stats, key, x, y, None)[1][1])(x, y)
-    alone = jax.jit(lambda images: method.encoder.apply(params["encoder"], stats, images, True)[1])
-    alone = alone(jnp.concatenate([x.large, y]))
+    encode = jax.jit(lambda images: method.encoder.apply(params["encoder"], stats, images, True))
+    alone = encode(jnp.concatenate([x.large, y]))[1]
     jax.tree.map(lambda ours, theirs: np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6), moved, alone)
 
 

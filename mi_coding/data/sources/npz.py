@@ -41,7 +41,7 @@ class Npz(ArraySource):
 
 
 TABLES = (".csv", ".tsv", ".txt", ".xlsx")
-"""Suffixes of text tables, for which there is no source: their columns are for `mi_coding.estimate`."""
+"""Suffixes of text tables, which no source reads; the error message points to `mi_coding.estimate`."""
 
 
 def hint_of_table(path: Path) -> str:
