@@ -1,15 +1,20 @@
-"""What the README files show: Python in a fresh kernel, command lines that parse, files that exist."""
+"""What the README files show: Python in a fresh kernel, command lines, files that exist."""
 
+import importlib
 import inspect
+import json
 import re
 import shlex
 import subprocess
+from pathlib import Path
 
 import pytest
-from commands import ROOT
+from commands import ROOT, SHORT, TINY, fitting, make_folder
+from config_data import data_for
+from PIL import Image
+from shallow import one_block_a_stage
 
 import mi_coding
-from mi_coding import main
 
 READMES = ["README.md", *(f"{room}/README.md" for room in ("configs", "mi_coding", "mi_coding/benchmarks", "launch"))]
 NOT_RUN = "no test runs it: needs"
@@ -65,31 +70,70 @@ def test_files_that_a_readme_names_exist(name):
     assert [link for link in links if not (folder / link).exists()] == []
 
 
-@pytest.mark.parametrize(("name", "command"), list(commands()), ids=lambda value: None)
-def test_a_command_line_is_understood(name, command, capsys):
-    """Those of main are read as far as their options; of the others, the flags are those of their help.
+def called(command):
+    """Runs `python -m MODULE FLAGS` in this process; its exit code."""
+    assert command[:2] == ["python", "-m"], " ".join(command)
+    return importlib.import_module(command[2]).main([command[2], *command[3:]])
 
-    Scripts that start machines print what they would call.
-    """
-    if command[:1] == ["bash"] and name == "launch/README.md":
-        end = command.index("--") if "--" in command else len(command)
-        arguments = [
-            part.replace("config=FILE", "config=cpc") for part in (*command[:end], "--dry-run", *command[end:])
-        ]
-        printed = subprocess.run(arguments, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-        assert re.search("gcloud|sbatch|kubectl|kind: JobSet", printed)
-        return
-    if command[:1] == ["bash"]:
-        assert (ROOT / command[1]).exists()
-        return
-    assert command[:2] == ["python", "-m"], f"{name}: {' '.join(command)}"
-    module, flags = command[2], [part for part in command[3:] if part.startswith("--")]
-    if module == "mi_coding.main":
-        assert main.main(["main", *command[3:], "--print_config"]) == 0
-        return
-    path = ROOT / (module.replace(".", "/") + ".py")
-    path = path if path.exists() else ROOT / module.replace(".", "/") / "__main__.py"
-    source = path.read_text(encoding="utf-8")
-    for flag in flags:
-        word = flag.partition("=")[0]
-        assert word.startswith("--config") or word in source, f"{name}: {module} has no {word}"
+
+@pytest.mark.soak
+def test_commands_on_a_finished_run_work_as_they_are_shown(finished_runs, tmp_path, monkeypatch):
+    """Folders and files have the names that the README gives them."""
+    monkeypatch.chdir(tmp_path)
+    finished_runs("simclr").copy(tmp_path / "DIR")
+    for name, of in (("a", "cpc"), ("b", "simclr")):
+        finished_runs(of).copy(tmp_path / "runs" / name)
+    make_folder(tmp_path / "PATH", count=20, side=8, channels=1)
+    Image.open(tmp_path / "PATH" / "ant" / "0000.png").save(tmp_path / "photo.jpg")
+    shown = [command for name, command in commands() if name == "README.md" and command[0] == "python"]
+    assert len(shown) == 6
+    assert [called(command) for command in shown] == [0] * len(shown)
+    assert all((tmp_path / file).exists() for file in ("codes.npz", "encoder.stablehlo", "runs.html"))
+
+
+TRAINING = [command for name, command in commands() if name == "configs/README.md"]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("command", TRAINING, ids=" ".join)
+def test_commands_that_train_work_as_they_are_shown_but_for_their_size(command, finished_runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert command[2] == "mi_coding.main"
+    (config,) = (part.removeprefix("--config=") for part in command if part.startswith("--config="))
+    if "PATH" in " ".join(command):
+        Path("PATH").symlink_to(data_for(config, tmp_path)[0].partition(":")[2])
+        own = [part for part in command if part.startswith("--config.")]
+        small = fitting(config, *own, *TINY, "--config.num_steps=2")[len(own) :]
+    elif config == "simclr":  # goes on with the run in DIR
+        finished_runs("simclr").copy(Path("DIR"), cut_back_to=3)
+        small = finished_runs("simclr").overrides
+    else:
+        small = fitting(config, *SHORT)
+        if "--init_from=DIR" in command:
+            finished_runs("simclr").copy(Path("DIR"))
+    with one_block_a_stage():
+        assert called([*command, *small]) == 0
+    newest = max(tmp_path.glob("**/summary.json"), key=lambda path: path.stat().st_mtime_ns)
+    assert f"--config.num_steps={json.loads(newest.read_text())['train/steps']}" in small
+
+
+SCRIPTS = [command for name, command in commands() if name == "launch/README.md"]
+
+
+@pytest.mark.parametrize("command", SCRIPTS, ids=" ".join)
+def test_scripts_that_start_machines_say_what_they_would_call(command):
+    assert command[0] == "bash"
+    end = command.index("--") if "--" in command else len(command)
+    arguments = [part.replace("config=FILE", "config=cpc") for part in (*command[:end], "--dry-run", *command[end:])]
+    printed = subprocess.run(arguments, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert re.search("gcloud|sbatch|kubectl|kind: JobSet", printed)
+
+
+def test_no_command_of_a_readme_is_left_out():
+    """`launch/local.sh` and `launch/test.sh`, which install everything, have tests of their own."""
+    assert {name for name, _ in commands()} == {"README.md", "configs/README.md", "launch/README.md"}
+    shown = [" ".join(command) for name, command in commands() if name == "README.md"]
+    assert [line for line in shown if not line.startswith("python -m ")] == [
+        "bash launch/local.sh",
+        "bash launch/test.sh",
+    ]
