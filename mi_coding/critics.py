@@ -5,12 +5,18 @@ scores without forming pairs; training uses these. A `PairCritic` scores any two
 information use those, on top of a closed form (`EllipticalRatio`) that they correct.
 """
 
+import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
+
+Key = jax.Array | np.random.Generator
+"""What initial weights are drawn with: in a program, or by NumPy, so that no program of random numbers is compiled."""
 
 
 class Critic(NamedTuple):
@@ -84,11 +90,11 @@ class PairCritic(NamedTuple):
     """A critic of arrays that are not codes: any two widths, and scores that need not be inner products.
 
     Attributes:
-        init: (key, dim_x, dim_y) → params.
+        init: (key, dim_x, dim_y) → params; a JAX key, or a NumPy generator, which gives NumPy arrays.
         scores: (params, x float[n, dim_x], y float[m, dim_y]) → float[n, m], every context with every candidate.
     """
 
-    init: Callable[[jax.Array, int, int], Any]
+    init: Callable[[Key, int, int], Any]
     scores: Callable[[Any, jax.Array, jax.Array], jax.Array]
 
 
@@ -102,8 +108,32 @@ class Perceptron(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         for width in self.widths[:-1]:
             x = nn.gelu(nn.Dense(width)(x))
-        last = nn.initializers.variance_scaling(self.last_scale**2, "fan_in", "normal")
-        return nn.Dense(self.widths[-1], kernel_init=last)(x)
+        return nn.Dense(self.widths[-1])(x)
+
+    def draw(self, key: Key, dim: int) -> Any:
+        """Parameters for inputs float[n, dim]: normal weights of variance 1/fan-in, and biases of zero.
+
+        All weights are drawn as one array, since random numbers of each layer on their own would take long to compile.
+        """
+        shapes = list(pairwise((dim, *self.widths)))
+        ends = np.cumsum([rows * columns for rows, columns in shapes]).tolist()
+        drawn, layers = _normal(key, ends[-1]), {}
+        for number, (shape, end) in enumerate(zip(shapes, ends, strict=True)):
+            scale = (self.last_scale if end == ends[-1] else 1.0) / math.sqrt(shape[0])
+            kernel = scale * drawn[end - math.prod(shape) : end].reshape(shape)
+            layers[f"Dense_{number}"] = {"kernel": kernel, "bias": 0 * kernel[0]}
+        return {"params": layers}
+
+
+def _normal(key: Key, size: int) -> Any:
+    """float32[size], standard normal."""
+    if isinstance(key, np.random.Generator):
+        return key.standard_normal(size, np.float32)
+    return jax.random.normal(key, (size,))
+
+
+def _two(key: Key) -> tuple[Key, Key]:
+    return (key, key) if isinstance(key, np.random.Generator) else tuple(jax.random.split(key))
 
 
 def separable(*, width: int = 128, depth: int = 2, rank: int = 32) -> PairCritic:
@@ -124,8 +154,8 @@ def separable(*, width: int = 128, depth: int = 2, rank: int = 32) -> PairCritic
     side = Perceptron((width,) * depth + (rank + 1,), last_scale=0.1)
 
     def init(key, dim_x, dim_y):
-        key_x, key_y = jax.random.split(key)
-        return {"x": side.init(key_x, jnp.zeros((1, dim_x))), "y": side.init(key_y, jnp.zeros((1, dim_y)))}
+        key_x, key_y = _two(key)
+        return {"x": side.draw(key_x, dim_x), "y": side.draw(key_y, dim_y)}
 
     def scores(params, x, y):
         f, g = side.apply(params["x"], x), side.apply(params["y"], y)
@@ -152,7 +182,7 @@ def concatenated(*, width: int = 128, depth: int = 2) -> PairCritic:
         candidates = jnp.broadcast_to(y[None], (len(x), len(y), y.shape[1]))
         return network.apply(params, jnp.concatenate([contexts, candidates], axis=-1))[..., 0]
 
-    return PairCritic(lambda key, dim_x, dim_y: network.init(key, jnp.zeros((1, dim_x + dim_y))), scores)
+    return PairCritic(lambda key, dim_x, dim_y: network.draw(key, dim_x + dim_y), scores)
 
 
 def conditional_gaussian(*, width: int = 128, depth: int = 2) -> PairCritic:
@@ -179,7 +209,7 @@ def conditional_gaussian(*, width: int = 128, depth: int = 2) -> PairCritic:
         squares = (y[None] - mean[:, None]) ** 2 * jnp.exp(-log_variance)[:, None]
         return -0.5 * jnp.sum(squares + log_variance[:, None] + jnp.log(2 * jnp.pi), axis=-1)
 
-    return PairCritic(lambda key, dim_x, dim_y: network(dim_y).init(key, jnp.zeros((1, dim_x))), scores)
+    return PairCritic(lambda key, dim_x, dim_y: network(dim_y).draw(key, dim_x), scores)
 
 
 class EllipticalRatio(NamedTuple):

@@ -37,6 +37,22 @@ def test_a_separable_critic_is_an_inner_product_with_a_term_for_each_side():
     assert np.linalg.matrix_rank(np.asarray(apart), tol=1e-5) <= 3
 
 
+def test_initial_weights_have_the_variance_of_their_fan_in_and_numpy_may_draw_them():
+    critic = critics.separable(width=300, depth=2, rank=40)
+    for key in (jax.random.key(0), np.random.default_rng(0)):
+        params = critic.init(key, 50, 100)
+        arrays = np.ndarray if isinstance(key, np.random.Generator) else jax.Array
+        assert all(isinstance(leaf, arrays) for leaf in jax.tree.leaves(params))
+        for side, dim in (("x", 50), ("y", 100)):
+            layers = params[side]["params"]
+            deviations = [float(np.std(layers[f"Dense_{i}"]["kernel"])) for i in range(3)]
+            np.testing.assert_allclose(deviations, [dim**-0.5, 300**-0.5, 0.1 * 300**-0.5], rtol=0.05)
+            assert not any(np.any(layer["bias"]) for layer in layers.values())
+        assert not np.array_equal(
+            params["x"]["params"]["Dense_1"]["kernel"], params["y"]["params"]["Dense_1"]["kernel"]
+        )
+
+
 def test_a_concatenated_critic_sees_every_pair():
     critic = critics.concatenated(width=8)
     params = critic.init(jax.random.key(0), 4, 2)

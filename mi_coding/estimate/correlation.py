@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+import scipy.linalg
 
 from mi_coding.estimate.streams import stream
 
@@ -48,16 +49,34 @@ class Side(NamedTuple):
         waves = np.float32(math.sqrt(2)) * np.cos(columns @ self.directions + self.phases)
         return np.concatenate([columns, waves], axis=1) - self.mean
 
-    def codes(self, weights: np.ndarray) -> np.ndarray:
-        """float32[n, k]: combinations of the features of all rows."""
-        parts = range(0, len(self.columns), AT_ONCE)
-        return np.concatenate([self.features(np.s_[first : first + AT_ONCE]) @ weights for first in parts])
+    def codes(self, weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """float32[m, k]: combinations of the features of m rows."""
+        return np.concatenate([self.features(part) @ weights for part in _parts(rows)])
 
 
-def canonical_codes(
+class Canonical(NamedTuple):
+    """The canonical variables of one wavelength and ridge.
+
+    Attributes:
+        choice: the (wavelength, ridge).
+        sides: the random features of x, and of y.
+        weights: float32[d + NUM_WAVES, k] of each side's features.
+    """
+
+    choice: tuple[float, float]
+    sides: tuple[Side, Side]
+    weights: tuple[np.ndarray, np.ndarray]
+
+    def codes(self, rows: np.ndarray | None = None) -> list[np.ndarray]:
+        """The codes of x and of y, float32[m, k] each, of m rows; None for all."""
+        rows = np.arange(len(self.sides[0].columns)) if rows is None else rows
+        return [side.codes(weights, rows) for side, weights in zip(self.sides, self.weights, strict=True)]
+
+
+def canonical_variables(
     x: np.ndarray, y: np.ndarray, train: np.ndarray, *, size: int, seed: int, choice: tuple[float, float] | None = None
-) -> Iterator[tuple[tuple[float, float], np.ndarray, np.ndarray]]:
-    """Yields, for every (wavelength, ridge), that choice and the codes of all rows, float32[n, k] each, k ≤ size.
+) -> Iterator[Canonical]:
+    """Yields the k ≤ size leading canonical variables for every (wavelength, ridge).
 
     Args:
         x: float[n, dx], columns of unit spread.
@@ -75,9 +94,8 @@ def canonical_codes(
         of_a, of_b = np.linalg.eigh(of_a), np.linalg.eigh(of_b)
         for ridge in RIDGES if choice is None else [choice[1]]:
             white_a, white_b = _whitener(*of_a, ridge), _whitener(*of_b, ridge)
-            left, _, right = np.linalg.svd(white_a.T @ crossed @ white_b, full_matrices=False)
-            codes = a.codes(white_a @ left[:, :size]), b.codes(white_b @ right[:size].T)
-            yield (wavelength, ridge), *codes
+            left, right = _leading(white_a.T @ crossed @ white_b, size)
+            yield Canonical((wavelength, ridge), (a, b), (white_a @ left, white_b @ right))
 
 
 def _side(values: np.ndarray, train: np.ndarray, wavelength: float, rng: np.random.Generator) -> Side:
@@ -104,6 +122,16 @@ def _covariances(a: Side, b: Side, train: np.ndarray) -> list[np.ndarray]:
 
 def _parts(rows: np.ndarray) -> list[np.ndarray]:
     return [rows[first : first + AT_ONCE] for first in range(0, len(rows), AT_ONCE)]
+
+
+def _leading(matrix: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """float32[d, k], float32[e, k]: the leading singular vectors, k ≤ size; from the eigenvectors of the square, as all
+    of them would take ten times as long."""
+    e = matrix.shape[1]
+    _, right = scipy.linalg.eigh(matrix.T @ matrix, subset_by_index=(max(e - size, 0), e - 1))
+    right = right[:, ::-1]
+    left = matrix @ right
+    return left / np.maximum(np.linalg.norm(left, axis=0), np.finfo(np.float32).tiny), right
 
 
 def _whitener(values: np.ndarray, vectors: np.ndarray, ridge: float) -> np.ndarray:

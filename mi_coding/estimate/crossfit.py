@@ -95,8 +95,12 @@ def padded(array: np.ndarray, width: int) -> np.ndarray:
 
 
 def padded_width(width: int) -> int:
-    """The next power of two, at least 16, so that few programs are compiled."""
-    return max(16, 1 << (width - 1).bit_length())
+    """The next of 16, 32, 64, 128, 192, 256, …, so that few programs are compiled.
+
+    >>> padded_width(3), padded_width(33), padded_width(150)
+    (16, 64, 192)
+    """
+    return max(16, 1 << (width - 1).bit_length()) if width <= 64 else -(-width // 64) * 64
 
 
 def balanced(scores: jax.Array) -> jax.Array:
@@ -121,9 +125,32 @@ def balanced(scores: jax.Array) -> jax.Array:
     return jnp.diag(scores) + rows + columns
 
 
+@jax.custom_vjp
 def pick_loss(scores: jax.Array) -> jax.Array:
-    """Cross-entropy of picking the true y for each x and the true x for each y, the mean of both."""
-    return math.log(len(scores)) - 0.5 * (bounds.infonce(scores) + bounds.infonce(scores.T))
+    """Cross-entropy of picking the true y for each x and the true x for each y, the mean of both.
+
+    >>> scores = jnp.array([[1.0, 0.0], [2.0, 3.0]])
+    >>> print(f"{pick_loss(scores):.4f}, {math.log(2) - 0.5 * (bounds.infonce(scores) + bounds.infonce(scores.T)):.4f}")
+    0.4971, 0.4971
+    """
+    return _pick_loss(scores)[0]
+
+
+def _pick_loss(scores: jax.Array) -> tuple[jax.Array, tuple]:
+    rows, columns = logsumexp(scores, axis=1), logsumexp(scores, axis=0)
+    true = jnp.sum(jnp.where(jnp.eye(len(scores), dtype=bool), scores, 0), axis=1)
+    return jnp.mean(0.5 * (rows + columns) - true), (scores, rows, columns)
+
+
+def _pick_gradient(kept: tuple, of_loss: jax.Array) -> tuple[jax.Array]:
+    """Half of the softmax of rows and half of that of columns, less the true pairs; XLA would differentiate the maximum
+    and the diagonal by scattering."""
+    scores, rows, columns = kept
+    picked = 0.5 * (jnp.exp(scores - rows[:, None]) + jnp.exp(scores - columns))
+    return (of_loss / len(scores) * (picked - jnp.eye(len(scores))),)
+
+
+pick_loss.defvjp(_pick_loss, _pick_gradient)
 
 
 class Expert(NamedTuple):
@@ -151,13 +178,24 @@ class Expert(NamedTuple):
         return elliptical_scores(x, y, self.degrees, self.dim)
 
 
-_compiled = partial(jax.jit, static_argnames="how", compiler_options={"xla_backend_optimization_level": 1})
-"""Disables XLA's costlier optimisations: programs compile in half the time and run as fast on CPU."""
+QUICKLY = {"xla_backend_optimization_level": 1, "xla_llvm_disable_expensive_passes": True}
+"""Without XLA's costlier optimisations programs compile in half the time and run as fast on CPU."""
+
+_compiled = partial(jax.jit, static_argnames="how", compiler_options=QUICKLY)
+
+
+def initial_params(rng: np.random.Generator, num_folds: int, features: int, how: Training) -> PyTree:
+    """Initial weights of the two networks of each of F folds; NumPy arrays with leading axes [F, 2].
+
+    NumPy draws them, as programs of random numbers would be a third of what is compiled.
+    """
+    drawn = [_critic(how).init(rng, features, features) for _ in range(2 * num_folds)]
+    return jax.tree.map(lambda *parts: np.stack(parts).reshape(num_folds, 2, *parts[0].shape), *drawn)
 
 
 @_compiled
 def train_folds(
-    keys: jax.Array,
+    initial: PyTree,
     experts: Expert,
     train: jax.Array,
     valid: jax.Array,
@@ -169,7 +207,7 @@ def train_folds(
     """Trains two experts for each of F folds, all together, and chooses by validation pairs how they are pooled.
 
     Args:
-        keys: [F], of the initial weights.
+        initial: see `initial_params`.
         experts: with leading axes [F, 2].
         train: int[F, m], rows.
         valid: int[F, v], rows.
@@ -177,12 +215,12 @@ def train_folds(
         others: float32[F, E, v, v], scores of the validation rows by experts that are not networks.
         how: sizes of the networks and length of training.
     """
-    return jax.vmap(partial(_train_fold, orders=orders, how=how))(keys, experts, train, valid, others)
+    return jax.vmap(partial(_train_fold, orders=orders, how=how))(initial, experts, train, valid, others)
 
 
-def _train_fold(key, experts: Expert, train, valid, others, *, orders: jax.Array, how: Training) -> Trained:
+def _train_fold(initial: PyTree, experts: Expert, train, valid, others, *, orders: jax.Array, how: Training) -> Trained:
     fit = partial(_train, train=train, valid=valid, orders=orders, how=how)
-    params, curve = jax.vmap(fit)(jax.random.split(key, 2), experts)
+    params, curve = jax.vmap(fit)(initial, experts)
 
     def best_share(mixed):
         losses = jax.lax.map(lambda share: pick_loss(mixed(share)), jnp.asarray(SHARES))
@@ -302,15 +340,15 @@ def compile_ahead(
     experts = Expert(shown, shown, base, base, floats(2), floats(2))
     train, valid, test = (part[:num_folds] for part in (folds.train, folds.valid, folds.test[:, 0]))
     matrices = (floats(num_others, size, size) for size in (valid.shape[1], test.shape[1]))
-    keys = jax.random.split(jax.random.key(0), num_folds)
-    training = train_folds.lower(keys, experts, train, valid, orders, next(matrices), how=how)
+    initial = initial_params(np.random.default_rng(0), num_folds, features, how)
+    training = train_folds.lower(initial, experts, train, valid, orders, next(matrices), how=how)
     training.compile()
     flag = np.bool_(False)
     score_folds.lower(training.out_info, experts, test, next(matrices), draws, flag, flag, how=how).compile()
 
 
 def _train(
-    key: jax.Array, expert: Expert, *, train: jax.Array, valid: jax.Array, orders: jax.Array, how: Training
+    initial: PyTree, expert: Expert, *, train: jax.Array, valid: jax.Array, orders: jax.Array, how: Training
 ) -> tuple[PyTree, jax.Array]:
     """The parameters with the lowest validation loss, and float32[rounds], InfoNCE of validation pairs by round."""
     rounds, per_round, _ = orders.shape
@@ -341,7 +379,7 @@ def _train(
             progress.curve.at[progress.rounds].set(math.log(len(valid)) - loss),
         )
 
-    params, unravel = ravel_pytree(critic.init(key, expert.x.shape[1], expert.y.shape[1]))
+    params, unravel = ravel_pytree(initial)
     nothing = jnp.zeros_like(params)  # the closed form itself, which training has to beat
     begin = (params, optimizer.init(params), params)
     progress = Progress(begin, nothing, pick_loss(expert.base(valid)), 0, 0, jnp.full(rounds, jnp.nan))

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from mi_coding.errors import InputError
 from mi_coding.estimate import columns, experts, neighbours, start, tables, wide
 from mi_coding.estimate.columns import Columns
+from mi_coding.estimate.cores import on_both_cores
 from mi_coding.estimate.crossfit import READOUTS, compile_ahead
 from mi_coding.estimate.folds import MOST_TOGETHER, Folds, Training, make_orders
 from mi_coding.estimate.independence import covariance_statistics, p_value_of
@@ -194,7 +195,8 @@ def _conditional(x: Table, y: Table, given: Table, job: Job, warnings: list[str]
 
 
 def _prepared(seed: int, **sides: Table) -> list[Columns]:
-    return [columns.prepare(table, stream(seed, f"ties of {name}")) for name, table in sides.items()]
+    ties = [stream(seed, f"ties of {name}") for name in sides]
+    return on_both_cores(columns.prepare, sides.values(), ties)
 
 
 def _entropies(x: Columns, y: Columns) -> tuple[float | None, float | None]:
@@ -249,8 +251,8 @@ def _learnt(x: Columns, y: Columns, folds: Folds, job: Job) -> Measured:
     by_class = experts.Classifiers.suits(x, y) and num_rows <= MOST_REFITTED
     low = max(side.scores.shape[1] for side in (x, y)) <= NEAR_DIMENSIONS and job.rows.are_independent and not by_class
     near = job.beside.submit(neighbours.extrapolated, x.scores, y.scores) if low else None
-    networks = Networks(sides, folds, orders, draws, how, together, job.seed)
-    found = cross_fitted(networks, names, program, job.beside)
+    networks = Networks(sides, folds, orders, draws, how, together, job.seed, program)
+    found = cross_fitted(networks, names, job.beside)
     if by_class:
         return _or_classifiers(found, x, y, job)
     if near is None:

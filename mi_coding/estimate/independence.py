@@ -11,6 +11,10 @@ from mi_coding.estimate.columns import standard
 NUM_WAVES = 32
 """Random cosines for each array, which detect nonlinear dependence."""
 
+LEAST_VARIANCE = 0.02
+"""Least variance of a principal component, relative to the largest, that is tested for covariance: ranks and values of
+a column are nearly the same."""
+
 
 def p_value_of(statistics: Sequence[np.ndarray]) -> float:
     """The probability, under independence, of a dependence at least as strong as the one seen.
@@ -45,12 +49,21 @@ def covariance_statistics(
     Source: random features of HSIC, arXiv:1606.07892 section 3.
     """
     waves = [standard(_waves(side, rng)) for side in (x, y)]
+    x, y = map(_components, (x, y))
 
     def seen(one, other):
         drawn = chain([other], (other[order] for order in orders))  # one at a time: all would fill the memory
         return np.array([np.sum((one.T @ each) ** 2) for each in drawn])
 
-    return seen(standard(x), standard(y)), seen(*waves)
+    return seen(x, y), seen(*waves)
+
+
+def _components(side: np.ndarray) -> np.ndarray:
+    """float32[n, k]: the principal components of the standardised columns, without those of hardly any variance. These
+    add as little to the sum of squared covariances, which an orthogonal transformation leaves as it is."""
+    side = standard(side)
+    values, vectors = np.linalg.eigh(side.T @ side / len(side))
+    return side @ vectors[:, values >= LEAST_VARIANCE * values[-1]]
 
 
 def _waves(side: np.ndarray, rng: np.random.Generator) -> np.ndarray:

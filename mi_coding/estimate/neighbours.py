@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import digamma
 
+from mi_coding.estimate.cores import on_both_cores
+
 FEW, MORE = 3, 8
 """Numbers of neighbours: few give low bias and high variance. The difference between the two reveals the bias."""
 
@@ -54,12 +56,16 @@ def standard_errors(x: np.ndarray, y: np.ndarray, other: np.ndarray, rng: np.ran
     Source: Holmes and Nemenman, Phys. Rev. E 100, 022404 (2019), arXiv:1903.09280.
     """
     most, divisions = (MOST_PARTS, DIVISIONS) if len(x) < MANY_ROWS else (MANY_PARTS, FEW_DIVISIONS)
-    num_parts, variances = int(np.clip(len(x) // FEWEST_ROWS, 2, most)), []
-    for _ in range(divisions):
-        parts = np.array_split(rng.permutation(len(x)), num_parts)
-        means = np.array([[extrapolated(x[rows], y[rows])[0].mean(), np.nanmean(other[rows])] for rows in parts])
-        variances.append([means[:, 0].var(ddof=1), (means[:, 0] - means[:, 1]).var(ddof=1)])
-    error, of_difference = np.sqrt(np.mean(variances, axis=0) / num_parts)
+    num_parts = int(np.clip(len(x) // FEWEST_ROWS, 2, most))
+    parts = [part for _ in range(divisions) for part in np.array_split(rng.permutation(len(x)), num_parts)]
+
+    def means_of(rows):
+        return extrapolated(x[rows], y[rows])[0].mean(), np.nanmean(other[rows])
+
+    means = np.array(on_both_cores(means_of, parts)).reshape(divisions, num_parts, 2)
+    near, others = np.moveaxis(means, 2, 0)
+    variances = [one.var(axis=1, ddof=1) for one in (near, near - others)]
+    error, of_difference = np.sqrt(np.mean(variances, axis=1) / num_parts)
     return float(error), float(of_difference)
 
 

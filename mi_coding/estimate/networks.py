@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
+from itertools import chain
 from typing import NamedTuple
 
 import jax
@@ -11,16 +12,15 @@ import numpy as np
 
 from mi_coding.estimate import experts, start
 from mi_coding.estimate.columns import Columns
-from mi_coding.estimate.crossfit import READOUTS, UNANCHORED, Expert, padded, score_folds, train_folds
+from mi_coding.estimate.cores import on_both_cores
+from mi_coding.estimate.crossfit import READOUTS, UNANCHORED, Expert, initial_params, padded, score_folds, train_folds
 from mi_coding.estimate.folds import Folds, Training
 from mi_coding.estimate.result import Measured
 from mi_coding.estimate.start import Start
+from mi_coding.estimate.streams import stream
 
 HEADROOM = 4.0
 """Nats by which ln(rows of a score matrix) must exceed InfoNCE for rows and columns to be balanced accurately."""
-
-NETWORKS = 0x6D69
-"""Constant folded into the key of the networks: the user may have drawn the arrays with the key of the same seed."""
 
 
 class Networks(NamedTuple):
@@ -34,6 +34,7 @@ class Networks(NamedTuple):
         how: sizes of the networks and length of training.
         together: how many folds are trained at a time.
         seed: of the initial weights.
+        program: of `compile_ahead`, which is awaited before the first training.
     """
 
     sides: Sequence[tuple[Columns, Columns]]
@@ -43,16 +44,16 @@ class Networks(NamedTuple):
     how: Training
     together: int
     seed: int
+    program: Future
 
 
-def cross_fitted(networks: Networks, names: Sequence[str], program: Future, beside: Executor) -> Measured:
+def cross_fitted(networks: Networks, names: Sequence[str], beside: Executor) -> Measured:
     """Estimates by networks; XLA compiles their programs while NumPy fits the closed forms that they start from."""
     folds, sides, seed = networks.folds, networks.sides, networks.seed
     starts = start.choose(*sides[0], folds.train[0], folds.valid[0], seed)
     infonce = math.log(folds.valid.shape[1]) - min(s.loss for s in starts)  # of the better closed form
     anchored = np.bool_(infonce > math.log(folds.test.shape[2]) - HEADROOM)
     fitted, parts = experts.fit_folds(names, sides, folds, seed), []
-    program.result()
     for first in range(0, len(sides), networks.together):
         parts.append(_scored(networks, starts, fitted, anchored, np.s_[first : first + networks.together], beside))
     test, seen, bounds, null, shares, curve = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -85,13 +86,19 @@ def _scored(
     blocks = [*folds.test.swapaxes(0, 1), folds.seen]
     of_others = beside.submit(scores, blocks[0])
     widths = start.widths(*sides[0])
-    pairs = [_stacked(start.follow(starts, *side, rows, networks.seed), **widths)
-             for side, rows in zip(sides[part], folds.train, strict=True)]  # fmt: skip
-    stacked = jax.tree.map(lambda *parts: jnp.asarray(np.stack(parts)), *pairs)
+
+    def started(side, rows):
+        return [_alike(expert, **widths) for expert in start.follow(starts, *side, rows, networks.seed)]
+
+    pairs = on_both_cores(started, sides[part], folds.train)
+    stacked = jax.tree.map(
+        lambda *parts: jnp.asarray(np.stack(parts).reshape(len(folds.train), 2, *parts[0].shape)), *chain(*pairs)
+    )
     del pairs  # as large as `stacked`
-    key = jax.random.fold_in(jax.random.key(networks.seed), NETWORKS)
-    keys = jax.random.split(key, len(sides))[part]
-    trained = train_folds(keys, stacked, folds.train, folds.valid, networks.orders, scores(folds.valid), how=how)
+    networks.program.result()
+    initial = initial_params(stream(networks.seed, "initial weights"), len(sides), widths["features"], how)
+    initial = jax.tree.map(lambda weights: weights[part], initial)
+    trained = train_folds(initial, stacked, folds.train, folds.valid, networks.orders, scores(folds.valid), how=how)
     draws, found = networks.draws[part], []
     for number, rows in enumerate(blocks):
         is_test = np.bool_(number < folds.test.shape[1])
@@ -116,12 +123,8 @@ def _scored(
     )
 
 
-def _stacked(experts: tuple[Expert, Expert], features: int, cross: int) -> Expert:
-    """Both experts of a fold as one, padded to the same widths."""
-
-    def alike(expert):
-        x, y = (padded(side, features) for side in (expert.x, expert.y))
-        bases = [base._replace(cross=padded(base.cross, cross)) for base in (expert.base_x, expert.base_y)]
-        return Expert(x, y, *bases, expert.degrees, expert.dim)
-
-    return jax.tree.map(lambda *parts: np.stack(parts), *map(alike, experts))
+def _alike(expert: Expert, features: int, cross: int) -> Expert:
+    """An expert padded to these widths."""
+    x, y = (padded(side, features) for side in (expert.x, expert.y))
+    bases = [base._replace(cross=padded(base.cross, cross)) for base in (expert.base_x, expert.base_y)]
+    return Expert(x, y, *bases, expert.degrees, expert.dim)

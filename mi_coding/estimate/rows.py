@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from scipy.stats import rankdata
 
 from mi_coding.errors import InputError
 from mi_coding.estimate.folds import MOST_SCORED, Folds, in_blocks, make_folds, most_scored
@@ -239,10 +240,7 @@ def memory_of(x: np.ndarray, y: np.ndarray) -> int:
 
 def _autocorrelations(columns: np.ndarray, most: int) -> np.ndarray:
     """float[most + 1, d]: of the ranks of each column, at lags 0, 1, …"""
-    ranks = np.argsort(np.argsort(columns, axis=0, kind="stable"), axis=0).astype(float)
-    repeated = np.stack([np.unique(column, return_inverse=True)[1].ravel() for column in columns.T], axis=1)
-    means = [np.bincount(codes, rank) / np.bincount(codes) for codes, rank in zip(repeated.T, ranks.T, strict=True)]
-    ranks = np.stack([mean[codes] for mean, codes in zip(means, repeated.T, strict=True)], axis=1)  # of ties
+    ranks = rankdata(columns, axis=0)
     ranks -= ranks.mean(axis=0)
     length = 2 ** (2 * len(ranks) - 1).bit_length()
     power = np.abs(np.fft.rfft(ranks, length, axis=0)) ** 2

@@ -11,7 +11,7 @@ import numpy as np
 from mi_coding.critics import EllipticalRatio, elliptical_scores
 from mi_coding.estimate import copula
 from mi_coding.estimate.columns import Columns, normal_scores
-from mi_coding.estimate.correlation import canonical_codes
+from mi_coding.estimate.correlation import Canonical, canonical_variables
 from mi_coding.estimate.crossfit import Expert, padded, padded_width, pick_loss
 from mi_coding.estimate.streams import stream
 
@@ -79,13 +79,13 @@ def choose(x: Columns, y: Columns, train: np.ndarray, valid: np.ndarray, seed: i
 
     stages, shown, path = [], (x.features, y.features), ()
     for _ in range(STAGES):
-        found = canonical_codes(*shown, train, size=MOST_CODES, seed=seed)
-        choice, *codes = max(found, key=lambda f: _correlation(f[1][valid], f[2][valid]))
-        codes = list(map(_rescored, codes))
+        found = canonical_variables(*shown, train, size=MOST_CODES, seed=seed)
+        best = max(found, key=lambda one: _correlation(*one.codes(valid)))
+        codes = _rescored(best)
         numbers = [k for k in NUMBERS if k <= codes[0].shape[1]]
         start = min((rated(path, k, *(side[:, :k] for side in codes), math.inf) for k in numbers), key=_by_loss)
         size = max(start.number, FEWEST_CODES)
-        path, shown = (*path, (choice, size)), [side[:, :size] for side in codes]
+        path, shown = (*path, (best.choice, size)), [side[:, :size] for side in codes]
         stages.append((start._replace(path=path), *shown))
     start, a, b = min(stages, key=lambda stage: stage[0].loss)
     canonical = min(start, rated(start.path, start.number, a[:, : start.number], b[:, : start.number]), key=_by_loss)
@@ -105,8 +105,7 @@ def follow(starts: tuple[Start, Start], x: Columns, y: Columns, train: np.ndarra
     """The two experts of one fold: one is shown the columns, one the canonical codes."""
     a, b = x.features, y.features
     for choice, size in starts[0].path:
-        (_, *codes) = next(canonical_codes(a, b, train, size=size, seed=seed, choice=choice))
-        a, b = map(_rescored, codes)
+        a, b = _rescored(next(canonical_variables(a, b, train, size=size, seed=seed, choice=choice)))
     views = ((x.features, y.features, x.scores, y.scores), (a, b, a, b))
     return tuple(_expert(start, *view, train) for start, view in zip(starts, views, strict=True))
 
@@ -128,10 +127,14 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     return -0.5 * float(np.log1p(-np.minimum(np.nan_to_num(squares), 0.9999)).sum())  # NaN where a code is constant
 
 
-def _rescored(codes: np.ndarray) -> np.ndarray:
-    """Normal scores of every canonical variable."""
-    rng = stream(0, "ties of codes")  # which only codes of symbols have
-    return np.stack([normal_scores(column, rng) for column in codes.T], axis=1)
+def _rescored(found: Canonical) -> list[np.ndarray]:
+    """float64[n, k] for x and for y: normal scores of every canonical variable."""
+
+    def scores(codes):
+        rng = stream(0, "ties of codes")  # which only codes of symbols have
+        return np.stack([normal_scores(column, rng) for column in codes.T], axis=1)
+
+    return [scores(codes) for codes in found.codes()]
 
 
 def _loss(x: EllipticalRatio, y: EllipticalRatio, law: copula.Copula, cross: int) -> jax.Array:

@@ -81,7 +81,7 @@ def test_conditional_information_is_the_difference_pair_by_pair(monkeypatch):
 def known_networks(monkeypatch):
     """In place of networks: row i of held-out pairs scores i, and pairs that were learned from look better."""
 
-    def trained(keys, experts, train, valid, orders, others, *, how):
+    def trained(initial, experts, train, valid, orders, others, *, how):
         nothing = np.zeros((len(train), 1))
         return Trained({}, nothing, nothing[:, :0], nothing)
 
@@ -92,8 +92,8 @@ def known_networks(monkeypatch):
 
     beginning = start.Start(path=(), number=0, degrees=math.inf, loss=1.0)
     monkeypatch.setattr(start, "choose", lambda *arguments: (beginning, beginning))
-    monkeypatch.setattr(start, "follow", lambda *arguments: ())
-    monkeypatch.setattr(networks, "_stacked", lambda experts, **widths: np.zeros(1))
+    monkeypatch.setattr(start, "follow", lambda *arguments: (np.zeros(1), np.zeros(1)))
+    monkeypatch.setattr(networks, "_alike", lambda expert, **widths: expert)
     monkeypatch.setattr(estimator, "compile_ahead", lambda *arguments, **options: None)
     monkeypatch.setattr(networks, "train_folds", trained)
     monkeypatch.setattr(networks, "score_folds", scored)

@@ -12,6 +12,7 @@ from scipy.stats import t as student_t
 from mi_coding.critics import EllipticalRatio, elliptical_scores, separable
 from mi_coding.estimate import columns, copula, correlation, crossfit, independence, inputs, neighbours, tables
 from mi_coding.estimate.folds import FEWEST_ROUNDS, Training, make_folds, make_orders
+from mi_coding.objectives import bounds
 
 
 def pairs(n=400, rho=0.8, seed=0):
@@ -158,7 +159,7 @@ def test_canonical_codes_straighten_what_was_bent():
         [np.cos(angle) * z[:, 0] - np.sin(angle) * z[:, 1], np.sin(angle) * z[:, 0] + np.cos(angle) * z[:, 1]], 1
     )
     train, test = np.arange(2000), np.arange(2000, 3000)
-    found = {choice: (a, b) for choice, a, b in correlation.canonical_codes(x, y, train, size=1, seed=0)}
+    found = {one.choice: one.codes() for one in correlation.canonical_variables(x, y, train, size=1, seed=0)}
     assert len(found) == len(correlation.WAVELENGTHS) * len(correlation.RIDGES)
     best = max(abs(np.corrcoef(a[test, 0], b[test, 0])[0, 1]) for a, b in found.values())
     assert best > 0.7 > 0.4 > abs(np.corrcoef(x[test, 0], y[test, 0])[0, 1])
@@ -170,7 +171,7 @@ def test_weak_signals_in_many_columns_are_found():
     direction = rng.normal(size=60) / math.sqrt(60)
     x, y = (shared * direction + rng.normal(size=(1200, 60)) for _ in range(2))
     train, test = np.arange(800), np.arange(800, 1200)
-    found = {choice[1]: codes for choice, *codes in correlation.canonical_codes(x, y, train, size=1, seed=0)}
+    found = {one.choice[1]: one.codes() for one in correlation.canonical_variables(x, y, train, size=1, seed=0)}
     by_ridge = {ridge: abs(np.corrcoef(a[test, 0], b[test, 0])[0, 1]) for ridge, (a, b) in found.items()}
     assert by_ridge[10.0] > 0.3 > 0.15 > by_ridge[1e-4]  # 0.5 with the direction known
 
@@ -298,14 +299,27 @@ def test_a_critic_has_the_parameters_that_were_best_on_validation_pairs():
     x, y = (jnp.float32(half) for half in pairs(n=240))
     folds = make_folds(240, 3, np.random.default_rng(0))
     train, valid = (jnp.asarray(part[0]) for part in (folds.train, folds.valid))
-    how = Training(width=64, depth=2, rank=16, steps=120, batch=16, learning_rate=3e-2)  # large: it soon overfits
+    how = Training(width=64, depth=2, rank=16, steps=400, batch=16, learning_rate=3e-2)  # long: it soon overfits
     orders = jnp.asarray(make_orders(len(train), how, np.random.default_rng(1)))
     zeros = EllipticalRatio(jnp.zeros((240, 1)), jnp.zeros(240), jnp.zeros(240))
     expert = crossfit.Expert(x, y, zeros, zeros, jnp.float32(30), jnp.float32(4))
     critic = separable(width=how.width, depth=how.depth, rank=how.rank)
-    params, curve = crossfit._train(jax.random.key(0), expert, train=train, valid=valid, orders=orders, how=how)
+    initial = critic.init(np.random.default_rng(2), x.shape[1], y.shape[1])
+    params, curve = crossfit._train(initial, expert, train=train, valid=valid, orders=orders, how=how)
     scores = expert.base(valid) + critic.scores(params, x[valid], y[valid])
     found = math.log(len(valid)) - crossfit.pick_loss(scores)
     rounds = np.asarray(curve)[np.isfinite(curve)]
     assert rounds[-1] < rounds.max() - 0.01  # the last are not the best
     assert float(found) == pytest.approx(rounds.max(), abs=1e-4)
+
+
+def test_the_gradient_of_picking_is_that_of_its_definition():
+    scores = jnp.float32(np.random.default_rng(0).normal(size=(7, 7)) * 4)
+
+    def by_definition(scores):
+        return math.log(7) - 0.5 * (bounds.infonce(scores) + bounds.infonce(scores.T))
+
+    value, gradient = jax.value_and_grad(lambda s: 3 * crossfit.pick_loss(s))(scores)
+    expected, of_definition = jax.value_and_grad(lambda s: 3 * by_definition(s))(scores)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_allclose(gradient, of_definition, atol=1e-6)

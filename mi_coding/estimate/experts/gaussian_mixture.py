@@ -51,12 +51,12 @@ class GaussianMixtures:
             if max(np.abs(getattr(side, self._choice[0])).max() for side in (x, y)) > FARTHEST:
                 continue
             self._mixture = self._fitted(x, y, some, *self._choice)
-            found.append((float(pick_loss(self.scores(x, y, valid))), self._choice, self._mixture))
+            found.append((float(_loss(self.scores(x, y, valid))), self._choice, self._mixture))
         _, self._choice, self._mixture = min(found, key=lambda one: one[0])
         if len(some) < len(train):
             self._mixture = self._fitted(x, y, train, *self._choice)
 
-    def scores(self, x: Columns, y: Columns, rows: np.ndarray) -> jax.Array:
+    def scores(self, x: Columns, y: Columns, rows: np.ndarray) -> np.ndarray:
         """float32[m, m]: of every x of some rows with every y."""
         a, b = (getattr(side, self._choice[0])[rows] for side in (x, y))
         split, mixture = self._split, self._mixture
@@ -65,7 +65,7 @@ class GaussianMixtures:
             front = math.log(weight) + np.log(np.diag(factor)).sum() - 0.5 * len(mean) * math.log(2 * math.pi)
             white = ((a - mean[:split]) @ factor[:split], (b - mean[split:]) @ factor[split:])
             pairs = _with_component(pairs, np.float32(front), *(part.T.astype(np.float32) for part in white))
-        return pairs - self._margin(a, np.s_[:split])[:, None] - self._margin(b, np.s_[split:])
+        return np.asarray(pairs) - self._margin(a, np.s_[:split])[:, None] - self._margin(b, np.s_[split:])
 
     def _margin(self, values: np.ndarray, part: slice) -> np.ndarray:
         """float32[m]: ln p of one side alone."""
@@ -85,6 +85,9 @@ class GaussianMixtures:
             warnings.simplefilter("ignore", ConvergenceWarning)  # held-out pairs decide whether it is good
             mixture = GaussianMixture(number, reg_covar=LEAST_VARIANCE, max_iter=100, random_state=self._seed)
             return mixture.fit(np.concatenate([getattr(side, space)[train] for side in (x, y)], axis=1))
+
+
+_loss = jax.jit(pick_loss)
 
 
 @jax.jit
