@@ -1,6 +1,7 @@
 """Networks that correct a closed form, cross-fitted: every score comes from a critic that never saw the pair."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -95,12 +96,12 @@ def padded(array: np.ndarray, width: int) -> np.ndarray:
 
 
 def padded_width(width: int) -> int:
-    """The next of 16, 32, 64, 128, 192, 256, …, so that few programs are compiled.
+    """The next multiple of 16, so that few programs are compiled.
 
-    >>> padded_width(3), padded_width(33), padded_width(150)
-    (16, 64, 192)
+    >>> padded_width(3), padded_width(33)
+    (16, 48)
     """
-    return max(16, 1 << (width - 1).bit_length()) if width <= 64 else -(-width // 64) * 64
+    return -(-width // 16) * 16
 
 
 def balanced(scores: jax.Array) -> jax.Array:
@@ -226,7 +227,7 @@ def _train_fold(initial: PyTree, experts: Expert, train, valid, others, *, order
         losses = jax.lax.map(lambda share: pick_loss(mixed(share)), jnp.asarray(SHARES))
         return jnp.asarray(SHARES)[jnp.argmin(losses)]
 
-    networks = _by_network(experts, params, valid, how)
+    networks = jax.vmap(_corrected(how), (0, 0, None))(experts, params, valid)
     share = best_share(lambda share: _pooled(networks, share))
     scores, shares = _pooled(networks, share), []
     for other in others:  # one after the other, each pooled with all before it
@@ -267,17 +268,24 @@ def score_folds(
 
 
 def _score_fold(trained: Trained, experts: Expert, rows, others, draws, *, anchored, is_test, how: Training) -> Scored:
-    def mixed(networks):
-        found = _pooled(networks, trained.share)
+    weights = jnp.stack([trained.share, 1 - trained.share])
+
+    def mixed(score):
+        def add(found, one):
+            expert, params, weight = one
+            return found + weight * score(expert, params, rows), None
+
+        # One network after the other: the matrices of both would take twice the memory.
+        found, _ = jax.lax.scan(add, jnp.zeros((len(rows), len(rows))), (experts, trained.params, weights))
         for other, of_other in zip(others, trained.shares, strict=True):
             found += of_other * (other - found)
         return found
 
-    scores = mixed(_by_network(experts, trained.params, rows, how))
+    scores = mixed(_corrected(how))
     local = balanced(scores)
 
     def difference():
-        closed = mixed(jax.vmap(lambda expert: expert.base(rows))(experts))
+        closed = mixed(lambda expert, params, rows: expert.base(rows))
         return jnp.diag(closed) + local - balanced(closed)
 
     def read():
@@ -291,14 +299,14 @@ def _score_fold(trained: Trained, experts: Expert, rows, others, draws, *, ancho
     return Scored(local, jax.lax.cond(anchored, difference, lambda: local), readouts, null)
 
 
-def _by_network(experts: Expert, params: PyTree, rows: jax.Array, how: Training) -> jax.Array:
-    """float32[2, m, m]: the closed forms, each corrected by its network."""
+def _corrected(how: Training) -> Callable[[Expert, PyTree, jax.Array], jax.Array]:
+    """(expert, params, rows) → float32[m, m]: the closed form, corrected by the network."""
     critic = _critic(how)
 
-    def corrected(expert, params):
+    def scores(expert, params, rows):
         return expert.base(rows) + critic.scores(params, expert.x[rows], expert.y[rows])
 
-    return jax.vmap(corrected)(experts, params)
+    return scores
 
 
 def _pooled(scores: jax.Array, share: jax.Array) -> jax.Array:
@@ -352,12 +360,11 @@ def _train(
 ) -> tuple[PyTree, jax.Array]:
     """The parameters with the lowest validation loss, and float32[rounds], InfoNCE of validation pairs by round."""
     rounds, per_round, _ = orders.shape
-    critic = _critic(how)
     schedule = optax.linear_schedule(0.0, how.learning_rate, per_round)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule, weight_decay=1e-3))
 
     def scores(flat, rows):
-        return expert.base(rows) + critic.scores(unravel(flat), expert.x[rows], expert.y[rows])
+        return _corrected(how)(expert, unravel(flat), rows)
 
     def step(carry, rows):
         params, state, average = carry

@@ -164,17 +164,18 @@ def estimate_mi(
 
 def _unconditional(x: Table, y: Table, job: Job, warnings: list[str]) -> MIEstimate:
     a, b = _prepared(job.seed, x=x, y=y)
-    orders = stream(job.seed, "draws")
     everyone = np.arange(len(x.array))
-    draws = np.empty((job.effort.permutations, len(everyone)), np.int32)
-    for draw in draws:
-        draw[:] = job.rows.exchanged(everyone, orders)
+
+    def draws():  # one at a time: all would fill the memory
+        rng = stream(job.seed, "draws")
+        return (job.rows.exchanged(everyone, rng) for _ in range(job.effort.permutations))
+
     waves = stream(job.seed, "waves of the test")
-    without_critic = job.beside.submit(covariance_statistics, a.features, b.features, draws, waves)
+    without_critic = job.beside.submit(covariance_statistics, a.features, b.features, draws(), waves)
     found = _measure(a, b, job)
     statistics = [*without_critic.result(), found.null]
     if a.codes is not None and b.codes is not None:
-        statistics.append(tables.count_statistic(a.codes, b.codes, draws))
+        statistics.append(tables.count_statistic(a.codes, b.codes, draws()))
     p_value = p_value_of([one for one in statistics if one is not None])
     return _to_estimate(found, p_value, warnings, job.rows, _entropies(a, b), job.effort.permutations)
 
@@ -235,12 +236,12 @@ def _learnt(x: Columns, y: Columns, folds: Folds, job: Job) -> Measured:
     how = job.effort.training.grown(num_rows)
     orders = make_orders(folds.train.shape[1], how, stream(job.seed, "orders"))
     rng = stream(job.seed, "draws of test rows")
-    as_they_are = np.arange(folds.test.shape[2])
-    draws = [
-        [[as_they_are, *(job.rows.exchanged(rows, rng) for _ in range(job.effort.permutations))] for rows in blocks]
-        for blocks in folds.test
-    ]
-    draws = np.array(draws, np.int32)
+    num_folds, num_blocks, size = folds.test.shape
+    draws = np.empty((num_folds, num_blocks, 1 + job.effort.permutations, size), np.int16)  # of at most 3,000 rows
+    draws[:, :, 0] = np.arange(size)
+    for rows, block in zip(folds.test.reshape(-1, size), draws.reshape(-1, *draws.shape[2:]), strict=True):
+        for draw in block[1:]:
+            draw[:] = job.rows.exchanged(rows, rng)
     sides = [(x, y)] * len(folds.train)
     if x.wide is not None or y.wide is not None:
         sides = [wide.narrowed(x, y, *rows, job.seed) for rows in zip(folds.train, folds.valid, strict=True)]

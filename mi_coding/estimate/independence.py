@@ -1,8 +1,7 @@
 """A test of independence: exact for independent rows, whatever their number, by exchanging the rows of y."""
 
 import math
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -35,7 +34,7 @@ def p_value_of(statistics: Sequence[np.ndarray]) -> float:
 
 
 def covariance_statistics(
-    x: np.ndarray, y: np.ndarray, orders: np.ndarray, rng: np.random.Generator
+    x: np.ndarray, y: np.ndarray, orders: Iterable[np.ndarray], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """float[1 + permutations] twice: squared covariances of the columns, and of random cosines of them.
 
@@ -44,18 +43,15 @@ def covariance_statistics(
     Args:
         x: float[n, dx], features of the columns, such as their normal scores.
         y: float[n, dy], the same of the other array.
-        orders: int[permutations, n], which rows of y the rows of x are paired with in each draw.
+        orders: int[n] for each draw, which rows of y the rows of x are paired with.
         rng: of the cosines.
     Source: random features of HSIC, arXiv:1606.07892 section 3.
     """
     waves = [standard(_waves(side, rng)) for side in (x, y)]
-    x, y = map(_components, (x, y))
-
-    def seen(one, other):
-        drawn = chain([other], (other[order] for order in orders))  # one at a time: all would fill the memory
-        return np.array([np.sum((one.T @ each) ** 2) for each in drawn])
-
-    return seen(x, y), seen(*waves)
+    pairs = [tuple(map(_components, (x, y))), waves]
+    seen = [[np.sum((one.T @ other) ** 2) for one, other in pairs]]
+    seen += [[np.sum((one.T @ other[order]) ** 2) for one, other in pairs] for order in orders]
+    return tuple(np.array(seen).T)
 
 
 def _components(side: np.ndarray) -> np.ndarray:

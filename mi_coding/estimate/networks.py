@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
-from itertools import chain
 from typing import NamedTuple
 
 import jax
@@ -90,11 +89,7 @@ def _scored(
     def started(side, rows):
         return [_alike(expert, **widths) for expert in start.follow(starts, *side, rows, networks.seed)]
 
-    pairs = on_both_cores(started, sides[part], folds.train)
-    stacked = jax.tree.map(
-        lambda *parts: jnp.asarray(np.stack(parts).reshape(len(folds.train), 2, *parts[0].shape)), *chain(*pairs)
-    )
-    del pairs  # as large as `stacked`
+    stacked = _stacked(on_both_cores(started, sides[part], folds.train))
     networks.program.result()
     initial = initial_params(stream(networks.seed, "initial weights"), len(sides), widths["features"], how)
     initial = jax.tree.map(lambda weights: weights[part], initial)
@@ -128,3 +123,16 @@ def _alike(expert: Expert, features: int, cross: int) -> Expert:
     x, y = (padded(side, features) for side in (expert.x, expert.y))
     bases = [base._replace(cross=padded(base.cross, cross)) for base in (expert.base_x, expert.base_y)]
     return Expert(x, y, *bases, expert.degrees, expert.dim)
+
+
+def _stacked(experts: list[list[Expert]]) -> Expert:
+    """Both experts of each of F folds as one, with leading axes [F, 2]."""
+    structure = jax.tree.structure(experts[0][0])
+    arrays = [jax.tree.leaves(expert) for of_fold in experts for expert in of_fold]
+    count = len(experts)
+    experts.clear()
+    stacked = []
+    while arrays[0]:  # each is freed once it is stacked: all of them twice would fill the memory
+        parts = np.stack([of_expert.pop(0) for of_expert in arrays])
+        stacked.append(jnp.asarray(parts.reshape(count, 2, *parts.shape[1:])))
+    return jax.tree.unflatten(structure, stacked)
