@@ -31,7 +31,7 @@ MAY = {
     "pairs": ({"errors", "options"}, {"jax", "numpy"}),
     "varying": (set(), {"jax"}),
     "encoders": ({"errors", "options", "varying"}, {"jax", "flax"}),
-    "critics": (set(), {"jax", "flax"}),
+    "critics": (set(), {"jax", "flax", "numpy"}),
     "contrast": ({"varying"}, {"jax"}),
     "objectives": ({"contrast", "varying"}, {"jax"}),
     "stored_codes": ({"objectives"}, {"jax", "numpy", "constriction"}),

@@ -18,7 +18,7 @@ from mi_coding.estimate.result import Measured
 from mi_coding.estimate.start import Start
 from mi_coding.estimate.streams import stream
 
-HEADROOM = 4.0
+HEADROOM = 4.5
 """Nats by which ln(rows of a score matrix) must exceed InfoNCE for rows and columns to be balanced accurately."""
 
 
@@ -62,7 +62,7 @@ def cross_fitted(networks: Networks, names: Sequence[str], beside: Executor) -> 
     curve = np.nanmean(curve[:, np.isfinite(curve).any(0)], axis=0)
     method = [str(min(starts, key=lambda found: found.loss))]
     method += [f"{share:.0%} {name}" for name, share in zip(names, shares.mean(axis=0), strict=True) if share >= 0.05]
-    scores = {"num_scored": folds.test.shape[2], "null": null.mean(axis=0), "curve": curve, "critics": True}
+    scores = {"num_scored": folds.test.shape[2], "null": null.mean(axis=0), "curve": curve}
     of_folds = dict(zip(READOUTS, bounds.T, strict=True))
     return Measured(local + optimism / 2, optimism, of_folds, method=", ".join(method), **scores)
 

@@ -37,7 +37,7 @@ class Measured(NamedTuple):
         method: in words.
         disagreement: nats by which a second method, where there is one, differs.
         error: nats, the standard error of the mean of `local` where its entries are not independent.
-        critics: whether critics were trained; counts and nearest neighbours need none.
+        misfit: standard error of what critics miss, as a share of the estimate; 0 for counts and nearest neighbours.
         null: float[1 + permutations], a statistic of the observed pairs, and of draws under independence.
     """
 
@@ -49,7 +49,7 @@ class Measured(NamedTuple):
     method: str
     disagreement: float = 0.0
     error: float = 0.0
-    critics: bool = False
+    misfit: float = 0.0
     null: np.ndarray | None = None
 
 

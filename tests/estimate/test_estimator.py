@@ -107,6 +107,10 @@ def measure(num_columns):
         return estimator._measure(x, y, estimator.Job(Independent(N), 0, EFFORTS["quick"], beside, beside))
 
 
+def test_the_interval_is_wider_where_columns_are_left_out(known_networks):
+    assert measure(4).misfit == estimator.MISFIT < estimator.LEFT_OUT == measure(130).misfit
+
+
 def test_half_of_the_optimism_is_added_once_to_every_scored_pair(known_networks):
     found = measure(num_columns=4)  # too many for nearest neighbours
     scored = np.isfinite(found.local)
