@@ -25,6 +25,10 @@ MOST_BY_RADIUS = 64
 """Number of columns up to which each is also given multiplied by the radius of its row."""
 
 
+MOST_VALUED = 16
+"""Number of columns up to which the values are kept: with more, mixtures have too many covariances to fit."""
+
+
 class Columns(NamedTuple):
     """One of the two arrays, ready for estimation.
 
@@ -35,7 +39,8 @@ class Columns(NamedTuple):
             scores times the radius of their row.
         codes: int[n], the index of each row among the distinct rows, if the whole array is discrete; else None.
         is_nominal: whether no column has an order.
-        values: float64[n, d], the columns as they are, centred on the median, in units of the interquartile range.
+        values: float64[n, d], the columns as they are, centred on the median, in units of the interquartile range;
+            None for more than `MOST_VALUED`.
         wide: float32[n, D], normal scores of all columns where there are more than `MOST_DENSE`, of which the other
             attributes are principal components; `wide.narrowed` puts what it selects in their place, and None
             here. None for fewer columns.
@@ -99,14 +104,16 @@ def prepare(table: Table, rng: np.random.Generator) -> Columns:
         parts.append(_by_radius(scores))
     shown = standard(*parts)
     codes = np.unique(array, axis=0, return_inverse=True)[1].ravel() if is_discrete else None
-    return Columns(scores, shown, codes, bool(nominal.all()), in_quartiles(array.astype(np.float64)), wide)
+    values = in_quartiles(array.astype(np.float64)) if array.shape[1] <= MOST_VALUED else None
+    return Columns(scores, shown, codes, bool(nominal.all()), values, wide)
 
 
 def from_scores(array: np.ndarray, rng: np.random.Generator) -> Columns:
     """The `Columns` of float[n, k] that was derived from other columns."""
     scores = np.stack([normal_scores(column, rng) for column in array.T], axis=1)
     array = array.astype(np.float64)
-    return Columns(scores, standard(scores, bounded(array)), None, values=in_quartiles(array))
+    values = in_quartiles(array) if array.shape[1] <= MOST_VALUED else None
+    return Columns(scores, standard(scores, bounded(array)), None, values=values)
 
 
 def standard(*parts: np.ndarray) -> np.ndarray:

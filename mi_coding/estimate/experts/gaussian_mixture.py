@@ -9,12 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import logsumexp
 
-from mi_coding.estimate.columns import Columns
+from mi_coding.estimate.columns import MOST_VALUED, Columns
 from mi_coding.estimate.crossfit import pick_loss
 from mi_coding.estimate.start import MOST_CHOSEN_BY
-
-MOST_DIMENSIONS = 16
-"""Columns of both sides together, beyond which there are too many covariances to fit."""
 
 NUMBERS = (4, 8, 16)
 """Components to choose from, by how well validation pairs are picked."""
@@ -38,7 +35,7 @@ class GaussianMixtures:
     @staticmethod
     def suits(x: Columns, y: Columns) -> bool:
         """Whether neither side is discrete, and both have few columns."""
-        return x.codes is None and y.codes is None and x.scores.shape[1] + y.scores.shape[1] <= MOST_DIMENSIONS
+        return x.codes is None and y.codes is None and x.scores.shape[1] + y.scores.shape[1] <= MOST_VALUED
 
     def fit(self, x: Columns, y: Columns, train: np.ndarray, valid: np.ndarray) -> None:
         """Fits the mixture in the space, and with the number of components, that the first fold chose."""
