@@ -104,7 +104,7 @@ def test_commands_that_train_work_as_they_are_shown_but_for_their_size(command, 
         Path("PATH").symlink_to(data_for(config, tmp_path)[0].partition(":")[2])
         own = [part for part in command if part.startswith("--config.")]
         small = fitting(config, *own, *TINY, "--config.num_steps=2")[len(own) :]
-    elif config == "simclr":  # goes on with the run in DIR
+    elif config == "simclr":  # resumes the run in DIR
         finished_runs("simclr").copy(Path("DIR"), cut_back_to=3)
         small = finished_runs("simclr").overrides
     else:

@@ -54,7 +54,7 @@ class Row(NamedTuple):
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the target is met; None where nothing was measured, or there is no target."""
+        """Whether the target is met; None without a measurement or a target."""
         if self.value is None or self.target is None:
             return None
         return self.value <= self.target if self.at_most else self.value >= self.target
@@ -178,7 +178,7 @@ def on_gpu(repeats: int) -> Iterator[Row]:
     times = {}
     for pairs, (target, name) in limits.items():
         if not gpu:
-            yield Row(f"GPU: {name}", None, "s", target, note="not run: there is no GPU")
+            yield Row(f"GPU: {name}", None, "s", target, note="not run: no GPU is available")
             continue
         program = with_gradients(lambda x, y: mi_coding.cpc(x, y, method="blockwise").loss, pairs, jnp.bfloat16)
         arrays = codes(pairs, jnp.bfloat16)
@@ -187,7 +187,7 @@ def on_gpu(repeats: int) -> Iterator[Row]:
         yield Row(f"GPU: {name}", times[pairs], "s", target, note=describe_bytes(temporary(program)))
     name = "GPU: 65,536 candidates, speed against torch.compile dense"
     if not gpu or find_spec("torch") is None:
-        yield Row(name, None, "×", 2, False, "not run: there is no GPU" if not gpu else "not run: no PyTorch")
+        yield Row(name, None, "×", 2, False, "not run: no GPU available" if not gpu else "not run: no PyTorch")
         return
     peer = torch_compiled_seconds(2**16, repeats)
     yield Row(name, peer / times[2**16], "×", 2, False, f"torch {peer:.3g} s")

@@ -25,7 +25,7 @@ def find_config(given: str) -> Path:
     """The file of a config: a path, or the name of a preset: "simclr", or configs/simclr.py from anywhere.
 
     Raises:
-        InputError: if there is no such file; the message lists the available configs.
+        InputError: if the file does not exist; the message lists the available configs.
     """
     path = Path(given)
     if path.is_file():

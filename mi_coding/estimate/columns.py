@@ -24,7 +24,6 @@ LEAST_ATOM = 0.01
 MOST_BY_RADIUS = 64
 """Number of columns up to which each is also given multiplied by the radius of its row."""
 
-
 MOST_VALUED = 16
 """Number of columns up to which the values are kept: with more, mixtures have too many covariances to fit."""
 
@@ -91,29 +90,30 @@ def prepare(table: Table, rng: np.random.Generator) -> Columns:
     """
     array, nominal, wide = table.array, table.nominal, None
     if array.shape[1] > MOST_DENSE:
-        wide = np.stack([normal_scores(column, rng).astype(np.float32) for column in array.T], axis=1)
+        wide = scores_of(array, rng).astype(np.float32)
         array = _principal(bounded(array.astype(np.float64)))
         nominal = np.zeros(array.shape[1], bool)
     else:
         kept = _without_copies(array)
         array, nominal = array[:, kept], nominal[kept]
-    scores = np.stack([normal_scores(column, rng) for column in array.T], axis=1)
+    scores = scores_of(array, rng)
     is_discrete = array.dtype.kind == "i" or all(len(np.unique(column)) <= FEW_VALUES for column in array.T)
     parts = [scores, bounded(array.astype(np.float64)), _indicators(array, nominal)]
     if 2 <= array.shape[1] <= MOST_BY_RADIUS and not is_discrete:
         parts.append(_by_radius(scores))
     shown = standard(*parts)
     codes = np.unique(array, axis=0, return_inverse=True)[1].ravel() if is_discrete else None
-    values = in_quartiles(array.astype(np.float64)) if array.shape[1] <= MOST_VALUED else None
-    return Columns(scores, shown, codes, bool(nominal.all()), values, wide)
+    return Columns(scores, shown, codes, bool(nominal.all()), _values(array), wide)
 
 
 def from_scores(array: np.ndarray, rng: np.random.Generator) -> Columns:
     """The `Columns` of float[n, k] that was derived from other columns."""
-    scores = np.stack([normal_scores(column, rng) for column in array.T], axis=1)
-    array = array.astype(np.float64)
-    values = in_quartiles(array) if array.shape[1] <= MOST_VALUED else None
-    return Columns(scores, standard(scores, bounded(array)), None, values=values)
+    scores = scores_of(array, rng)
+    return Columns(scores, standard(scores, bounded(array.astype(np.float64))), None, values=_values(array))
+
+
+def _values(array: np.ndarray) -> np.ndarray | None:
+    return in_quartiles(array.astype(np.float64)) if array.shape[1] <= MOST_VALUED else None
 
 
 def standard(*parts: np.ndarray) -> np.ndarray:
@@ -146,6 +146,11 @@ def _by_radius(scores: np.ndarray) -> np.ndarray:
     """
     radius = np.log1p(np.sum(scores**2, axis=1, keepdims=True))
     return scores * (radius - radius.mean())
+
+
+def scores_of(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """float64[n, d]: the normal scores of every column."""
+    return np.stack([normal_scores(column, rng) for column in array.T], axis=1)
 
 
 def normal_scores(column: np.ndarray, rng: np.random.Generator) -> np.ndarray:

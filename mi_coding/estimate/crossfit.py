@@ -318,6 +318,7 @@ def _critic(how: Training) -> PairCritic:
 
 
 def compile_ahead(
+    initial: PyTree,
     folds: Folds,
     orders: np.ndarray,
     draws: np.ndarray,
@@ -333,7 +334,7 @@ def compile_ahead(
     programs ready.
 
     Args:
-        folds, orders, draws, how: as in those calls.
+        initial, folds, orders, draws, how: as in those calls.
         num_folds: F, the number of folds that are trained together.
         rows: n.
         features: input columns of each critic, padded.
@@ -348,7 +349,7 @@ def compile_ahead(
     experts = Expert(shown, shown, base, base, floats(2), floats(2))
     train, valid, test = (part[:num_folds] for part in (folds.train, folds.valid, folds.test[:, 0]))
     matrices = (floats(num_others, size, size) for size in (valid.shape[1], test.shape[1]))
-    initial = initial_params(np.random.default_rng(0), num_folds, features, how)
+    initial = jax.tree.map(lambda weights: weights[:num_folds], initial)
     training = train_folds.lower(initial, experts, train, valid, orders, next(matrices), how=how)
     training.compile()
     flag = np.bool_(False)

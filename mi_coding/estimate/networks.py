@@ -12,11 +12,10 @@ import numpy as np
 from mi_coding.estimate import experts, start
 from mi_coding.estimate.columns import Columns
 from mi_coding.estimate.cores import on_both_cores
-from mi_coding.estimate.crossfit import READOUTS, UNANCHORED, Expert, initial_params, padded, score_folds, train_folds
+from mi_coding.estimate.crossfit import READOUTS, UNANCHORED, Expert, PyTree, padded, score_folds, train_folds
 from mi_coding.estimate.folds import Folds, Training
 from mi_coding.estimate.result import Measured
 from mi_coding.estimate.start import Start
-from mi_coding.estimate.streams import stream
 
 HEADROOM = 4.5
 """Nats by which ln(rows of a score matrix) must exceed InfoNCE for rows and columns to be balanced accurately."""
@@ -32,7 +31,8 @@ class Networks(NamedTuple):
         draws: int[F, B, 1 + permutations, t], which test rows of y those of x are paired with; first as observed.
         how: sizes of the networks and length of training.
         together: how many folds are trained at a time.
-        seed: of the initial weights.
+        initial: the networks of each fold before training, see `initial_params`.
+        seed: of the canonical variables and of the experts that are not networks.
         program: of `compile_ahead`, which is awaited before the first training.
     """
 
@@ -42,6 +42,7 @@ class Networks(NamedTuple):
     draws: np.ndarray
     how: Training
     together: int
+    initial: PyTree
     seed: int
     program: Future
 
@@ -91,8 +92,7 @@ def _scored(
 
     stacked = _stacked(on_both_cores(started, sides[part], folds.train))
     networks.program.result()
-    initial = initial_params(stream(networks.seed, "initial weights"), len(sides), widths["features"], how)
-    initial = jax.tree.map(lambda weights: weights[part], initial)
+    initial = jax.tree.map(lambda weights: weights[part], networks.initial)
     trained = train_folds(initial, stacked, folds.train, folds.valid, networks.orders, scores(folds.valid), how=how)
     draws, found = networks.draws[part], []
     for number, rows in enumerate(blocks):

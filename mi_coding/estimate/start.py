@@ -10,7 +10,7 @@ import numpy as np
 
 from mi_coding.critics import EllipticalRatio, elliptical_scores
 from mi_coding.estimate import copula
-from mi_coding.estimate.columns import Columns, normal_scores
+from mi_coding.estimate.columns import Columns, scores_of
 from mi_coding.estimate.correlation import Canonical, canonical_variables
 from mi_coding.estimate.crossfit import Expert, padded, padded_width, pick_loss
 from mi_coding.estimate.streams import stream
@@ -129,12 +129,7 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 def _rescored(found: Canonical) -> list[np.ndarray]:
     """float64[n, k] for x and for y: normal scores of every canonical variable."""
-
-    def scores(codes):
-        rng = stream(0, "ties of codes")  # which only codes of symbols have
-        return np.stack([normal_scores(column, rng) for column in codes.T], axis=1)
-
-    return [scores(codes) for codes in found.codes()]
+    return [scores_of(codes, stream(0, "ties of codes")) for codes in found.codes()]  # which only those of symbols have
 
 
 def _loss(x: EllipticalRatio, y: EllipticalRatio, law: copula.Copula, cross: int) -> jax.Array:

@@ -21,8 +21,8 @@ from mi_coding.pairs import PairSampler
 class DensityRatio(Contrastive):
     """Methods whose scores are ln p(y|x)/p(y) at best, up to a constant; params have a "bias", which is learnt.
 
-    The distractors of all devices are used, but each pair is classified on its own, so there is no ceiling. Held-out
-    codes are evaluated as for CPC, by ln N minus the loss of picking the true candidate with the same scores.
+    The distractors of all devices are used, but each pair is classified separately, so the bound has no ceiling.
+    Held-out codes are evaluated as for CPC, by ln N minus the loss of picking the true candidate with the same scores.
 
     Attributes:
         ratio_loss: (z_x, z_y, **scoring) → `RatioOutput`.
