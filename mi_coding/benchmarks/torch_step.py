@@ -101,7 +101,9 @@ def _convnet(encoder: ConvNet, shape: tuple[int, ...]) -> Iterator[nn.Module]:
     for layer, (before, width) in enumerate(pairwise((shape[0], *encoder.widths))):
         side, stride = 3 if layer else 5, 1 if 0 < layer == len(encoder.widths) - 1 else 2
         yield from (nn.Conv2d(before, width, side, stride, side // 2), nn.ReLU())
-    yield from (nn.AdaptiveAvgPool2d(encoder.grid), nn.Flatten(), nn.LazyLinear(encoder.feature_dim), nn.ReLU())
+    yield from (nn.AdaptiveAvgPool2d(encoder.grid), nn.Flatten())
+    if encoder.feature_dim:
+        yield from (nn.LazyLinear(encoder.feature_dim), nn.ReLU())
 
 
 def _mlp(encoder: MLP, shape: tuple[int, ...]) -> Iterator[nn.Module]:
@@ -125,7 +127,7 @@ def _resnet(encoder: ResNet, shape: tuple[int, ...]) -> Iterator[nn.Module]:
             after = width * 2**stage
             yield _Block(before, after, 2 if stage and not index else 1)
             before = after
-    yield from (nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    yield from (nn.AdaptiveAvgPool2d(encoder.grid), nn.Flatten())
 
 
 class _Block(nn.Module):

@@ -7,14 +7,17 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from mi_coding.encoders import pooling
 from mi_coding.encoders.activation import ACTIVATIONS, MEANING, Activation
 from mi_coding.encoders.base import DTYPES, Backbone
 from mi_coding.encoders.convolution import convolve_by_patches
-from mi_coding.options import Each, OneOf, PositiveInt, Range, option
+from mi_coding.options import Each, NotNegativeInt, OneOf, PositiveInt, Range, option
 
 
 class ConvNet(Backbone):
-    """Convolutions, then means over places, then one dense layer: float32[b, H, W, C] → float32[b, feature_dim].
+    """Convolutions, then means over places, then at most one dense layer: float32[b, H, W, C] → float32[b, F].
+
+    F is feature_dim; without the dense layer it is grid · grid · the last width.
 
     The first convolution looks at 5 × 5 pixels and the others at 3 × 3; all but the last of several halve the
     resolution. A mean over all places makes the features almost blind to where the object is, which is what two frames
@@ -28,10 +31,10 @@ class ConvNet(Backbone):
     widths: Annotated[tuple, Each(int, Range(above=0), "(32, 64, 128)")] = option(
         "encoder.widths", (32, 64, 128), "channels of each convolution"
     )
-    feature_dim: PositiveInt = option("encoder.feature_dim", 256, "F, dimension of the features that a probe reads")
-    grid: PositiveInt = option(
-        "encoder.grid", 1, "features are means over grid × grid cells; 1 does not see where things are"
+    feature_dim: NotNegativeInt = option(
+        "encoder.feature_dim", 256, "F, width of a last dense layer; 0 for none, so that the means are the features"
     )
+    grid: PositiveInt = option("encoder.grid", 1, pooling.MEANING)
     activation: Activation = option("encoder.activation", "relu", MEANING)
     dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "dtype of the convolutions")
     patches: bool = False
@@ -52,23 +55,8 @@ class ConvNet(Backbone):
             stride = 1 if 0 < layer == len(self.widths) - 1 else 2
             x = bend(conv(width, (side, side), stride)(x))
         self.keep_places(x)
-        means = _mean_over_cells(x.astype(jnp.float32), self.grid)
-        return bend(nn.Dense(self.feature_dim, kernel_init=_HE)(means))
-
-
-def _mean_over_cells(x: jax.Array, grid: int) -> jax.Array:
-    """float32[b, grid · grid · C] of float32[b, H, W, C]; cells overlap by a place where they do not divide evenly."""
-    if grid == 1:
-        return jnp.mean(x, axis=(1, 2))
-    rows, columns = (_cells(side, min(grid, side)) for side in x.shape[1:3])
-    return jnp.einsum("gh,bhwc,kw->bgkc", rows, x, columns).reshape(x.shape[0], -1)
-
-
-def _cells(side: int, cells: int) -> jax.Array:
-    """float32[cells, side]: row i is the mean over the places from floor(i side/cells) to ceil((i+1) side/cells)."""
-    place, cell = jnp.arange(side)[None, :], jnp.arange(cells)[:, None]
-    inside = (place >= cell * side // cells) & (place < -(-(cell + 1) * side // cells))
-    return inside / inside.sum(1, keepdims=True)
+        means = pooling.mean_over_cells(x, self.grid)
+        return bend(nn.Dense(self.feature_dim, kernel_init=_HE)(means)) if self.feature_dim else means
 
 
 _HE = nn.initializers.he_normal()  # keeps the variance through relu, arXiv:1502.01852

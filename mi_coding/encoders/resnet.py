@@ -16,10 +16,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from mi_coding.encoders import pooling
 from mi_coding.encoders.base import DTYPES, Backbone
 from mi_coding.encoders.batch_norm import batch_norm
 from mi_coding.encoders.convolution import convolve_by_patches
-from mi_coding.options import OneOf, option
+from mi_coding.options import OneOf, PositiveInt, option
 
 STEMS = {"imagenet": (7, 2), "strided": (5, 2), "cifar": (3, 1)}
 """Side in pixels and stride of the first convolution of each stem."""
@@ -41,12 +42,12 @@ class WholeChannels:
 class ResNet(Backbone):
     """A residual network up to its mean over all places: float32[b, H, W, C] → float32[b, F].
 
-    F is 512 · width_multiplier for 18 and 34 layers and four times that for 50. The ImageNet stem, a 7 × 7 convolution
-    and a pool, leaves a quarter of the resolution to the four stages and they leave 1/32; the CIFAR stem, one 3 × 3
-    convolution, leaves it whole and the stages leave 1/8. "strided", one 5 × 5 convolution, is between them: for small
-    images it costs a quarter of the CIFAR stem's network. The 50 layers are "v1.5", where the 3 × 3 convolution of a
-    bottleneck halves the resolution and not the 1 × 1 before it. The last norm of a block begins with a scale of zero,
-    so that every block begins as its shortcut (arXiv:1706.02677, section 5.1).
+    F is 512 · width_multiplier for 18 and 34 layers and four times that for 50, for each cell of the grid. The ImageNet
+    stem, a 7 × 7 convolution and a pool, leaves a quarter of the resolution to the four stages and they leave 1/32; the
+    CIFAR stem, one 3 × 3 convolution, leaves it whole and the stages leave 1/8. "strided", one 5 × 5 convolution, is
+    between them: for small images it costs a quarter of the CIFAR stem's network. The 50 layers are "v1.5", where the
+    3 × 3 convolution of a bottleneck halves the resolution and not the 1 × 1 before it. The last norm of a block begins
+    with a scale of zero, so that every block begins as its shortcut (arXiv:1706.02677, section 5.1).
 
     >>> net = ResNet(depth=18, stem="cifar", width_multiplier=1 / 16)
     >>> x = jnp.zeros((2, 16, 16, 3))
@@ -74,6 +75,7 @@ class ResNet(Backbone):
         "encoder.width_multiplier", 1.0, "factor on the paper's channels"
     )
     dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "dtype of the convolutions")
+    grid: PositiveInt = option("encoder.grid", 1, pooling.MEANING)
     patches: bool = False
 
     loops_on_cpu = True
@@ -109,7 +111,7 @@ class ResNet(Backbone):
                 stride = 2 if stage > 0 and index == 0 else 1
                 x = block(width * 2**stage, stride, conv, norm, name=f"stage{stage + 1}_block{index + 1}")(x)
         self.keep_places(x)
-        return jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
+        return pooling.mean_over_cells(x, self.grid)
 
 
 class ResNet18(ResNet):

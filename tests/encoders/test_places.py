@@ -15,6 +15,12 @@ SMALL |= {"resnet9": {"width_multiplier": 1 / 16}, "resnet18": {"width_multiplie
 SMALL |= {"vit_tiny": {"patch": 8}}
 
 
+def quarters(places):
+    """The mean of each quarter, row by row, the middle row or column in both where their number is odd."""
+    rows, columns = ((slice(0, -(-side // 2)), slice(side // 2, side)) for side in places.shape[1:3])
+    return np.concatenate([places[:, row, column].mean((1, 2)) for row in rows for column in columns], axis=1)
+
+
 def made(name, **options):
     encoder = build(ENCODERS[name](**SMALL[name] | options), HeadOptions(width=4).build(3))
     x = SIGNALS if name == "signal" else IMAGES
@@ -39,6 +45,14 @@ def test_places_pool_to_the_features(name, shape, pooled):
     if pooled:
         (features, _), _ = encoder.apply(params, stats, x, False)
         np.testing.assert_allclose(pooled(places), features, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "options"), [("convnet", {"feature_dim": 0}), ("resnet18", {})])
+def test_a_grid_of_means_is_the_features(name, options):
+    for grid, pooled in ((1, lambda places: places.mean((1, 2))), (2, quarters)):
+        encoder, x, params, stats = made(name, grid=grid, **options)
+        (features, _), _ = jax.jit(encoder.apply, static_argnums=3)(params, stats, x, False)
+        np.testing.assert_allclose(pooled(encoder.places(params, stats, x)), features, rtol=1e-5, atol=1e-6)
 
 
 def test_a_change_of_one_corner_changes_the_places_near_it():
