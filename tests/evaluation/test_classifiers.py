@@ -93,6 +93,26 @@ def test_regulariser_is_chosen_on_validation_and_not_on_test():
     assert linear_probe(train, train, test).regulariser > chosen
 
 
+def test_weaker_penalties_are_fitted_until_one_is_clearly_worse(monkeypatch):
+    """A hundred features for 300 examples: what a weak penalty learns besides is noise."""
+    fitted = []
+
+    def path(*args, **kwargs):
+        for fit in logistic_path(*args, **kwargs):
+            fitted.append(fit)
+            yield fit
+
+    monkeypatch.setattr("mi_coding.evaluation.classifiers.logistic_path", path)
+    train, validation = clusters(300, 1.0, 0, dims=100), clusters(4000, 1.0, 1, dims=100)
+    found = linear_probe(train, validation, validation)
+    assert found.regulariser == 0.01
+    assert len(fitted) == len([0.0001, 0.001, 0.01, 0.1, 1.0])  # 0.514, 0.508, 0.489: a standard error is 0.008
+    few = Examples(*(part[:15] for part in validation))  # of which a standard error is 0.13
+    fitted.clear()
+    linear_probe(train, few, validation)
+    assert len(fitted) == len(REGULARISERS)
+
+
 def test_of_equals_the_stronger_penalty_is_chosen():
     parts = [clusters(4000, 0.01, seed) for seed in range(3)]  # every penalty separates so many
     assert linear_probe(*parts).regulariser == min(REGULARISERS)
