@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 
 def get_config() -> ConfigDict:
-    """Like configs/simclr_fashion_mnist.py, except for the objective."""
+    """All but the objective is the same in every config that the table of objectives compares."""
     config = ConfigDict({"objective": {"name": "nnclr"}, "batch_size": 256, "num_steps": 2500})
     config.data = {"source": "tfds:fashion_mnist"}  # or "folder:PATH"
     config.pairs = {"name": "augmentations", "preset": "gray28", "min_area": 0.4, "flip": 0.5, "mask": 0.0}

@@ -11,10 +11,10 @@ from ml_collections import ConfigDict
 
 def get_config() -> ConfigDict:
     """Fashion-MNIST, with N = 511 candidates."""
-    config = ConfigDict({"objective": {"name": "nt_xent"}, "batch_size": 256, "num_steps": 2500})
+    config = ConfigDict({"objective": {"name": "nt_xent"}, "batch_size": 256, "num_steps": 1400})
     config.data = {"source": "tfds:fashion_mnist"}  # or "folder:PATH"
     config.pairs = {"name": "augmentations", "preset": "gray28", "min_area": 0.4, "flip": 0.5, "mask": 0.0}
-    config.encoder = {"name": "convnet", "feature_dim": 1024, "grid": 4}  # a grid keeps coarse positions
+    config.encoder = {"name": "convnet", "feature_dim": 0, "grid": 7}  # the features are 128 channels of 7 × 7 places
     config.optimizer = {"learning_rate": 2e-3, "weight_decay": 1e-4}
     config.update({"log": {"every_steps": 50}, "checkpoint": {"every_steps": 1000}})
     config.evaluation = {"every_steps": 500, "knn_neighbours": 200, "knn_temperature": 0.1}  # among 54,000 images
