@@ -11,8 +11,9 @@ from shallow import one_block_a_stage
 
 from mi_coding import main
 
-WHOLE = ["cotraining_fashion_mnist", "simclr_imagenet"]  # images in memory, and a stream
-WHOLE_SOAK = ["cotraining_bits", "simclr_cifar10", "simclr_imagenet"]  # many symbols, and networks of full depth
+WHOLE = ["cotraining_fashion_mnist"]
+WHOLE_SOAK = ["cotraining_bits", "simclr_cifar10", "simclr_imagenet"]
+"""Many symbols, and networks of full depth, the last on a stream; test_simclr.py has a stream for a small network."""
 
 
 def two_steps(name, folder):

@@ -38,6 +38,7 @@ def commands():
                     yield name, shlex.split(line, comments=True)
 
 
+@pytest.mark.soak
 def test_python_of_the_readmes_runs_in_one_fresh_kernel_and_prints_what_it_says():
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     shown = [*blocks("README.md", "python"), *blocks("mi_coding/README.md", "python")]
