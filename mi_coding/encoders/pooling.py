@@ -18,8 +18,12 @@ def mean_over_cells(x: jax.Array, grid: int) -> jax.Array:
     """
     if grid == 1:
         return jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
-    rows, columns = (_cells(side, min(grid, side)) for side in x.shape[1:3])
-    return jnp.einsum("gh,bhwc,kw->bgkc", rows, x.astype(jnp.float32), columns).reshape(x.shape[0], -1)
+    x = x.astype(jnp.float32)
+    if x.shape[1] > grid:
+        x = jnp.einsum("gh,bhwc->bgwc", _cells(x.shape[1], grid), x)
+    if x.shape[2] > grid:
+        x = jnp.einsum("kw,bgwc->bgkc", _cells(x.shape[2], grid), x)
+    return x.reshape(x.shape[0], -1)
 
 
 def _cells(side: int, cells: int) -> jax.Array:
