@@ -13,17 +13,14 @@ ROW = 1024
 """Length of the rows that are summed first; each row is part of one array."""
 
 
-def leaf_norms(tree: Any) -> Any:
-    """A tree like `tree`, of float32[]: the Euclidean norm of every array.
+def leaf_norms(tree: Any) -> jax.Array:
+    """float32[n]: the Euclidean norm of each of the n arrays of a tree, in the order of `jax.tree.leaves`.
 
-    >>> leaf_norms({"a": jnp.array([3.0, 4.0]), "b": jnp.zeros((2, 2))})
-    {'a': Array(5., dtype=float32), 'b': Array(0., dtype=float32)}
+    >>> leaf_norms({"a": jnp.array([3.0, 4.0]), "b": jnp.zeros((2, 2))}).tolist()
+    [5.0, 0.0]
     """
-    leaves, structure = jax.tree.flatten(tree)
-    if not leaves:
-        return tree
-    norms = lax.platform_dependent(*leaves, cuda=_together, default=_one_by_one)
-    return jax.tree.unflatten(structure, list(norms))
+    leaves = jax.tree.leaves(tree)
+    return lax.platform_dependent(*leaves, cuda=_together, default=_one_by_one) if leaves else jnp.zeros(0)
 
 
 def global_norm(tree: Any) -> jax.Array:

@@ -47,7 +47,7 @@ def _scale_by_trust_ratio(coefficient: float) -> optax.GradientTransformation:
 
     def update(updates: Any, state: Any, params: Any) -> tuple[Any, Any]:
         leaves, structure = jax.tree.flatten(updates)
-        of_updates, of_params = (jnp.stack(jax.tree.leaves(leaf_norms(tree))) for tree in (updates, params))
+        of_updates, of_params = leaf_norms(updates), leaf_norms(params)
         adapts = np.array(jax.tree.leaves(is_weight(params))) & (of_updates > 0.0) & (of_params > 0.0)
         ratios = jnp.where(adapts, coefficient * of_params / of_updates, 1.0)
         return jax.tree.unflatten(structure, [leaf * ratio for leaf, ratio in zip(leaves, ratios, strict=True)]), state
