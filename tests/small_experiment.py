@@ -81,7 +81,8 @@ def run(experiment, key, images, *, how, devices, steps=3):
     """State and the last metrics after a few steps on some of the eight virtual devices."""
     way = data_parallel(how, jax.local_devices()[:devices])
     step = way.parallel(make_step(experiment, key, devices))
-    state, data = way.replicate(init_state(experiment, jax.random.key(0), images)), way.replicate(images)
+    state = jax.jit(partial(init_state, experiment))(jax.random.key(0), images)
+    state, data = way.replicate(state), way.replicate(images)
     for _ in range(steps):
         state, metrics = jax.block_until_ready(step(state, data))  # as the loop does on virtual devices
     return jax.device_get((way.fetch(state), way.fetch(metrics)))

@@ -9,7 +9,7 @@ from commands import CPC
 
 from mi_coding.benchmarks.agreement import SHAPES, largest_difference, measure
 
-pytestmark = pytest.mark.soak  # tests/test_processes.py compares one and two processes on a smaller run, always
+pytestmark = pytest.mark.soak
 
 STEPS = 20
 ONE, EIGHT, *TWO_PROCESSES = SHAPES

@@ -7,6 +7,7 @@ from commands import CPC, SHORT, evaluated, fitting, train
 from shallow import one_block_a_stage
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "overrides",
     [

@@ -23,9 +23,12 @@ OF_PYTHON = {
     "mi_coding.learn.fit",
     "mi_coding.learn.train",
 }  # theirs train, so they need a directory, and SHORT options
+WHOLE_RUNS = {"mi_coding.learn.train"}  # which test_fit.py has, too
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.soak if name in WHOLE_RUNS else ()) for name in MODULES]
+)
 def test_docstring_examples_show_what_they_say(name, tmp_path):
     names = NAMES
     if name == "mi_coding.benchmarks.torch_step":

@@ -65,6 +65,7 @@ def test_embed_writes_the_codes_of_an_older_run(old_run, tmp_path):
         np.testing.assert_allclose(written["codes"][: len(stored["codes"])], stored["codes"], **CLOSE)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("name", ["cotraining", "sequence"])  # the bounds of cpc are seen when it is continued
 def test_evaluate_gives_an_older_run_the_bounds_it_had(name, old_run):
     workdir = old_run(name)
@@ -77,6 +78,7 @@ def test_evaluate_gives_an_older_run_the_bounds_it_had(name, old_run):
     assert_same_heldout(after, before, **CLOSE)
 
 
+@pytest.mark.soak
 def test_an_older_run_is_continued_by_the_command_that_began_it(old_run, capsys):
     workdir, finished = old_run("cpc_unfinished"), OLD_RUNS / "cpc"
     assert main.main([*command_line("cpc", workdir), *AS_BEFORE]) == 0

@@ -118,6 +118,7 @@ def runs(tmp_path_factory):
     return root, (stopped, said_stopped), (killed, said_killed, took)
 
 
+@pytest.mark.soak
 def test_a_signal_to_one_process_has_all_save_and_end_well(runs):
     _, (stopped, said), _ = runs
     assert [process.returncode for process in stopped] == [0, 0], said
@@ -159,6 +160,7 @@ def test_a_signal_to_one_process_ends_both_while_one_evaluates(place, number, tm
     assert not (workdir / "summary.json").exists()
 
 
+@pytest.mark.soak
 def test_only_the_first_process_speaks(runs):
     _, (_, said), _ = runs
     assert "8 devices, N = 16 candidates" in said[0][0]
@@ -166,6 +168,7 @@ def test_only_the_first_process_speaks(runs):
     assert [line for line in said[1][0].splitlines() if not any(part in line for part in from_gloo)] == []
 
 
+@pytest.mark.soak
 def test_a_killed_process_ends_the_other_within_a_minute(runs):
     *_, (killed, said, took) = runs
     assert killed[1].returncode == -signal.SIGKILL
@@ -173,6 +176,7 @@ def test_a_killed_process_ends_the_other_within_a_minute(runs):
     assert took < 60
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("step", [ON_EIGHT, ON_FOUR, ON_EIGHT_AGAIN])
 def test_two_processes_train_the_parameters_of_one_on_changing_devices(runs, step):
     root = runs[0]
@@ -182,6 +186,7 @@ def test_two_processes_train_the_parameters_of_one_on_changing_devices(runs, ste
         np.testing.assert_allclose(ours[name], theirs[name], rtol=0, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.soak
 def test_the_losses_are_those_of_one_process_each_step_once(runs):
     root = runs[0]
     ours, theirs = (

@@ -8,6 +8,8 @@ import pytest
 from commands import command, lines
 from virtual_devices import xla_flags
 
+pytestmark = pytest.mark.soak
+
 HARD = "a b'c\"d $(touch pwned) ;* ünï⊥ %s {0} -x"
 
 

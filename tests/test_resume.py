@@ -3,6 +3,7 @@
 import signal
 import time
 
+import pytest
 from commands import SHORT, assert_same_losses, assert_same_parameters, lines, start, train
 
 
@@ -25,6 +26,7 @@ LONG = [
 ]
 
 
+@pytest.mark.soak
 def test_a_stopped_and_then_killed_run_ends_bit_for_bit_as_one_left_alone(tmp_path):
     """What is stopped and what is killed has a process of its own; the others share this one."""
     workdir, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"

@@ -49,6 +49,7 @@ def test_the_same_state_learns_the_same_and_another_learns_another(encoder):
     assert not np.allclose(codes, encoder.encoder_.layer_of("codes")(TABLE))
 
 
+@pytest.mark.soak
 def test_a_pipeline_is_searched():
     search = GridSearchCV(
         make_pipeline(made(), LogisticRegression()),

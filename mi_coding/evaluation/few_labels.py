@@ -1,7 +1,8 @@
 """How far does a handful of labels go? Accuracy with few labelled examples of each class, on frozen features."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -55,18 +56,17 @@ class FewLabels(Evaluator):
         splits = [labelled_sample(data.train, MOST_LABELLED), labelled_sample(data.test, MOST_TESTED)]
         of_class = np.unique(splits[0].labels, return_counts=True)[1]
         counts = [n for n in COUNTS if n <= of_class.min() and n * len(of_class) <= MOST_FITTED]
-        views = _encoded(trained, splits)
+        draws = {count: [_draw(splits[0].labels, count, seed) for seed in range(DRAWS)] for count in counts}
         summary = {}
-        for count in counts:
-            draws = [_draw(splits[0].labels, count, seed) for seed in range(DRAWS)]
-            for name, (pool, test) in views.items():
-                summary |= _entries(name, count, [_ridge_accuracy(pool, test, rows) for rows in draws])
-            if self.scratch and _has_one_encoder(trained):
-                found = [_from_scratch(trained, splits, rows, seed) for seed, rows in enumerate(draws[: self.scratch])]
-                summary |= _entries(SCRATCH, count, found)
-        return summary | (
-            {_SCRATCH_DRAWS: min(self.scratch, DRAWS)} if any(_KEYS[SCRATCH] in key for key in summary) else {}
-        )
+        for name, encoded in _encoded(trained, splits).items():
+            pool, test = _standardised(*encoded)
+            for count, rows in draws.items():
+                summary |= _entries(name, count, _ridge_accuracies(pool, test, rows))
+        if self.scratch and draws and _has_one_encoder(trained):
+            for count, rows in draws.items():
+                summary |= _entries(SCRATCH, count, _from_scratch(trained, splits, rows[: self.scratch]))
+            summary[_SCRATCH_DRAWS] = min(self.scratch, DRAWS)
+        return summary
 
     def groups(self, summary: Summary) -> list[Group]:
         curves = _curves(summary)
@@ -98,10 +98,12 @@ class FewLabels(Evaluator):
         return [Section("How far a few labels go", text, few_labels_chart(curves), "few_labels")]
 
 
-def _encoded(trained: Trained, splits: list[Split]) -> dict[str, list[Examples]]:
-    encoders, keys = compared_encoders(trained), jax.random.split(trained.key("probe"), 3)
-    parts = [encode_views(encoders, split, key, trained.pairs, 1) for split, key in zip(splits, keys, strict=False)]
-    return {name: [part[name] for part in parts] for name in encoders}
+def _encoded(trained: Trained, splits: list[Split]) -> dict[str, tuple[Examples, Examples]]:
+    """Name of an encoder → the examples to draw labelled ones from, and the test examples."""
+    encoders, pairs = compared_encoders(trained), trained.pairs
+    keys = jax.random.split(trained.key("probe"), 3)
+    pool, test = (encode_views(encoders, split, key, pairs, 1) for split, key in zip(splits, keys, strict=False))
+    return {name: (pool[name], test[name]) for name in encoders}
 
 
 def few_labels_chart(curves: Mapping[str, Mapping[int, tuple[float, float]]]) -> Figure:
@@ -136,57 +138,67 @@ def _draw(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     return np.sort(np.concatenate(rows))
 
 
-def _ridge_accuracy(pool: Examples, test: Examples, rows: np.ndarray) -> float:
-    """Share of test examples that a ridge regression on the labels of a few rows gets right.
-
-    Features have mean 0 and variance 1 over the pool, whose other labels are not used.
-    """
-    from sklearn.linear_model import RidgeClassifierCV  # slow to import, and here alone
-
+def _standardised(pool: Examples, test: Examples) -> tuple[Examples, Examples]:
+    """Features with mean 0 and variance 1 over the pool, whose labels are not used, divided by √F."""
     mean, deviation = pool.features.mean(axis=0), pool.features.std(axis=0)
     scale = np.where(deviation > 1e-6, deviation, 1) * np.sqrt(pool.features.shape[1])
-    train, judged = ((features - mean) / scale for features in (pool.features[rows], test.features))
+    return tuple(examples._replace(features=(examples.features - mean) / scale) for examples in (pool, test))
+
+
+def _ridge_accuracies(pool: Examples, test: Examples, draws: Sequence[np.ndarray]) -> list[float]:
+    """For each draw, the share of test examples that a ridge regression on the labels of its rows gets right."""
+    from sklearn.linear_model import RidgeClassifierCV  # slow to import, and here alone
+
     with threadpool_limits(limits=1):  # matrices this small are slower on several
-        found = RidgeClassifierCV(_PENALTIES).fit(train, pool.labels[rows]).predict(judged)
-    return float(np.mean(found == test.labels))
+        fitted = [RidgeClassifierCV(_PENALTIES).fit(pool.features[rows], pool.labels[rows]) for rows in draws]
+        return [float(np.mean(one.predict(test.features) == test.labels)) for one in fitted]
 
 
-def _from_scratch(trained: Trained, splits: list[Split], rows: np.ndarray, seed: int) -> float:
-    """Share of test examples that the encoder gets right when it is trained on the labels of a few rows alone."""
-    train, test = take(splits[0], rows), splits[1]
-    method, pairs = trained.method, trained.pairs
-    examples, labels = jnp.asarray(train.examples), jnp.asarray(train.labels)
-    (params, stats), number = method.encoder_variables(trained.untrained()), jnp.arange(SCRATCH_BATCH)
-    sample = jax.eval_shape(lambda: pairs.streamed_batch(trained.key("probe"), examples[number % len(rows)], number)[0])
-    features = jax.eval_shape(lambda x: method.encoder.apply(params, stats, x, False)[0][0], sample)
-    head = jnp.zeros((features.shape[1], trained.num_classes)), jnp.zeros(trained.num_classes)
+def _from_scratch(trained: Trained, splits: list[Split], draws: Sequence[np.ndarray]) -> list[float]:
+    """For each draw, the share of test examples that the encoder gets right, trained on the labels of its rows alone.
+
+    All draws have the same number of rows, so that one program serves all.
+    """
+    method, pairs, number = trained.method, trained.pairs, jnp.arange(SCRATCH_BATCH)
+    variables = method.encoder_variables(trained.untrained())
     optimizer = optax.adam(optax.cosine_decay_schedule(SCRATCH_RATE, SCRATCH_STEPS))
 
-    def loss(learnt: Any, stats: Any, x: jax.Array, y: jax.Array) -> tuple[jax.Array, Any]:
+    def views(key: jax.Array, examples: jax.Array) -> jax.Array:
+        return jnp.concatenate(pairs.streamed_batch(key, examples, number))  # two of each, as training has them
+
+    def loss(learnt: Any, stats: Any, x: jax.Array, labels: jax.Array) -> tuple[jax.Array, Any]:
         (features, _), stats = method.encoder.apply(learnt[0], stats, x, True)
         logits = features @ learnt[1][0] + learnt[1][1]
-        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, y)), stats
-
-    def step(carry: Any, key: jax.Array) -> tuple[Any, None]:
-        learnt, stats, state = carry
-        chosen, views = jax.random.split(key)
-        at = jax.random.randint(chosen, (SCRATCH_BATCH,), 0, len(rows))
-        x, y = pairs.streamed_batch(views, examples[at], number)  # two views of each, as training has them
-        both = jnp.concatenate([x, y])
-        gradient, stats = jax.grad(loss, has_aux=True)(learnt, stats, both, jnp.tile(labels[at], len(both) // len(at)))
-        updates, state = optimizer.update(gradient, state)
-        return (optax.apply_updates(learnt, updates), stats, state), None
+        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels)), stats
 
     @jax.jit
-    def train_all(learnt: Any, stats: Any, keys: jax.Array) -> Any:
-        return jax.lax.scan(step, (learnt, stats, optimizer.init(learnt)), keys)[0][:2]
+    def train(key: jax.Array, params: Any, stats: Any, examples: jax.Array, labels: jax.Array) -> Any:
+        def step(carry: Any, key: jax.Array) -> tuple[Any, None]:
+            learnt, stats, state = carry
+            chosen, drawn = jax.random.split(key)
+            at = jax.random.randint(chosen, (SCRATCH_BATCH,), 0, len(labels))
+            x = views(drawn, examples[at])
+            gradient, stats = jax.grad(loss, has_aux=True)(learnt, stats, x, jnp.tile(labels[at], len(x) // len(at)))
+            updates, state = optimizer.update(gradient, state)
+            return (optax.apply_updates(learnt, updates), stats, state), None
 
-    start = (params, head)
-    (encoder, (weights, bias)), stats = train_all(start, stats, jax.random.split(jax.random.key(seed), SCRATCH_STEPS))
-    logits = jax.jit(lambda x: method.encoder.apply(encoder, stats, x, False)[0][0] @ weights + bias)
-    key = jax.random.split(trained.key("probe"), 3)[1]
-    found = encode_views({SCRATCH: logits}, test, key, pairs, 1)[SCRATCH]
-    return float(np.mean(np.argmax(found.features, axis=1) == found.labels))
+        shown = jax.eval_shape(views, key, examples[0 * number])
+        features = jax.eval_shape(lambda x: method.encoder.apply(params, stats, x, False)[0][0], shown)
+        head = jnp.zeros((features.shape[1], trained.num_classes)), jnp.zeros(trained.num_classes)
+        start = (params, head), stats, optimizer.init((params, head))
+        return jax.lax.scan(step, start, jax.random.split(key, SCRATCH_STEPS))[0][:2]
+
+    @jax.jit
+    def logits(learnt: Any, stats: Any, x: jax.Array) -> jax.Array:
+        return method.encoder.apply(learnt[0], stats, x, False)[0][0] @ learnt[1][0] + learnt[1][1]
+
+    accuracies, key = [], jax.random.split(trained.key("probe"), 3)[1]
+    for seed, rows in enumerate(draws):
+        few = take(splits[0], rows)
+        found = train(jax.random.key(seed), *variables, jnp.asarray(few.examples), jnp.asarray(few.labels))
+        judged = encode_views({SCRATCH: partial(logits, *found)}, splits[1], key, pairs, 1)[SCRATCH]
+        accuracies.append(float(np.mean(np.argmax(judged.features, axis=1) == judged.labels)))
+    return accuracies
 
 
 def _entries(name: str, count: int, accuracies: list[float]) -> dict[str, float]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mi_coding import data, evaluation
@@ -71,8 +70,9 @@ class Run:
     @cached_property
     def initial_state(self) -> TrainState:
         """The state before the first step, on the host; its encoder is the untrained baseline."""
-        examples = jax.tree.map(jnp.asarray, self._examples_for_shapes)
-        return jax.device_get(init_state(self.experiment, self.key("init"), examples))
+        # As one program: operation by operation, those of a small network are a hundred programs to compile.
+        init = jax.jit(partial(init_state, self.experiment, data=self._examples_for_shapes))
+        return jax.device_get(init(self.key("init")))
 
     @cached_property
     def other_run(self) -> Restored:

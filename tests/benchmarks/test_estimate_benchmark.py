@@ -70,6 +70,7 @@ def test_a_family_has_the_information_that_it_says(family):
     assert families.drawn(family, number).nats == law.nats != families.drawn(family, 1).nats
 
 
+@pytest.mark.soak
 def test_the_halves_and_series_are_parts_of_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(benchmark, "estimate_mi", lambda x, y, **how: independent)
     independent = estimator.estimate_mi(*np.random.default_rng(0).normal(size=(2, 200)), effort="quick")
@@ -114,6 +115,7 @@ def test_the_ideal_critic_of_the_staircase_reads_what_is_known():
     assert rows["Donsker–Varadhan"].mean() == pytest.approx(6.11, abs=0.15)
 
 
+@pytest.mark.soak
 def test_the_command_writes_its_table(tmp_path, capsys):
     output = tmp_path / "estimate.json"
     arguments = ["--quick", "--samples=600", "--seeds=1", "--effort=quick", "--parts=populations", f"--output={output}"]

@@ -46,7 +46,7 @@ def test_a_table_has_a_target(folder, suffix, capsys, tmp_path):
 
 
 def test_a_table_has_a_matrix(folder, capsys, tmp_path):
-    pd.read_csv(folder / "table.csv").drop(columns="b").to_csv(tmp_path / "table.csv", index=False)
+    pd.read_csv(folder / "table.csv").drop(columns=["b", "patient"]).to_csv(tmp_path / "table.csv", index=False)
     assert run(folder, tmp_path / "table.csv", "--matrix", "--json", f"--plot={tmp_path / 'm.png'}") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["nats"]["a"]["kind"] > 0.2

@@ -19,13 +19,12 @@ def blobs(count, seed, distance=6.0):
 
 
 def test_classes_far_apart_need_few_labels_and_labels_that_lie_tell_nothing():
-    pool, test = blobs(300, 0), blobs(300, 1)
+    pool, test = few_labels._standardised(blobs(300, 0), blobs(300, 1))
     rows = few_labels._draw(pool.labels, 5, seed=0)
-    assert few_labels._ridge_accuracy(pool, test, rows) > 0.98
+    assert few_labels._ridge_accuracies(pool, test, [rows])[0] > 0.98
     shuffled = Examples(pool.features, np.random.default_rng(2).permutation(pool.labels))
-    accuracies = [
-        few_labels._ridge_accuracy(shuffled, test, few_labels._draw(shuffled.labels, 50, seed)) for seed in range(5)
-    ]
+    draws = [few_labels._draw(shuffled.labels, 50, seed) for seed in range(5)]
+    accuracies = few_labels._ridge_accuracies(shuffled, test, draws)
     assert abs(np.mean(accuracies) - 1 / 3) < 0.12
 
 

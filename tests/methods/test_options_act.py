@@ -102,6 +102,7 @@ def trained(method, x, y):
     return [np.asarray(leaf) for leaf in jax.tree.leaves((params, stats, encoded))]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(("name", "base"), [*((name, {}) for name in METHODS), ("cotraining", AUTOREGRESSIVE)])
 def test_every_option_of_a_method_changes_what_is_trained(name, base):
     kind = METHODS[name]
