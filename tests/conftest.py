@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from collections import Counter
 
 from virtual_devices import xla_flags
@@ -13,6 +14,9 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
 from finished_runs import finished_runs  # noqa: F401, a fixture
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, which some of them raise.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LONGEST = (
     "test_estimate",
