@@ -12,8 +12,7 @@ from shallow import one_block_a_stage
 from mi_coding import main
 
 WHOLE = ["cotraining_bits", "cotraining_fashion_mnist", "simclr_cifar10", "simclr_imagenet"]
-"""Codes of other kinds, and networks of full depth, the last on a stream; test_simclr.py has one for a small network.
-"""
+"""Codes of other kinds, and networks of full depth, the last on a stream; in test_simclr.py a small network has one."""
 
 
 def two_steps(name, folder):
@@ -23,7 +22,7 @@ def two_steps(name, folder):
     return config, [*small, *data_for(name, folder)]
 
 
-TRAINED = {Path(recipe.config).stem for recipe in RECIPES.values()} | {*WHOLE}
+TRAINED = {Path(recipe.config).stem for recipe in RECIPES.values()}.union(WHOLE)
 """Configs that are trained here, or by the finished runs that other tests look at."""
 
 
