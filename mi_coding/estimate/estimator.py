@@ -177,7 +177,7 @@ def _unconditional(x: Table, y: Table, job: Job, warnings: list[str]) -> MIEstim
     waves = stream(job.seed, "waves of the test")
     without_critic = job.beside.submit(covariance_statistics, a.features, b.features, draws(), waves)
     found = _measure(a, b, job)
-    statistics = [*without_critic.result(), found.null]
+    statistics = [*without_critic.result(), found.null if job.rows.test_critics else None]
     if a.codes is not None and b.codes is not None:
         statistics.append(tables.count_statistic(a.codes, b.codes, draws()))
     p_value = p_value_of([one for one in statistics if one is not None])

@@ -240,6 +240,15 @@ def patients(rng):
     return levels + 0.1 * rng.normal(size=(2, N)), np.arange(N) // 15
 
 
+def test_the_critics_of_a_series_without_independent_stretches_are_not_tested(monkeypatch):
+    tested = []
+    monkeypatch.setattr(estimator, "p_value_of", lambda statistics: tested.append(len(statistics)) or 0.5)
+    (x, y), rows = walks(np.random.default_rng(3))
+    for kind in ("independent", rows):
+        mi_coding.estimate_mi(x, y, rows=kind, **QUICK)
+    assert tested == [3, 2]
+
+
 @pytest.mark.parametrize("make", [walks, patients])
 def test_rows_that_depend_share_nothing_where_they_are_independent(make):
     (x, y), rows = make(np.random.default_rng(3))

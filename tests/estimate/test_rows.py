@@ -63,6 +63,14 @@ def test_independent_series_are_rejected_as_often_as_they_should_be(phi):
     assert 0.005 <= np.mean(np.array(found) <= 0.05) <= 0.11  # 0.05 and three standard errors; 0.8 as independent rows
 
 
+def test_critics_are_not_tested_on_folds_of_few_independent_stretches():
+    rng = np.random.default_rng(3)
+    for phi, tested in ((0.9, True), (0.99, False)):
+        rows, warnings = rows_of("series", *(remembering(phi, 1000, rng) for _ in range(2)))
+        assert rows.test_critics == tested
+        assert [text.split(", ")[-1] for text in warnings] == ["and p is computed without the critics"] * (not tested)
+
+
 @pytest.mark.parametrize(
     ("make", "rows"),
     [
