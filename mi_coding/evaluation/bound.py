@@ -13,6 +13,7 @@ from mi_coding.data import num_examples
 from mi_coding.evaluation.base import NO_CURVE, Curve, Curves, PairEvaluator, Trained
 from mi_coding.evaluation.heldout import AHEAD_KEYS, SUMMARY_KEYS, HeldoutBound, bound_summary
 from mi_coding.methods import Variables
+from mi_coding.pairs import BoundSpec
 from mi_coding.reporting.figure import BLUE, ORANGE, Chart, Figure
 from mi_coding.reporting.page import Section
 from mi_coding.reporting.results import Format, Group, Summary, Tile, finite, nats, percent, show
@@ -24,17 +25,22 @@ VALIDATION_BATCHES = 4  # batches of a held-out bound during training: enough to
 
 _EXAMPLES = "heldout/num_examples"  # that held-out pairs are drawn from
 
-_DISTRACTORS = {  # prefix of a bound in a summary → what its row shows after N
+_UNTRAINED = "heldout_untrained"  # the encoder and critic before the first step, with the N of training
+_ROWS = {  # prefix of a bound in a summary → what its row shows after N
     "heldout": "",
     "heldout_largest": "",
     "heldout_across": ", distractors of all films",
     "heldout_within": ", distractors of the same film",
+    _UNTRAINED: ", untrained encoder",
 }
 
 
 @dataclass(frozen=True)
 class HeldoutBounds(PairEvaluator):
-    """Lower bounds on I(z_x; z_y) on pairs that training never saw, of a method that has `bound_specs`."""
+    """Lower bounds on I(z_x; z_y) on pairs that training never saw, of a method that has `bound_specs`.
+
+    The one with the N of training is also measured for the encoder before the first step.
+    """
 
     for_every_method = False
 
@@ -44,12 +50,17 @@ class HeldoutBounds(PairEvaluator):
         population = trained.population("test")
         count = len(jax.tree.leaves(trained.pairs.examples_of(population))[0])
         summary: dict[str, Any] = {_EXAMPLES: count}
-        for prefix, spec in trained.method.bound_specs(count).items():
+
+        def bound_of(variables: Variables, spec: BoundSpec) -> HeldoutBound:
             measure = trained.heldout_bound(spec)
-            bound = measure(trained.variables, trained.key("test"), population, num_pairs=self.num_pairs)
+            return measure(variables, trained.key("test"), population, num_pairs=self.num_pairs)
+
+        for prefix, spec in trained.method.bound_specs(count).items():
+            bound = bound_of(trained.variables, spec)
             summary |= bound_summary(bound, prefix)
             _warn_near_ceiling(trained, bound)
-        return summary
+        untrained = bound_of(trained.untrained(), trained.method.training_spec)
+        return summary | bound_summary(untrained._replace(ahead=()), _UNTRAINED)
 
     def validation(self, trained: Trained) -> Callable[[int, Variables], dict[str, float]]:
         population, key = trained.population("validation"), trained.key("validation")
@@ -58,7 +69,7 @@ class HeldoutBounds(PairEvaluator):
         return lambda step, variables: bound_summary(measure(variables, key, population), "validation")
 
     def groups(self, summary: Summary) -> list[Group]:
-        prefixes = [prefix for prefix in _DISTRACTORS if f"{prefix}/mi_lower_bound_nats" in summary]
+        prefixes = [prefix for prefix in _ROWS if f"{prefix}/mi_lower_bound_nats" in summary]
         ahead = [prefix for prefix in prefixes if steps_ahead(summary, prefix)]
         return [_bound_group(summary, prefixes), _ahead_group(summary, ahead)]
 
@@ -142,7 +153,7 @@ def _bound_group(summary: Summary, prefixes: Iterable[str]) -> Group:
     rows = []
     for prefix in prefixes:
         candidates, accuracy = show(summary, f"{prefix}/num_candidates"), show(summary, f"{prefix}/accuracy", percent)
-        name = (f"N = {candidates}" if candidates else prefix) + _DISTRACTORS[prefix]
+        name = (f"N = {candidates}" if candidates else prefix) + _ROWS[prefix]
         ceiling = show(summary, f"{prefix}/mi_ceiling_nats", nats)
         rows.append((name, bound_with_error(summary, prefix), ceiling, accuracy))
     keys = frozenset(f"{prefix}/{key}" for prefix in prefixes for key in SUMMARY_KEYS) | {_EXAMPLES}
@@ -172,6 +183,8 @@ def _bound_tile(summary: Summary) -> Tile:
     bound, ceiling = finite(summary, "heldout/mi_lower_bound_nats"), finite(summary, "heldout/mi_ceiling_nats")
     value, *error = bound_with_error(summary, "heldout", "{:.2f}".format).split(" ", 1)
     context = f"of at most {ceiling:.2f} nats, the ceiling ln N" if ceiling else ""
+    if (untrained := finite(summary, f"{_UNTRAINED}/mi_lower_bound_nats")) is not None:
+        context += f"; untrained encoder {untrained:.2f}"
     share = bound / ceiling if bound is not None and ceiling else None
     return Tile("held-out bound", value, " ".join([*error, "nats"]), context, share)
 

@@ -1,6 +1,7 @@
 """Evaluates the codes of a run on examples that training never saw: the numbers and the report."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def trained_codes(run: Run, variables: Variables | None, curves: Mapping[str, An
         pairs=run.plan.pairs,
         dataset=run.dataset,
         variables=variables,
-        untrained=lambda: run.initial_state.variables,
+        untrained=cache(lambda: run.initial_state.variables),  # which compiles a program each time
         started=_started(run),
         key=run.key,
         warn=run.warn,

@@ -47,10 +47,10 @@ def test_every_key_of_a_bound_is_shown_exactly_once(summary):
     assert {named.count(f"<{key}>") for key in summary if "_ahead_" in key} == {1}
 
 
-def test_a_bound_says_whose_moments_its_distractors_are():
+def test_a_bound_says_whose_moments_its_distractors_are_and_of_which_encoder_it_is():
     summary = {
         f"{prefix}/{key}": 1.0
-        for prefix in ("heldout", "heldout_across", "heldout_within")
+        for prefix in ("heldout", "heldout_across", "heldout_within", "heldout_untrained")
         for key in ("mi_lower_bound_nats", "num_candidates")
     }
     group, _ = HeldoutBounds().groups(summary)
@@ -58,6 +58,7 @@ def test_a_bound_says_whose_moments_its_distractors_are():
         "N = 1",
         "N = 1, distractors of all films",
         "N = 1, distractors of the same film",
+        "N = 1, untrained encoder",
     ]
 
 

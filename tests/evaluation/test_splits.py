@@ -1,6 +1,6 @@
 """Which split a figure is taken from: the examples of each split are known by their values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ VALUE = {"train": 1, "validation": 2, "test": 3}
 
 @dataclass(frozen=True, eq=False)
 class TellsSplits(Method):
-    """Its bound is the mean of y; codes of test examples spread, all others have collapsed."""
+    """Its bound is the mean of y plus the parameter; codes of test examples spread, all others have collapsed."""
 
     uses_labels = has_probe = True
     training_spec = BoundSpec(8)
@@ -38,7 +38,9 @@ class TellsSplits(Method):
 
     def contrast(self, params, z_x, z_y):
         zero = jnp.zeros(())
-        return CPCOutput(zero, mi_lower_bound=jnp.mean(z_y), num_candidates=10**6, accuracy=zero)
+        return CPCOutput(
+            zero, mi_lower_bound=jnp.mean(z_y) + params.get("added", 0), num_candidates=10**6, accuracy=zero
+        )
 
     def probe_logits(self, params, stats, x):
         """Right about validation examples alone, a class that there is not for all others."""
@@ -69,6 +71,13 @@ def test_the_bounds_of_a_finished_run_are_of_test_examples(run):
     summary = HeldoutBounds(num_pairs=64).evaluate(run)
     assert 3 < summary["heldout/mi_lower_bound_nats"] < 3.1
     assert 3 < summary["heldout_largest/mi_lower_bound_nats"] < 3.1
+
+
+def test_the_untrained_encoder_is_measured_on_the_same_pairs(run):
+    untrained = replace(run, untrained=lambda: ({"added": -1.0}, {}))
+    summary = HeldoutBounds(num_pairs=64).evaluate(untrained)
+    baseline = summary["heldout_untrained/mi_lower_bound_nats"]
+    assert baseline == pytest.approx(summary["heldout/mi_lower_bound_nats"] - 1)
 
 
 def test_health_is_of_test_examples(run):
