@@ -18,6 +18,7 @@ from mi_coding.reporting import results
 
 _PLAIN_WIDTH = 100  # of a table in a file or a pipe, which has no width of its own
 _REDRAW = 0.25  # seconds between two drawings on a terminal
+_LONGEST_SILENCE = 60.0  # seconds between two lines that only say that a wait goes on
 
 
 class _Display:
@@ -62,8 +63,8 @@ def in_notebook(stream: TextIO) -> bool:
 class Progress(_Display):
     """Progress of training: a bar on a terminal, elsewhere a plain line every few seconds and one for the last step.
 
-    Loss and bound are those of a training batch, and are labelled so; they are not results. Where steps are slow, a
-    line every few seconds reports how long ago the last numbers came.
+    Loss and bound are those of a training batch, and are labelled so; they are not results. Where steps are slow, lines
+    after ever longer intervals, a minute at most, report how long ago the last numbers came.
 
     >>> with Progress(200, first_step=0, ceiling=math.log(256)) as progress:
     ...     progress.update(200, 1.64, 3.91, 5120.0)
@@ -93,6 +94,7 @@ class Progress(_Display):
         self._shown_at = -math.inf
         self._waiting: tuple[int, str, str] | None = None
         self._step = first_step
+        self._reminder = _Reminder(interval)
         self._silence = ExitStack()
 
     def __enter__(self) -> Self:
@@ -126,6 +128,7 @@ class Progress(_Display):
         if step >= self._total_steps or now - self._shown_at >= self._interval:
             self._show()
             self._shown_at = now
+            self._reminder.restart()
 
     def _tell_of_silence(self) -> None:
         silent = time.monotonic() - self._shown_at
@@ -134,7 +137,8 @@ class Progress(_Display):
         if self._waiting:
             self._show()
             self._shown_at = time.monotonic()
-        else:
+            self._reminder.restart()
+        elif self._reminder.is_due():
             line = f"step {self._step:,}/{self._total_steps:,} was {silent:.0f} s ago"
             self._write(line, Text(line))
 
@@ -191,26 +195,51 @@ class Counting(_Display):
 
 @contextmanager
 def waiting(what: str, *, stream: TextIO | None = None, interval: float = 5.0) -> Iterator[Callable[[str], None]]:
-    """A context in which a line every few seconds reports what takes so long, such as "compiling", and for how long.
+    """A context in which lines report what takes so long, such as "compiling", and for how long.
 
-    It yields a function that sets the part that is in progress, which the line then names as well.
+    The first comes after `interval` seconds, the others after ever longer intervals, a minute at most. The context
+    yields a function that sets the part that is in progress, which the lines then name as well.
 
     >>> with waiting("compiling", interval=0.02):
     ...     time.sleep(0.05)
     compiling …, 0 s
     ...
     """
-    began, now = time.monotonic(), [what]
+    began, now, reminder = time.monotonic(), [what], _Reminder(interval)
 
     def tell() -> None:
-        line = f"{now[0]} …, {time.monotonic() - began:.0f} s"
-        print(line, file=sys.stdout if stream is None else stream, flush=True)
+        if reminder.is_due():
+            line = f"{now[0]} …, {time.monotonic() - began:.0f} s"
+            print(line, file=sys.stdout if stream is None else stream, flush=True)
 
     def name(part: str) -> None:
         now[0] = f"{what}: {part}"
+        reminder.restart()
 
     with _every(interval, tell):
         yield name
+
+
+class _Reminder:
+    """When another line about the same wait is due: after `interval` seconds, then each time after twice as long."""
+
+    def __init__(self, interval: float):
+        self._interval = interval
+        self.restart()
+
+    def restart(self) -> None:
+        """Begins another wait."""
+        self._gap = self._interval
+        self._due = time.monotonic() + self._gap
+
+    def is_due(self) -> bool:
+        """Whether a line is due now; the next one is then due later."""
+        now = time.monotonic()
+        if now < self._due:
+            return False
+        self._gap = max(min(2 * self._gap, _LONGEST_SILENCE), self._interval)
+        self._due = now + self._gap
+        return True
 
 
 @contextmanager
