@@ -40,6 +40,7 @@ setup(
         "compile-cuda": ["jax[cuda13-local]>=0.10,<0.13", "nvidia-cuda-nvcc>=13"],  # compiles, and needs no GPU
         "export": ["flatbuffers>=25", "jax2onnx>=0.17", "onnxruntime>=1.20", "safetensors>=0.5"],
         "parquet": ["pyarrow>=18"],
+        "tables": ["pandas>=2.2"],
         "tpu": ["jax[tpu]>=0.10,<0.13"],
         "sound": ["soundfile>=0.13"],  # its wheels carry libsndfile
         "video": ["av>=15"],  # its wheels carry FFmpeg

@@ -178,6 +178,7 @@ def test_choices_that_do_not_go_together_are_told(capsys, tmp_path, overrides, w
 def test_a_missing_config_is_told_with_its_siblings(capsys, tmp_path):
     assert "no --config given" in refused(capsys, config=None)
     assert "no --config given" in refused(capsys, "--config=", config=None)
+    assert "--confg is not an option; did you mean --config?" in refused(capsys, "--confg=cpc", config=None)
     assert "--config is given 2 times" in refused(capsys, f"--config={CPC}")
     (tmp_path / "simclr.py").touch()
     assert "simclr.py" in refused(capsys, config=tmp_path / "simclear.py")

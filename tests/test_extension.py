@@ -1,6 +1,7 @@
 """One kind, one class, one table entry: a method, pairs, a source, an encoder and an evaluation from outside."""
 
 import json
+import sys
 from dataclasses import dataclass
 
 import flax.linen as nn
@@ -21,6 +22,7 @@ from mi_coding.options import Positive, PositiveInt, option
 from mi_coding.pairs import PAIRS, PairSampler
 from mi_coding.reporting.page import Section
 from mi_coding.reporting.results import group_rows, nats
+from mi_coding.runs import build
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,35 @@ def tables(monkeypatch):
         (EVALUATORS, "spread", Spread),
     ):
         monkeypatch.setitem(table, name, kind)
+
+
+PLUGIN = """
+from dataclasses import dataclass
+
+from mi_coding.methods import METHODS
+from mi_coding.methods.vicreg import VICReg
+from mi_coding.options import NotNegative, option
+
+
+@dataclass(frozen=True, eq=False)
+class Plugged(VICReg):
+    margin: NotNegative = option("objective.margin", 1.0, "of a plug-in")
+
+
+METHODS["plugged"] = Plugged
+"""
+
+
+def test_a_config_registers_a_kind_from_a_module_beside_it_whose_options_can_be_overridden(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for table in (sys.modules, METHODS):  # to be put back as they were
+        monkeypatch.setitem(table, "plugged", None)
+        del table["plugged"]
+    (tmp_path / "plugged.py").write_text(PLUGIN)
+    config = tmp_path / "config.py"
+    config.write_text("import plugged\n" + CONFIG.replace('"regression", "weight": 2.0', '"plugged"'))
+    command = build.parse(["main", f"--config={config}", "--config.objective.margin=3"])
+    assert command.config["objective.margin"] == 3
 
 
 def test_kinds_from_outside_train_report_restore_embed_and_evaluate(tmp_path, capsys):

@@ -3,6 +3,7 @@
 import difflib
 import importlib.util
 import re
+import sys
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -44,21 +45,24 @@ class Command(NamedTuple):
         return frozenset(self.overrides)
 
 
-def parse_command(argv: list[str], known: Specs, own: Callable[[Mapping[str, Any]], Specs]) -> Command:
+def parse_command(
+    argv: list[str], known_options: Callable[[], Specs], own: Callable[[Mapping[str, Any]], Specs]
+) -> Command:
     """Reads `--config=FILE [--workdir=DIR] [--init_from=DIR] [--profile] [--print_config] [--config.KEY=VALUE …]`.
 
     One of several processes is also given its rank: `--coordinator=HOST:PORT --num_processes=P --process_id=I`.
 
     Args:
         argv: the command line, the program's name first.
-        known: the options of all kinds, by key.
+        known_options: returns the options of all kinds, by key; called once the config file is loaded, which may
+            register kinds of its own.
         own: config → the options of the kinds that it chooses, for hints.
     Raises:
         InputError: for any mistake in it, in one line.
     """
     path = _config_path(argv)
     config = flatten(load_config(path))
-    values = _define_flags()
+    known, values = known_options(), _define_flags()
     given = (re.match(r"--?(?:no)?config\.([^=]*)", argument) for argument in argv[1:])
     typed = [override[1] for override in given if override]  # keys such as pairs.gap
     for key in typed:
@@ -177,6 +181,10 @@ def _config_path(argv: list[str]) -> Path:
         if argument.startswith("-") and name == "config":
             given.append(value if equals else following)
     if not given or not given[0]:
+        names = [argument.lstrip("-").partition("=")[0] for argument in argv[1:] if argument.startswith("-")]
+        near = difflib.get_close_matches("config", names, n=1, cutoff=0.75)
+        if near and near[0] != "config":
+            raise InputError(f"--{near[0]} is not an option; did you mean --config?")
         raise InputError("no --config given; expected one such as --config=cpc")
     if len(given) > 1:
         raise InputError(f"--config is given {len(given)} times; expected one such as --config=cpc")
@@ -184,7 +192,7 @@ def _config_path(argv: list[str]) -> Path:
 
 
 def load_config(path: Path) -> ConfigDict:
-    """What `get_config()` of a file returns.
+    """What `get_config()` of a file returns; the file may import modules that lie beside it.
 
     Raises:
         InputError: where it cannot be loaded, or returns something else.
@@ -193,6 +201,9 @@ def load_config(path: Path) -> ConfigDict:
     if spec is None:
         raise InputError(f"--config={path} is not a Python file; expected one such as configs/cpc.py")
     module = importlib.util.module_from_spec(spec)
+    beside = str(path.resolve().parent)
+    if beside not in sys.path:
+        sys.path.append(beside)  # last, so that a config shadows no package; for good, as workers inherit it
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # a user's file may raise anything, and it is reported in one line

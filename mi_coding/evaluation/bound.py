@@ -150,6 +150,11 @@ def _bound_group(summary: Summary, prefixes: Iterable[str]) -> Group:
             "come from the same example, and knowing which example a pair comes from is worth "
             f"ln {count:,.0f} = {math.log(count):.2f} nats."
         )
+    if _UNTRAINED in prefixes:
+        note += (
+            " Untrained: encoder, head and critic before the first step, whose bound is loose; it shows what training "
+            "gained. A guess ranks the true y first with probability 1/N."
+        )
     rows = []
     for prefix in prefixes:
         candidates, accuracy = show(summary, f"{prefix}/num_candidates"), show(summary, f"{prefix}/accuracy", percent)
@@ -193,7 +198,7 @@ def _candidates_tile(summary: Summary) -> Tile:
     accuracy = show(summary, "heldout/accuracy", percent)
     context = f"the true y ranked first for {accuracy} of x" if accuracy else ""
     value = show(summary, "heldout/num_candidates")
-    return Tile("candidates N", value, context=context, share=finite(summary, "heldout/accuracy"))
+    return Tile("candidates N", value, context=context)
 
 
 def bound_over_training(train: Curve, validation: Curve | None, num_candidates: int) -> Figure:

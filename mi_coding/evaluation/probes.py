@@ -94,13 +94,14 @@ class LabelProbes(Evaluator):
             return []
         rows = [(name, *(show(summary, key, percent) for key in keys)) for name, keys in found.items()]
         if any(key in summary for key in _TOP_FIVE):
-            rows.insert(1, ("  among its first five", *(show(summary, key, percent) for key in _TOP_FIVE)))
+            rows.insert(1, (f"{TRAINED}, among its first five", *(show(summary, key, percent) for key in _TOP_FIVE)))
         if _LARGEST in summary:
             rows.append(("the largest class alone", *[show(summary, _LARGEST, percent)] * 2))
         settings = "; ".join(f"{label} {show(summary, key)}" for key, label in _SETTINGS.items() if key in summary)
         note = f"{_PROTOCOL} {settings[:1].upper()}{settings[1:]}." if settings else _PROTOCOL
         keys = frozenset((*_SETTINGS, *_TOP_FIVE, _LARGEST, *(key for keys in found.values() for key in keys)))
-        return [Group("label from one example", ("features", "linear probe", "cosine kNN"), tuple(rows), note, keys)]
+        title, columns = "label of a test example, from all training labels", ("features", "linear probe", "cosine kNN")
+        return [Group(title, columns, tuple(rows), note, keys)]
 
     def tiles(self, summary: Summary) -> list[Tile]:
         columns = enumerate(("linear probe", "cosine kNN"))

@@ -154,8 +154,8 @@ class TwoHalves(OnlineProbe):
         own = [name for name, value in {"loss": loss, **metrics}.items() if varies(jnp.asarray(value))]
         if own:
             raise ValueError(
-                f"objective {self.name!r}: {', '.join(own)} differ between devices; codes_loss returns means over the "
-                "global batch, as jax.lax.pmean(value, axis_name) gives them"
+                f"objective {self.name!r}: {', '.join(own)} differ between devices; expected means over the global "
+                "batch, as jax.lax.pmean(value, axis_name) gives them"
             )
         return loss, metrics, memory
 

@@ -71,7 +71,7 @@ def own_options(config: Mapping[str, Any]) -> dict[str, OptionSpec]:
 
 def parse(argv: list[str]) -> Command:
     """Parses the command line of a run, see `parse_command`."""
-    return parse_command(argv, known_options(), own_options)
+    return parse_command(argv, known_options, own_options)
 
 
 def plan(config: Mapping[str, Any], typed: Iterable[str] = ()) -> Plan:

@@ -19,7 +19,7 @@ def test_top_five_stands_under_the_trained_encoder():
     (group,) = LabelProbes().groups(summary)
     assert [row[:2] for row in group.rows] == [
         ("trained encoder", "50.0 %"),
-        ("  among its first five", "90.0 %"),
+        ("trained encoder, among its first five", "90.0 %"),
         ("untrained encoder", "25.0 %"),
     ]
     assert "Frozen features before the head" in group.note

@@ -52,7 +52,7 @@ def test_fewer_test_examples_than_candidates_are_said(summary):
 def test_groups_come_in_order_and_vanish_with_their_keys(summary):
     assert [group.title for group in group_results(summary)] == [
         "held-out bound on mutual information",
-        "label from one example",
+        "label of a test example, from all training labels",
         "training",
     ]
     unlabelled = {key: value for key, value in summary.items() if not key.startswith("probe/")}
