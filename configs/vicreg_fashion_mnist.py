@@ -2,7 +2,7 @@
 
     python -m mi_coding.main --config=configs/vicreg_fashion_mnist.py
 
-configs/README.md compares it with the other objectives, each after 500 steps.
+configs/README.md compares it with the other objectives, after an equal time of training.
 TFDS finds the data in TFDS_DATA_DIR; where it is missing, the command says how to prepare it.
 """
 
