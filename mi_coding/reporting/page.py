@@ -223,6 +223,7 @@ section > p { color: var(--muted) }
   font-variant-numeric: tabular-nums }
 .value small { font-size: .9375rem; font-weight: 500; letter-spacing: 0; color: var(--muted) }
 .context, .note { font-size: .8125rem; line-height: 1.45; color: var(--muted) }
+.value + .context { margin-top: .625rem }
 .meter { height: 4px; border-radius: 2px; background: var(--track); margin: .375rem 0 .5rem; overflow: hidden }
 .meter i { display: block; height: 100%; background: var(--accent) }
 .warning { max-width: none; margin: .625rem 0; padding: .625rem 1rem; border-left: 3px solid var(--warn-line);
