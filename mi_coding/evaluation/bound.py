@@ -83,9 +83,10 @@ class HeldoutBounds(PairEvaluator):
         count, num_validation = int(summary["heldout/num_candidates"]), num_examples(trained.dataset.validation)
         text = (
             "The lower bound on the information that codes of a pair share, on training batches and on pairs of the "
-            f"{num_validation:,} validation examples. With N = {count:,} candidates no bound exceeds ln N = "
-            f"{math.log(count):.2f} nats, however informative the codes; and knowing which of {num_validation:,} "
-            f"examples a pair comes from is worth ln {num_validation:,} = {math.log(num_validation):.2f} nats at most."
+            f"{num_validation:,} validation examples; the result above is for the test examples. "
+            f"With N = {count:,} candidates no bound exceeds ln N = {math.log(count):.2f} nats, however informative "
+            f"the codes; and knowing which of {num_validation:,} examples a pair comes from is worth "
+            f"ln {num_validation:,} = {math.log(num_validation):.2f} nats at most."
         )
         train = trained.curves.get("train/mi_lower_bound_nats", NO_CURVE)
         figure = bound_over_training(train, trained.curves.get(BOUND), count)

@@ -30,7 +30,8 @@ class CodeMap(Evaluator):
         )
         if labels is not None:
             text += (
-                " Labels only colour the points: the encoder never learnt from them. Choose labels to see only theirs."
+                " Labels only colour the points: the encoder never learnt from them. A label is written where most of "
+                "the codes around are its own. Choose labels to see only theirs."
             )
         names = None if labels is None else trained.label_names(labels)
         points = map_codes(trained.shown_codes)
