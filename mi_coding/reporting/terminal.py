@@ -201,7 +201,7 @@ def waiting(what: str, *, stream: TextIO | None = None, interval: float = 5.0) -
     yields a function that sets the part that is in progress, which the lines then name as well.
 
     >>> with waiting("compiling", interval=0.02):
-    ...     time.sleep(0.05)
+    ...     time.sleep(0.2)
     compiling …, 0 s
     ...
     """
