@@ -24,6 +24,7 @@ NEWER = (
     "train/hardware",
     "train/version",
     "heldout/num_examples",
+    "heldout_untrained/",
     "data/",
     "probe/largest_class_share",
 )  # what older runs did not tell
