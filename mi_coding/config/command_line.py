@@ -175,15 +175,15 @@ def _process(values: flags.FlagValues) -> ProcessSpec | None:
 
 
 def _config_path(argv: list[str]) -> Path:
-    given = []
+    given, others = [], []
     for argument, following in pairwise([*argv[1:], None]):
         name, equals, value = argument.lstrip("-").partition("=")
         if argument.startswith("-") and name == "config":
             given.append(value if equals else following)
+        elif argument.startswith("-"):
+            others.append(name)
     if not given or not given[0]:
-        names = [argument.lstrip("-").partition("=")[0] for argument in argv[1:] if argument.startswith("-")]
-        near = difflib.get_close_matches("config", names, n=1, cutoff=0.75)
-        if near and near[0] != "config":
+        if near := difflib.get_close_matches("config", others, n=1, cutoff=0.75):
             raise InputError(f"--{near[0]} is not an option; did you mean --config?")
         raise InputError("no --config given; expected one such as --config=cpc")
     if len(given) > 1:

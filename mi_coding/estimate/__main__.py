@@ -160,7 +160,7 @@ def _table(path: str) -> Any:
     read = {".csv": "read_csv", ".tsv": "read_csv", ".parquet": "read_parquet"}.get(Path(path).suffix.lower())
     if read is None:
         raise InputError(f"{path} is not a table; expected a file that ends in .csv, .tsv or .parquet")
-    if not Path(path).exists():
+    if "://" not in path and not Path(path).exists():  # pandas also reads addresses
         raise InputError(f"{path} cannot be read: No such file or directory")
     pandas = require_pandas("a table with headings")
     how = {"sep": TABLES[Path(path).suffix.lower()]} if Path(path).suffix.lower() in TABLES else {}

@@ -123,8 +123,9 @@ class Series(Rows):
 
     @property
     def test_critics(self):
-        # A circular shift has a seam, and the pairs as they are have none: where a fold has few independent stretches,
-        # its mean score varies less under shifts than under independence, and p would be too small.
+        # A circular shift joins the end of a fold to its beginning, a break that the observed pairs do not have: in a
+        # fold of few independent stretches the mean score varies less under shifts than under independence, and p would
+        # be too small.
         return self.memory * NUM_BLOCKS <= self.count
 
     def folds(self, num_folds, rng):

@@ -94,7 +94,7 @@ class Progress(_Display):
         self._shown_at = -math.inf
         self._waiting: tuple[int, str, str] | None = None
         self._step = first_step
-        self._reminder = _Reminder(interval)
+        self._backoff = _Backoff(interval)
         self._silence = ExitStack()
 
     def __enter__(self) -> Self:
@@ -127,8 +127,6 @@ class Progress(_Display):
         self._waiting, self._step = (step, figures, self._time_left(step, now)), step
         if step >= self._total_steps or now - self._shown_at >= self._interval:
             self._show()
-            self._shown_at = now
-            self._reminder.restart()
 
     def _tell_of_silence(self) -> None:
         silent = time.monotonic() - self._shown_at
@@ -136,9 +134,7 @@ class Progress(_Display):
             return
         if self._waiting:
             self._show()
-            self._shown_at = time.monotonic()
-            self._reminder.restart()
-        elif self._reminder.is_due():
+        elif self._backoff.is_due():
             line = f"step {self._step:,}/{self._total_steps:,} was {silent:.0f} s ago"
             self._write(line, Text(line))
 
@@ -165,6 +161,8 @@ class Progress(_Display):
         above.add_row("training", bar, f"{count}, {time_left}")
         two_lines = Group(above, Text(figures, style="dim"))  # together they fit 80 columns
         self._write(f"{count}, {figures}, {time_left}", two_lines)
+        self._shown_at = time.monotonic()
+        self._backoff.restart()
 
 
 class Counting(_Display):
@@ -205,35 +203,36 @@ def waiting(what: str, *, stream: TextIO | None = None, interval: float = 5.0) -
     compiling …, 0 s
     ...
     """
-    began, now, reminder = time.monotonic(), [what], _Reminder(interval)
+    began, now, backoff = time.monotonic(), [what], _Backoff(interval)
 
     def tell() -> None:
-        if reminder.is_due():
+        if backoff.is_due():
             line = f"{now[0]} …, {time.monotonic() - began:.0f} s"
             print(line, file=sys.stdout if stream is None else stream, flush=True)
 
     def name(part: str) -> None:
         now[0] = f"{what}: {part}"
-        reminder.restart()
+        backoff.restart()
 
     with _every(interval, tell):
         yield name
 
 
-class _Reminder:
-    """When another line about the same wait is due: after `interval` seconds, then each time after twice as long."""
+class _Backoff:
+    """Exponential backoff of lines about one wait: `interval` seconds before the first, then each time twice as many,
+    at most a minute."""
 
     def __init__(self, interval: float):
         self._interval = interval
         self.restart()
 
     def restart(self) -> None:
-        """Begins another wait."""
+        """Starts over with the shortest interval."""
         self._gap = self._interval
         self._due = time.monotonic() + self._gap
 
     def is_due(self) -> bool:
-        """Whether a line is due now; the next one is then due later."""
+        """Whether a line is due now; if so, schedules the next one."""
         now = time.monotonic()
         if now < self._due:
             return False
