@@ -127,6 +127,8 @@ def _resnet(encoder: ResNet, shape: tuple[int, ...]) -> Iterator[nn.Module]:
             after = width * 2**stage
             yield _Block(before, after, 2 if stage and not index else 1)
             before = after
+    if encoder.feature_dim:
+        yield from (*_normed(before, encoder.feature_dim, 1, 1), nn.ReLU())
     yield from (nn.AdaptiveAvgPool2d(encoder.grid), nn.Flatten())
 
 

@@ -20,7 +20,7 @@ from mi_coding.encoders import pooling
 from mi_coding.encoders.base import DTYPES, Backbone
 from mi_coding.encoders.batch_norm import batch_norm
 from mi_coding.encoders.convolution import convolve_by_patches
-from mi_coding.options import OneOf, PositiveInt, option
+from mi_coding.options import NotNegativeInt, OneOf, PositiveInt, option
 
 STEMS = {"imagenet": (7, 2), "strided": (5, 2), "cifar": (3, 1)}
 """Side in pixels and stride of the first convolution of each stem."""
@@ -42,12 +42,14 @@ class WholeChannels:
 class ResNet(Backbone):
     """A residual network up to its mean over all places: float32[b, H, W, C] → float32[b, F].
 
-    F is 512 · width_multiplier for 18 and 34 layers and four times that for 50, for each cell of the grid. The ImageNet
-    stem, a 7 × 7 convolution and a pool, leaves a quarter of the resolution to the four stages and they leave 1/32; the
-    CIFAR stem, one 3 × 3 convolution, leaves it whole and the stages leave 1/8. "strided", one 5 × 5 convolution, is
-    between them: for small images it costs a quarter of the CIFAR stem's network. The 50 layers are "v1.5", where the
-    3 × 3 convolution of a bottleneck halves the resolution and not the 1 × 1 before it. The last norm of a block begins
-    with a scale of zero, so that every block begins as its shortcut (arXiv:1706.02677, section 5.1).
+    F is 512 · width_multiplier for 18 and 34 layers and four times that for 50, or feature_dim, for each cell of the
+    grid. The ImageNet stem, a 7 × 7 convolution and a pool, leaves a quarter of the resolution to the four stages and
+    they leave 1/32; the CIFAR stem, one 3 × 3 convolution, leaves it whole and the stages leave 1/8. "strided", one
+    5 × 5 convolution, is between them: for small images it costs a quarter of the CIFAR stem's network. The 50 layers
+    are "v1.5", where the 3 × 3 convolution of a bottleneck halves the resolution and not the 1 × 1 before it. The last
+    norm of a block begins with a scale of zero, so that every block begins as its shortcut (arXiv:1706.02677, section
+    5.1). A last 1 × 1 convolution to feature_dim channels, as in MobileNetV2 (arXiv:1801.04381, table 2), gives a
+    narrow network many features for little more time, since it works at the lowest resolution.
 
     >>> net = ResNet(depth=18, stem="cifar", width_multiplier=1 / 16)
     >>> x = jnp.zeros((2, 16, 16, 3))
@@ -75,6 +77,9 @@ class ResNet(Backbone):
         "encoder.width_multiplier", 1.0, "factor on the paper's channels"
     )
     dtype: Annotated[str, OneOf(DTYPES)] = option("encoder.dtype", "float32", "dtype of the convolutions")
+    feature_dim: NotNegativeInt = option(
+        "encoder.feature_dim", 0, "F, width of a last 1 × 1 convolution before the means; 0 for none"
+    )
     grid: PositiveInt = option("encoder.grid", 1, pooling.MEANING)
     patches: bool = False
 
@@ -110,6 +115,8 @@ class ResNet(Backbone):
             for index in range(blocks):
                 stride = 2 if stage > 0 and index == 0 else 1
                 x = block(width * 2**stage, stride, conv, norm, name=f"stage{stage + 1}_block{index + 1}")(x)
+        if self.feature_dim:
+            x = nn.relu(norm(name="last_norm")(conv(self.feature_dim, 1, 1, name="last_conv")(x)))
         self.keep_places(x)
         return pooling.mean_over_cells(x, self.grid)
 

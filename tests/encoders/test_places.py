@@ -47,7 +47,9 @@ def test_places_pool_to_the_features(name, shape, pooled):
         np.testing.assert_allclose(pooled(places), features, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "options"), [("convnet", {"feature_dim": 0}), ("resnet18", {})])
+@pytest.mark.parametrize(
+    ("name", "options"), [("convnet", {"feature_dim": 0}), ("resnet18", {}), ("resnet18", {"feature_dim": 6})]
+)
 def test_a_grid_of_means_is_the_features(name, options):
     for grid, pooled in ((1, lambda places: places.mean((1, 2))), (2, quarters)):
         encoder, x, params, stats = made(name, grid=grid, **options)

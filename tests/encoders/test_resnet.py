@@ -64,6 +64,22 @@ def test_stages_have_the_channels_and_resolution_of_the_paper(depth, stem, side,
     assert layers[""].shape == (2, 2048 if depth == 50 else 512)
 
 
+@pytest.mark.parametrize("depth", [18, 50])
+def test_a_last_convolution_sets_the_number_of_features(depth):
+    x = jnp.zeros((2, 16, 16, 3))
+    plain, wide = (ResNet(depth, "cifar", 1 / 16, feature_dim=n) for n in (0, 100))
+    layers = outputs(wide, x)
+    inside = 2048 // 16 if depth == 50 else 512 // 16
+    assert layers["stage4_block2"].shape == (2, 2, 2, inside)
+    assert layers["last_conv"].shape == (2, 2, 2, 100)
+    assert layers[""].shape == (2, 100)
+    counts = [
+        sum(leaf.size for leaf in jax.tree.leaves(shapes_of(partial(net.init, train=False), x)["params"]))
+        for net in (plain, wide)
+    ]
+    assert counts[1] - counts[0] == inside * 100 + 2 * 100
+
+
 def test_the_3_by_3_convolution_of_a_bottleneck_halves_the_resolution():
     layers = outputs(ResNet(50, "imagenet"), jnp.zeros((1, 224, 224, 3)))
     assert [layers[f"stage2_block1/conv{i}"].shape[1] for i in (1, 2, 3)] == [56, 28, 28]
