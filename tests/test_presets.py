@@ -21,9 +21,20 @@ def test_a_config_is_found_by_its_name_its_file_name_and_its_path(tmp_path, monk
     (tmp_path / "simclr.py").write_text("")
     assert find_config("simclr.py").resolve() == tmp_path / "simclr.py"  # a file of one's own comes first
     for given in ("simcl", "other/simclr.py", "simclr.txt"):
-        hint = "there are .*simclr" if given.endswith("txt") else "did you mean --config=simclr[?]"
-        with pytest.raises(InputError, match=rf"--config={given} is not a file; {hint}"):
-            find_config(given)
+        refused_with(given, "did you mean --config=simclr[?]")
+
+
+def test_a_config_that_is_none_is_answered_with_those_of_its_folder(tmp_path):
+    refused_with("xyzzy", "there are barlow_twins_fashion_mnist, cotraining, cotraining_bits, …;")
+    refused_with(f"{ROOT}/configs/simclrr.py", f"did you mean --config={ROOT}/configs/simclr.py[?]")
+    (tmp_path / "mine.py").write_text("")
+    refused_with(f"{tmp_path}/xyzzy.py", f"there are {tmp_path}/mine.py;")
+    refused_with(f"{tmp_path}/mime.txt", f"did you mean --config={tmp_path}/mine.py[?]")
+
+
+def refused_with(given, hint):
+    with pytest.raises(InputError, match=rf"^--config={given} is not a file; {hint} --list_configs shows the configs"):
+        find_config(given)
 
 
 def test_every_config_says_in_one_line_what_it_is_for(capsys):

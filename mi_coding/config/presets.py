@@ -10,6 +10,8 @@ _PACKAGE = Path(__file__).parents[1]
 FOLDER = next((one for one in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if (one / "cpc.py").is_file()), None)
 """Where they are: inside the package once installed, beside it in a source tree; None if there are none."""
 
+_LISTED = 3  # configs in a message
+
 
 def presets() -> dict[str, str]:
     """Name → what it is for, the first line of the file; sorted by name.
@@ -25,7 +27,7 @@ def find_config(given: str) -> Path:
     """The file of a config: a path, or the name of a preset: "simclr", or configs/simclr.py from anywhere.
 
     Raises:
-        InputError: if the file does not exist; the message lists the available configs.
+        InputError: if the file does not exist; the message names the one that was meant, or some that exist.
     """
     path = Path(given)
     if path.is_file():
@@ -34,13 +36,12 @@ def find_config(given: str) -> Path:
         preset = FOLDER / f"{path.stem}.py"
         if preset.is_file() and not path.stem.startswith("_"):
             return preset
-    siblings = sorted(path.parent.glob("*.py")) if path.parent.is_dir() and path.parent != Path() else []
-    near = difflib.get_close_matches(path.stem, presets(), n=1) if path.suffix in ("", ".py") else []
-    if near and not siblings:
-        raise InputError(f"--config={given} is not a file; did you mean --config={near[0]}? --list_configs shows all")
-    there = ", ".join(map(str, siblings)) or ", ".join(presets())
-    hint = f"there are {there}" if there else "expected one such as configs/cpc.py"
-    raise InputError(f"--config={given} is not a file; {hint}")
+    siblings = sorted(path.parent.glob("*.py")) if path.parent != Path() else []
+    known = {file.stem: str(file) for file in siblings} or {name: name for name in presets()}
+    near = difflib.get_close_matches(path.stem, known, n=1)
+    some = ", ".join(list(known.values())[:_LISTED]) + (", …" if len(known) > _LISTED else "")
+    hint = f"did you mean --config={known[near[0]]}?" if near else f"there are {some};"
+    raise InputError(f"--config={given} is not a file; {hint} --list_configs shows the configs of mi_coding")
 
 
 def _first_line(file: Path) -> str:
