@@ -30,6 +30,11 @@ from mi_coding.runs.examples import load_data
 _SUPPORTED = {
     "objective.name": ("nt_xent",),
     "pairs.preset": ("simclr_cifar10",),
+    "pairs.max_area": (1.0,),
+    "pairs.flip": (0.5,),
+    "pairs.jitter": (0.8,),
+    "pairs.views": (2,),
+    "pairs.small_views": (0,),
     "encoder.dtype": ("float32",),
     "optimizer.name": ("adamw",),
 }
@@ -92,7 +97,7 @@ def _views(plan: Plan, images: np.ndarray, workers: int) -> Iterator[tuple[Any, 
 
     pairs = plan.pairs
     views = SimCLRTransform(
-        input_size=images.shape[1],
+        input_size=pairs.size or images.shape[1],
         cj_strength=pairs.strength,
         min_scale=pairs.min_area,
         random_gray_scale=pairs.gray,
