@@ -175,6 +175,19 @@ def test_choices_that_do_not_go_together_are_told(capsys, tmp_path, overrides, w
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("overrides", "sizes"),
+    [
+        (["--config.pairs.size=6", "--config.pairs.view_size=8"], "(6, 6, 1) and (8, 8, 1)"),
+        (["--config.pairs.small_views=2", "--config.pairs.small_size=4"], "(16, 16, 1) and (4, 4, 1)"),
+    ],
+)
+def test_views_of_two_sizes_need_an_encoder_of_both(capsys, tmp_path, overrides, sizes):
+    message = refused(capsys, "--config.encoder.name=mlp", *overrides, f"--workdir={tmp_path / 'run'}", config="simclr")
+    assert f"config.encoder.name='mlp' cannot encode both {sizes} with the same parameters" in message
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_missing_config_is_told_with_its_siblings(capsys, tmp_path):
     assert "no --config given" in refused(capsys, config=None)
     assert "no --config given" in refused(capsys, "--config=", config=None)

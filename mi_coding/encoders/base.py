@@ -4,6 +4,8 @@ from typing import ClassVar, Self
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
+from flax.errors import ScopeParamShapeError
 
 Shape = tuple[int, ...]
 
@@ -48,3 +50,12 @@ class Backbone(nn.Module):
     def can_take(self, shape: Shape) -> bool:
         """Whether examples of a shape can be encoded."""
         return len(shape) == 3 and shape[2] in (1, 3)
+
+    def encodes_both(self, shape: Shape, other: Shape) -> bool:
+        """Whether parameters for examples of a shape also encode those of another, into as many features."""
+        key, (first, second) = jax.random.key(0), (jnp.zeros((1, *one)) for one in (shape, other))
+        features, variables = jax.eval_shape(lambda: self.init_with_output(key, first, False))
+        try:
+            return jax.eval_shape(lambda v: self.apply(v, second, False), variables).shape == features.shape
+        except ScopeParamShapeError:
+            return False

@@ -1,6 +1,6 @@
 """The data of a run: loaded, without examples that cannot form a pair, checked, and with its tables scaled."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Unpack
 
 import numpy as np
@@ -73,15 +73,25 @@ def check_data(plan: Plan, dataset: data.Dataset) -> None:
             Setting("pairs.distinct", False, flag=True),
         )
     plan.pairs.check_examples(plan.data.source, shapes, dataset.train)
-    choices = (ENCODER_CHOICE, ENCODER_Y_CHOICE if plan.encoder_y else ENCODER_CHOICE)
-    encoded = plan.pairs.encoded_shapes(shapes)
-    for choice, encoder, shape in zip(choices, (plan.encoder, plan.encoder_y or plan.encoder), encoded, strict=False):
-        if not encoder.can_take(shape):
-            takes = f" takes {encoder.takes}, and {plan.data.source} gives it shape {shape}"
-            raise InputError(Setting(choice.key, plan.config[choice.key]), f"{takes}; expected 'mlp', which takes any")
+    _check_encoders(plan, plan.pairs.encoded_shapes(shapes))
     plan.method.check_labels(plan.data.source, count_classes(dataset.train))
     if not plan.pairs.takes_given_pairs:
         plan.method.check_shape(plan.pairs.pair_shape(shapes[0]))
+
+
+def _check_encoders(plan: Plan, shapes: Sequence[tuple[int, ...]]) -> None:
+    """Raises InputError where an encoder cannot take its shape, or one encoder not all of several shapes."""
+    halves = [(ENCODER_CHOICE, plan.encoder), (ENCODER_Y_CHOICE, plan.encoder_y)]
+    if not plan.encoder_y:
+        halves = halves[:1] * len(shapes)
+    for (choice, encoder), shape in zip(halves, shapes, strict=True):
+        name = Setting(choice.key, plan.config[choice.key])
+        if not encoder.can_take(shape):
+            takes = f" takes {encoder.takes}, and {plan.data.source} gives it shape {shape}"
+            raise InputError(name, f"{takes}; expected 'mlp', which takes any")
+        if shape != shapes[0] and not plan.pairs.two_encoders and not encoder.encodes_both(shapes[0], shape):
+            found = f" cannot encode both {shapes[0]} and {shape} with the same parameters into as many features"
+            raise InputError(name, f"{found}; expected views of one size, or an encoder such as 'resnet18'")
 
 
 def standardised(plan: Plan, dataset: data.Dataset) -> tuple[data.Dataset, Any]:
