@@ -10,7 +10,6 @@ import jax
 from mi_coding.errors import InputError, Setting
 from mi_coding.options import Each, NotNegative, OneOf, Probability, Range, option
 from mi_coding.pairs.augmentations import PRESETS, augmented, composition
-from mi_coding.pairs.augmentations.geometry import resize
 from mi_coding.pairs.base import PairSampler, Shape
 
 CUSTOM = "custom"
@@ -28,10 +27,6 @@ class Augmentations(PairSampler):
     An option that is left out has the value that the paper of the preset gives it; one that the preset does not have
     must be 0.
 
-    A crop magnifies what it shows, and the whole image in the size of the crops does not: its objects are smaller than
-    those in training. `size` below the images' side with `view_size` at it gives both the same scale and trains faster
-    (arXiv:1906.06423).
-
     >>> Augmentations(preset="simclr_cifar10").strength, Augmentations(preset="gray28").mask
     (0.5, 0.5)
     """
@@ -39,9 +34,6 @@ class Augmentations(PairSampler):
     preset: Annotated[str, OneOf((*PRESETS, CUSTOM))] = option("pairs.preset", "simclr_cifar10", "which augmentations")
     size: Annotated[int, Range(least=0, most=_LARGEST_SIDE)] = option(
         "pairs.size", None, "pixels, side of x and y; 0 for the images' own"
-    )
-    view_size: Annotated[int, Range(least=0, most=_LARGEST_SIDE)] = option(
-        "pairs.view_size", 0, "pixels, side of the whole image where features are read; 0 for the side of x and y"
     )
     strength: NotNegative = option(
         "pairs.strength", None, "colour jitter is brightness, contrast and saturation 0.8, hue 0.2, times this"
@@ -117,11 +109,6 @@ class Augmentations(PairSampler):
         return self._functions.pair(key, image)
 
     def view(self, key: jax.Array, image: jax.Array) -> jax.Array:
-        if self.view_size:
-            return resize(image, (self.view_size, self.view_size))
-        return self.training_view(key, image)
-
-    def training_view(self, key: jax.Array, image: jax.Array) -> jax.Array:
         return self._functions.view(key, image)
 
     def describe(self) -> str:
@@ -131,8 +118,7 @@ class Augmentations(PairSampler):
 
     def encoded_shapes(self, shapes: Sequence[Shape]) -> list[Shape]:
         found = super().encoded_shapes(shapes)
-        others = (self.small_size if self.num_small else 0, self.view_size)
-        return found + [(side, side, *found[0][2:]) for side in others if side]
+        return [*found, (self.small_size, self.small_size, *found[0][2:])] if self.num_small else found
 
     def check_examples(self, source: str, shapes: Sequence[Shape], split: Any) -> None:
         super().check_examples(source, shapes, split)

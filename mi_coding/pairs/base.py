@@ -82,10 +82,6 @@ class PairSampler:
         """The input of the encoder where a code of the example is wanted, as for probes: a draw of x alone."""
         raise NotImplementedError
 
-    def training_view(self, key: jax.Array, example: Any) -> jax.Array:
-        """A view for methods that train on views beside pairs; in the shape of x."""
-        return self.view(key, example)
-
     def describe(self) -> str:
         """What makes x and y a pair, in a few words."""
         raise NotImplementedError
@@ -175,7 +171,7 @@ class PairSampler:
         functions = self
         if self.has_several:
             functions = several(self, self.num_views // 2, self.small, self.num_small // 2)
-        return labelled(functions, view=self.training_view if with_views else None) if with_labels else functions
+        return labelled(functions, with_views=with_views) if with_labels else functions
 
     def _view_by_view(self, halves: tuple[Any, Any]) -> tuple[Any, Any]:
         return tuple(map(view_by_view, halves)) if self.has_several else halves

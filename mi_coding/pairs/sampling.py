@@ -118,10 +118,10 @@ def modified_alike(
     return sample_alike
 
 
-def labelled(pairs: PairFunctions, *, view: Callable[[jax.Array, Any], jax.Array] | None = None) -> PairFunctions:
+def labelled(pairs: PairFunctions, *, with_views: bool = False) -> PairFunctions:
     """The same pairs for examples (image, label): x and y are (view, label), for methods that learn from the label.
 
-    With a function (key, image) → view, y is instead such a view: the image as it is, where x is an augmentation.
+    With views, y is instead a view as used to evaluate codes: the image as it is, where x is an augmentation.
 
     >>> pairs = labelled(PairFunctions(pair=lambda key, image: (image, -image), view=lambda key, image: image))
     >>> x, y = pairs.pair(jax.random.key(0), (jnp.ones(()), jnp.array(7)))
@@ -132,8 +132,8 @@ def labelled(pairs: PairFunctions, *, view: Callable[[jax.Array, Any], jax.Array
     def pair(key: jax.Array, example: tuple[jax.Array, jax.Array]) -> tuple[Any, Any]:
         image, label = example
         x, y = pairs.pair(key, image)
-        if view:
-            y = view(jax.random.fold_in(key, 1), image)
+        if with_views:
+            y = pairs.view(jax.random.fold_in(key, 1), image)
         return (x, label), (y, label)
 
     def gathered(key: jax.Array, examples: tuple[Any, jax.Array], population: Any, rows: jax.Array) -> tuple[Any, Any]:

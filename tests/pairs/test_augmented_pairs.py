@@ -1,7 +1,7 @@
 """Augmentation pairs from options: each option reaches the preset, and has its own default."""
 
 import inspect
-from functools import partial, wraps
+from functools import wraps
 
 import jax
 import jax.numpy as jnp
@@ -55,33 +55,12 @@ def test_an_option_that_a_preset_lacks_must_be_zero():
         Augmentations(preset="gray28", blur=0.5)
 
 
-def test_the_view_has_its_own_size():
-    image = jnp.arange(8.0 * 8).reshape(8, 8, 1) / 64
-    halves = image.reshape(4, 2, 4, 2, 1).mean((1, 3))
-    for size, view_size, shape in ((0, 0, 8), (4, 0, 4), (4, 8, 8), (0, 4, 4)):
-        pairs = Augmentations(preset="gray28", size=size, view_size=view_size)
-        view = pairs.view(jax.random.key(0), image)
-        assert view.shape == (shape, shape, 1)
-        assert pairs.pair_shape(image.shape) == (size or 8, size or 8, 1)
-        np.testing.assert_allclose(pairs.stills(image[None])[0], view)
-        batch = pairs.streamed_batch, jax.random.key(0), (image[None], jnp.zeros(1, int)), jnp.arange(1)
-        (x, _), (trained_on, _) = jax.eval_shape(partial(batch[0], with_labels=True, with_views=True), *batch[1:])
-        assert trained_on.shape == x.shape == (1, size or 8, size or 8, 1)  # a method may encode both at once
-        middle = slice(1, -1)  # at its border, an antialiased image is weighted differently
-        expected = image if shape == 8 else halves
-        np.testing.assert_allclose(view[middle, middle], expected[middle, middle], rtol=1e-5)
-    custom = Augmentations(preset="custom", steps=({"name": "rotation", "degrees": 20.0},), view_size=4)
-    assert custom.view(jax.random.key(0), image).shape == (4, 4, 1)
-
-
-@pytest.mark.parametrize("options", [{"view_size": 8}, {"num_small": 2, "small_size": 4}])
-def test_one_encoder_must_encode_views_of_every_size(options):
-    pairs = Augmentations(preset="gray28", size=6, **options)
-    first, other = pairs.encoded_shapes([(8, 8, 1)])
-    assert (first, other) == ((6, 6, 1), (8, 8, 1) if "view_size" in options else (4, 4, 1))
+def test_one_encoder_must_encode_views_of_every_size():
+    first, other = Augmentations(preset="gray28", size=6, num_small=2, small_size=4).encoded_shapes([(8, 8, 1)])
+    assert (first, other) == ((6, 6, 1), (4, 4, 1))
     small = {"widths": (4,), "feature_dim": 5}
     assert ENCODERS["convnet"](**small).encodes_both(first, other)
     assert ENCODERS["vit_tiny"](patch=2).encodes_both(first, other)
     assert not ENCODERS["mlp"](**small).encodes_both(first, other)
-    for features in (0, 5):  # one grid cell for each place, of which there are more in a larger image
+    for features in (0, 5):  # one grid cell for each place, of which there are fewer in a smaller crop
         assert not ENCODERS["convnet"](widths=(4,), feature_dim=features, grid=4).encodes_both(first, other)

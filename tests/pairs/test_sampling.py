@@ -104,7 +104,7 @@ def test_a_batch_is_modified_alike_on_every_device_and_others_otherwise():
 
 def test_beside_a_labelled_x_stands_the_view_that_codes_are_judged_by():
     functions = PairFunctions(pair=lambda key, image: (image + 1, image + 2), view=lambda key, image: image)
-    pairs = labelled(functions, view=functions.view)
+    pairs = labelled(functions, with_views=True)
     x, y = pairs_of_batch(jax.random.key(0), (jnp.arange(3.0), jnp.array([4, 5, 6])), jnp.arange(3), pairs=pairs)
     assert x[0].tolist() == [1.0, 2.0, 3.0]
     assert y[0].tolist() == [0.0, 1.0, 2.0]
