@@ -129,7 +129,8 @@ def probes(plan: Plan, network: Any, splits: tuple[Split, Split, Split]) -> dict
         images, found = np.asarray(split.examples)[known], []
         with torch.no_grad():
             for start in range(0, len(images), _ENCODED_AT_ONCE):
-                part = torch.from_numpy(images[start : start + _ENCODED_AT_ONCE]).permute(0, 3, 1, 2).float() / 255
+                views = np.array(plan.pairs.stills(images[start : start + _ENCODED_AT_ONCE]))
+                part = torch.from_numpy(views).permute(0, 3, 1, 2)
                 found.append(network(part.contiguous(memory_format=torch.channels_last)).numpy())
         return Examples(np.concatenate(found), split.labels[known])
 

@@ -81,10 +81,9 @@ def check_data(plan: Plan, dataset: data.Dataset) -> None:
 
 def _check_encoders(plan: Plan, shapes: Sequence[tuple[int, ...]]) -> None:
     """Raises InputError where an encoder cannot take its shape, or one encoder not all of several shapes."""
-    halves = [(ENCODER_CHOICE, plan.encoder), (ENCODER_Y_CHOICE, plan.encoder_y)]
-    if not plan.encoder_y:
-        halves = halves[:1] * len(shapes)
-    for (choice, encoder), shape in zip(halves, shapes, strict=True):
+    of_x, of_y = (ENCODER_CHOICE, plan.encoder), (ENCODER_Y_CHOICE, plan.encoder_y)
+    encoders = [of_x, of_y] if plan.encoder_y else [of_x] * len(shapes)
+    for (choice, encoder), shape in zip(encoders, shapes, strict=True):
         name = Setting(choice.key, plan.config[choice.key])
         if not encoder.can_take(shape):
             takes = f" takes {encoder.takes}, and {plan.data.source} gives it shape {shape}"
