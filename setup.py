@@ -25,7 +25,7 @@ setup(
         "matplotlib>=3.9",
         "ml-collections>=1.0",
         "numpy>=2.0",
-        "optax>=0.2.6,<0.4",
+        "optax>=0.2.7,<0.4",
         "orbax-checkpoint>=0.11.30,<0.13",
         "pillow>=11",
         "rich>=13.9",

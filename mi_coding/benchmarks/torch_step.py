@@ -22,8 +22,9 @@ from mi_coding.runs.build import Plan
 LAYOUTS = {"PyTorch": torch.contiguous_format, "PyTorch, channels last": torch.channels_last}
 """The memory layouts of images and kernels that are timed. The first is PyTorch's default."""
 
-_OPTIMIZERS = {  # LARS is not part of PyTorch; plain momentum does less
+_OPTIMIZERS = {  # LARS is not part of PyTorch, and its Muon takes no convolutions: others that do less
     "adamw": torch.optim.AdamW,
+    "muon": torch.optim.AdamW,
     "sgd": lambda parameters: torch.optim.SGD(parameters, 1e-3, momentum=0.9),
     "lars": lambda parameters: torch.optim.SGD(parameters, 1e-3, momentum=0.9),
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import jax
@@ -13,6 +14,8 @@ from mi_coding.options import NotNegative, NotNegativeInt, OneOf, Positive, Rang
 from mi_coding.training.norms import leaf_norms
 
 _TRUST = 0.001  # of LARS: a step is this share of the weights' norm, times the learning rate
+
+_MUON_RMS = 0.2  # root mean square of an update of Muon, in learning rates: as of AdamW, arXiv:2502.16982, section 2.2
 
 
 def is_weight(params: Any) -> Any:
@@ -38,6 +41,45 @@ def _lars(schedule: optax.Schedule, weight_decay: float, momentum: float) -> opt
     )
 
 
+def _muon(schedule: optax.Schedule, weight_decay: float, momentum: float) -> optax.GradientTransformation:
+    """Muon for kernels, AdamW for all else; a learning rate and a decay mean about the same for both, see `_MUON_RMS`.
+
+    Source: Jordan and others, "Muon: an optimizer for hidden layers in neural networks", 2024; arXiv:2502.16982.
+    """
+    kernels = optax.contrib.muon(
+        schedule,
+        beta=momentum,
+        weight_decay=weight_decay,
+        muon_weight_dimension_numbers=partial(jax.tree_util.tree_map_with_path, _as_matrix),
+        consistent_rms=_MUON_RMS,
+    )
+    others = _adamw(schedule, weight_decay, momentum)
+    return optax.partition({"kernels": kernels, "others": others}, partial(jax.tree_util.tree_map_with_path, _group))
+
+
+def _group(path: tuple[Any, ...], leaf: jax.Array) -> str:
+    """Position codes and tokens of a ViT are weights, but no linear map."""
+    return "kernels" if leaf.ndim > 1 and _names(path)[-1] == "kernel" else "others"
+
+
+def _as_matrix(path: tuple[Any, ...], leaf: jax.Array) -> optax.contrib.MuonDimensionNumbers:
+    """Which axes of a kernel count its inputs, and which its outputs; layers that are stacked in front are left apart.
+
+    A dense layer has [inputs, outputs], a convolution [height, width, channels, outputs]; the three projections of an
+    attention have [inputs, heads, outputs of each], and its last one has [heads, inputs of each, outputs].
+    """
+    layer = _names(path)[-2:-1]
+    if leaf.ndim == 3 and layer and layer[0] in ("query", "key", "value"):
+        return optax.contrib.MuonDimensionNumbers(0, (1, 2))
+    if leaf.ndim == 3 and layer != ["out"]:  # one dense layer for each head of a code
+        return optax.contrib.MuonDimensionNumbers(1, 2)
+    return optax.contrib.MuonDimensionNumbers(tuple(range(leaf.ndim - 1)), leaf.ndim - 1)
+
+
+def _names(path: tuple[Any, ...]) -> list[str]:
+    return [str(getattr(key, "key", getattr(key, "name", key))) for key in path]
+
+
 def _scale_by_trust_ratio(coefficient: float) -> optax.GradientTransformation:
     """`optax.scale_by_trust_ratio` of weights; the updates of biases and scales are left as they are.
 
@@ -56,7 +98,12 @@ def _scale_by_trust_ratio(coefficient: float) -> optax.GradientTransformation:
     return optax.GradientTransformation(lambda params: empty, update)
 
 
-OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {"adamw": _adamw, "sgd": _sgd, "lars": _lars}
+OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
+    "adamw": _adamw,
+    "sgd": _sgd,
+    "lars": _lars,
+    "muon": _muon,
+}
 """Names of `config.optimizer.name`."""
 
 
@@ -102,7 +149,9 @@ class OptimizerOptions:
     )
     warmup_steps: NotNegativeInt = option("optimizer.warmup_steps", 100, "steps of a linear warm-up")
     weight_decay: NotNegative = option("optimizer.weight_decay", 0.1, "of the weights; none on biases and norms")
-    momentum: NotNegative = option("optimizer.momentum", 0.9, "momentum of sgd and lars")
+    momentum: Annotated[float, Range(least=0, below=1)] = option(
+        "optimizer.momentum", 0.9, "momentum of sgd, lars and muon"
+    )
     gradient_clip: NotNegative = option("optimizer.gradient_clip", 0.0, "largest global norm of a gradient; 0 for none")
     average_decay: Annotated[float, Range(least=0, below=1)] = option(
         "optimizer.average_decay", 0.0, "decay of a moving average of the weights, which is then evaluated; 0 for none"

@@ -18,7 +18,8 @@ NUM_STEPS = 6
 
 
 @pytest.mark.parametrize(
-    ("name", "scaling", "factor"), [("sgd", "linear", 64 / 256), ("lars", "sqrt", 8), ("adamw", "none", 1)]
+    ("name", "scaling", "factor"),
+    [("sgd", "linear", 64 / 256), ("lars", "sqrt", 8), ("adamw", "none", 1), ("muon", "none", 1)],
 )
 def test_every_option_of_the_optimizer_reaches_the_updates(name, scaling, factor):
     options = ALL_ON | {"name": name, "learning_rate_scaling": scaling}

@@ -34,7 +34,7 @@ def test_weights_decay_and_biases_do_not(name, params):
     assert np.all(np.asarray(updates["bias"]) == 0)
 
 
-@pytest.mark.parametrize(("name", "rate"), [("adamw", 0.05), ("sgd", 0.05), ("lars", 1.0)])
+@pytest.mark.parametrize(("name", "rate"), [("adamw", 0.05), ("sgd", 0.05), ("lars", 1.0), ("muon", 0.25)])
 def test_every_optimizer_walks_down_a_bowl(name, rate, params):
     optimizer = build(name, **PLAIN | {"learning_rate": rate, "num_steps": 400, "momentum": 0.5})
 
@@ -74,8 +74,16 @@ def rate_at(step, *, learning_rate, warmup_steps, num_steps):
     return learning_rate * (1 + math.cos(math.pi * share)) / 2
 
 
+def orthogonalised(matrix):
+    """The quintic polynomial of Muon applied five times to each singular value of a matrix of norm 1."""
+    u, values, v = np.linalg.svd(matrix / np.linalg.norm(matrix), full_matrices=False)
+    for _ in range(5):
+        values = 3.4445 * values - 4.775 * values**3 + 2.0315 * values**5
+    return (u * values) @ v
+
+
 def assert_follows(found, name, *, weight_decay, momentum, gradient_clip, **schedule):
-    """Compares updates with the formulas of the papers: SGD, LARS (arXiv:1708.03888), AdamW (arXiv:1711.05101)."""
+    """Compares updates with the formulas: SGD, LARS (arXiv:1708.03888), AdamW (arXiv:1711.05101), Muon."""
     moments = {part: (0.0, 0.0) for part in ("kernel", "bias")}
     for step, (params, gradients, updates) in enumerate(found):
         norm = math.sqrt(sum(np.sum(g**2) for g in gradients.values()))
@@ -83,7 +91,11 @@ def assert_follows(found, name, *, weight_decay, momentum, gradient_clip, **sche
         rate = rate_at(step, **schedule)
         for part, w in params.items():
             decay, (m, v), g = weight_decay * w * (part == "kernel"), moments[part], clip * gradients[part]
-            if name == "adamw":
+            if name == "muon" and part == "kernel":
+                m = momentum * m + (1 - momentum) * g
+                ahead = momentum * m / (1 - momentum ** (step + 2)) + (1 - momentum) * g / (1 - momentum ** (step + 1))
+                expected = -rate * (0.2 * math.sqrt(max(w.shape)) * orthogonalised(ahead) + decay)
+            elif name in ("adamw", "muon"):
                 m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
                 direction = m / (1 - 0.9 ** (step + 1)) / (np.sqrt(v / (1 - 0.999 ** (step + 1))) + 1e-8)
                 expected = -rate * (direction + decay)
@@ -106,6 +118,36 @@ def test_every_update_follows_the_formula_with_all_options_on(name, clip):
     found = updates_of(build(name, **options), steps=8)  # two more than the schedule has
     assert_follows(found, name, **options)
     assert all(np.all(leaf == 0) for leaf in found[0][2].values())  # the warm-up begins at 0
+
+
+KERNELS = [  # layers of flax that have them, shape, axes of inputs, axes of outputs
+    ("Dense_0", (8, 6), (0,), (1,)),
+    ("Conv_0", (3, 3, 4, 6), (0, 1, 2), (3,)),
+    ("value", (8, 3, 4), (0,), (1, 2)),
+    ("out", (3, 4, 8), (0, 1), (2,)),
+]
+
+
+@pytest.mark.parametrize(("layer", "shape", "inputs", "outputs"), KERNELS)
+def test_muon_reads_the_kernel_of_each_layer_as_its_linear_map(layer, shape, inputs, outputs):
+    gradient = np.random.default_rng(0).normal(size=shape)
+    matrix = gradient.reshape(math.prod(shape[axis] for axis in inputs), math.prod(shape[axis] for axis in outputs))
+    found = first_update("muon", *[{layer: {"kernel": jnp.float32(gradient)}}] * 2)[layer]["kernel"]
+    expected = -0.1 * 0.2 * math.sqrt(max(matrix.shape)) * orthogonalised(matrix)
+    np.testing.assert_allclose(found, expected.reshape(shape), rtol=1e-3, atol=1e-5)
+
+
+def test_muon_leaves_stacked_layers_apart():
+    both = np.random.default_rng(0).normal(size=(2, 5, 4))
+    found = first_update("muon", *[{"Dense_0": {"kernel": jnp.float32(both)}}] * 2)["Dense_0"]["kernel"]
+    for one, gradient in zip(found, both, strict=True):
+        np.testing.assert_allclose(one, -0.02 * math.sqrt(5) * orthogonalised(gradient), rtol=1e-3, atol=1e-5)
+
+
+def test_muon_leaves_weights_that_are_no_linear_map_to_adamw():
+    params = {"class_token": jnp.ones((2, 4)), "positions": jnp.ones((3, 3, 4))}
+    found = {name: first_update(name, params, params, weight_decay=0.3) for name in ("muon", "adamw")}
+    jax.tree.map(np.testing.assert_array_equal, found["muon"], found["adamw"])
 
 
 def test_a_warm_up_longer_than_the_run_is_cut():
