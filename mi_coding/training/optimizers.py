@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from mi_coding.objectives.gradient import EXCHANGES
 from mi_coding.options import NotNegative, NotNegativeInt, OneOf, Positive, Range, option
 from mi_coding.training.norms import leaf_norms
 
@@ -155,6 +156,11 @@ class OptimizerOptions:
     gradient_clip: NotNegative = option("optimizer.gradient_clip", 0.0, "largest global norm of a gradient; 0 for none")
     average_decay: Annotated[float, Range(least=0, below=1)] = option(
         "optimizer.average_decay", 0.0, "decay of a moving average of the weights, which is then evaluated; 0 for none"
+    )
+    exchange: Annotated[str, OneOf(EXCHANGES)] = option(
+        "optimizer.exchange",
+        "float32",
+        "dtype in which devices sum the encoder's gradients; bfloat16 halves the bytes",
     )
 
     def schedule(self, batch_size: int, num_steps: int) -> optax.Schedule:

@@ -43,8 +43,15 @@ def test_shard_map_adds_the_gradient_up_once():
     assert Program(compiled.as_text(), DEVICES).work().sent == 2 * 4 * (WIDTH + 1) * (DEVICES - 1) / DEVICES
 
 
-@pytest.mark.parametrize(("shares", "dtype"), [(as_shares, "f32"), (lambda params, axis_name: params, "bf16")])
-def test_shares_are_added_up_in_the_precision_of_the_parameters(shares, dtype):
+@pytest.mark.parametrize(
+    ("shares", "dtype"),
+    [
+        (as_shares, "f32"),
+        (partial(as_shares, exchange="bfloat16"), "bf16"),
+        (lambda params, axis_name: params, "bf16"),
+    ],
+)
+def test_shares_are_added_up_in_the_precision_of_the_exchange(shares, dtype):
     def in_bfloat16(params, x):
         product = x.astype(jnp.bfloat16) @ shares(params, AXIS).astype(jnp.bfloat16)
         return lax.pmean(jnp.mean(product.astype(jnp.float32) ** 2), AXIS), None
@@ -56,6 +63,27 @@ def test_shares_are_added_up_in_the_precision_of_the_parameters(shares, dtype):
     shapes = jax.ShapeDtypeStruct((WIDTH,), "float32"), jax.ShapeDtypeStruct((8, WIDTH), "float32")
     program = way.parallel(step, sharded=True).lower(*shapes).as_text()
     assert re.findall(rf"\}}\) : \(tensor<{WIDTH}x(\w+)>\)", program) == [dtype]
+
+
+@pytest.mark.parametrize("spmd", SPMD)
+def test_gradients_exchanged_in_bfloat16_are_rounded_once_by_each_device_and_once_as_a_sum(spmd):
+    rng = np.random.default_rng(0)
+    params, x = rng.normal(size=WIDTH).astype("float32"), rng.normal(size=(DEVICES, WIDTH)).astype("float32")
+
+    def step(params, x):
+        def mean_of_squares(params, x):
+            return loss(as_shares(params, AXIS, "bfloat16"), x)
+
+        return params, {"gradient": mean_gradient(mean_of_squares, AXIS, "bfloat16")(params, x)[1]}
+
+    way = data_parallel(spmd, jax.devices()[:DEVICES])
+    _, found = way.parallel(step, sharded=True)(way.replicate(params), way.shard(x))
+    gradient = way.fetch(found)["gradient"]
+    shares = 2 * (x @ params)[:, None] * x / DEVICES  # one row on each device
+    assert gradient.dtype == np.float32
+    error = np.abs(gradient - shares.sum(axis=0))
+    assert np.all(error <= 2.0**-8 * np.abs(shares).sum(axis=0))
+    assert np.max(error) > 1e-4
 
 
 def test_the_gradient_of_many_arrays_is_added_up_as_one_array_for_a_gpu():
@@ -75,7 +103,7 @@ def test_the_gradient_of_many_arrays_is_added_up_as_one_array_for_a_gpu():
 
     def in_groups(params):
         leaves, structure = jax.tree.flatten(params)
-        return jax.tree.unflatten(structure, gradient._in_groups(AXIS, *leaves))
+        return jax.tree.unflatten(structure, gradient._in_groups(AXIS, "float32", *leaves))
 
     way, found, exchanges = data_parallel("shard_map", jax.devices()[:DEVICES]), [], []
     for shares in (in_groups, lambda params: as_shares(params, AXIS)):
