@@ -107,6 +107,7 @@ def test_a_wrong_override_is_told_with_what_would_work(capsys, tmp_path, overrid
         ("--config.data.source=digit", ["config.data.source='digit'", "did you mean 'digits'?"]),
         ("--config.data.source=nowhere:there", ["config.data.source='nowhere:there'", "digits"]),
         ("--config.spmd=threads", ["config.spmd='threads'", "shard_map, pmap"]),
+        ("--config.optimizer.momentum=1", ["config.optimizer.momentum=1.0", "less than 1"]),
         ("--config.objective.name=simclr", ["config.objective.name='simclr'", "cpc, nt_xent"]),
         ("--config.objective.method=magic", ["config.objective.method='magic'", "gather"]),
         ("--config.optimizer.name=adam", ["config.optimizer.name='adam'", "adamw"]),

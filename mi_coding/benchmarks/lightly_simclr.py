@@ -1,7 +1,7 @@
 """lightly's SimCLR with the network, the augmentations and the optimiser of a config, for a given time.
 
     python -m mi_coding.benchmarks.lightly_simclr --minutes=90 --config=simclr_cifar10_cpu [--workers=2]
-                                                  [--config.KEY=VALUE …]
+        --config.optimizer.name=adamw --config.optimizer.learning_rate=4e-3 [--config.KEY=VALUE …]
 
 Needs lightly and PyTorch (`pip install lightly torch torchvision`). Transform, loss and data loader are lightly's and
 PyTorch's own, with channels last, which is the faster layout on a CPU. The learning rate falls along a cosine over

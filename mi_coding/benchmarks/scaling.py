@@ -72,6 +72,9 @@ def cost(config: Mapping[str, Any], method: str, num_devices: int, batch: int) -
     """Compiles the step of a config with this method for the first `num_devices` devices, and counts."""
     plan = build.plan({**config, "batch_size": batch, "objective.method": method})
     check_devices(plan, num_devices)  # before any data is read
+    if plan.optimizer.all_reduce_dtype != "float32":
+        asked = Setting("optimizer.all_reduce_dtype", plan.optimizer.all_reduce_dtype)
+        raise InputError(asked, "; expected 'float32': CPUs, whose program is counted here, send no bfloat16")
     described = [{"shape": _example_shape(plan), "dtype": "uint8"}]
     step = training_step(plan, described, 0, jax.devices()[:num_devices], "tpu")
     compiled = step.compile()

@@ -29,6 +29,7 @@ from mi_coding.benchmarks.arguments import split_arguments
 from mi_coding.benchmarks.timing import take_turns
 from mi_coding.command import run_command
 from mi_coding.errors import InputError, Setting
+from mi_coding.objectives.gradient import as_shares, mean_gradient
 from mi_coding.reporting.metrics import MetricsWriter
 from mi_coding.runs import build
 from mi_coding.runs.build import with_parts
@@ -102,21 +103,22 @@ def _encoder_alone(method, way, both: jax.Array, initial, steps: int, loop: int)
     shard = both.shape[1] // way.num_devices
 
     def train_codes(params: Any, x: jax.Array) -> jax.Array:
-        return method.encoder.apply(params["encoder"], initial.stats, x, True)[0][1]
+        return method.encoder.apply(params, initial.stats, x, True)[0][1]
 
     def one(state: tuple[Any, jax.Array], both: jax.Array) -> tuple[Any, dict]:
         params, weights = state
         here = lax.axis_index(AXIS) * shard
         mine = lax.dynamic_slice_in_dim(both, here, shard, axis=1).reshape(-1, *both.shape[2:])
 
-        def total(params: Any) -> jax.Array:
-            return lax.pmean(jnp.vdot(train_codes(params, mine), weights), AXIS)
+        def total(params: Any) -> tuple[jax.Array, None]:
+            shares = as_shares(params["encoder"], AXIS, method.parts.all_reduce_dtype)
+            return lax.pmean(jnp.vdot(train_codes(shares, mine), weights), AXIS), None
 
-        gradients = lax.pmean(jax.grad(total)(params), AXIS)
+        _, gradients = mean_gradient(total, AXIS)(params)
         # The gradient stays part of the result, so that XLA cannot eliminate any of it, and changes no parameter.
         return (jax.tree.map(lambda p, g: p + 0 * g, params, gradients), weights), {}
 
-    width = jax.eval_shape(lambda: train_codes(initial.params, both[0])).shape[1]
+    width = jax.eval_shape(lambda: train_codes(initial.params["encoder"], both[0])).shape[1]
     compiled = way.parallel(
         lambda state, both: (lax.fori_loop(0, loop, lambda _, state: one(state, both)[0], state), {})
     )

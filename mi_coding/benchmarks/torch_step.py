@@ -22,9 +22,8 @@ from mi_coding.runs.build import Plan
 LAYOUTS = {"PyTorch": torch.contiguous_format, "PyTorch, channels last": torch.channels_last}
 """The memory layouts of images and kernels that are timed. The first is PyTorch's default."""
 
-_OPTIMIZERS = {  # LARS is not part of PyTorch, and its Muon takes no convolutions: others that do less
+_OPTIMIZERS = {  # LARS is not part of PyTorch; plain momentum does less
     "adamw": torch.optim.AdamW,
-    "muon": torch.optim.AdamW,
     "sgd": lambda parameters: torch.optim.SGD(parameters, 1e-3, momentum=0.9),
     "lars": lambda parameters: torch.optim.SGD(parameters, 1e-3, momentum=0.9),
 }
@@ -48,6 +47,9 @@ def torch_steps(plan: Plan, params: Any, shape: tuple[int, ...], steps: int) -> 
         raise InputError(Setting("pairs"), " is not timed in PyTorch; expected two views and one encoder")
     if getattr(plan.encoder, "dtype", "float32") != "float32":
         raise InputError(Setting("encoder.dtype", plan.encoder.dtype), " is not timed in PyTorch; expected 'float32'")
+    if plan.optimizer.name not in _OPTIMIZERS:
+        asked = Setting("optimizer.name", plan.optimizer.name)
+        raise InputError(asked, f" is not timed in PyTorch; expected {' or '.join(_OPTIMIZERS)}")
     runs = {layout: _steps(plan, params, shape, form, steps) for layout, form in LAYOUTS.items()}
     return runs if len(shape) == 3 else {"PyTorch": runs["PyTorch"]}
 

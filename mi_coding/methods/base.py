@@ -37,7 +37,7 @@ class Parts(NamedTuple):
         num_classes: the number of classes of the training labels, for an online probe or for `learns_labels`; 0 where
             there is neither.
         encoder_y: the encoder of y where it is of another kind than that of x; None where it is not.
-        exchange: a name in `EXCHANGES`, for the gradient of the encoder.
+        all_reduce_dtype: of the gradient of the encoder, see `as_shares`.
     """
 
     encoder: Backbone
@@ -48,7 +48,7 @@ class Parts(NamedTuple):
     example_shape: Shape
     num_classes: int
     encoder_y: Backbone | None = None
-    exchange: str = "float32"
+    all_reduce_dtype: str = "float32"
 
     @property
     def encoders(self) -> tuple[Backbone, ...]:

@@ -165,7 +165,7 @@ class CoTraining(Method):
     def loss(self, params: Any, stats: Any, key: jax.Array, x: jax.Array, y: jax.Array, axis_name: str | None) -> Any:
         encode = encode_in_chunks(jointly(partial(self._logits, axis_name=axis_name)), self.microbatch_size)
         z_x, z_y, encoder_stats = encode(
-            as_shares(params["encoder"], axis_name, self.parts.exchange), stats["encoder"], x, y
+            as_shares(params["encoder"], axis_name, self.parts.all_reduce_dtype), stats["encoder"], x, y
         )
         log_q = self._log_probabilities(z_x), self._log_probabilities(z_y)
         inner_key, outer_key = jax.random.split(key)

@@ -106,7 +106,8 @@ class CPCAhead(Candidates, OnlineProbe):
     def loss(self, params: Any, stats: Any, key: jax.Array, x: Any, y: Any, axis_name: str | None) -> Any:
         _, time_key = jax.random.split(key)
         steps, labels = with_label(x)
-        contexts, codes = self.encoder.apply(as_shares(params["encoder"], axis_name, self.parts.exchange), steps)
+        shares = as_shares(params["encoder"], axis_name, self.parts.all_reduce_dtype)
+        contexts, codes = self.encoder.apply(shares, steps)
         queries, targets = self._predict(params, contexts, codes)
         if self.num_times:
             times = jax.random.permutation(time_key, targets.shape[1])[: self.num_times]

@@ -54,7 +54,7 @@ class Supervised(Method):
         (modified, labels), (views, _) = with_label(x), with_label(y)
         examples, labels = jnp.concatenate([modified, views]), jnp.concatenate([labels, labels])
         learns = not self.freeze  # if not, batch statistics, too, keep their initial values
-        shares = as_shares(params["encoder"], axis_name, self.parts.exchange)
+        shares = as_shares(params["encoder"], axis_name, self.parts.all_reduce_dtype)
         (features, _), stats = self.encoder.apply(shares, stats, examples, learns, axis_name)
         loss, accuracy = mean_cross_entropy(probe_logits(params[_CLASSIFIER], features), labels, axis_name)
         return loss, ({"loss": loss, "accuracy": accuracy}, stats)

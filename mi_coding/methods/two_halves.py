@@ -121,7 +121,7 @@ class TwoHalves(OnlineProbe):
         of_x, of_y = (partial(one.apply, train=True, axis_name=axis_name) for one in (self.encoder, self.encoder_y))
         both = separately(of_x, of_y) if self.parts.pairs.two_encoders else jointly(of_x)
         encode = encode_in_chunks(both, self.microbatch_size)
-        shares = as_shares(params["encoder"], axis_name, self.parts.exchange)
+        shares = as_shares(params["encoder"], axis_name, self.parts.all_reduce_dtype)
         memory = stats["memory"] if self.has_memory else None
         before = self._encoder_stats(stats)
         (features_x, z_x), (features_y, z_y), stats = encode(shares, before, images_x, images_y)

@@ -11,11 +11,11 @@ from jax import lax
 
 from mi_coding.varying import varies
 
-EXCHANGES = ("float32", "bfloat16")
-"""Names of `config.optimizer.exchange`: of float32 gradients, what the devices exchange."""
+ALL_REDUCE_DTYPES = ("float32", "bfloat16")
+"""Names of `config.optimizer.all_reduce_dtype`."""
 
 
-def mean_gradient(loss_fn: Callable, axis_name: str, exchange: str = "float32") -> Callable:
+def mean_gradient(loss_fn: Callable, axis_name: str) -> Callable:
     """The gradient of a global loss with respect to replicated parameters, by one exchange between devices.
 
     `loss_fn(params, …) → (loss, aux)` must return the loss of the global batch, the same on every device. Under pmap
@@ -23,10 +23,6 @@ def mean_gradient(loss_fn: Callable, axis_name: str, exchange: str = "float32") 
     correct. Under shard_map, which knows what is the same on every device, the gradient of replicated parameters
     is already the sum of all shares: a mean of that would exchange the same numbers a second time. A sum under pmap is
     too large by a factor of the number of devices, and averaging only the loss or only the gradient is wrong.
-
-    Args:
-        loss_fn, axis_name: see above.
-        exchange: see `as_shares`, which has done it already under shard_map.
     """
 
     gradient = jax.value_and_grad(loss_fn, has_aux=True)
@@ -36,14 +32,13 @@ def mean_gradient(loss_fn: Callable, axis_name: str, exchange: str = "float32") 
         if varies(lax.axis_index(axis_name)):
             return value, gradients
         with jax.named_scope("gradients"):
-            means = lax.pmean(jax.tree.map(partial(_sent, exchange=exchange), gradients), axis_name)
-            return value, jax.tree.map(lambda mean, leaf: mean.astype(leaf.dtype), means, gradients)
+            return value, lax.pmean(gradients, axis_name)
 
     return value_and_mean_gradient
 
 
-def as_shares(params: Any, axis_name: str | None, exchange: str = "float32") -> Any:
-    """The same replicated parameters, whose gradient is summed over devices here: once, and in their own precision.
+def as_shares(params: Any, axis_name: str | None, all_reduce_dtype: str = "float32") -> Any:
+    """The same replicated parameters, whose gradient is summed over devices here, by one all-reduce.
 
     shard_map sums it where parameters first meet data. For those of an encoder that may be after a cast to bfloat16,
     which would leave few digits, and in a loop over parts of the batch. Typed as different on each device
@@ -52,40 +47,38 @@ def as_shares(params: Any, axis_name: str | None, exchange: str = "float32") -> 
     Args:
         params: of the encoder.
         axis_name: of the devices.
-        exchange: "bfloat16" halves the bytes that float32 gradients take on the wires. What each device sends, and
-            every sum on its way, is then rounded by at most 2⁻⁸ of itself; the optimiser still receives float32.
+        all_reduce_dtype: in which float32 gradients are sent and summed; the optimiser receives float32 either way.
+            "bfloat16" halves their bytes, and rounds what each device sends, and each sum on its way around the
+            devices, to 8 bits: the error grows with the number of devices.
     """
     leaves, structure = jax.tree.flatten(params)
     if not leaves or axis_name is None or not varies(lax.axis_index(axis_name)):
         return params
     with jax.named_scope("gradients"):
-        grouped, each = (partial(function, axis_name, exchange) for function in (_in_groups, _each))
+        grouped, each = (partial(function, axis_name, all_reduce_dtype) for function in (_in_groups, _each))
         shares = lax.platform_dependent(*leaves, cuda=grouped, default=each)
     return jax.tree.unflatten(structure, shares)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _share(axis_name: str, exchange: str, leaf: jax.Array) -> jax.Array:
+def _share(axis_name: str, all_reduce_dtype: str, leaf: jax.Array) -> jax.Array:
     """The same numbers, typed as different on each device."""
     return lax.pcast(leaf, axis_name, to="varying")
 
 
-def _sum_of_shares(axis_name: str, exchange: str, _: None, share: jax.Array) -> tuple[jax.Array]:
-    return (lax.psum(_sent(share, exchange), axis_name).astype(share.dtype),)
+def _sum_of_shares(axis_name: str, all_reduce_dtype: str, _: None, share: jax.Array) -> tuple[jax.Array]:
+    sent = share.astype(all_reduce_dtype) if share.dtype == jnp.float32 else share
+    return (lax.psum(sent, axis_name).astype(share.dtype),)
 
 
-_share.defvjp(lambda axis_name, exchange, leaf: (_share(axis_name, exchange, leaf), None), _sum_of_shares)
+_share.defvjp(lambda axis_name, dtype, leaf: (_share(axis_name, dtype, leaf), None), _sum_of_shares)
 
 
-def _sent(gradient: jax.Array, exchange: str) -> jax.Array:
-    return gradient.astype(exchange) if gradient.dtype == jnp.float32 else gradient
+def _each(axis_name: str, all_reduce_dtype: str, *leaves: jax.Array) -> list[jax.Array]:
+    return [_share(axis_name, all_reduce_dtype, leaf) for leaf in leaves]
 
 
-def _each(axis_name: str, exchange: str, *leaves: jax.Array) -> list[jax.Array]:
-    return [_share(axis_name, exchange, leaf) for leaf in leaves]
-
-
-def _in_groups(axis_name: str, exchange: str, *leaves: jax.Array) -> list[jax.Array]:
+def _in_groups(axis_name: str, all_reduce_dtype: str, *leaves: jax.Array) -> list[jax.Array]:
     """Neighbouring arrays of one dtype as parts of one array, whose gradient is one array, too.
 
     The compiler for GPUs sums many arrays as one in any case, but only after it has fused everything else: what reads
@@ -94,7 +87,7 @@ def _in_groups(axis_name: str, exchange: str, *leaves: jax.Array) -> list[jax.Ar
     """
     shares: list[jax.Array] = []
     for group in _groups(leaves):
-        whole = _share(axis_name, exchange, jnp.concatenate([leaf.ravel() for leaf in group]))
+        whole = _share(axis_name, all_reduce_dtype, jnp.concatenate([leaf.ravel() for leaf in group]))
         parts = lax.split(whole, [leaf.size for leaf in group])
         shares += [part.reshape(leaf.shape) for part, leaf in zip(parts, group, strict=True)]
     return shares

@@ -215,7 +215,7 @@ def with_parts(
             tuple(described[0]["shape"]),
             num_classes if uses_labels else 0,
             plan.encoder_y and plan.encoder_y.on(platform or platform_of()),
-            plan.optimizer.exchange,
+            plan.optimizer.all_reduce_dtype if num_devices > 1 else "float32",  # one device sends nothing
         )
     )
 
@@ -246,5 +246,4 @@ def build_experiment(plan: Plan, method: Method, num_steps: int, *, streamed: bo
         method.optimizer(plan.optimizer.build(plan.run.batch_size, num_steps)),
         plan.run.batch_size,
         plan.optimizer.average_decay,
-        plan.optimizer.exchange,
     )

@@ -196,6 +196,9 @@ def _warn_of_twins(run: Run) -> None:
 def check_devices(plan: Plan, num_devices: int) -> None:
     """Raises InputError for a config that cannot run on these devices as it is; called before data is read."""
     plan.run.check(num_devices, jax.process_count())
+    if plan.run.spmd == "pmap" and plan.optimizer.all_reduce_dtype != "float32":
+        asked = Setting("optimizer.all_reduce_dtype", plan.optimizer.all_reduce_dtype)
+        raise InputError(asked, " is for shard_map; expected 'float32' with ", Setting("spmd", "pmap"))
     plan.pairs.check(plan.run.batch_size, num_devices)
     plan.method.check(plan.pairs, plan.encoder, plan.run.batch_size, num_devices)
 

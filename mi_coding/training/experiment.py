@@ -18,7 +18,6 @@ class Experiment(NamedTuple):
         optimizer: an optax transformation over params.
         batch_size: B, the global batch.
         average_decay: of the moving average of params and stats that `TrainState.average` keeps; 0 keeps none.
-        exchange: see `mean_gradient`.
     """
 
     sample_pairs: Callable[[jax.Array, Any, jax.Array], tuple[jax.Array, jax.Array]]
@@ -27,4 +26,3 @@ class Experiment(NamedTuple):
     optimizer: optax.GradientTransformation
     batch_size: int
     average_decay: float = 0.0
-    exchange: str = "float32"

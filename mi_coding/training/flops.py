@@ -1,6 +1,7 @@
 """FLOPs of a step, counted in its program, and peak FLOPs per second of devices: together they give the utilisation."""
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -32,8 +33,9 @@ def peak_flops(device_kind: str) -> float | None:
 def count_flops(fn: Callable, *arguments: Any) -> int:
     """Multiplications and additions of the matrix products and convolutions in a program, on one device.
 
-    Nothing else is counted, as is usual for model FLOPs (PaLM, arXiv:2204.02311, appendix B); rematerialised work is
-    counted. The body of a loop counts once for each iteration, or once if their number is not known statically.
+    Nothing else is counted, as is usual for model FLOPs (PaLM, arXiv:2204.02311, appendix B): not the products of an
+    optimiser such as Muon, which are in a scope of that name. Rematerialised work is counted. The body of a loop counts
+    once for each iteration, or once if their number is not known statically.
 
     >>> count_flops(lambda a, b: a @ b + 1, np.ones((2, 3)), np.ones((3, 5)))
     60
@@ -42,7 +44,7 @@ def count_flops(fn: Callable, *arguments: Any) -> int:
         fn: a function of arrays; inside `shard_map` the shapes are those of one device.
         arguments: of `fn`, or their shapes.
     """
-    return sum(product.flops for product in products(fn, *arguments))
+    return sum(product.flops for product in products(fn, *arguments) if not re.search(r"\boptimizer\b", product.scope))
 
 
 class Product(NamedTuple):
@@ -62,7 +64,7 @@ class Product(NamedTuple):
 
 
 def products(fn: Callable, *arguments: Any) -> list[Product]:
-    """What `count_flops` counts, one by one."""
+    """What `count_flops` counts, one by one, and the products of the optimiser."""
     return _products(jax.make_jaxpr(fn)(*arguments).jaxpr, "", 1)
 
 

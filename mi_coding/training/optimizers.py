@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from mi_coding.objectives.gradient import EXCHANGES
+from mi_coding.objectives.gradient import ALL_REDUCE_DTYPES
 from mi_coding.options import NotNegative, NotNegativeInt, OneOf, Positive, Range, option
 from mi_coding.training.norms import leaf_norms
 
@@ -59,26 +59,23 @@ def _muon(schedule: optax.Schedule, weight_decay: float, momentum: float) -> opt
 
 
 def _group(path: tuple[Any, ...], leaf: jax.Array) -> str:
-    """Position codes and tokens of a ViT are weights, but no linear map."""
+    """Position codes and tokens of a ViT are no linear maps; the form of a bilinear critic begins as the identity."""
     return "kernels" if leaf.ndim > 1 and _names(path)[-1] == "kernel" else "others"
 
 
 def _as_matrix(path: tuple[Any, ...], leaf: jax.Array) -> optax.contrib.MuonDimensionNumbers:
-    """Which axes of a kernel count its inputs, and which its outputs; layers that are stacked in front are left apart.
+    """Which axes of a kernel count the inputs of its linear map, and which its outputs.
 
-    A dense layer has [inputs, outputs], a convolution [height, width, channels, outputs]; the three projections of an
-    attention have [inputs, heads, outputs of each], and its last one has [heads, inputs of each, outputs].
+    The last axis counts the outputs of a dense layer, of a convolution, [height, width, channels, outputs], and of the
+    last layer of an attention, [heads, inputs of each, outputs]. Its other three have [inputs, heads, outputs of each].
     """
-    layer = _names(path)[-2:-1]
-    if leaf.ndim == 3 and layer and layer[0] in ("query", "key", "value"):
+    if leaf.ndim == 3 and _names(path)[-2] in ("query", "key", "value"):
         return optax.contrib.MuonDimensionNumbers(0, (1, 2))
-    if leaf.ndim == 3 and layer != ["out"]:  # one dense layer for each head of a code
-        return optax.contrib.MuonDimensionNumbers(1, 2)
     return optax.contrib.MuonDimensionNumbers(tuple(range(leaf.ndim - 1)), leaf.ndim - 1)
 
 
 def _names(path: tuple[Any, ...]) -> list[str]:
-    return [str(getattr(key, "key", getattr(key, "name", key))) for key in path]
+    return jax.tree_util.keystr(path, simple=True, separator="/").split("/")
 
 
 def _scale_by_trust_ratio(coefficient: float) -> optax.GradientTransformation:
@@ -157,10 +154,10 @@ class OptimizerOptions:
     average_decay: Annotated[float, Range(least=0, below=1)] = option(
         "optimizer.average_decay", 0.0, "decay of a moving average of the weights, which is then evaluated; 0 for none"
     )
-    exchange: Annotated[str, OneOf(EXCHANGES)] = option(
-        "optimizer.exchange",
+    all_reduce_dtype: Annotated[str, OneOf(ALL_REDUCE_DTYPES)] = option(
+        "optimizer.all_reduce_dtype",
         "float32",
-        "dtype in which devices sum the encoder's gradients; bfloat16 halves the bytes",
+        "of the encoder's gradients; bfloat16 halves what devices send",
     )
 
     def schedule(self, batch_size: int, num_steps: int) -> optax.Schedule:

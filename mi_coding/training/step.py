@@ -73,7 +73,7 @@ def make_step(experiment: Experiment, key: jax.Array, num_devices: int) -> Calla
             with jax.named_scope("loss"):
                 return experiment.loss(params, state.stats, loss_key, x, y, AXIS)
 
-        (loss, (metrics, stats)), gradients = mean_gradient(loss_fn, AXIS, experiment.exchange)(state.params)
+        (loss, (metrics, stats)), gradients = mean_gradient(loss_fn, AXIS)(state.params)
         with jax.named_scope("optimizer"):
             updates, opt_state = experiment.optimizer.update(gradients, state.opt_state, state.params)
             params, number = optax.apply_updates(state.params, updates), state.step + 1

@@ -10,6 +10,11 @@ from mi_coding.benchmarks import lightly_simclr
     [
         (["--config=simclr_cifar10_cpu"], False, "lightly is not installed: pip install lightly torch torchvision"),
         (["--config=simclr_cifar10_cpu", "--minutes=0"], True, "--minutes=0 --workers=2; expected minutes > 0"),
+        (
+            ["--config=simclr_cifar10_cpu"],
+            True,
+            "config.optimizer.name='muon' has no counterpart here",
+        ),
         (["--config=cpc"], True, "config.objective.name='cpc' has no counterpart here; expected 'nt_xent'"),
         (["--config=simclr"], True, "config.pairs.preset='gray28' has no counterpart here"),
         (["--config=simclr_cifar10_cpu", "--config.pairs.views=4"], True, "config.pairs.views=4 has no counterpart"),

@@ -26,6 +26,15 @@ def test_a_product_and_its_gradient_are_three_products():
     assert count_flops(jax.grad(loss, argnums=(0, 1)), A, B) == 3 * ONCE
 
 
+def test_products_of_the_optimizer_are_not_those_of_the_model():
+    def step(a, b):
+        with jax.named_scope("optimizer"):
+            updates = product(a, b)
+        return product(updates @ b.T, b)
+
+    assert count_flops(step, A, B) == 2 * ONCE
+
+
 def test_a_batch_of_products_counts_each():
     assert count_flops(jax.vmap(product, (0, None)), shape(4, 3, 5), B) == 4 * ONCE
 

@@ -38,10 +38,10 @@ def test_every_option_of_the_optimizer_reaches_the_updates(name, scaling, factor
     assert_follows(found, name, **ALL_ON | {"learning_rate": 0.3 * factor, "num_steps": NUM_STEPS})
 
 
-@pytest.mark.parametrize("exchange", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("objective", ["nt_xent", "cotraining", "supervised"])
-def test_the_exchange_is_that_of_every_gradient_of_the_encoder(objective, exchange):
-    overrides = [f"--config.objective.name={objective}", f"--config.optimizer.exchange={exchange}"]
+def test_the_gradients_of_the_encoder_are_summed_in_the_dtype_of_the_config(objective, dtype):
+    overrides = [f"--config.objective.name={objective}", f"--config.optimizer.all_reduce_dtype={dtype}"]
     plan, key = build.plan(read_config("--config.batch_size=8", *overrides)), jax.random.key(0)
     method = with_parts(plan, [{"shape": (8, 8, 1)}], 3, num_devices=4, num_steps=NUM_STEPS)
     experiment = build.build_experiment(plan, method, NUM_STEPS, streamed=False)
@@ -51,4 +51,4 @@ def test_the_exchange_is_that_of_every_gradient_of_the_encoder(objective, exchan
     step = data_parallel("shard_map", jax.devices()[:4]).parallel(make_step(experiment, key, 4))
     program = step.lower(state, data).as_text()
     in_bfloat16 = re.findall(r"\}\) : \(tensor<[\dx]*bf16>\)", program)
-    assert len(in_bfloat16) == (len(jax.tree.leaves(state.params["encoder"])) if exchange == "bfloat16" else 0)
+    assert len(in_bfloat16) == (len(jax.tree.leaves(state.params["encoder"])) if dtype == "bfloat16" else 0)

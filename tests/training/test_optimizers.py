@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mi_coding.encoders.vit import ViT
 from mi_coding.methods.base import with_own_rate
 from mi_coding.training import optimizers
 
@@ -120,32 +121,34 @@ def test_every_update_follows_the_formula_with_all_options_on(name, clip):
     assert all(np.all(leaf == 0) for leaf in found[0][2].values())  # the warm-up begins at 0
 
 
-KERNELS = [  # layers of flax that have them, shape, axes of inputs, axes of outputs
-    ("Dense_0", (8, 6), (0,), (1,)),
-    ("Conv_0", (3, 3, 4, 6), (0, 1, 2), (3,)),
-    ("value", (8, 3, 4), (0,), (1, 2)),
-    ("out", (3, 4, 8), (0, 1), (2,)),
-]
-
-
-@pytest.mark.parametrize(("layer", "shape", "inputs", "outputs"), KERNELS)
-def test_muon_reads_the_kernel_of_each_layer_as_its_linear_map(layer, shape, inputs, outputs):
-    gradient = np.random.default_rng(0).normal(size=shape)
-    matrix = gradient.reshape(math.prod(shape[axis] for axis in inputs), math.prod(shape[axis] for axis in outputs))
-    found = first_update("muon", *[{layer: {"kernel": jnp.float32(gradient)}}] * 2)[layer]["kernel"]
+def assert_orthogonalised(found, gradient, num_inputs):
+    """An update of learning rate 0.1 is that of the gradient as a matrix with so many rows."""
+    matrix = np.asarray(gradient, np.float64).reshape(num_inputs, -1)
     expected = -0.1 * 0.2 * math.sqrt(max(matrix.shape)) * orthogonalised(matrix)
-    np.testing.assert_allclose(found, expected.reshape(shape), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(found, expected.reshape(gradient.shape), rtol=1e-3, atol=1e-5)
 
 
-def test_muon_leaves_stacked_layers_apart():
-    both = np.random.default_rng(0).normal(size=(2, 5, 4))
-    found = first_update("muon", *[{"Dense_0": {"kernel": jnp.float32(both)}}] * 2)["Dense_0"]["kernel"]
-    for one, gradient in zip(found, both, strict=True):
-        np.testing.assert_allclose(one, -0.02 * math.sqrt(5) * orthogonalised(gradient), rtol=1e-3, atol=1e-5)
+def test_muon_reads_every_kernel_of_a_transformer_as_its_linear_map():
+    params = ViT(patch=4, width=6, depth=1, heads=2).init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)), False)["params"]
+    flat, found = (
+        {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
+        for tree in (params, first_update("muon", params, params))
+    )
+    num_inputs = {"embed": 16, "query": 6, "key": 6, "value": 6, "out": 6, "dense1": 6, "dense2": 24}
+    layers = {path: path.split("/")[-2] for path in flat if path.endswith("/kernel")}
+    assert sorted(layers.values()) == sorted(num_inputs)
+    for path, layer in layers.items():
+        assert_orthogonalised(found[path], flat[path], num_inputs[layer])
+
+
+def test_muon_reads_the_kernel_of_a_convolution_as_a_map_of_its_patches():
+    kernel = jax.random.normal(jax.random.key(0), (3, 3, 4, 6))
+    found = first_update("muon", *[{"Conv_0": {"kernel": kernel}}] * 2)["Conv_0"]["kernel"]
+    assert_orthogonalised(found, kernel, 3 * 3 * 4)
 
 
 def test_muon_leaves_weights_that_are_no_linear_map_to_adamw():
-    params = {"class_token": jnp.ones((2, 4)), "positions": jnp.ones((3, 3, 4))}
+    params = {"class_token": jnp.ones((2, 4)), "positions": jnp.ones((3, 3, 4)), "critic": {"weight": jnp.eye(3)}}
     found = {name: first_update(name, params, params, weight_decay=0.3) for name in ("muon", "adamw")}
     jax.tree.map(np.testing.assert_array_equal, found["muon"], found["adamw"])
 
