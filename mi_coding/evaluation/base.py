@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mi_coding.data import Dataset, Split, blocks, num_examples, sample_films, take
+from mi_coding.data import Dataset, Split, num_examples, sample_films, take
 from mi_coding.evaluation.classifiers import Examples
 from mi_coding.evaluation.codes import encode
 from mi_coding.evaluation.heldout import ENCODE_AT_ONCE, HeldoutBound, make_heldout_bound, make_pair_codes
@@ -165,7 +165,7 @@ class LabelledViews:
     def encoded(self, encoders: Encoders, trained: Trained) -> dict[str, tuple[Examples, Examples, Examples]]:
         """Name of an encoder → its features of the training, validation and test split; the key is that of "probe"."""
         train, *others = trained.dataset.splits
-        splits = (subsample(train, self.most_images) if self.most_images else train, *others)
+        splits = (labelled_sample(train, self.most_images) if self.most_images else train, *others)
         keys = jax.random.split(trained.key("probe"), 3)
         parts = [encode_views(encoders, *own, trained.pairs, self.views) for own in zip(splits, keys, strict=True)]
         return {name: tuple(part[name] for part in parts) for name in encoders}
@@ -191,6 +191,15 @@ def subsample(split: Split, most: int) -> Split:
     return take(split, _at_most(most, np.arange(num_examples(split))))
 
 
+def num_known_classes(split: Split) -> int:
+    """How many classes the known labels of a split name.
+
+    >>> num_known_classes(Split(np.zeros((4, 1)), np.array([3, -1, 7, 3])))
+    2
+    """
+    return 0 if split.labels is None else len(np.unique(split.labels[split.labels >= 0]))
+
+
 def labelled_sample(split: Split, most: int) -> Split:
     """At most `most` examples whose label is known, in memory; the same ones for every run.
 
@@ -208,19 +217,19 @@ def _at_most(most: int, rows: np.ndarray) -> np.ndarray:
 def encode_views(
     encoders: Encoders, split: Split, key: jax.Array, pairs: PairSampler, views_each: int
 ) -> dict[str, Examples]:
-    """Name of an encoder → features and labels of several views of each example; hidden labels (−1) are left out."""
-    keys = jax.random.split(key, num_examples(split) * views_each)
+    """Name of an encoder → features and labels of several views of each example whose label is known."""
+    known = np.flatnonzero(split.labels >= 0)
+    keys = jax.random.split(key, len(known) * views_each)
     parts, labels, done = {name: [] for name in encoders}, [], 0
-    for block in blocks(split, _BLOCK):
+    for start in range(0, len(known), _BLOCK):
+        block = take(split, known[start : start + _BLOCK])
         labels.append(np.repeat(block.labels, views_each))
         examples = jax.tree.map(lambda half: np.repeat(half, views_each, axis=0), block.examples)
         shown = view_each(keys[done : done + len(labels[-1])], examples, pairs)
         done += len(labels[-1])
         for name, encoder in encoders.items():
             parts[name].append(encode(encoder, shown))
-    labels = np.concatenate(labels)
-    known = labels >= 0
-    return {name: Examples(np.concatenate(part)[known], labels[known]) for name, part in parts.items()}
+    return {name: Examples(np.concatenate(part), np.concatenate(labels)) for name, part in parts.items()}
 
 
 @lru_cache(maxsize=8)

@@ -80,7 +80,8 @@ class HeldoutBounds(PairEvaluator):
     def sections(self, trained: Trained, summary: Summary) -> list[Section]:
         if "heldout/num_candidates" not in summary:  # it could not be measured, and a warning has said so
             return []
-        count, num_validation = int(summary["heldout/num_candidates"]), num_examples(trained.dataset.validation)
+        count = int(summary["heldout/num_candidates"])
+        num_validation = num_examples(trained.heldout_split("validation"))
         text = (
             "The lower bound on the information that codes of a pair share, on training batches and on pairs of the "
             f"{num_validation:,} validation examples; the result above is for the test examples. "
@@ -103,6 +104,8 @@ def overfitting_warning(curves: Curves) -> str | None:
     if BOUND not in curves:
         return None
     steps, bounds = curves[BOUND]
+    if not np.isfinite(bounds).all():  # a warning about the loss has said so
+        return None
     best = bounds.argmax()
     if bounds[best] - bounds[-1] <= LEAST_FALL + FALL * max(bounds[best], 0):
         return None

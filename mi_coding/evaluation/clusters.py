@@ -7,7 +7,14 @@ from typing import Any
 import jax
 from threadpoolctl import threadpool_limits
 
-from mi_coding.evaluation.base import Evaluator, Trained, encode_views, labelled_sample, unlabelled_splits
+from mi_coding.evaluation.base import (
+    Evaluator,
+    Trained,
+    encode_views,
+    labelled_sample,
+    num_known_classes,
+    unlabelled_splits,
+)
 from mi_coding.evaluation.classifiers import Examples
 from mi_coding.evaluation.code_statistics import clustering_accuracy
 from mi_coding.evaluation.codes import unit
@@ -30,17 +37,18 @@ class Clusters(Evaluator):
     """Agreement of k-means clusters of features with classes; none without labels, or where training used them."""
 
     def evaluate(self, trained: Trained) -> dict[str, Any]:
-        if trained.method.learns_labels or trained.num_classes < 2 or "test" in unlabelled_splits(trained.dataset):
+        count = num_known_classes(trained.dataset.train)
+        if trained.method.learns_labels or count < 2 or "test" in unlabelled_splits(trained.dataset):
             return {}
         test = labelled_sample(trained.dataset.test, MOST_CLUSTERED)
-        if len(test.labels) < 2 * trained.num_classes:
+        if len(test.labels) < 2 * count:
             return {}
         key = jax.random.split(trained.key("probe"), 3)[2]
         found = encode_views(compared_encoders(trained), test, key, trained.pairs, 1)
         return {
             f"clusters/{_KEYS[name]}_{measure}": value
             for name, examples in found.items()
-            for measure, value in agreement(examples, trained.num_classes).items()
+            for measure, value in agreement(examples, count).items()
         }
 
     def groups(self, summary: Summary) -> list[Group]:

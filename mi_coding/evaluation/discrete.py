@@ -17,6 +17,7 @@ from mi_coding.evaluation.base import (
     LabelledViews,
     PairEvaluator,
     Trained,
+    labelled_sample,
     subsample,
     unlabelled_splits,
 )
@@ -132,7 +133,7 @@ class DiscreteCodes(PairEvaluator):
         sample = subsample(trained.dataset.test, heads.BLOCK)
         z = heads.most_likely_codes(trained, trained.variables, sample, trained.key("report"), chosen)
         return [
-            training_section(trained.curves, num_examples(trained.dataset.validation)),
+            training_section(trained.curves, num_examples(trained.heldout_split("validation"))),
             plane_section(test_heads, chosen),
             examples_section(sample.examples, z, rows=GRID_ROWS, columns=GRID_COLUMNS),
         ]
@@ -247,7 +248,7 @@ def _warn_of_lag(trained: Trained, lag: code_statistics.Lag) -> bool:
 def _agreement(trained: Trained, head: int) -> dict[str, float]:
     """Of one symbol the clustering accuracy; of several bits the precision of the nearest codes; else nothing."""
     test_key, train_key = jax.random.split(trained.key("probe"))
-    test = subsample(trained.dataset.test, MOST_QUERIES)
+    test = labelled_sample(trained.dataset.test, MOST_QUERIES)
     z = heads.most_likely_codes(trained, trained.variables, test, test_key, head)
     prior = trained.method.prior
     if prior.num_symbols == 1:
@@ -255,7 +256,9 @@ def _agreement(trained: Trained, head: int) -> dict[str, float]:
     if prior.num_values > 2:
         return {}
     train = trained.dataset.train
-    known = heads.most_likely_codes(trained, trained.variables, train, train_key, head)
-    count = min(code_statistics.NEAREST, len(known))
-    precision = code_statistics.hamming_precision(z, test.labels, known, np.asarray(train.labels), count=count)
+    codes = heads.most_likely_codes(trained, trained.variables, train, train_key, head)
+    is_known = np.asarray(train.labels) >= 0
+    count = min(code_statistics.NEAREST, int(is_known.sum()))
+    known, labels = codes[is_known], train.labels[is_known]
+    precision = code_statistics.hamming_precision(z, test.labels, known, labels, count=count)
     return {f"code/precision_at_{count}": precision}

@@ -1,13 +1,15 @@
 """Which training examples have similar codes? Nearest neighbours of some test examples."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import jax
 import numpy as np
 
-from mi_coding.evaluation.base import MOST_HELDOUT, Evaluator, Trained, subsample
-from mi_coding.evaluation.codes import encode, nearest
+from mi_coding.data import Split, num_examples, take
+from mi_coding.evaluation.base import MOST_HELDOUT, Evaluator, Trained, subsample, view_each
+from mi_coding.evaluation.codes import encode_each, nearest
 from mi_coding.reporting.figure import MUTED, ORANGE, SMALL, Figure, heading
 from mi_coding.reporting.page import Gallery, Section, Table, Thumbnail
 from mi_coding.reporting.results import Summary
@@ -24,6 +26,7 @@ from mi_coding.reporting.strips import (
 
 NUM_QUERIES, NUM_NEIGHBOURS = 10, 6  # test images that a report shows, and neighbours of each
 _SHORT, _FITS = 2, 7  # letters of a label that leave room for a cosine beside it; letters of one that fits alone
+_AT_ONCE = 512  # training examples that are shown and encoded at a time
 NUM_WRONG = 4  # of these test images, those whose neighbours are most confidently wrong
 
 
@@ -33,8 +36,10 @@ class NearestNeighbours(Evaluator):
 
     def sections(self, trained: Trained, summary: Summary) -> list[Section]:
         known, shown, queries = subsample(trained.dataset.train, MOST_HELDOUT), trained.shown, trained.shown_codes
-        known_views = trained.views(trained.report_key("train"), known.examples)
-        known_codes = encode(trained.encoder("codes"), known_views)
+        views_at = _views_of(trained, known)
+        rows = np.arange(num_examples(known))
+        parts = (views_at(rows[start : start + _AT_ONCE]) for start in range(0, len(rows), _AT_ONCE))
+        known_codes = np.concatenate(list(encode_each(trained.encoder("codes"), parts, batch_size=_AT_ONCE)))
         everyone, cosines = nearest(queries, known_codes, count=NUM_NEIGHBOURS)
         wrong = np.zeros(0, int)
         if shown.labels is not None and known.labels is not None:
@@ -43,11 +48,12 @@ class NearestNeighbours(Evaluator):
         spread = np.linspace(0, len(others) - 1, min(NUM_QUERIES - len(wrong), len(others))).astype(int)
         asked = np.concatenate([wrong, others[spread]])  # of films: of all films
         positions, cosines = everyone[asked], cosines[asked]
-        views = np.asarray(trained.shown_views)[asked], np.asarray(known_views)[positions]
+        views = np.asarray(trained.shown_views)[asked], _each_once(views_at, positions)
         labels = None
-        if shown.labels is not None:
+        if shown.labels is not None and known.labels is not None:
             labels = tuple(
-                trained.label_names(one, longest=_FITS) for one in (shown.labels[asked], known.labels[positions])
+                np.where(one < 0, None, trained.label_names(one, longest=_FITS))
+                for one in (shown.labels[asked], known.labels[positions])
             )
         names = None
         if shown.names is not None:
@@ -59,24 +65,47 @@ class NearestNeighbours(Evaluator):
         texts = None if known.labels is None else trained.label_names(known.labels)
         own = None if shown.labels is None else trained.label_names(shown.labels[asked])
         queries_shown = [(view, "" if own is None else own[i]) for i, view in enumerate(views[0])]
-        gallery = _gallery(queries_shown, positions, cosines, np.asarray(known_views), known_codes, texts)
+        gallery = _gallery(queries_shown, positions, cosines, views_at, known_codes, texts)
         return [dataclasses.replace(sections[0], gallery=gallery)]
+
+
+def _views_of(trained: Trained, examples: Split) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from rows int[m] to their views: all views at once may not fit in memory, and few are shown."""
+    keys = jax.random.split(trained.report_key("train"), num_examples(examples))
+    size = min(_AT_ONCE, num_examples(examples))
+
+    def views_at(rows: np.ndarray) -> np.ndarray:
+        filled = np.resize(rows, (-(-len(rows) // size), size))  # one shape, hence one program
+        parts = [view_each(keys[part], take(examples, part).examples, trained.pairs) for part in filled]
+        return np.concatenate(parts)[: len(rows)]
+
+    return views_at
+
+
+def _each_once(views_at: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> np.ndarray:
+    """The views of rows int[…] that may be there several times."""
+    each, places = np.unique(rows, return_inverse=True)
+    return views_at(each)[places.reshape(rows.shape)]
 
 
 def _gallery(
     queries: Sequence[tuple[np.ndarray, str]],
     positions: np.ndarray,
     cosines: np.ndarray,
-    views: np.ndarray,
+    views_at: Callable[[np.ndarray], np.ndarray],
     codes: np.ndarray,
     labels: np.ndarray | None,
 ) -> Gallery:
     """The neighbours of every query, and of every example that is a neighbour, among the training views."""
+    each = np.unique(positions)
+    found, near = nearest(codes[each], codes, count=NUM_NEIGHBOURS + 1)
+    shown = np.union1d(each, found)
+    pictures = dict(zip(shown.tolist(), as_bytes(views_at(shown)), strict=True))
 
     def known(position: int, cosine: float | None = None) -> Thumbnail:
         label = "" if labels is None else str(labels[position])
         parts = [label] if cosine is None else [label, f"{cosine:.2f}"]
-        return Thumbnail(as_bytes(views[position][None])[0], " ".join(filter(None, parts)), f"train-{position}")
+        return Thumbnail(pictures[position], " ".join(filter(None, parts)), f"train-{position}")
 
     def row(found: np.ndarray, near: np.ndarray) -> list[Thumbnail]:
         return [known(int(position), float(cosine)) for position, cosine in zip(found, near, strict=True)]
@@ -88,8 +117,6 @@ def _gallery(
         )
         for number, (view, label) in enumerate(queries)
     ]
-    each = np.unique(positions)
-    found, near = nearest(codes[each], codes, count=NUM_NEIGHBOURS + 1)
     for number, position in enumerate(each.tolist()):
         others = np.flatnonzero(found[number] != position)[:NUM_NEIGHBOURS]
         rows.append((known(position), row(found[number, others], near[number, others])))
@@ -131,7 +158,8 @@ def neighbour_section(
     Args:
         queries, near: views float[q, H, W, C] and float[q, k, H, W, C] in 0..1, nearest first.
         cosines: float[q, k].
-        labels: of the queries, [q], and of the training views, [q, k], numbers or names; None where there are none.
+        labels: of the queries, [q], and of the training views, [q, k], numbers or names, None for one that is hidden;
+            None where there are none.
         names: the same for the files they are from.
         num_wrong: how many queries, the first ones, were chosen because their neighbours agree most on another label.
     """
@@ -164,7 +192,8 @@ def nearest_neighbours(
     captions = np.array([[f"{cosine:.2f}" for cosine in row] for row in cosines], object)
     if labels is not None:
         own, others = map(np.asarray, labels)
-        differs = others != own[:, None]
+        known = np.not_equal(own, None)[:, None] & np.not_equal(others, None)
+        differs = known & (others != own[:, None])
         texts = zip(others[differs], captions[differs], strict=True)
         captions[differs] = [
             f"is {label} · {cosine}" if len(str(label)) <= _SHORT else str(label) for label, cosine in texts

@@ -9,7 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from mi_coding.data import Dataset, Split, num_examples
-from mi_coding.evaluation.base import Evaluator, LabelledViews, Trained, subsample, unlabelled_splits
+from mi_coding.evaluation.base import (
+    Evaluator,
+    LabelledViews,
+    Trained,
+    labelled_sample,
+    num_known_classes,
+    unlabelled_splits,
+)
 from mi_coding.evaluation.classifiers import knn_probe, linear_probe
 from mi_coding.methods import Variables
 from mi_coding.options import Positive, PositiveInt, group, option
@@ -82,7 +89,7 @@ class LabelProbes(Evaluator):
         return summary | {f"probe/knn_{name}": value for name, value in vote.items()}
 
     def validation(self, trained: Trained) -> Callable[[int, Variables], dict[str, float]] | None:
-        if not trained.method.has_probe:
+        if not trained.method.has_probe or "validation" in unlabelled_splits(trained.dataset):
             return None
         split, key = trained.dataset.validation, trained.key("validation")
         accuracy = make_accuracy(trained.method.probe_logits, trained.pairs, split, key)
@@ -118,7 +125,7 @@ class LabelProbes(Evaluator):
             "Accuracy in predicting the label from one view of an unseen example. Features are frozen, before the "
             "head; the linear probe is multinomial logistic regression, its regulariser chosen on validation examples."
         )
-        figure = probe_bars(accuracies, chance=1 / trained.num_classes)
+        figure = probe_bars(accuracies, chance=1 / num_known_classes(trained.dataset.train))
         return [Section("What the features say about the label", text, figure, "probes")]
 
 
@@ -168,18 +175,21 @@ def make_accuracy(
 ) -> Callable[[Variables], float]:
     """A function (params, stats) → fraction of images of a split whose label has the largest logit, on one view each.
 
-    `logits` takes (params, stats, x); a sample of at most `MOST_JUDGED` images is judged; `key` is for the views.
+    `logits` takes (params, stats, x); a sample of at most `MOST_JUDGED` images with known labels is judged; `key` is
+    for the views.
     """
-    sample = subsample(split, MOST_JUDGED)
-    size = min(num_examples(sample), _JUDGED_AT_ONCE)
-    count = num_examples(sample) // size * size
-    shown = jax.jit(pairs.views)(key, jax.tree.map(lambda half: half[:count], sample.examples))
-    shown, labels = shown.reshape(-1, size, *shown.shape[1:]), jnp.asarray(sample.labels[:count]).reshape(-1, size)
+    sample = labelled_sample(split, MOST_JUDGED)
+    count = num_examples(sample)
+    size = min(count, _JUDGED_AT_ONCE)
+    shown = jax.jit(pairs.views)(key, sample.examples)
+    fill = -count % size  # views of zeros, whose label is never chosen
+    shown = jnp.pad(shown, [(0, fill)] + [(0, 0)] * (shown.ndim - 1)).reshape(-1, size, *shown.shape[1:])
+    labels = jnp.pad(jnp.asarray(sample.labels), (0, fill), constant_values=-1).reshape(-1, size)
 
     @jax.jit
     def accuracy(variables: Variables, shown: jax.Array, labels: jax.Array) -> jax.Array:
         chosen = jax.lax.map(lambda x: jnp.argmax(logits(*variables, x), axis=1), shown)
-        return jnp.mean(chosen == labels)
+        return jnp.sum(chosen == labels) / count
 
     return lambda variables: float(accuracy(variables, shown, labels))
 

@@ -10,7 +10,7 @@ import pytest
 from as_it_is import trained
 
 from mi_coding.data import Dataset, Split
-from mi_coding.evaluation.discrete import DiscreteCodes
+from mi_coding.evaluation.discrete import DiscreteCodes, _agreement
 from mi_coding.evaluation.heads import best_head
 from mi_coding.objectives import codes
 
@@ -64,3 +64,22 @@ def test_validation_during_training_is_of_the_head_that_validation_pairs_choose(
     scalars = DiscreteCodes(num_pairs=400).validation(run)(5, run.variables)
     assert scalars["validation/conditional_entropy_nats"] == pytest.approx(-math.log(SURE), rel=1e-4)
     assert scalars["validation/entropy_nats"] > 1  # a head of another split is always 0 there
+
+
+class TwoBits(ThreeCodes):
+    """A certain code of two bits, which the examples are."""
+
+    prior = codes.independent(2, 2)
+
+    def log_q(self, params, stats, x):
+        return jnp.log(jax.nn.one_hot(x.astype(int), 2) + 1e-30)[None]
+
+
+def test_hidden_labels_are_neither_asked_for_nor_among_the_neighbours():
+    def labelled(known, hidden):
+        number = np.arange(known + hidden)
+        bits = np.stack([number // 2 % 2, number % 2], axis=1)
+        return Split(bits.astype(np.float32), np.where(number < known, number % 4, -1))
+
+    run = trained(Dataset("bits", *(labelled(40, 400) for _ in range(3))), TwoBits())
+    assert _agreement(run, 0) == {"code/precision_at_40": 0.25}  # all 40, of which 10 have the same label

@@ -1,8 +1,10 @@
 """k-means clusters against classes: found where features fall into them, and else no better than chance."""
 
 import numpy as np
+from as_it_is import trained
 from test_evaluators import trained_on_digits
 
+from mi_coding.data import Dataset, Split
 from mi_coding.evaluation.classifiers import Examples
 from mi_coding.evaluation.clusters import Clusters, agreement
 from mi_coding.methods import METHODS
@@ -31,3 +33,15 @@ def test_the_table_shows_every_kind():
     assert all(0 <= value <= 1 for value in summary.values())
     assert Clusters().groups({}) == []
     assert Clusters().evaluate(trained_on_digits(METHODS["supcon"](code_dim=4), pairs)) == {}
+
+
+def test_there_are_as_many_clusters_as_classes_whatever_the_labels_are():
+    rng = np.random.default_rng(0)
+
+    def split(count):
+        labels = 3 + 4 * (np.arange(count) % 2)  # 3 and 7, and some hidden
+        shown = np.float32(np.eye(2)[labels % 3 % 2] + 0.05 * rng.normal(size=(count, 2)))
+        return Split(shown, np.where(np.arange(count) % 10 == 9, -1, labels))
+
+    run = trained(Dataset("two classes", split(40), split(40), split(40)), num_classes=8)
+    assert Clusters().evaluate(run)["clusters/trained_accuracy"] == 1.0  # fewer agree in eight clusters

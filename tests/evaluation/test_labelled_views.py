@@ -22,10 +22,27 @@ SAYS = {"train": [0, 2, 3, 1], "validation": [1, 0, 2, 3], "test": [0, 1, 2, 3]}
 def test_examples_with_a_hidden_label_are_left_out_with_all_their_views():
     x, labels = np.arange(14, dtype=np.float32).reshape(7, 2), np.array([1, -1, 0, 2, -1, -1, 0])
     split = Split((x, x[:, :1]), labels)
-    examples = encode_views({"doubled": jax.jit(lambda x: 2 * x)}, split, jax.random.key(0), Given(), views_each=3)
+    encoded = []
+
+    def doubled(x):
+        encoded.extend(np.asarray(x).tolist())
+        return 2 * x
+
+    examples = encode_views({"doubled": doubled}, split, jax.random.key(0), Given(), views_each=3)
+    assert {tuple(one) for one in encoded} == {tuple(one) for one in x[labels >= 0].tolist()} | {(0, 0)}  # padding
     known = np.repeat(np.flatnonzero(labels >= 0), 3)
     np.testing.assert_array_equal(examples["doubled"].features, 2 * x[known])
     np.testing.assert_array_equal(examples["doubled"].labels, labels[known])
+
+
+def test_as_many_labelled_examples_teach_as_the_option_says():
+    def split(count, hidden):
+        labels = np.where(np.arange(count) < hidden, -1, np.arange(count) % 2)
+        return Split(np.zeros((count, 2), np.float32), labels)
+
+    run = trained(Dataset("few labels", split(500, 480), split(9, 0), split(9, 0)), num_classes=2)
+    (parts,) = LabelledViews(most_images=15).encoded({"some": lambda x: x}, run).values()
+    assert [len(part.labels) for part in parts] == [15, 9, 9]
 
 
 @pytest.fixture(scope="module")

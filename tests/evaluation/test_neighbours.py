@@ -20,6 +20,13 @@ def test_exactly_the_neighbours_with_another_label_are_framed_and_named():
     assert_texts_inside_and_apart(figure)
 
 
+def test_a_hidden_label_is_not_another_label():
+    own, others = np.array(["cat", None], object), np.array([["cat", None, "dog"], ["cat", None, "dog"]], object)
+    figure = nearest_neighbours(np.zeros((2, 8, 8, 1)), np.zeros((2, 3, 8, 8, 1)), np.ones((2, 3)), (own, others))
+    assert len([patch for patch in figure.axes[0].patches if patch.get_linewidth() > 1]) == 1
+    assert "dog" in texts(figure)
+
+
 def test_labels_that_are_words_stand_alone_and_apart():
     words = np.full((10, 6), "airpla…", object)
     figure = nearest_neighbours(
