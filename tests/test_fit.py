@@ -15,6 +15,8 @@ from PIL import Image
 
 import mi_coding
 from mi_coding import data
+from mi_coding.data import ImageSpec
+from mi_coding.data.sources.python import FromPython
 from mi_coding.learn.choose import choose, describe
 
 RNG = np.random.default_rng(0)
@@ -209,6 +211,34 @@ def test_what_cannot_be_learnt_from_is_one_line(tmp_path, monkeypatch, given, wo
 def test_labels_that_do_not_fit_are_told(given, labels, words):
     with pytest.raises(ValueError, match=words):
         mi_coding.fit(given, labels=labels)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Paths of 40 small images."""
+    paths = [tmp_path / f"{i}.png" for i in range(40)]
+    for i, path in enumerate(paths):
+        Image.fromarray(np.full((16, 16), i, np.uint8)).save(path)
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (np.linspace(0, 1, 40), "labels is float64.*expected whole numbers, one per row"),
+        (["cat", "dog"] * 20, "labels is <U3.*expected whole numbers, one per row"),
+        (np.arange(40) - 2, "labels run from -2 to 37; expected classes from 0 on, or -1 where hidden"),
+    ],
+)
+def test_labels_of_paths_are_checked_as_those_of_arrays(photos, labels, words):
+    with pytest.raises(ValueError, match=words):
+        mi_coding.fit(photos, labels=labels)
+
+
+def test_images_with_hidden_labels_are_for_training(photos):
+    labels = np.array([0, 1] * 10 + [-1] * 20)
+    dataset = FromPython(given={"labels": labels}, paths=tuple(photos)).load(ImageSpec())
+    assert [int((split.labels < 0).sum()) for split in dataset.splits] == [20, 0, 0]
 
 
 def test_wrong_options_are_one_line_in_the_words_of_python_and_nothing_is_left(tmp_path, monkeypatch, capsys):

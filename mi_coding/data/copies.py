@@ -109,7 +109,12 @@ def _are_images(examples: object) -> bool:
 def _copies(train: Split, known: dict[int, int], other: Split) -> Rows:
     hashes = map(_hash, other.examples)
     found = [(i, known[hashed]) for i, hashed in enumerate(hashes) if hashed in known]
-    return [(i, j) for i, j in found if np.array_equal(other.examples[i], train.examples[j])]
+    return [(i, j) for i, j in found if _are_equal(other.examples[i], train.examples[j])]
+
+
+def _are_equal(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether examples are the same; sequences shorter than the longest end in NaN."""
+    return np.array_equal(one, other, equal_nan=np.issubdtype(one.dtype, np.floating))
 
 
 def _near_copies(train: Split, known: np.ndarray, other: Split) -> NearCopies:

@@ -84,3 +84,10 @@ def test_lines_count_and_name():
         "1 test example(s) are copies of training examples, byte for byte: [4] = 3.png",
         "1 test example(s) are near copies of training examples (thumbnails correlate by > 0.999): [5] = 5.png",
     ]
+
+
+def test_copies_of_short_sequences_are_found():
+    padded = RNG.normal(size=(6, 80, 1)).astype(np.float32)
+    padded[:, 5:] = np.nan
+    _, rows = copies_in(Split(padded, None), {"test": Split(padded[2:4], None)})
+    assert rows == {"test": [(0, 2), (1, 3)]}

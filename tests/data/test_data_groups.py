@@ -85,3 +85,26 @@ def test_films_of_a_group_stay_in_one_split_however_few_they_are():
     found = [set(groups[part.films].tolist()) for part in made.parts]
     assert sum(map(len, found)) == 5
     assert made.how.startswith("whole films")
+
+
+@pytest.mark.parametrize(
+    ("person", "words"),
+    [
+        (PERSON.astype(object), "array person holds Python objects; expected one of numbers, or of text"),
+        (PERSON[:, None], r"has the shape \(96, 1\)"),
+    ],
+)
+def test_groups_of_npz_that_cannot_be_read_are_one_line(tmp_path, person, words):
+    np.savez(tmp_path / "a.npz", x=np.ones((COUNT, 2)), y=np.ones((COUNT, 2)), person=person)
+    with pytest.raises(InputError, match=words):
+        data.load(f"npz:{tmp_path / 'a.npz'}", group="person")
+
+
+def test_rows_without_a_group_are_no_group_together(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    person = [None if i < COUNT // 2 else int(one) for i, one in enumerate(PERSON)]
+    table = pyarrow.table({"image": [encoded(i) for i in range(COUNT)], "person": person})
+    pytest.importorskip("pyarrow.parquet").write_table(table, tmp_path / "a.parquet")
+    notes = data.load(f"parquet:{tmp_path}", group="person").account.notes
+    assert "48 rows have no person: each is a group of its own" in notes
+    assert "60 groups of up to 4 examples, each in one split" in notes

@@ -65,6 +65,9 @@ def test_exif_orientation_is_applied(tmp_path, orientation, suffix):
         (np.int32, "tif", (0, 2**19, 2**20 - 1), 2**20 - 1, (0, 128, 255)),
         (np.float32, "tif", (0.0, 0.5, 1.0), 0, (0, 127, 255)),
         (np.float32, "tif", (-1.0, np.nan, 2.0), 1, (0, 0, 255)),
+        (np.float32, "tif", (0.0, 0.1, 0.2), 0.2, (0, 127, 255)),
+        (np.float32, "tif", (0.0, 0.75, 1.5), 1.5, (0, 127, 255)),
+        (np.uint16, "tif", (0, 8, 16), 16, (0, 127, 255)),
     ],
 )
 def test_values_of_more_than_8_bits_are_scaled_so_that_white_is_white(tmp_path, dtype, suffix, values, white, shown):

@@ -38,12 +38,7 @@ class ArraySource(Source):
         already have.
         """
         (split, _, account), groups = self._listing(spec)
-        count = len(split.names)
-        known = np.arange(count) if split.labels is None else np.flatnonzero(split.labels >= 0)
-        labels, groups = (None if values is None else values[known] for values in (split.labels, groups))
-        test, validation, train = cut(labels, len(known), SHARES, groups)
-        hidden = np.setdiff1d(np.arange(count), known)
-        chosen = (np.concatenate([known[train], hidden]), known[validation], known[test])
+        chosen = cut_known(split.labels, len(split.names), groups)
         check_counts(str(self), [len(part) for part in chosen])
         return Dataset(self.title.stem, *(take(split, part) for part in chosen), account=account)
 
@@ -69,7 +64,7 @@ class ArraySource(Source):
         if groups is not None and len(groups) != account.found:
             rows = f" has {len(groups):,} rows of {account.found:,} examples; expected one each"
             raise InputError(Setting("data.group", self.group), rows)
-        return Listing(Split(examples, _labels(path, labels), names), account=account), groups
+        return Listing(Split(examples, checked_labels(path, labels), names), account=account), groups
 
 
 def checked_numbers(path: Path | str, name: str, array: np.ndarray, account: Account) -> np.ndarray:
@@ -156,7 +151,21 @@ def _are_whole(images: np.ndarray) -> bool:
     return bool(np.all(some == np.round(some)))
 
 
-def _labels(path: Path | str, labels: np.ndarray | None) -> np.ndarray | None:
+def cut_known(
+    labels: np.ndarray | None, count: int, groups: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows for training, validation and testing, of each class in its shares; a hidden label, −1, is for training.
+
+    >>> [len(part) for part in cut_known(np.array([0] * 10 + [-1] * 5), 15)]
+    [12, 1, 2]
+    """
+    known = np.arange(count) if labels is None else np.flatnonzero(labels >= 0)
+    labels, groups = (None if values is None else values[known] for values in (labels, groups))
+    test, validation, train = cut(labels, len(known), SHARES, groups)
+    return np.concatenate([known[train], np.setdiff1d(np.arange(count), known)]), known[validation], known[test]
+
+
+def checked_labels(path: Path | str, labels: np.ndarray | None) -> np.ndarray | None:
     """int32[n]; None where there are none, or all are hidden."""
     if labels is None:
         return None

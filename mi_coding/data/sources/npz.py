@@ -70,7 +70,7 @@ def _read(path: Path, account: Account, group: str) -> dict[str, np.ndarray]:
             if group and group not in file.files:
                 found = f" is not an array of {path}; expected one of {', '.join(file.files)}"
                 raise InputError(Setting("data.group", group), found)
-            groups = {"group": file[group]} if group else {}
+            groups = {"group": _groups(path, file, group)} if group else {}
             if unread := sorted(set(file.files) - {*chosen, group}):
                 account.note(f"arrays left out: {', '.join(unread)}")
             return groups | {MEANING.get(name, name): _array(path, file, name, account) for name in chosen}
@@ -88,12 +88,24 @@ def _chosen(path: Path, found: set[str]) -> list[str]:
     return [*kinds[0], *(name for name in (*of_sequences, "labels") if name in found)]
 
 
+def _groups(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
+    groups = _stored(path, file, name, 'one of numbers, or of text: array.astype("str")')
+    if groups.ndim != 1:
+        shape = f" has the shape {groups.shape} in {path}; expected one number or text for each example"
+        raise InputError(Setting("data.group", name), shape)
+    return groups
+
+
 def _array(path: Path, file: np.lib.npyio.NpzFile, name: str, account: Account) -> np.ndarray:
+    array = _stored(path, file, name, "an array of numbers")
+    return array if name in ("labels", "lengths") else checked_numbers(path, name, array, account)
+
+
+def _stored(path: Path, file: np.lib.npyio.NpzFile, name: str, expected: str) -> np.ndarray:
     try:
-        array = file[name]
+        return file[name]
     except ValueError as error:
         what = "holds Python objects" if "allow_pickle" in str(error) else f"cannot be read: {one_line(error)}"
-        raise InputError(f"{path}: array {name} {what}; expected an array of numbers") from None
+        raise InputError(f"{path}: array {name} {what}; expected {expected}") from None
     except (OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: array {name} is broken: {one_line(error)}; write the file again") from None
-    return array if name in ("labels", "lengths") else checked_numbers(path, name, array, account)

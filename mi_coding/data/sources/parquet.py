@@ -179,7 +179,10 @@ class Parquet(Source):
         if self.group not in rows.schema.names:
             found = f" is not a column; expected one of {', '.join(rows.schema.names)}"
             raise InputError(Setting("data.group", self.group), found)
-        return number_groups([str(value) for part in rows.whole(self.group) for value in part.to_pylist()], account)
+        values = [value for part in rows.whole(self.group) for value in part.to_pylist()]
+        if missing := sum(value is None for value in values):
+            account.note(f"{missing:,} rows have no {self.group}: each is a group of its own")
+        return number_groups([(i,) if value is None else str(value) for i, value in enumerate(values)], account)
 
     def _shards(self) -> list[Path]:
         folder = Path(self.argument).expanduser()
@@ -264,8 +267,7 @@ def _labels(rows: Rows, name: str | None, account: Account) -> tuple[np.ndarray 
 def _arrays(rows: Rows, names: list[str]) -> Arrays:
     columns = [[value for part in rows.whole(name) for value in part.to_pylist()] for name in names]
     if len(names) == 1:
-        parts = [_as_array(rows, "sequences", value) for value in columns[0]]
-        return as_sequences(rows.shards[0], padded([part.reshape(len(part), -1) for part in parts]))
+        return as_sequences(rows.shards[0], padded(_steps(rows, columns[0])))
     arrays = []
     for name, values in zip(names, columns, strict=True):
         array = _as_array(rows, name, values)
@@ -273,6 +275,19 @@ def _arrays(rows: Rows, names: list[str]) -> Arrays:
             raise InputError(f"{rows.shards[0]}: {missing:,} of {array.size:,} values of {name} are NaN or infinite")
         arrays.append(array[:, None] if array.ndim == 1 else array)
     return tuple(arrays)
+
+
+def _steps(rows: Rows, sequences: list) -> list[np.ndarray]:
+    """float32[T, channels] of each row."""
+    parts = [_as_array(rows, "sequences", value) for value in sequences]
+    if wrong := [i for i, part in enumerate(parts) if part.ndim == 0 or not part.size]:
+        found = f"{rows.shards[0]}: {len(wrong):,} of {len(parts):,} sequences are no list, or empty"
+        raise InputError(f"{found}, such as row {wrong[0]}; expected the steps of one sequence in each row")
+    parts = [part.reshape(len(part), -1) for part in parts]
+    if differ := [i for i, part in enumerate(parts) if part.shape[1] != parts[0].shape[1]]:
+        found = f"row {differ[0]} has {parts[differ[0]].shape[1]} channels and row 0 has {parts[0].shape[1]}"
+        raise InputError(f"{rows.shards[0]}: {found}; expected as many in each of {len(parts):,} sequences")
+    return parts
 
 
 def _as_array(rows: Rows, name: str, values: list) -> np.ndarray:

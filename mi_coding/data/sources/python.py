@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 from mi_coding.data.account import Account
-from mi_coding.data.cuts import SHARES, check_counts, cut
+from mi_coding.data.cuts import check_counts
 from mi_coding.data.dataset import Dataset, Listing, Split
 from mi_coding.data.images import ImageSpec, LazyImages, pixels_of, resize_floats
-from mi_coding.data.sources.arrays import ArraySource, by_white, checked_numbers
+from mi_coding.data.sources.arrays import ArraySource, by_white, checked_labels, checked_numbers, cut_known
 from mi_coding.errors import InputError
 
 
@@ -62,9 +62,9 @@ class FromPython(ArraySource):
             fitted, spec = self._fitted(spec)
             return super(FromPython, fitted).load(spec)
         labels = self._labels()
-        test, validation, train = cut(labels, len(self.paths), SHARES)
-        check_counts("the list of images", [len(part) for part in (train, validation, test)])
-        splits = (self._files(part, labels, spec) for part in (train, validation, test))
+        chosen = cut_known(labels, len(self.paths))
+        check_counts("the list of images", [len(part) for part in chosen])
+        splits = (self._files(part, labels, spec) for part in chosen)
         return Dataset("images", *splits, account=Account("images", len(self.paths)))
 
     def list_all(self, spec: ImageSpec) -> Listing:
@@ -95,8 +95,7 @@ class FromPython(ArraySource):
         return replace(self, fitted_to=spec), ImageSpec()
 
     def _labels(self) -> np.ndarray | None:
-        labels = (self.given or {}).get("labels")
-        return None if labels is None else labels.astype(np.int32)
+        return checked_labels(self.title, (self.given or {}).get("labels"))
 
     def _files(self, chosen: np.ndarray, labels: np.ndarray | None, spec: ImageSpec) -> Split:
         return Split(Files([self.paths[i] for i in chosen], spec), None if labels is None else labels[chosen])

@@ -81,3 +81,18 @@ def test_what_cannot_be_read_is_told_in_one_line(tmp_path, content):
     with pytest.raises(InputError, match=r"cannot be read|has no file") as error:
         open_source(f"parquet:{tmp_path}").load(ImageSpec())
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ([[1.0, 2.0], None, [3.0]], "1 of 3 sequences are no list, or empty, such as row 1"),
+        ([1.0, 2.0, 3.0], "3 of 3 sequences are no list, or empty, such as row 0"),
+        ([[1.0], [], [3.0]], "1 of 3 sequences are no list, or empty, such as row 1"),
+        ([[[1.0, 2.0]], [[1.0]], [[1.0, 2.0]]], "row 1 has 1 channels and row 0 has 2"),
+    ],
+)
+def test_sequences_that_are_none_are_one_line(tmp_path, column, words):
+    parquet.write_table(pyarrow.table({"sequences": column}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=words):
+        open_source(f"parquet:{tmp_path / 'a.parquet'}").list_all(ImageSpec())
