@@ -17,6 +17,8 @@ MOST_SPARSE = 10**8
 MISSING = ("error", "drop")
 """What `missing` may be."""
 
+_FEWEST_NUMBERS = 10  # different strings: fewer may be names of classes
+
 
 class Table(NamedTuple):
     """One of the arrays, validated.
@@ -106,6 +108,8 @@ def read(name: str, values: object) -> Table:
     mask = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
     try:
         array = np.asarray(np.ma.getdata(values) if mask is not None else values)
+        if isinstance(values, list | tuple) and array.dtype.kind in "US":  # numbers beside text are text there
+            array = np.array(values, object)
     except ValueError as error:  # rows of several lengths
         raise InputError(f"{name} is not an array: {str(error).splitlines()[0]}") from error
     if not 1 <= array.ndim <= 4 or array.size == 0:
@@ -178,14 +182,16 @@ def _column(name: str, column: np.ndarray) -> tuple[np.ndarray, bool, np.ndarray
     if column.dtype.kind in "Mm":
         return column.astype(f"{column.dtype.kind}8[ns]").astype(np.int64), False, np.isnat(column)
     if column.dtype.kind in "US":
+        _check_symbols(name, column)
         return np.unique(column, return_inverse=True)[1].ravel(), True, np.zeros(len(column), bool)
-    is_missing = np.array([value is None or value != value for value in column])
+    is_missing = np.array(list(map(is_absent, column)))
     present = column[~is_missing]
     kinds = {_kind(value) for value in present}
     if len(kinds) > 1 or not kinds <= {"numbers", "symbols", "dates"}:
         found = ", ".join(sorted({type(value).__name__ for value in present}))
         raise InputError(f"{name} is an array of objects ({found}); expected numbers, booleans or strings of one type")
     if kinds == {"symbols"}:
+        _check_symbols(name, present)
         found = np.zeros(len(column), np.int64)
         found[~is_missing] = np.unique(present.astype(str), return_inverse=True)[1].ravel()
         return found, True, is_missing
@@ -196,6 +202,35 @@ def _column(name: str, column: np.ndarray) -> tuple[np.ndarray, bool, np.ndarray
     found = np.full(len(column), np.nan)
     found[~is_missing] = present.astype(np.float64)
     return found, False, is_missing
+
+
+def is_absent(value: object) -> bool:
+    """Whether a value stands for none: None, NaN, NaT or pandas' NA.
+
+    >>> list(map(is_absent, [None, float("nan"), "nan", [1, 2]]))
+    [True, True, False, False]
+    """
+    if isinstance(value, list | tuple | dict | np.ndarray):
+        return False
+    return value is None or type(value).__name__ == "NAType" or bool(value != value)
+
+
+def _check_symbols(name: str, column: np.ndarray) -> None:
+    """Raises InputError for strings most of which are numbers, but not all, or with decimal commas."""
+    symbols = set(map(str, column.tolist()))
+    as_numbers = [one for one in symbols if _is_number(one.replace(",", "."))]
+    other = next((one for one in sorted(symbols) if not _is_number(one)), None)
+    if other is not None and len(as_numbers) >= _FEWEST_NUMBERS and 2 * len(as_numbers) > len(symbols):
+        found = f"{name} has strings of which {len(as_numbers):,} of {len(symbols):,} are numbers, and {other[:80]!r}"
+        raise InputError(f"{found} is none; expected numbers, NaN where they are missing, or symbols")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _kind(value: object) -> str:

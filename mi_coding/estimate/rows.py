@@ -14,6 +14,7 @@ from scipy.stats import rankdata
 
 from mi_coding.errors import InputError
 from mi_coding.estimate.folds import MOST_SCORED, Folds, in_blocks, make_folds, most_scored
+from mi_coding.estimate.inputs import is_absent
 
 FEWEST_GROUPS = 10
 """Fewest groups by which rows can be held out, or errors be measured."""
@@ -85,7 +86,7 @@ class Grouped(Rows):
         rows = np.lexsort((rng.random(len(order)), order))
         starts = np.flatnonzero(np.diff(order[rows], prepend=-1))  # of each group
         edges = np.searchsorted(starts, np.arange(num_folds + 1) * len(rows) / num_folds)
-        ends = np.append(starts, len(rows))[edges]
+        ends = np.unique(np.append(starts, len(rows))[edges])  # a group as large as a fold leaves fewer of them
         parts = []
         for first, last in pairwise(ends):
             test, rest = rows[first:last], np.concatenate([rows[last:], rows[:first]])
@@ -193,6 +194,9 @@ def rows_of(kind: object, x: np.ndarray, y: np.ndarray) -> tuple[Rows, list[str]
     if groups.shape != (count,):
         expected = f"'independent', 'series' or one group for each of {count:,} rows"
         raise InputError(f"rows has shape {groups.shape}; expected {expected}")
+    if absent := sum(map(is_absent, groups.tolist())):
+        found = f"rows names no group for {absent:,} of {count:,} rows"
+        raise InputError(f"{found}; expected one for each: leave these rows out, or give each a group of its own")
     if groups.dtype.kind not in "iuUSb":
         groups = groups.astype(str)
     number = np.unique(groups, return_inverse=True)[1].ravel()

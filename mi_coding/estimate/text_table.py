@@ -21,7 +21,7 @@ def read_table(path: Path) -> np.ndarray:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file, delimiter=TABLES[path.suffix.lower()]) if any(row)]
+            rows = _without_blank_lines(list(csv.reader(file, delimiter=TABLES[path.suffix.lower()])))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     lengths = {len(row) for row in rows}
@@ -29,6 +29,9 @@ def read_table(path: Path) -> np.ndarray:
         raise InputError(
             f"{path} has rows of {' and '.join(map(str, sorted(lengths))) or 'no'} cells; expected rows of one length"
         )
+    if len(rows[0]) == 1 and ";" in rows[0][0]:
+        first = rows[0][0][:80]
+        raise InputError(f"{path} has one cell in each line, such as {first}; expected commas between cells, or .tsv")
     if len(rows) > 1 and not _numbers(rows[0]) and (_numbers(rows[1]) or len(rows[0]) == 1):
         rows = rows[1:]
     if empty := sum(not cell.strip() for row in rows for cell in row):
@@ -36,9 +39,21 @@ def read_table(path: Path) -> np.ndarray:
     if all(map(_numbers, rows)):
         return np.array(rows, np.float64)
     if len(rows[0]) == 1:
+        text = [cell for row in rows if not _numbers(row) for cell in row]
+        if 2 * len(text) < len(rows):
+            found = f"{path}: {len(text):,} of {len(rows):,} cells are no numbers, such as {text[0][:80]}"
+            raise InputError(f"{found}; expected numbers in all: remove these rows first, or text in all")
         return np.array(rows)
     wrong = next(i for i, row in enumerate(rows) if not _numbers(row))
     raise InputError(f"{path}: {', '.join(rows[wrong])[:80]} holds text; expected numbers, or one column of text")
+
+
+def _without_blank_lines(rows: list[list[str]]) -> list[list[str]]:
+    """Rows of cells: a blank line between those of one column is an empty cell, else it is no row."""
+    filled = [i for i, row in enumerate(rows) if row]
+    if max(map(len, rows), default=0) > 1:
+        return [rows[i] for i in filled]
+    return [row or [""] for row in rows[filled[0] : filled[-1] + 1]] if filled else []
 
 
 def _numbers(row: list[str]) -> bool:

@@ -170,3 +170,50 @@ def test_wrong_arguments_are_told_in_one_line(wrong, words):
     with pytest.raises(ValueError, match=words) as caught:
         mi_coding.estimate_mi(x, y, **wrong)
     assert "\n" not in str(caught.value)
+
+
+NUMBERS = [f"{number / 8}" for number in range(60)]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        [*NUMBERS[1:], "?"],
+        [number.replace(".", ",") for number in NUMBERS],
+        np.array([*NUMBERS[1:], "NA"]),
+        pd.Series([*NUMBERS[1:], "missing"]),
+        pl.Series([*NUMBERS[1:], "n/a"]),
+    ],
+    ids=["list", "decimal commas", "array", "pandas", "polars"],
+)
+def test_numbers_written_as_text_are_no_symbols(column):
+    with pytest.raises(InputError, match=r"of 60 are numbers, and '.*' is none; expected numbers, NaN where"):
+        inputs.read("x", column)
+
+
+def test_names_of_classes_may_be_numbers():
+    assert inputs.read("x", ["1", "2", "other"] * 20).nominal.all()
+    assert inputs.read("x", [str(number) for number in range(60)]).nominal.all()
+
+
+def test_numbers_of_a_list_stay_numbers_beside_text():
+    table = inputs.read("x", [[float(i), "ab"[i % 2]] for i in range(60)])
+    assert table.nominal.tolist() == [False, True]
+    assert table.array[:, 0].tolist() == list(range(60))
+    assert inputs.read("x", ["a", float("nan"), "b"] * 20).missing.sum() == 20
+    with pytest.raises(InputError, match=r"array of objects \(float, str\)"):
+        inputs.read("x", [1.5, "NA"] * 30)
+
+
+@pytest.mark.parametrize("dtype", ["string", "Int64", "Float64", "boolean", object])
+def test_missing_values_of_every_dtype_of_pandas_are_found(dtype):
+    values = ["a", "b", None] * 20 if dtype in ("string", object) else [0, 1, None] * 20
+    assert inputs.read("x", pd.Series(values, dtype=dtype)).missing.sum() == 20
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_a_column_of_lists_is_told(kind):
+    cells = [[1.0, 2.0]] * 60
+    column = pd.Series([np.array(cell) for cell in cells]) if kind == "pandas" else pl.Series(cells)
+    with pytest.raises(InputError, match="array of objects"):
+        inputs.read("x", column)

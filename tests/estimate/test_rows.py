@@ -3,9 +3,11 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.signal import lfilter
 
+from mi_coding.errors import InputError
 from mi_coding.estimate.independence import covariance_statistics, p_value_of
 from mi_coding.estimate.rows import Grouped, Independent, Series, entered_twice, memory_of, rows_of
 
@@ -144,3 +146,18 @@ def test_what_is_assumed_of_rows_is_doubted_where_the_arrays_say_otherwise():
     assert "400 of 800 pairs are exact copies" in warnings[0]
     names = np.array([f"patient {i // 4}" for i in range(500)])
     assert rows_of(names, *walk)[0].number.max() == 124
+
+
+def test_a_group_larger_than_a_fold_leaves_no_fold_empty():
+    number = np.repeat(np.arange(11), [200] + [80] * 10)
+    for seed in range(20):
+        folds = Grouped(number).folds(10, np.random.default_rng(seed))
+        assert min(folds.test.shape) > 0
+        assert len(folds.test) <= 10
+
+
+@pytest.mark.parametrize("absent", [None, float("nan"), pd.NA, np.datetime64("NaT")])
+def test_rows_without_a_group_are_told(absent):
+    groups = [f"patient {i // 4}" if i % 9 else absent for i in range(200)]
+    with pytest.raises(InputError, match="rows names no group for 23 of 200 rows; expected one for each"):
+        rows_of(np.array(groups, object), *[np.zeros((200, 1))] * 2)
