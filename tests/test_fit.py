@@ -302,3 +302,15 @@ def test_an_encoder_takes_numbers_of_the_range_it_was_fitted_to():
         encoder(np.arange(256).reshape(1, 16, 16))
     with pytest.raises(ValueError, match="floats from -0"):
         encoder(images[..., None] / 17 - 0.5)
+
+
+def test_an_encoder_of_a_table_takes_its_numbers_in_any_dtype():
+    table = RNG.integers(0, 200, (60, 6))
+    encoder = mi_coding.fit(table, evaluate=False, **SHORT)
+    codes = encoder(table.astype(np.float32))
+    for dtype in (np.uint8, np.int64, np.float64):
+        np.testing.assert_array_equal(encoder(table.astype(dtype)), codes)
+    with pytest.raises(ValueError, match="NaN or infinity in float32; expected finite numbers"):
+        encoder(np.full((1, 6), 1e39))
+    with pytest.raises(ValueError, match="examples of <U21; expected numbers"):
+        encoder(table.astype(str))

@@ -310,12 +310,19 @@ class TrainedEncoder:
             shapes = sorted({self.shape, self._shown})
             expected = " or ".join(f"(n, {', '.join(map(str, shape))})" for shape in shapes)
             raise ValueError(f"examples of shape {examples.shape}; expected {expected}")
-        if examples.dtype == np.uint8:
+        are_images = len(self.shape) == 3
+        if examples.dtype == np.uint8 and (are_images or self.dtype == "uint8"):
             return examples
-        if not np.issubdtype(examples.dtype, np.floating):
-            raise ValueError(f"examples of {examples.dtype}; expected uint8, or floats")
+        if not are_images and self.dtype == "uint8":  # whose values training divided by 255
+            raise ValueError(f"examples of {examples.dtype}; expected uint8, as in training")
+        if not np.issubdtype(examples.dtype, np.floating) and (are_images or examples.dtype.kind not in "iub"):
+            raise ValueError(
+                f"examples of {examples.dtype}; expected {'uint8, or floats' if are_images else 'numbers'}"
+            )
+        with np.errstate(over="ignore"):  # `_check_range` tells of what float32 cannot hold
+            examples = examples.astype(np.float32, copy=False)
         self._check_range(examples)
-        return examples.astype(np.float32, copy=False)
+        return examples
 
     def _check_range(self, examples: np.ndarray) -> None:
         if not examples.size:
@@ -326,7 +333,7 @@ class TrainedEncoder:
             return
         lowest, highest = examples.min(), examples.max()  # NaN, if there is one
         if not np.isfinite(lowest) or not np.isfinite(highest):
-            raise ValueError("examples hold NaN or infinity; expected finite numbers")
+            raise ValueError("examples hold NaN or infinity in float32; expected finite numbers")
         is_image = not self._given and len(self.shape) == 3
         if is_image and (lowest < 0 or highest > 1):
             raise ValueError(f"floats from {lowest:g} to {highest:g}; expected images in [0, 1], or uint8 in 0 .. 255")
