@@ -76,7 +76,7 @@ class TrainedEncoder:
         batch_size: examples that are encoded at a time.
         output: how codes are written, and the prior of a discrete code; None for features.
         summary: the entries of the run's summary.json; {} before its end.
-        report: path of its report.html; None where there is none.
+        report: path of its report.html; None before its end.
     """
 
     def __init__(self, run: Restored, *, layer: str = "codes", half: str = "x"):
@@ -128,7 +128,7 @@ class TrainedEncoder:
     @property
     def report(self) -> Path | None:
         path = self._run.workdir / "report.html"
-        return path if path.is_file() else None
+        return path if path.is_file() and self._run.summary is not None else None
 
     def layer_of(self, layer: str) -> "TrainedEncoder":
         """The same encoder with another of `LAYERS` as its output."""
@@ -316,9 +316,8 @@ class TrainedEncoder:
         if not are_images and self.dtype == "uint8":  # whose values training divided by 255
             raise ValueError(f"examples of {examples.dtype}; expected uint8, as in training")
         if not np.issubdtype(examples.dtype, np.floating) and (are_images or examples.dtype.kind not in "iub"):
-            raise ValueError(
-                f"examples of {examples.dtype}; expected {'uint8, or floats' if are_images else 'numbers'}"
-            )
+            expected = "uint8, or floats" if are_images else "numbers"
+            raise ValueError(f"examples of {examples.dtype}; expected {expected}")
         with np.errstate(over="ignore"):  # `_check_range` tells of what float32 cannot hold
             examples = examples.astype(np.float32, copy=False)
         self._check_range(examples)
