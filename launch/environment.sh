@@ -62,10 +62,11 @@ prepare_environment() {
   fi
   python="$environment/bin/python"
 
-  # One stamp per installed set of extras; an installation with more extras also serves a request for fewer.
-  local wanted
+  # One stamp per installed set of extras; an installation with extras also serves a request for none.
+  local wanted stamps=("$environment/.mi_coding-$extras")
   wanted="$root $(cksum <"$root/setup.py")"
-  if ! grep -qsxF "$wanted" "$environment"/.mi_coding*"$extras"; then
+  [[ -n "$extras" ]] || stamps=("$environment"/.mi_coding*)
+  if ! grep -qsxF "$wanted" "${stamps[@]}"; then
     echo "installing mi_coding and what it needs into $environment (a minute or two, once)"
     "$python" -m pip install --quiet --disable-pip-version-check -e "$root${extras:+[$extras]}" ||
       fail "the installation failed; the lines above say why"

@@ -27,6 +27,7 @@ mount_storage() {
     *)
       command -v mount.nfs >/dev/null || { sudo apt-get update && sudo apt-get install --yes nfs-common; }
       sudo mount -t nfs -o hard "$1" "$mount"
+      [[ -w "$mount" ]] || sudo chmod a+rwx "$mount" # only root may write to a new share of Filestore
       ;;
   esac
 }

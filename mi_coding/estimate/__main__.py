@@ -94,7 +94,8 @@ def _estimate(argv: list[str]) -> int:
     features = {"features": ranking.table.to_dict("records")} if ranking else {}
     print(json.dumps(found.to_dict() | features) if arguments.json else found)
     if ranking and not arguments.json:
-        print(f"\neach column alone, in nats:\n{ranking}")
+        assumed = "" if arguments.rows == "independent" else ", as if rows were independent"
+        print(f"\neach column alone, in nats{assumed}:\n{ranking}")
     return 0
 
 
@@ -114,6 +115,9 @@ def _arrays(arguments: argparse.Namespace) -> tuple[dict[str, Any], FeatureRanki
     if arguments.target is None:
         if arguments.y is None:
             arrays = _pair_of_archive(arguments.x)
+            if arguments.given and "given" in arrays:
+                raise InputError(f"{arguments.x} has an array given; expected no --given={arguments.given}")
+            arrays |= {"given": load(Path(arguments.given))} if arguments.given else {}
         else:
             arrays = {name: load(Path(path)) for name in ("x", "y", "given") if (path := getattr(arguments, name))}
         return arrays | {"rows": arguments.rows}, None
@@ -260,6 +264,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         raise InputError(f"{arguments.y} is given with a table; expected one file with --target or --matrix")
     if arguments.matrix and (arguments.target or arguments.given or arguments.report):
         raise InputError("--matrix covers every pair of columns; expected no --target, --given or --report")
+    of_rows = arguments.rows != "independent" or arguments.pointwise or arguments.permutations is not None
+    if arguments.matrix and of_rows:
+        raise InputError("--matrix counts independent rows; expected no --rows, --pointwise or --permutations")
     return arguments
 
 

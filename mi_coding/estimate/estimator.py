@@ -194,6 +194,8 @@ def _conditional(x: Table, y: Table, given: Table, job: Job, warnings: list[str]
         disagreement=whole.disagreement + part.disagreement,
         error=math.hypot(whole.error, part.error),
         method=f"{whole.method}; less {part.method}",
+        largest=max(float(np.nanmean(term.local)) for term in (whole, part)),
+        bounds={},  # those of the terms are none of their difference
     )
     nats, error = _mean_and_error(found, job.rows)
     return _to_estimate(found, float(ndtr(-nats / error)), warnings, job.rows, (None, None))
@@ -214,7 +216,7 @@ def _measure(x: Columns, y: Columns, job: Job) -> Measured:
     num_folds = job.effort.num_folds if len(x.scores) <= MOST_TOGETHER else min(FEW_FOLDS, job.effort.num_folds)
     folds = job.rows.folds(num_folds, stream(job.seed, "folds"))
     if x.codes is not None and y.codes is not None:
-        counted = _counted(x.codes, y.codes, folds)
+        counted = _counted(x.codes, y.codes, folds, job.rows)
         if tables.suits(x.codes, y.codes) or x.is_nominal or y.is_nominal:
             return counted
         found = _learnt(x, y, folds, job)
@@ -223,13 +225,13 @@ def _measure(x: Columns, y: Columns, job: Job) -> Measured:
     return _learnt(x, y, folds, job)
 
 
-def _counted(codes_x: np.ndarray, codes_y: np.ndarray, folds: Folds) -> Measured:
+def _counted(codes_x: np.ndarray, codes_y: np.ndarray, folds: Folds, rows: Rows) -> Measured:
     """Estimates by counting, where there are enough pairs per cell; else by counts that are shrunk to independence."""
     bounds, num_scored = tables.heldout_bounds(codes_x, codes_y, folds), folds.test.shape[2]
-    if tables.suits(codes_x, codes_y):
+    if rows.are_independent and tables.suits(codes_x, codes_y):
         local, how = tables.local_information(codes_x, codes_y), "counts of every pair of values"
         return Measured(local, 0.0, bounds, num_scored, np.zeros(0), how)
-    left_out, counted, how = tables.shrunk_information(codes_x, codes_y)
+    left_out, counted, how = tables.shrunk_information(codes_x, codes_y, rows.stretches)
     optimism = float(counted.mean() - left_out.mean())
     return Measured(left_out + optimism / 2, optimism, bounds, num_scored, np.zeros(0), how)
 
@@ -243,9 +245,16 @@ def _learnt(x: Columns, y: Columns, folds: Folds, job: Job) -> Measured:
     num_folds, num_blocks, size = folds.test.shape
     draws = np.empty((num_folds, num_blocks, 1 + job.effort.permutations, size), np.int16)  # of at most 3,000 rows
     draws[:, :, 0] = np.arange(size)
-    for rows, block in zip(folds.test.reshape(-1, size), draws.reshape(-1, *draws.shape[2:]), strict=True):
-        for draw in block[1:]:
-            draw[:] = job.rows.exchanged(rows, rng)
+    for blocks, of_fold in zip(folds.test, draws, strict=True):
+        if job.rows.are_independent:
+            for rows, of_block in zip(blocks, of_fold, strict=True):
+                for draw in of_block[1:]:
+                    draw[:] = job.rows.exchanged(rows, rng)
+            continue
+        for number in range(1, 1 + job.effort.permutations):  # one exchange for all blocks, whose rows interleave
+            same = rng.integers(2**63)
+            for rows, of_block in zip(blocks, of_fold, strict=True):
+                of_block[number] = job.rows.exchanged(rows, np.random.default_rng(same))
     sides = [(x, y)] * len(folds.train)
     is_wide = x.wide is not None or y.wide is not None
     if is_wide:
@@ -311,7 +320,7 @@ def _to_estimate(
 ) -> MIEstimate:
     nats, error = _mean_and_error(found, rows)
     ceiling = math.log(found.num_scored)
-    if (beyond := nats - (ceiling - 1)) > 0:
+    if (beyond := (nats if found.largest is None else found.largest) - (ceiling - 1)) > 0:
         error = math.hypot(error, UNSEEN * beyond)
         count = found.num_scored
         reach = f"ln {count:,} = {ceiling:.1f} nats, the most that {count:,} held-out pairs can show"
@@ -327,8 +336,7 @@ def _to_estimate(
         for name in KINDS
         if (values := found.bounds.get(name)) is not None
     }
-    is_conditional = not permutations  # then the bounds are of one of its two terms
-    proved = [] if is_conditional else [bounds[name].value for name in PROVING if name in bounds]
+    proved = [bounds[name].value for name in PROVING if name in bounds]
     return MIEstimate(
         nats=max(nats, 0.0),
         interval=(max(nats - DEVIATIONS * error, 0.0), max(nats + DEVIATIONS * error, *proved, 0.0)),

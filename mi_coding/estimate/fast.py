@@ -10,6 +10,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from mi_coding.estimate.result import DEVIATIONS
+from mi_coding.estimate.tables import shrunk_information
 
 NUM_CELLS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """Cells along a continuous column, to choose from."""
@@ -69,7 +70,8 @@ def cells_of(column: np.ndarray, *, nominal: bool = False) -> Cells:
     found = []
     for count in NUM_CELLS:
         starts = np.unique(edges[np.arange(1, count) * len(column) // count])
-        found.append(_dense(np.searchsorted(starts, column, side="right")))
+        codes = _dense(np.searchsorted(starts, column, side="right"))
+        found.append(codes if codes.any() else (column > starts[0]).astype(int))  # else one value is nearly all
     return Cells(tuple(found), False)
 
 
@@ -94,13 +96,18 @@ def information(x: Cells, y: Cells) -> Fast:
         a, b = x.codes[min(i, len(x.codes) - 1)], y.codes[min(i, len(y.codes) - 1)]
         counted, bias, scatter, chance, filling = _counted(a, b)
         chances += [] if chance is None else [chance]
-        if filling < FILLED and found:
+        if filling < FILLED:
             break
         finer = 0.0 if coarser is None else abs(counted - bias - coarser)  # all finer cells together add less than this
         coarser = counted - bias
         found.append((counted - 2 * bias, counted - bias, float(np.linalg.norm([scatter, bias / 2, finer]))))
+    if not found:  # the coarsest cells hold too few rows to be counted
+        left_out, counted, _ = shrunk_information(x.codes[0], y.codes[0])
+        optimism = counted.mean() - left_out.mean()
+        error = np.linalg.norm([left_out.std() / np.sqrt(len(left_out)), optimism / 2])
+        return Fast(float(left_out.mean() + optimism / 2), float(error), min(chances, default=1.0))
     _, nats, error = max(found)
-    return Fast(float(nats), error, min(1.0, len(chances) * min(chances, default=1.0)))
+    return Fast(float(nats), error, min(1.0, max(len(chances), 1) * min(chances, default=1.0)))
 
 
 def conditional_information(x: Cells, y: Cells, given: Cells) -> float:

@@ -259,7 +259,8 @@ def _whole(x: np.ndarray, y: np.ndarray, seed: int, effort: str) -> fast.Fast:
     from mi_coding.estimate.estimator import estimate_mi
 
     found = estimate_mi(x, y, seed=seed, effort=effort)
-    return fast.Fast(found.nats, (found.interval[1] - found.interval[0]) / (2 * DEVIATIONS), found.p_value)
+    error = (found.interval[1] - found.nats) / DEVIATIONS  # the lower end is clipped at 0
+    return fast.Fast(found.nats, error, found.p_value)
 
 
 def _parallel(n_jobs: int, function: Any, arguments: Sequence[tuple]) -> list:

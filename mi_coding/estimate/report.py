@@ -44,7 +44,7 @@ def estimate_report(
         warnings=found.warnings,
         tiles=_tiles(found),
         sections=sections,
-        groups=[_bounds(found)],
+        groups=[_bounds(found)] if found.bounds else [],
         config={"method": found.method, "pairs": found.num_pairs},
         environment=describe_environment(),
     )
@@ -73,10 +73,11 @@ def _scatter(found: MIEstimate, arrays: Mapping[str, object]) -> tuple[str, Any]
 
 def _tiles(found: MIEstimate) -> list[Tile]:
     low, high = found.interval
+    tested = "by permuting the rows of y" if found.permutations else "by the normal law of the estimate"
     tiles = [
         Tile("mutual information", f"{found.nats:.3f}", "nats", f"95 % from {low:.3f} to {high:.3f}", None),
         Tile("the same in bits", f"{found.bits:.3f}", "bits", f"{found.num_pairs:,} pairs", None),
-        Tile("independent?", found.p_text, "", "by permuting the rows of y", None),
+        Tile("independent?", found.p_text, "", tested, None),
     ]
     if (share := found.normalized) is not None:
         tiles.append(Tile("of the entropy", f"{share:.0%}", "", "of the smaller discrete side", share))

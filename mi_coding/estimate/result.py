@@ -39,6 +39,7 @@ class Measured(NamedTuple):
         error: nats, the standard error of the mean of `local` where its entries are not independent.
         misfit: standard error of what critics miss, as a share of the estimate; 0 for counts and nearest neighbours.
         null: float[1 + permutations], a statistic of the observed pairs, and of draws under independence.
+        largest: nats of the larger of two terms whose difference it is; None where it is no difference.
     """
 
     local: np.ndarray
@@ -51,6 +52,7 @@ class Measured(NamedTuple):
     error: float = 0.0
     misfit: float = 0.0
     null: np.ndarray | None = None
+    largest: float | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class MIEstimate:
         interval: lower and upper end of a 95 % confidence interval, nats.
         p_value: of the hypothesis that the arrays are independent, by permutation of y. For conditional information
             by the normal law of the estimate.
-        bounds: every read-out of the same critics on held-out pairs, by name, with its ceiling.
+        bounds: every read-out of the same critics on held-out pairs, by name, with its ceiling; none for conditional
+            information, a difference of two estimates.
         curve: float[rounds], InfoNCE of validation pairs over the training of the networks, the mean over folds.
         warnings: reasons to doubt the estimate, one sentence each.
         method: how it was estimated, chosen by held-out score.

@@ -4,6 +4,7 @@ Held-out rows must not be neighbours of training rows, a null draw must preserve
 and the standard error of a mean must count what is independent. Each kind does these three; a new one is a `Rows`.
 """
 
+import heapq
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from scipy.stats import rankdata
 from mi_coding.errors import InputError
 from mi_coding.estimate.folds import MOST_SCORED, Folds, in_blocks, make_folds, most_scored
 from mi_coding.estimate.inputs import is_absent
+
+_FEWEST_ALIKE, _APART = 5, 4
 
 FEWEST_GROUPS = 10
 """Fewest groups by which rows can be held out, or errors be measured."""
@@ -39,10 +42,12 @@ class Rows(ABC):
     Attributes:
         are_independent: whether each row is a draw of its own.
         test_critics: whether the test of independence may use the scores of each fold's held-out pairs.
+        stretches: int[n], the stretch of each row, outside of which rows hardly depend on it; None for single rows.
     """
 
     are_independent = False
     test_critics = True
+    stretches: np.ndarray | None = None
 
     @abstractmethod
     def folds(self, num_folds: int, rng: np.random.Generator) -> Folds:
@@ -84,12 +89,10 @@ class Grouped(Rows):
     def folds(self, num_folds, rng):
         order = rng.permutation(self.number.max() + 1)[self.number]  # groups in random order
         rows = np.lexsort((rng.random(len(order)), order))
-        starts = np.flatnonzero(np.diff(order[rows], prepend=-1))  # of each group
-        edges = np.searchsorted(starts, np.arange(num_folds + 1) * len(rows) / num_folds)
-        ends = np.unique(np.append(starts, len(rows))[edges])  # a group as large as a fold leaves fewer of them
+        fold = _folds_of(np.bincount(order), num_folds)[order[rows]]
         parts = []
-        for first, last in pairwise(ends):
-            test, rest = rows[first:last], np.concatenate([rows[last:], rows[:first]])
+        for one in np.unique(fold):
+            test, rest = rows[fold == one], np.concatenate([rows[fold > one], rows[fold < one]])
             groups = order[rest]
             cut = np.flatnonzero(np.diff(groups, prepend=groups[:1]))  # where the next group begins
             num_valid = cut[np.searchsorted(cut, max(len(rest) // 8, 4)).clip(max=len(cut) - 1)]
@@ -98,11 +101,16 @@ class Grouped(Rows):
 
     def exchanged(self, rows, rng):
         number = self.number[rows]
-        own = np.argsort(number, kind="stable")
-        other = np.lexsort((number, rng.permutation(number.max() + 1)[number]))  # whole groups in another order
+        kind = _alike(np.bincount(number, minlength=self.number.max() + 1))[number]
+        own = np.lexsort((number, kind))
+        other = np.lexsort((number, rng.permutation(self.number.max() + 1)[number], kind))  # whole groups exchanged
         found = np.empty(len(rows), int)
         found[own] = other
         return found
+
+    @property
+    def stretches(self):
+        return self.number
 
     def error_of_mean(self, values, least=0.0):
         finite = np.isfinite(values)
@@ -142,6 +150,10 @@ class Series(Rows):
             parts.append((rng.permutation(train), valid, np.arange(first, last)))
         return _even(parts, self.count, rng)
 
+    @property
+    def stretches(self):
+        return np.arange(self.count) // (_APART * max(self.memory, 1))
+
     def exchanged(self, rows, rng):
         shift = rng.integers(len(rows))  # small ones, too: shifts form a group, which makes the test exact
         in_time = np.argsort(rows, kind="stable")
@@ -154,6 +166,38 @@ class Series(Rows):
         parts = int(np.clip(len(finite) // max(self.memory, 1), 4, NUM_BLOCKS))
         means = np.array([part.mean() for part in np.array_split(finite, parts)])
         return max(float(means.std(ddof=1)) / math.sqrt(parts), least / math.sqrt(len(finite) / max(self.memory, 1)))
+
+
+def _folds_of(sizes: np.ndarray, num_folds: int) -> np.ndarray:
+    """The fold of each group: the largest first, and each in the fold that has the fewest rows so far.
+
+    >>> _folds_of(np.array([1, 1, 5, 1, 1]), 3).tolist()
+    [1, 2, 0, 1, 2]
+    """
+    fold, filled = np.empty(len(sizes), int), [(0, number) for number in range(num_folds)]  # a heap
+    for group in np.argsort(-sizes, kind="stable"):
+        count, number = filled[0]
+        fold[group] = number
+        heapq.heapreplace(filled, (count + int(sizes[group]), number))
+    return fold
+
+
+def _alike(sizes: np.ndarray) -> np.ndarray:
+    """For each group the number of a kind, whose groups have similar sizes and are exchanged with each other alone.
+
+    What groups add to a statistic varies under an exchange as it does under independence only where a group of x meets
+    one of y of its size. A kind has at least `_FEWEST_ALIKE` groups, unless their sizes differ by more than a factor 2.
+
+    >>> _alike(np.array([1, 1, 1, 50, 1, 1, 9, 12])).tolist()
+    [0, 0, 0, 2, 0, 0, 1, 1]
+    """
+    kinds, counts = np.unique(sizes, return_counts=True)
+    kind_of, kind, members, smallest = {}, 0, 0, kinds[0]
+    for size, count in zip(kinds.tolist(), counts.tolist(), strict=True):
+        if members >= _FEWEST_ALIKE or size > 2 * smallest:
+            kind, members, smallest = kind + 1, 0, size
+        kind_of[size], members = kind, members + count
+    return np.array([kind_of[size] for size in sizes.tolist()])
 
 
 def _even(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], count: int, rng: np.random.Generator) -> Folds:

@@ -79,7 +79,7 @@ def interaction_information(
 
 def _summed(found: dict, warnings: list[str]) -> Sum:
     nats = sum(sign * one.nats for sign, one in found.values())
-    half = np.sqrt(sum(((one.interval[1] - one.interval[0]) / 2) ** 2 for _, one in found.values()))
+    half = np.sqrt(sum((one.interval[1] - one.nats) ** 2 for _, one in found.values()))  # lower ends are clipped at 0
     warnings = dict.fromkeys([*warnings, *(line for _, one in found.values() for line in one.warnings)])
     terms = {name: sign * one.nats for name, (sign, one) in found.items()}
     return Sum(float(nats), (float(nats - half), float(nats + half)), terms, tuple(warnings))

@@ -42,8 +42,12 @@ def local_information(codes_x: np.ndarray, codes_y: np.ndarray) -> np.ndarray:
     return np.log((table / np.maximum(expected, 1e-300))[codes_x, codes_y]) - bias
 
 
-def shrunk_information(codes_x: np.ndarray, codes_y: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
+def shrunk_information(
+    codes_x: np.ndarray, codes_y: np.ndarray, stretches: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, str]:
     """float64[n] twice, the log ratio of each pair when left out of the counts and when counted; the method in words.
+
+    Where rows depend on each other, a pair is left out with its whole stretch, int[n].
 
     For tables whose cells are rarely filled: the law of one side given a value of the other combines its counts, each
     minus a discount, with a prior that is distributed as that side is, worth `strength` pairs and all that was
@@ -57,12 +61,18 @@ def shrunk_information(codes_x: np.ndarray, codes_y: np.ndarray) -> tuple[np.nda
 
     Source: the law is that of a Pitman–Yor process, Teh, ACL 2006 (P06-1124), chosen by leave-one-out likelihood.
     """
-    found = []
+    found, stretches = [], np.arange(len(codes_x)) if stretches is None else stretches
+    own_size = np.bincount(stretches)[stretches]
     for given, told, names in ((codes_x, codes_y, "y given x"), (codes_y, codes_x, "x given y")):
         of_given, of_told = (np.bincount(side)[side] for side in (given, told))
         pairs = _count_pairs(given, told)
+        sides = _numbered(given, told), given, told
+        own_pairs, own_given, own_told = (_count_pairs(stretches, side) for side in sides)
         kinds = np.bincount(given, 1 / pairs)[given]  # distinct values of the other side that each was seen with
-        share, others = of_told / len(told), (of_told - 0.5) / (len(told) - 1 + 0.5 * told.max())
+        alone = np.where(own_pairs == pairs, 1 / pairs, 0.0)  # of these, in no other stretch
+        own_kinds = np.bincount(place := _numbered(stretches, given), alone)[place]
+        share = of_told / len(told)
+        others = (of_told - own_told + 0.5) / (len(told) - own_size + 0.5 * told.max())
         entropy = -np.log(share) + told.max() / (2 * len(told))
         for strength, discount in product(STRENGTHS, DISCOUNTS):
 
@@ -70,7 +80,7 @@ def shrunk_information(codes_x: np.ndarray, codes_y: np.ndarray) -> tuple[np.nda
                 prior = (strength + discount * seen) * share
                 return np.log((np.maximum(count - discount, 0) + prior) / (total + strength))
 
-            left_out = entropy + predicted(pairs - 1, of_given - 1, kinds - (pairs == 1), others)
+            left_out = entropy + predicted(pairs - own_pairs, of_given - own_given, kinds - own_kinds, others)
             counted = entropy + predicted(pairs, of_given, kinds, share)
             how = f"{names}, strength {strength:g}, discount {discount:g}"
             found.append((float(left_out.mean()), left_out, counted, how))
@@ -100,9 +110,14 @@ def count_statistic(codes_x: np.ndarray, codes_y: np.ndarray, orders: np.ndarray
 
 def _count_pairs(codes_x: np.ndarray, codes_y: np.ndarray) -> np.ndarray:
     """int64[n]: how many pairs are equal to each pair, itself included."""
+    number = _numbered(codes_x, codes_y)
+    return np.bincount(number)[number]
+
+
+def _numbered(codes_x: np.ndarray, codes_y: np.ndarray) -> np.ndarray:
+    """int64[n]: a number for each distinct pair."""
     both = codes_x.astype(np.int64) * (int(codes_y.max()) + 1) + codes_y
-    _, number, counts = np.unique(both, return_inverse=True, return_counts=True)
-    return counts[number.ravel()]
+    return np.unique(both, return_inverse=True)[1].ravel()
 
 
 def heldout_bounds(codes_x: np.ndarray, codes_y: np.ndarray, folds: Folds) -> dict[str, np.ndarray]:

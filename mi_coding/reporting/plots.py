@@ -15,7 +15,8 @@ def information(nats: float, interval: tuple[float, float], bounds: Mapping[str,
 
     All in nats; `curve` float[n] is on validation pairs after every round of training, and n may be 0.
     """
-    figure = blank(0.35 * len(bounds) + 1.4)
+    rows = max(len(bounds), 1)  # of the difference of two estimates there are none
+    figure = blank(0.35 * rows + 1.4)
     figure.set_layout_engine("constrained")
     left, right = figure.subplots(1, 2)
     for axes in (left, right):
@@ -25,7 +26,7 @@ def information(nats: float, interval: tuple[float, float], bounds: Mapping[str,
     left.axvline(nats, color=BLUE)
     left.plot(list(bounds.values()), range(len(bounds)), "o", color=INK, markersize=4)
     left.set_yticks(range(len(bounds)), list(bounds), fontsize=SMALL)
-    left.set_ylim(len(bounds) - 0.5, -0.5)
+    left.set_ylim(rows - 0.5, -0.5)
     left.set_title(f"{nats:.3f} nats, 95 % from {interval[0]:.3f} to {interval[1]:.3f}", fontsize=TITLE, loc="left")
     right.plot(np.arange(1, len(curve) + 1), curve, color=INK)
     right.axhline(nats, color=BLUE)

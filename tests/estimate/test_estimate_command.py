@@ -82,6 +82,9 @@ def test_an_archive_has_two_arrays_or_names_them(folder, capsys):
         (["FOLDER/table.csv", "--target=kind", "--given=c"], "--given=c is not a column"),
         (["FOLDER/table.csv", "FOLDER/table.csv", "--matrix"], "expected one file"),
         (["FOLDER/table.csv", "--matrix", "--target=a"], "expected no --target"),
+        (["FOLDER/table.csv", "--matrix", "--rows=patient"], "--matrix counts independent rows; expected no --rows"),
+        (["FOLDER/table.csv", "--matrix", "--permutations=99"], "--matrix counts independent rows"),
+        (["FOLDER/arrays.npz", "--given=FOLDER/none.npy"], "none.npy cannot be read"),  # which had been ignored
         (["FOLDER/named.npz"], "has arrays one, two; expected x and y, or name them"),
         (["FOLDER/named.npz:one", "FOLDER/named.npz:three"], "has no array three; expected one of one, two"),
         (["FOLDER/nowhere.csv", "--target=a"], "nowhere.csv cannot be read"),

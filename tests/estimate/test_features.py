@@ -151,3 +151,14 @@ def test_columns_without_an_order_keep_none():
     found = mi_coding.transfer_entropy(x, y, effort="quick")
     past = mi_coding.estimate_mi(y[1:], x[:-1], given=y[:-1], rows="series", effort="quick")
     assert found.nats == pytest.approx(past.nats, abs=1e-9)
+
+
+def test_cells_with_too_few_rows_prove_nothing():
+    rng = np.random.default_rng(0)
+    names, coin = fast.cells_of(np.arange(1000), nominal=True), fast.cells_of(rng.integers(0, 2, 1000))
+    many = [fast.cells_of(rng.integers(0, 20, 1000), nominal=True) for _ in range(2)]
+    mostly_zero = fast.cells_of(np.where(rng.random(2000) < 0.988, 0, rng.random(2000)))
+    for x, y in [(names, coin), many, (mostly_zero, fast.cells_of(rng.normal(size=2000)))]:
+        found = fast.information(x, y)
+        assert found.p_value > 0.01
+        assert found.nats < 3 * found.error

@@ -10,6 +10,7 @@ from scipy.signal import lfilter
 from mi_coding.errors import InputError
 from mi_coding.estimate.independence import covariance_statistics, p_value_of
 from mi_coding.estimate.rows import Grouped, Independent, Series, entered_twice, memory_of, rows_of
+from mi_coding.estimate.tables import shrunk_information
 
 
 def remembering(phi, count, rng):
@@ -161,3 +162,41 @@ def test_rows_without_a_group_are_told(absent):
     groups = [f"patient {i // 4}" if i % 9 else absent for i in range(200)]
     with pytest.raises(InputError, match="rows names no group for 23 of 200 rows; expected one for each"):
         rows_of(np.array(groups, object), *[np.zeros((200, 1))] * 2)
+
+
+def test_folds_of_groups_are_of_about_the_same_size():
+    number = np.repeat(np.arange(801), [200] + [1] * 800)
+    for seed in range(10):
+        test = Grouped(number).folds(5, np.random.default_rng(seed)).test
+        assert test.shape[0] * test.shape[1] * test.shape[2] == 1000
+    fifty = np.repeat(np.arange(14), [1] * 9 + [10, 1, 10, 10, 10])
+    assert Grouped(fifty).folds(5, np.random.default_rng(0)).test.shape[2] >= 8
+
+
+@pytest.mark.parametrize("sizes", ["equal", "alike", "one large"])
+def test_an_exchange_pairs_groups_with_groups_of_their_size(sizes):
+    """What group effects a, b add to Σ x·y varies as Σ n_g² under independence, and as Σ o_gh² under exchanges."""
+    rng = np.random.default_rng(0)
+    sizes = {"equal": [7] * 40, "alike": rng.integers(1, 21, 80), "one large": [200] + [1] * 800}[sizes]
+    rows = Grouped(np.repeat(np.arange(len(sizes)), sizes))
+    found = []
+    for _ in range(20):
+        other = rows.number[rows.exchanged(np.arange(len(rows.number)), rng)]
+        _, overlaps = np.unique(np.stack([rows.number, other]), axis=1, return_counts=True)
+        found.append(np.sum(overlaps**2) / np.sum(np.square(sizes)))
+    assert np.mean(found) > 0.8
+
+
+def test_rows_of_one_group_do_not_predict_each_other():
+    rng = np.random.default_rng(0)
+    patient = np.repeat(np.arange(100), 10)
+    x, y = rng.integers(0, 50, (2, 100))[:, patient]
+    left_out, counted, _ = shrunk_information(x, y, patient)
+    assert (left_out.mean() + counted.mean()) / 2 < 0.1  # 2.7 nats, each row left out alone
+    alone = shrunk_information(x, y, np.arange(1000))
+    np.testing.assert_array_equal(alone[:2], shrunk_information(x, y)[:2])
+
+
+def test_series_of_symbols_leave_out_stretches_of_their_memory():
+    assert Series(100, memory=5).stretches.tolist() == [i // 20 for i in range(100)]
+    assert Independent(9).stretches is None

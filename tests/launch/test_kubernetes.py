@@ -212,6 +212,13 @@ def test_the_image_copies_files_that_are_there_and_that_its_context_has():
     assert all((ROOT / path).exists() for path in copied)
 
 
+def test_packages_are_copied_before_they_are_installed():
+    lines = instructions()
+    install = next(i for i, (word, rest) in enumerate(lines) if word == "RUN" and "pip install" in rest)
+    before = {path for word, rest in lines[:install] if word == "COPY" for path in rest.split()[:-1]}
+    assert {"setup.py", "README.md", "mi_coding", "configs"} <= before  # what setup.py reads
+
+
 def test_the_images_extras_are_those_of_setup():
     extras = re.search(r"extras_require=\{(.*?)\n    \}", (ROOT / "setup.py").read_text(), re.DOTALL).group(1)
     for name in re.findall(r"EXTRAS=(\w+)", (HERE / "Dockerfile").read_text()):

@@ -38,7 +38,7 @@ class Classifiers:
         counts = np.bincount(labels[train], minlength=self._num_classes) + 0.5
         self._log_prior = np.log(counts / counts.sum())
         models = [_Logistic(strength) for strength in STRENGTHS] + [self._trees(len(train))]
-        models = [model.fit(features[train], labels[train]) for model in models]
+        models = [_fitted(model, features[train], labels[train]) for model in models]
         found = [self._probabilities(model, features[valid]) for model in models]
         true = [part[np.arange(len(valid)), labels[valid]] for part in found]
         best = int(np.argmax([np.log(one).mean() for one in true[:-1]]))
@@ -64,7 +64,7 @@ class Classifiers:
             features, labels = self._sides(x, y)
             both = np.concatenate([train, valid])
             models = [_Logistic(STRENGTHS[self._chosen]), self._trees(len(both))]
-            self._models = [model.fit(features[both], labels[both]) for model in models]
+            self._models = [_fitted(model, features[both], labels[both]) for model in models]
             test = np.unique(test)
             of_test, of_seen = (self._ratios(x, y, rows)[np.arange(len(rows)), labels[rows]] for rows in (test, seen))
             local[test] = of_test
@@ -99,6 +99,15 @@ class Classifiers:
 
 def _is_class(codes: np.ndarray | None) -> bool:
     return codes is not None and codes.max() < MOST_CLASSES
+
+
+def _fitted(model, features: np.ndarray, labels: np.ndarray):
+    """The model, fitted; where training rows have one class alone, one that always predicts it."""
+    if (labels == labels[0]).all():
+        from sklearn.dummy import DummyClassifier
+
+        model = DummyClassifier(strategy="most_frequent")
+    return model.fit(features, labels)
 
 
 class _Logistic:
