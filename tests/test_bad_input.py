@@ -31,6 +31,9 @@ def plan(*arguments):
     return build.plan(command.config, command.typed)
 
 
+COTRAINING = "--config.objective.name=cotraining"
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [
@@ -168,6 +171,19 @@ def test_a_value_that_an_option_cannot_have_is_told_before_data_is_read(override
         (["--config.objective.name=nt_xent", "--config.critic.normalize=False"], ["cosine", "normalize=True"]),
         (["--config.objective.num_distractors=3", "--config.objective.method=ring"], ["method 'auto'", "'ring'"]),
         (["--config.objective.name=nt_xent", "--config.objective.distractors=other_devices"], ["takes 'all'"]),
+        (["--config.objective.name=nnclr", "--config.critic.normalize=False"], ["normalize=False", "directions"]),
+        (
+            ["--config.spmd=pmap", "--config.optimizer.all_reduce_dtype=bfloat16"],
+            ["all_reduce_dtype='bfloat16' is for shard_map", "config.spmd='pmap'"],
+        ),
+        (
+            [COTRAINING, "--config.code.prior=autoregressive", "--config.code.prior_hidden=8"],
+            ["code.prior_hidden=8 is learnt by Adam", "optimizer.prior_steps"],
+        ),
+        (
+            [COTRAINING, "--config.objective.betas=(0.0,0.5)", "--config.code.num_heads=1"],
+            ["has 2 prices for 1 codes; expected one each: raise config.code.num_heads"],
+        ),
     ],
 )
 def test_choices_that_do_not_go_together_are_told(capsys, tmp_path, overrides, words):

@@ -16,6 +16,7 @@ from mi_coding.evaluation.base import Evaluator, Trained, encode_views, labelled
 from mi_coding.evaluation.classifiers import Examples
 from mi_coding.evaluation.probes import RAW, TRAINED, UNTRAINED, compared_encoders
 from mi_coding.options import NotNegativeInt, option
+from mi_coding.pairs import crops
 from mi_coding.reporting.figure import BLUE, MUTED, ORANGE, Chart, Figure
 from mi_coding.reporting.page import Section
 from mi_coding.reporting.results import Group, Summary, finite, percent
@@ -164,7 +165,8 @@ def _from_scratch(trained: Trained, splits: list[Split], draws: Sequence[np.ndar
     optimizer = optax.adam(optax.cosine_decay_schedule(SCRATCH_RATE, SCRATCH_STEPS))
 
     def views(key: jax.Array, examples: jax.Array) -> jax.Array:
-        return jnp.concatenate(pairs.streamed_batch(key, examples, number))  # two of each, as training has them
+        x, y = pairs.streamed_batch(key, examples, number)  # two of each, as training has them
+        return jnp.concatenate([crops(x)[0], y])
 
     def loss(learnt: Any, stats: Any, x: jax.Array, labels: jax.Array) -> tuple[jax.Array, Any]:
         (features, _), stats = method.encoder.apply(learnt[0], stats, x, True)

@@ -105,6 +105,16 @@ class Contrastive(Candidates, TwoHalves):
             hint = f" is below {LEAST_TEMPERATURE}, the least that can be learnt; expected at least that"
             raise InputError(Setting("critic.temperature", self.temperature), hint)
 
+    @property
+    def is_bound(self) -> bool:
+        return super().is_bound and not self.normalises_chunks
+
+    def forecast(self) -> str:
+        line = super().forecast()
+        if self.normalises_chunks:
+            line += "; no training bound: batch norm is over the chunks of a microbatch"
+        return line
+
     @cached_property
     def critic(self) -> Critic:
         """The critic, which maps codes to queries and keys."""

@@ -119,6 +119,12 @@ class CoTraining(Method):
         if pairs.takes_given_pairs or pairs.takes_films:
             what = f" is not for objective {self.name!r}, whose halves come from one image"
             raise InputError(Setting("pairs.name", pairs.name), what, "; expected frames or augmentations")
+        if self.code.prior == "autoregressive" and self.code.prior_hidden and not self.prior_steps:
+            hidden = Setting("code.prior_hidden", self.code.prior_hidden)
+            raise InputError(hidden, " is learnt by Adam; expected more than ", Setting("optimizer.prior_steps", 0))
+        if len(self.own_betas) > self.code.num_heads:
+            many = f" has {len(self.own_betas)} prices for {self.code.num_heads} codes; expected one each: raise "
+            raise InputError(Setting("objective.betas", self.own_betas), many, Setting("code.num_heads"))
 
     @property
     def betas(self) -> tuple[float, ...]:

@@ -35,6 +35,9 @@ class NNCLR(Contrastive):
             name = Setting("objective.name", self.name)
             hint = " takes all pairs as candidates; expected distractors 'all', and pairs.distractors not 'within'"
             raise InputError(name, hint)
+        if not self.normalize:
+            hint = f" is not for objective {self.name!r}, which keeps directions of codes; expected True"
+            raise InputError(Setting("critic.normalize", False), hint)
         if self.memory_size < batch_size:
             size = Setting("objective.memory_size", self.memory_size)
             raise InputError(size, f" holds less than one batch; expected at least {batch_size}")

@@ -87,6 +87,17 @@ class TwoHalves(OnlineProbe):
             small = Setting("pairs.small_views", pairs.num_small)
             raise InputError(Setting("microbatch_size", self.microbatch_size), hint, small)
 
+    @property
+    def normalises_chunks(self) -> bool:
+        """Whether batch norm in training sees the chunks of a microbatch: their statistics tell the pairs of one apart.
+
+        A code may then carry which chunk it is from, which its true candidate shares and most others do not, as in MoCo
+        without shuffled batch norm (arXiv:1911.05722, section 3.3): ln N − loss is no bound.
+        """
+        in_chunks = 0 < self.microbatch_size < self.parts.shard_size
+        in_head = self.head.batch_norm and self.head.layers > 1
+        return in_chunks and (in_head or not all(one.encodes_each_alone for one in self.parts.encoders))
+
     @cached_property
     def encoder(self) -> Encoder:
         """The encoder with its head; that of x where y has one of another kind."""

@@ -58,9 +58,11 @@ def gaussian_information(
 
 
 def _standardised(z: jax.Array, axis_name: str | None) -> jax.Array:
+    rounding = (8 * jnp.finfo(z.dtype).eps) ** 2 * mean_square(z, axis_name)  # a mean of equal codes is not exact
     z = centred(z, axis_name)
     variance = mean_square(z, axis_name)
-    return z * lax.rsqrt(jnp.where(variance > 0, variance, 1))
+    varies = variance > rounding
+    return z * jnp.where(varies, lax.rsqrt(jnp.where(varies, variance, 1)), 0)
 
 
 def _log_det(matrix: jax.Array) -> jax.Array:

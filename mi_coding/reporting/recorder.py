@@ -82,7 +82,9 @@ class Recorder:
         if self._last[0] >= self._counted_from[0] and step > self._last[0]:
             self._step_seconds.append((now - self._last[1]) / (step - self._last[0]))
         self._last, self._loss = (step, now), float(metrics["loss"])
-        line, bound = {f"train/{name}": value for name, value in metrics.items() if name != "mi_lower_bound"}, None
+        bounds = [name for name in metrics if name.startswith("mi_lower_bound")]  # of small views, too
+        hidden = {"mi_lower_bound"} if self._spec.is_bound else set(bounds)
+        line, bound = {f"train/{name}": value for name, value in metrics.items() if name not in hidden}, None
         if self._spec.is_bound:
             bound = float(metrics["mi_lower_bound"])
             line |= {"train/mi_lower_bound_nats": bound, "train/mi_ceiling_nats": self._spec.ceiling}

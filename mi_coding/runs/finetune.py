@@ -51,6 +51,7 @@ def configs(
         "optimizer.weight_decay": 1e-4,
         "objective.freeze": False,
     }
+    kept |= {key: value for key, value in {"pairs.views": 2, "pairs.small_views": 0}.items() if key in own}
     on_trained = kept | {"init_from": str(run.workdir), "objective.freeze": freeze}
     return {FROZEN if freeze else FINETUNED: on_trained, SCRATCH: kept}
 

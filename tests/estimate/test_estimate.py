@@ -399,3 +399,9 @@ def test_pictures_are_estimated(nats):
     found = mi_coding.estimate_mi(x, y[..., None], **QUICK)
     assert found.nats == pytest.approx(nats, rel=0.1)
     assert found.interval[0] - 0.15 * nats < nats < found.interval[1] + 0.15 * nats
+
+
+def test_a_class_with_one_member_is_no_mistake():
+    rare = np.arange(100) == 7
+    found = mi_coding.estimate_mi(rare, np.random.default_rng(0).normal(size=100), **QUICK)
+    assert found.nats < 0.1

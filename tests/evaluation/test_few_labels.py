@@ -37,7 +37,8 @@ def test_draws_have_as_many_of_each_class_and_differ_by_seed():
 
 @pytest.fixture(scope="module")
 def found():
-    trained = trained_on_digits(METHODS["nt_xent"](code_dim=4), PAIRS["augmentations"](preset="gray28", size=8))
+    views = PAIRS["augmentations"](preset="gray28", size=8, num_small=2, small_size=4)
+    trained = trained_on_digits(METHODS["nt_xent"](code_dim=4), views)
     return trained, FewLabels(scratch=2).evaluate(trained)
 
 

@@ -6,10 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from commands import read_config
 from small_experiment import make_experiment, run
 
 import mi_coding
 from mi_coding.methods.chunks import encode_in_chunks, jointly
+from mi_coding.runs import build
+from mi_coding.runs.build import with_parts
 from mi_coding.training.devices import data_parallel
 from mi_coding.training.memory import bytes_needed, describe_bytes, loss_bytes
 from mi_coding.training.step import init_state, make_step
@@ -103,3 +106,20 @@ def test_memory_of_the_loss_is_that_of_its_scores(how):
 
 def test_bytes_are_told_in_the_unit_that_fits():
     assert [describe_bytes(n) for n in (0, 1023, 1024, 5 * 2**30)] == ["0.0 B", "1023.0 B", "1.0 KiB", "5.0 GiB"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "is_bound"),
+    [
+        ([], True),
+        (["--config.encoder.name=resnet18"], False),
+        (["--config.encoder.head_batch_norm=True"], False),
+        (["--config.encoder.head_batch_norm=True", "--config.encoder.head_layers=1"], True),
+        (["--config.encoder.name=resnet18", "--config.microbatch_size=16"], True),
+    ],
+)
+def test_batch_norm_over_chunks_leaves_no_training_bound(overrides, is_bound):
+    plan = build.plan(read_config("--config.batch_size=16", "--config.microbatch_size=4", *overrides))
+    method = with_parts(plan, [{"shape": (8, 8, 1)}], 0, num_devices=1, num_steps=2)
+    assert method.is_bound == is_bound
+    assert ("no training bound: batch norm is over the chunks" in method.forecast()) == (not is_bound)

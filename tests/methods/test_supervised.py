@@ -1,16 +1,22 @@
 """Labels learnt on an encoder: the loss and its gradient, hidden labels, and an encoder that stays frozen."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from commands import ROOT, read_config
 from sklearn.metrics import log_loss
 
 from mi_coding.encoders import ENCODERS
 from mi_coding.errors import InputError
 from mi_coding.methods import METHODS, Parts
 from mi_coding.pairs import PairSampler
+from mi_coding.runs import build
+from mi_coding.runs.finetune import Settings, configs
+from mi_coding.runs.run import check_devices
 
 LABELS = np.array([0, 2, 1, 2, 0, 1, 1, 0])
 
@@ -76,3 +82,12 @@ def test_a_frozen_encoder_stays_bit_for_bit_with_its_statistics(examples, freeze
 def test_labels_that_cannot_be_learnt_are_refused(count, found):
     with pytest.raises(InputError, match=f"needs labels of at least two classes in the training split.*{found}"):
         METHODS["supervised"]().check_labels("folder:a", count)
+
+
+def test_a_run_with_more_views_can_be_finetuned():
+    config = read_config(config=str(ROOT / "configs" / "simclr.py")) | {"pairs.small_views": 2, "pairs.small_size": 8}
+    run = SimpleNamespace(plan=build.plan(config | {"pairs.views": 4}), workdir="somewhere")
+    for config in configs(run, "digits", {}, Settings(4, 1e-3, 8), freeze=False).values():
+        plan = build.plan(config)
+        check_devices(plan, 1)
+        assert not plan.pairs.has_several

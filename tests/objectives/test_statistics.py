@@ -119,6 +119,12 @@ def test_codes_that_are_none_are_refused(loss):
             loss(x, y)
 
 
+@pytest.mark.parametrize("value", [1.0, 0.1, -3e-4, 7e5])
+def test_codes_that_are_all_alike_share_nothing(value):
+    codes = jnp.full((7, 4), value)  # whose mean is not exactly this value
+    assert abs(float(gaussian_information(codes, codes, shrinkage=0.01))) < 1e-3
+
+
 def test_gaussian_information_of_too_few_pairs_needs_a_shrinkage():
     x = jax.random.normal(jax.random.key(0), (9, 4))
     with pytest.raises(ValueError, match=r"9 pairs of codes of 4 numbers: expected at least 10 pairs"):

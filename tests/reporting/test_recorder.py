@@ -45,7 +45,8 @@ def test_a_line_has_loss_bound_and_ceiling(record):
 
 
 def test_what_is_no_bound_is_neither_written_nor_shown(record):
-    _, shown, _, curves = record({1: 2.5}, spec=SPEC._replace(is_bound=False))
+    small = {"mi_lower_bound_small": 0.3}
+    _, shown, _, curves = record({1: 2.5}, spec=SPEC._replace(is_bound=False), more=small)
     assert not any("bound" in name or "ceiling" in name for name in curves)
     assert shown[0][2] is None
 
