@@ -1,5 +1,6 @@
 """Shared by the commands: options by name, help, and one line for every mistake."""
 
+import errno
 import logging
 import os
 import select
@@ -12,18 +13,23 @@ from typing import Any
 
 from absl import flags
 
-from mi_coding.errors import InputError, Setting, nearest, respelled
+from mi_coding.errors import InputError, NonFiniteLossError, SaveError, Setting, nearest, respelled
 from mi_coding.interrupts import Interrupted, end, leave, stoppable, too_late
 
 AS_TRAINED = -1
 IMAGE_OPTIONS = {"image_size": AS_TRAINED, "channels": AS_TRAINED, "white": float(AS_TRAINED), "layout": ""}
 """How images are converted, and how a folder of them is interpreted; by default as in training."""
 
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR)
+
 
 def run_command(
     argv: list[str] | None, doc: str, run: Callable[[list[str]], int], *, stopped: int | None = None
 ) -> int:
     """Runs a command; returns its exit code: 2, and one line on stderr, for a mistake of the user.
+
+    The code is 1, also with one line, for a disk that is full or may not be written to, for devices out of memory, and
+    for a loss that is not finite.
 
     Ctrl-C and SIGTERM end it with one line that states what was kept, see `interrupts.keeps`. If the reader of the
     output has closed the pipe (`… | head`), the code is 1 and nothing is printed.
@@ -68,11 +74,33 @@ def _run(argv: list[str], doc: str, run: Callable[[list[str]], int]) -> int:
             line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))
             print(f"mi_coding: error: {line}", file=sys.stderr)
         return 2
+    except (NonFiniteLossError, SaveError) as error:
+        print(f"mi_coding: error: {error}", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         if not _reader_left():
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python would flush again at exit
         return 1
+    except (OSError, RuntimeError) as error:
+        if not (reason := reason_of(error)):
+            raise
+        print(f"mi_coding: error: {reason}", file=sys.stderr)
+        return 1
+
+
+def reason_of(error: OSError | RuntimeError) -> str:
+    """One line for a disk that is full or not writable, and for devices out of memory; "" for all else, our bugs.
+
+    >>> reason_of(PermissionError(errno.EACCES, "Permission denied", "/shared/run"))
+    "[Errno 13] Permission denied: '/shared/run'"
+    """
+    if isinstance(error, OSError):
+        return str(error) if error.errno in _DISK_ERRORS else ""
+    first = str(error).partition("\n")[0]
+    if "RESOURCE_EXHAUSTED" not in first:
+        return ""
+    return f"{first[:200]}; lower batch_size or microbatch_size, or train on more devices"
 
 
 def _reader_left() -> bool:
@@ -115,9 +143,13 @@ def options(argv: list[str], defaults: Mapping[str, str | int | float | None]) -
 
 
 def check_output(output: Path) -> None:
-    """Raises InputError for a path that cannot be written to: a folder, or a file in a folder that does not exist."""
-    if not output.absolute().parent.is_dir() or output.is_dir():
+    """Raises InputError for a path that cannot be written to: a folder, or a file in a folder that is not there, or not
+    writable."""
+    parent = output.absolute().parent
+    if not parent.is_dir() or output.is_dir():
         raise InputError(f"--output={output} is not a file in an existing folder")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(f"--output={output} lies in {parent}, which cannot be written to; expected another --output")
 
 
 def image_options(given: flags.FlagValues) -> dict[str, Any]:

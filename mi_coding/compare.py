@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
-from mi_coding.command import options, run_command
+from mi_coding.command import check_output, options, run_command
 from mi_coding.errors import InputError
 from mi_coding.reporting import terminal
 from mi_coding.reporting.environment import describe_environment
@@ -39,8 +39,10 @@ def _compare(argv: list[str]) -> int:
     given = options([argv[0], *(one for one in argv[1:] if one.startswith("-"))], {"output": ""})
     workdirs = [one for one in argv[1:] if not one.startswith("-")]
     output = Path(given.output)
-    if given.output and (output.suffix not in _WRITERS or not output.absolute().parent.is_dir()):
-        raise InputError(f"--output={output}; expected a file in an existing folder, {', '.join(_WRITERS)}")
+    if given.output:
+        if output.suffix not in _WRITERS:
+            raise InputError(f"--output={output}; expected a file that ends in {', '.join(_WRITERS)}")
+        check_output(output)
     comparison = compare(workdirs)
     terminal.closing_table([comparison.group])
     if given.output:

@@ -21,9 +21,14 @@ if __name__ == "__main__":
     answer_help(__doc__)
     end_while_importing()
 
+import hashlib
+import json
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from mi_coding import data
 from mi_coding.command import IMAGE_OPTIONS, check_output, image_options, options, run_command, spelled_as_flags
@@ -35,31 +40,38 @@ from mi_coding.runs.examples import load_data, scaled, usable
 from mi_coding.runs.restore import other_shapes, restore
 from mi_coding.runs.run import Run, warn_of_shortcomings
 
+_LONGEST = 100  # letters of a source in a file name, which has 255 bytes at most
+
 
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code: 0 done, 2 a mistake in the command, 130 or 143 stopped by a signal."""
     return run_command(argv, __doc__, _evaluate)
 
 
-def file_name(source: str) -> str:
-    """The file name of the evaluation of a source.
+def file_name(source: str, images: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """The file name of the evaluation of a source, another one for every source and options of its images.
 
-    >>> file_name("folder:/data/my photos")
-    'evaluation-folder-data-my-photos.json'
+    >>> file_name("digits"), file_name("folder:/data/my photos")
+    ('evaluation-digits.json', 'evaluation-folder-data-my-photos-4893e4.json')
     """
-    return f"evaluation-{re.sub(r'[^A-Za-z0-9._]+', '-', source).strip('-')}.json"
+    if re.fullmatch(r"[\w.]+", source) and not images:
+        return f"evaluation-{source}.json"
+    whole = json.dumps([source, *sorted(images.items())])
+    readable = re.sub(r"[^\w.]+", "-", source).strip("-")[:_LONGEST]
+    return f"evaluation-{readable}-{hashlib.sha256(whole.encode()).hexdigest()[:6]}.json"
 
 
 def _evaluate(argv: list[str]) -> int:
     given = options(argv, dict.fromkeys(("workdir", "source")) | {"output": "", "cache_dir": ""} | IMAGE_OPTIONS)
     workdir = Path(given.workdir)
-    output = Path(given.output) if given.output else workdir / file_name(given.source)
+    typed = image_options(given)
+    output = Path(given.output) if given.output else workdir / file_name(given.source, typed)
     check_output(output)
     keeps(f"interrupted; {output} was not written")
     with spelled_as_flags(given):
         data.open_source(given.source, given.layout or "auto")
         restored = restore(workdir, terminal.warning)
-        images = restored.image_options(given.source) | image_options(given)
+        images = restored.image_options(given.source) | typed
         dataset = load_data(restored.plan, terminal.warning, given.source, given.cache_dir, **images)
         dataset = usable(restored.plan, dataset)
         described = data.describe_examples(dataset.train), restored.examples
@@ -72,7 +84,8 @@ def _evaluate(argv: list[str]) -> int:
     plan, method, step = restored.plan, restored.method, restored.step
     run = Run(plan, workdir, dataset, method, method.parts.num_devices, step, streamed=True, warn=terminal.warning)
     _, summary = evaluate_run(run, restored.variables)
-    write_json(output, {"evaluation/source": given.source, "evaluation/step": restored.step} | summary)
+    what = {"evaluation/source": given.source, "evaluation/step": restored.step}
+    write_json(output, what | {f"evaluation/{name}": value for name, value in typed.items()} | summary)
     keeps(f"interrupted; {output} was written")
     terminal.closing_table(group_results(summary, restored.plan.evaluators))
     print(f"\nevaluation: {output}")

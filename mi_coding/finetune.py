@@ -21,12 +21,13 @@ _STARTED = time.perf_counter()
 
 # ruff: noqa: E402
 from mi_coding.help import answer_help
-from mi_coding.interrupts import end_while_importing, keeps
+from mi_coding.interrupts import end_while_importing, keeps, stopped_by
 
 if __name__ == "__main__":
     answer_help(__doc__)
     end_while_importing()
 
+import signal
 import sys
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def _finetune(argv: list[str]) -> int:
         runs = configs(run, given.source, images, settings, freeze=freeze)
         summaries = finetune(runs, output, command_started=_STARTED)
     if summaries is None:
-        return 0
+        return 128 + (stopped_by() or signal.SIGINT)
     found = comparison(summaries)
     write_json(output / "finetune.json", found)
     terminal.closing_table([compared(found)])

@@ -31,12 +31,9 @@ if __name__ == "__main__":
         answer_help(__doc__)
     end_while_importing(STOPPED)
 
-import errno
 import sys
 from datetime import datetime
 from pathlib import Path
-
-import jax
 
 from mi_coding.command import run_command
 from mi_coding.config.listing import print_options, print_presets
@@ -45,8 +42,6 @@ from mi_coding.runs import build, choices
 from mi_coding.runs.execute import execute
 from mi_coding.runs.train import log_on_main
 from mi_coding.training.processes import broadcast_from_main, initialize_distributed, is_main_process
-
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -80,21 +75,6 @@ def _main(argv: list[str]) -> int:
         if is_main_process():
             print(f"mi_coding: error: {error}", file=sys.stderr)
         return 1
-    except (OSError, jax.errors.JaxRuntimeError) as error:
-        if not (reason := _reason(error)):
-            raise
-        print(f"mi_coding: error: {reason}", file=sys.stderr)
-        return 1
-
-
-def _reason(error: OSError | jax.errors.JaxRuntimeError) -> str:
-    """One line for a disk that is full or not writable, and for devices out of memory; "" for all else, our bugs."""
-    if isinstance(error, OSError):
-        return str(error) if error.errno in _DISK_ERRORS else ""
-    first = str(error).partition("\n")[0]
-    if "RESOURCE_EXHAUSTED" not in first:
-        return ""
-    return f"{first[:200]}; lower batch_size or microbatch_size, or train on more devices"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ import pytest
 from commands import CPC, read_config, start
 
 from mi_coding import main
-from mi_coding.errors import InputError
+from mi_coding.command import check_output, run_command
+from mi_coding.errors import InputError, SaveError
 from mi_coding.runs import build
 
 
@@ -367,3 +368,35 @@ def test_help_beside_a_config_is_its_options(capsys):
 )
 def test_a_place_among_processes_that_cannot_be_is_refused(capsys, place, words):
     assert words in refused(capsys, *place)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (SaveError("a checkpoint cannot be written"), "a checkpoint cannot be written"),
+        (PermissionError(errno.EACCES, "Permission denied", "/shared/run"), "Permission denied: '/shared/run'"),
+        (RuntimeError("RESOURCE_EXHAUSTED: 3 GiB\nmore"), "RESOURCE_EXHAUSTED: 3 GiB; lower batch_size"),
+    ],
+)
+def test_what_no_command_can_help_is_one_line_in_every_command(capsys, error, line):
+    def run(argv):
+        raise error
+
+    assert run_command(["some"], "", run) == 1
+    told = capsys.readouterr().err
+    assert line in told
+    assert len(told.splitlines()) == 1
+
+
+def test_bugs_are_not_disguised():
+    def run(argv):
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        run_command(["some"], "", run)
+
+
+def test_an_output_that_cannot_be_written_is_told_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(InputError, match="which cannot be written to; expected another --output"):
+        check_output(tmp_path / "a.json")

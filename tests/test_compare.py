@@ -47,7 +47,7 @@ def test_what_is_no_run_is_told(tmp_path, capsys):
     for arguments, words in (
         ([], "no run to compare"),
         ([str(tmp_path)], "holds no config.json, so it is not a run"),
-        ([str(tmp_path), "--output=a.doc"], "expected a file in an existing folder, .csv, .html, .png"),
+        ([str(tmp_path), "--output=a.doc"], "expected a file that ends in .csv, .html, .png"),
     ):
         assert command.main(["compare", *arguments]) == 2
         assert words in capsys.readouterr().err

@@ -206,7 +206,7 @@ def test_kinds_from_outside_train_report_restore_embed_and_evaluate(tmp_path, ca
     with np.load(output) as file:
         np.testing.assert_allclose(file["codes"], encode(Waves("40").waves()), rtol=1e-5)
     assert evaluate.main(["evaluate", f"--workdir={workdir}", "--source=toy:80"]) == 0
-    evaluated = json.loads((workdir / "evaluation-toy-80.json").read_text())
+    evaluated = json.loads(next(workdir.glob("evaluation-toy-80-*.json")).read_text())
     assert evaluated["toy/spread"] == pytest.approx(summary["toy/spread"], rel=1e-5)
 
 

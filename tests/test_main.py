@@ -74,8 +74,7 @@ def test_the_same_command_again_trains_no_more_and_reports_the_same(cpc, finishe
     again = cpc.copy(tmp_path / "again")
     assert run(again, *cpc.overrides) == 0
     before, after = (json.loads((w / "summary.json").read_text()) for w in (finished, again))
-    assert {k: v for k, v in after.items() if k[:5] != "train"} == {k: v for k, v in before.items() if k[:5] != "train"}
-    assert after["train/steps"] == 6
+    assert after == before  # of training, too, although this session took no step
     assert lines(again) == lines(finished)
 
 

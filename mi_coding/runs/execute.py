@@ -1,5 +1,6 @@
 """Trains, evaluates and reports a config in one work directory."""
 
+import json
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -20,7 +21,7 @@ from mi_coding.reporting.results import group_results
 from mi_coding.runs.evaluate import evaluate_run, write_report
 from mi_coding.runs.run import Run, checkpoint_metadata, prepare
 from mi_coding.runs.train import OnStep, log_on_main, train_run
-from mi_coding.runs.workdir import ENDS, begin
+from mi_coding.runs.workdir import ENDS, begin, saved_step
 from mi_coding.training.checkpoints import Checkpoints
 from mi_coding.training.devices import persistent_compilation_cache
 from mi_coding.training.processes import is_main_process, on_all_processes
@@ -35,6 +36,7 @@ class Outcome(NamedTuple):
         step: the step that they are of.
         summary: what summary.json has; the entries of training alone where it was stopped, or not evaluated.
         sections: of the report, with their figures; none where it was not evaluated.
+        is_evaluated: whether summary.json and the report are written.
     """
 
     run: Run
@@ -42,6 +44,7 @@ class Outcome(NamedTuple):
     step: int
     summary: dict[str, Any]
     sections: Sequence[Section] = ()
+    is_evaluated: bool = False
 
 
 def execute(
@@ -119,6 +122,7 @@ def _train(run: Run, again: str, **how: Any) -> tuple[Outcome, signal.Signals | 
     """
     environment = describe_run(run.num_devices, jax.devices()[0].device_kind)  # the source may change during training
     keep, metadata = run.plan.run.keep_checkpoints, checkpoint_metadata(run)
+    resumed_at = saved_step(run.workdir)
     with Checkpoints(run.workdir / "checkpoints", keep=keep, metadata=metadata) as checkpoints:
         trained, summary = train_run(run, checkpoints, **how)
     saved = int(trained.state.step)
@@ -127,7 +131,20 @@ def _train(run: Run, again: str, **how: Any) -> tuple[Outcome, signal.Signals | 
         stop(trained.stopped_by)  # the others may not know, and would evaluate
     if trained.stopped_by:
         log_on_main(describe(trained.stopped_by))
-    return Outcome(run, trained.state.variables, saved, summary | environment), trained.stopped_by
+    summary |= environment
+    if saved == resumed_at:
+        summary |= _before(run, summary)
+    return Outcome(run, trained.state.variables, saved, summary), trained.stopped_by
+
+
+def _before(run: Run, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What earlier sessions know of training, for one that takes no step: their entries of `summary`."""
+    path = run.workdir / "summary.json"
+    if path.is_file():
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        return {key: value for key, value in earlier.items() if key in summary or key.startswith("train/")}
+    _, losses = read_metrics(run.workdir).get("train/loss", ((), ()))
+    return {"train/loss": float(losses[-1])} if len(losses) else {}
 
 
 def _evaluate(outcome: Outcome, warnings: list[str]) -> Outcome:
@@ -140,7 +157,7 @@ def _evaluate(outcome: Outcome, warnings: list[str]) -> Outcome:
     write_json(run.workdir / "summary.json", summary)  # written last: a run that has it is finished
     keeps(f"finished; {report} is written")
     print(f"\nreport: {report}")
-    return outcome._replace(summary=summary, sections=sections)
+    return outcome._replace(summary=summary, sections=sections, is_evaluated=True)
 
 
 def _warn(collected: list[str], message: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mi_coding.errors import InputError
 from mi_coding.evaluation.classifier import ACCURACY, COUNT
 from mi_coding.evaluation.probes import FEATURES, RAW, STARTED
 from mi_coding.reporting.results import Group, Summary, percent, show
@@ -61,9 +62,11 @@ def finetune(runs: Mapping[str, dict[str, Any]], output: Path, *, command_starte
     summaries = {}
     for name, config in runs.items():
         print(f"{name}:", flush=True)
-        outcome = execute(config, output / name, command_started=command_started)
-        if ACCURACY not in outcome.summary:
+        outcome = execute(config, output / name, command_started=command_started, again="the same command")
+        if not outcome.is_evaluated:
             return None
+        if ACCURACY not in outcome.summary:
+            raise InputError(f"{output / name} has no accuracy to compare: a warning above says why")
         summaries[name] = outcome.summary
     return summaries
 
