@@ -12,9 +12,11 @@ from finished_runs import COTRAINING, RECIPES
 from mi_coding import finetune, main
 from mi_coding.errors import InputError
 from mi_coding.evaluation.probes import FEATURES, RAW, TRAINED, UNTRAINED
+from mi_coding.runs.evaluate import _started
 from mi_coding.runs.restore import restore
 from mi_coding.runs.run import prepare
 from mi_coding.runs.transfer import start_from, transferred
+from mi_coding.runs.workdir import note_start, noted_start
 
 
 def go_on(run, workdir, *overrides, name="arrays"):
@@ -106,11 +108,33 @@ def test_the_flag_names_the_run_and_the_untrained_baseline_stays_untrained(finis
     assert main.main([*arguments, f"--init_from={run.workdir}", f"--workdir={workdir}"]) == 0
     assert f"the encoder is that of {run.workdir} after step 6" in capsys.readouterr().out
     assert json.loads((workdir / "config.json").read_text())["init_from"] == str(run.workdir)
+    assert noted_start(workdir) == 6
     summary = json.loads((workdir / "summary.json").read_text())
     baseline = FEATURES[UNTRAINED]
     assert [summary[key] for key in baseline] == [run.summary[key] for key in baseline]
     moved = zip(parameters(workdir).values(), parameters(run.workdir).values(), strict=True)
     assert any(np.any(one != other) for one, other in moved)
+
+
+@pytest.mark.parametrize(("now", "words"), [(9, "was at step 6 and is now at 9"), (None, "no checkpoint")])
+def test_an_encoder_that_was_trained_on_is_no_start_to_compare_with(tmp_path, now, words):
+    class Begun:
+        plan, workdir, warnings = SimpleNamespace(run=SimpleNamespace(init_from=str(tmp_path))), tmp_path, []
+        warn, starting_state = warnings.append, (SimpleNamespace(variables=({}, {})), "")
+
+        @property
+        def other_run(self):
+            if now is None:
+                raise InputError("there is no checkpoint")
+            return SimpleNamespace(step=now)
+
+    (tmp_path / "config.json").write_text("{}")
+    note_start(tmp_path, 6)
+    run = Begun()
+    assert _started(run)() is None
+    assert words in run.warnings[0]
+    note_start(tmp_path, now or 0)
+    assert _started(run)() == (None if now is None else ({}, {}))
 
 
 def test_labels_are_learnt_on_an_encoder_and_compared_with_a_probe_and_from_scratch(finished_runs, tmp_path, capsys):

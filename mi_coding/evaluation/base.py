@@ -44,7 +44,7 @@ class Trained:
     num_steps: int  # of the whole run
     num_classes: int  # of the labels; 0 where there are none
     curves: Curves  # of metrics.jsonl, name → (steps, values); empty where nothing was trained here
-    started: Callable[[], Variables] | None = None  # (params, stats) before the first step of an encoder of another run
+    started: Callable[[], Variables | None] | None = None  # those of another run, if its encoder is still there
     _heldout_splits: dict[str, Split] = field(default_factory=dict, init=False, repr=False)
 
     def encoder(self, output: str, variables: Variables | None = None) -> Callable[[jax.Array], jax.Array]:

@@ -74,8 +74,8 @@ class LabelProbes(Evaluator):
         if not trained.num_classes or unlabelled_splits(trained.dataset):
             return {}
         encoders = compared_encoders(trained)
-        if trained.started:
-            encoders[STARTED] = trained.encoder("features", trained.started())
+        if trained.started and (started := trained.started()) is not None:
+            encoders[STARTED] = trained.encoder("features", started)
         vote = {"neighbours": self.knn_neighbours, "temperature": self.knn_temperature}
         summary = {}
         for name, splits in self.labelled.encoded(encoders, trained).items():

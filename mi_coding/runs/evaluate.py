@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from mi_coding import evaluation
+from mi_coding.errors import InputError
 from mi_coding.evaluation.base import Trained
 from mi_coding.methods import Variables
 from mi_coding.reporting import page, terminal
@@ -15,6 +16,7 @@ from mi_coding.reporting.environment import describe_environment
 from mi_coding.reporting.results import collect_tiles, group_results
 from mi_coding.runs.examples import count_classes
 from mi_coding.runs.run import Run
+from mi_coding.runs.workdir import noted_start
 
 
 def trained_codes(run: Run, variables: Variables | None, curves: Mapping[str, Any] | None = None) -> Trained:
@@ -40,13 +42,31 @@ def trained_codes(run: Run, variables: Variables | None, curves: Mapping[str, An
     )
 
 
-def _started(run: Run) -> Callable[[], Variables] | None:
-    """A function that returns the variables before the first step of a run that started from another's encoder."""
+def _started(run: Run) -> Callable[[], Variables | None] | None:
+    """A function that returns the variables before the first step of a run that started from another's encoder.
+
+    It returns None, and warns, where the other run has been trained on, or can no longer be read.
+    """
     init_from = run.plan.run.init_from
     if init_from and not (Path(init_from) / "config.json").is_file():
         run.warn(f"--init_from={init_from} is gone, so the encoder that this run started from has no probe")
         return None
-    return (lambda: run.starting_state[0].variables) if init_from else None
+    if not init_from:
+        return None
+
+    def started() -> Variables | None:
+        without = "so the encoder that this run started from has no probe"
+        try:
+            now, then = run.other_run.step, noted_start(run.workdir)
+        except InputError as error:
+            run.warn(f"{error}: {without}")
+            return None
+        if then not in (None, now):
+            run.warn(f"--init_from={init_from} was at step {then:,} and is now at {now:,}, {without}")
+            return None
+        return run.starting_state[0].variables
+
+    return started
 
 
 def evaluate_run(

@@ -15,6 +15,7 @@ from mi_coding.reporting.phases import Phases
 from mi_coding.reporting.recorder import Recorder, Session, TrainingSpec
 from mi_coding.runs.evaluate import trained_codes
 from mi_coding.runs.run import Run, steps_per_call
+from mi_coding.runs.workdir import note_start
 from mi_coding.training.checkpoints import Checkpoints
 from mi_coding.training.devices import DataParallel, data_parallel
 from mi_coding.training.feed import StepRunner, from_device_data, from_stream
@@ -53,6 +54,8 @@ def train_run(
     if restored is None and run.plan.run.init_from:
         state, line = run.starting_state
         log_on_main(line)
+        if is_main_process():
+            note_start(run.workdir, run.other_run.step)
     state, seconds = restored or (state, 0.0)
     step = int(state.step)
     if step:

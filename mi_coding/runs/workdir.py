@@ -15,7 +15,7 @@ from mi_coding.errors import InputError, Setting
 from mi_coding.reporting.files import write_atomically
 from mi_coding.training.checkpoints import newest_step
 
-_LOCK = ".lock"
+_LOCK, _START = ".lock", "started_from.json"
 
 Complete = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -93,6 +93,17 @@ def _check_same(workdir: Path, config: dict[str, Any], began_with: Path, complet
         began = f"--workdir={workdir} was begun with another config; these differ: "
         raise InputError(began, *named, "; choose another")
     return before
+
+
+def note_start(workdir: Path, step: int) -> None:
+    """Writes down the step of the other run from whose encoder this one starts, which may be trained on."""
+    write_atomically(workdir / _START, json.dumps({"init_from_step": step}) + "\n")
+
+
+def noted_start(workdir: Path) -> int | None:
+    """The step that `note_start` wrote down; None where it did not, as in older runs."""
+    path = workdir / _START
+    return json.loads(path.read_text(encoding="utf-8"))["init_from_step"] if path.is_file() else None
 
 
 def begin(workdir: Path, config: dict[str, Any], *, extends_from: int = 0) -> IO[str]:
