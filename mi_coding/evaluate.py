@@ -5,7 +5,7 @@
     --workdir      work directory of the run; its newest checkpoint is read
     --source       digits, tfds:NAME, folder:PATH, npz:PATH, video:GLOB, parquet:PATH or webdataset:GLOB,
                    with examples of the shape that the run was trained on
-    --output       file for the results; by default DIR/evaluation-<source>.json, and summary.json stays as it is
+    --output       file for the results; by default DIR/evaluation-<source>-<hash>.json; summary.json stays as it is
     --cache_dir    cache of decoded films; by default that of the run
     --image_size   pixels, --channels: size and channels that images are converted to; by default those of training
     --white        value that is white in images of more than 8 bits per pixel; by default that of the run
@@ -40,7 +40,7 @@ from mi_coding.runs.examples import load_data, scaled, usable
 from mi_coding.runs.restore import other_shapes, restore
 from mi_coding.runs.run import Run, warn_of_shortcomings
 
-_LONGEST = 100  # letters of a source in a file name, which has 255 bytes at most
+_LONGEST = 50  # letters, of up to 4 bytes, of a source in a file name, which has 255 bytes at most
 
 
 def main(argv: list[str] | None = None) -> int:

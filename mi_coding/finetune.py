@@ -21,7 +21,7 @@ _STARTED = time.perf_counter()
 
 # ruff: noqa: E402
 from mi_coding.help import answer_help
-from mi_coding.interrupts import end_while_importing, keeps, stopped_by
+from mi_coding.interrupts import end_while_importing, keeps
 
 if __name__ == "__main__":
     answer_help(__doc__)
@@ -60,8 +60,8 @@ def _finetune(argv: list[str]) -> int:
         images = run.image_options(given.source) | image_options(given)
         runs = configs(run, given.source, images, settings, freeze=freeze)
         summaries = finetune(runs, output, command_started=_STARTED)
-    if summaries is None:
-        return 128 + (stopped_by() or signal.SIGINT)
+    if isinstance(summaries, signal.Signals):
+        return 128 + summaries
     found = comparison(summaries)
     write_json(output / "finetune.json", found)
     terminal.closing_table([compared(found)])

@@ -105,7 +105,7 @@ def information(x: Cells, y: Cells) -> Fast:
         left_out, counted, _ = shrunk_information(x.codes[0], y.codes[0])
         optimism = counted.mean() - left_out.mean()
         error = np.linalg.norm([left_out.std() / np.sqrt(len(left_out)), optimism / 2])
-        return Fast(float(left_out.mean() + optimism / 2), float(error), min(chances, default=1.0))
+        return Fast(float(left_out.mean() + optimism / 2), float(error), 1.0)
     _, nats, error = max(found)
     return Fast(float(nats), error, min(1.0, max(len(chances), 1) * min(chances, default=1.0)))
 

@@ -17,7 +17,7 @@ MOST_SPARSE = 10**8
 MISSING = ("error", "drop")
 """What `missing` may be."""
 
-_FEWEST_NUMBERS = 10  # different strings: fewer may be names of classes
+_FEWEST_NUMBERS, _MOST_OTHERS = 32, 2  # different strings: fewer numbers, or more others, may be names of classes
 
 
 class Table(NamedTuple):
@@ -216,13 +216,13 @@ def is_absent(value: object) -> bool:
 
 
 def _check_symbols(name: str, column: np.ndarray) -> None:
-    """Raises InputError for strings most of which are numbers, but not all, or with decimal commas."""
+    """Raises InputError for strings that are numbers, but for one or two of them, or but for their decimal commas."""
     symbols = set(map(str, column.tolist()))
     as_numbers = [one for one in symbols if _is_number(one.replace(",", "."))]
     other = next((one for one in sorted(symbols) if not _is_number(one)), None)
-    if other is not None and len(as_numbers) >= _FEWEST_NUMBERS and 2 * len(as_numbers) > len(symbols):
+    if other is not None and len(as_numbers) >= max(_FEWEST_NUMBERS, len(symbols) - _MOST_OTHERS):
         found = f"{name} has strings of which {len(as_numbers):,} of {len(symbols):,} are numbers, and {other[:80]!r}"
-        raise InputError(f"{found} is none; expected numbers, NaN where they are missing, or symbols")
+        raise InputError(f"{found} is none; expected numbers, NaN where they are missing, or a category for symbols")
 
 
 def _is_number(text: str) -> bool:

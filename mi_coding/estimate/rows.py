@@ -42,7 +42,7 @@ class Rows(ABC):
     Attributes:
         are_independent: whether each row is a draw of its own.
         test_critics: whether the test of independence may use the scores of each fold's held-out pairs.
-        stretches: int[n], the stretch of each row, outside of which rows hardly depend on it; None for single rows.
+        stretches: int[n], the stretch of each row, outside of which few rows depend on it; None for single rows.
     """
 
     are_independent = False
@@ -191,13 +191,13 @@ def _alike(sizes: np.ndarray) -> np.ndarray:
     >>> _alike(np.array([1, 1, 1, 50, 1, 1, 9, 12])).tolist()
     [0, 0, 0, 2, 0, 0, 1, 1]
     """
-    kinds, counts = np.unique(sizes, return_counts=True)
-    kind_of, kind, members, smallest = {}, 0, 0, kinds[0]
-    for size, count in zip(kinds.tolist(), counts.tolist(), strict=True):
+    distinct, place, counts = np.unique(sizes, return_inverse=True, return_counts=True)
+    kinds, kind, members, smallest = np.empty(len(distinct), int), 0, 0, distinct[0]
+    for number, (size, count) in enumerate(zip(distinct.tolist(), counts.tolist(), strict=True)):
         if members >= _FEWEST_ALIKE or size > 2 * smallest:
             kind, members, smallest = kind + 1, 0, size
-        kind_of[size], members = kind, members + count
-    return np.array([kind_of[size] for size in sizes.tolist()])
+        kinds[number], members = kind, members + count
+    return kinds[place]
 
 
 def _even(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], count: int, rng: np.random.Generator) -> Folds:

@@ -61,7 +61,7 @@ def shrunk_information(
 
     Source: the law is that of a Pitman–Yor process, Teh, ACL 2006 (P06-1124), chosen by leave-one-out likelihood.
     """
-    found, stretches = [], np.arange(len(codes_x)) if stretches is None else stretches
+    best, stretches = None, np.arange(len(codes_x)) if stretches is None else stretches
     own_size = np.bincount(stretches)[stretches]
     for given, told, names in ((codes_x, codes_y, "y given x"), (codes_y, codes_x, "x given y")):
         of_given, of_told = (np.bincount(side)[side] for side in (given, told))
@@ -81,10 +81,10 @@ def shrunk_information(
                 return np.log((np.maximum(count - discount, 0) + prior) / (total + strength))
 
             left_out = entropy + predicted(pairs - own_pairs, of_given - own_given, kinds - own_kinds, others)
-            counted = entropy + predicted(pairs, of_given, kinds, share)
-            how = f"{names}, strength {strength:g}, discount {discount:g}"
-            found.append((float(left_out.mean()), left_out, counted, how))
-    _, left_out, counted, how = max(found, key=lambda one: one[0])
+            if best is None or left_out.mean() > best[0].mean():
+                counted = entropy + predicted(pairs, of_given, kinds, share)
+                best = left_out, counted, f"{names}, strength {strength:g}, discount {discount:g}"
+    left_out, counted, how = best
     shape = f"{codes_x.max() + 1:,} × {codes_y.max() + 1:,}"
     return left_out, counted, f"counts of {shape} values, shrunk to independence ({how})"
 

@@ -29,9 +29,10 @@ def read_table(path: Path) -> np.ndarray:
         raise InputError(
             f"{path} has rows of {' and '.join(map(str, sorted(lengths))) or 'no'} cells; expected rows of one length"
         )
-    if len(rows[0]) == 1 and ";" in rows[0][0]:
-        first = rows[0][0][:80]
-        raise InputError(f"{path} has one cell in each line, such as {first}; expected commas between cells, or .tsv")
+    separators = {row[0].count(";") for row in rows}
+    if lengths == {1} and len(separators) == 1 and separators != {0}:
+        found = f"{path} has one cell in each line, such as {rows[0][0][:80]}"
+        raise InputError(f"{found}; expected cells between commas, or between tabs in a .tsv")
     if len(rows) > 1 and not _numbers(rows[0]) and (_numbers(rows[1]) or len(rows[0]) == 1):
         rows = rows[1:]
     if empty := sum(not cell.strip() for row in rows for cell in row):

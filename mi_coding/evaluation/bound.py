@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from mi_coding.data import num_examples
-from mi_coding.evaluation.base import NO_CURVE, Curve, Curves, PairEvaluator, Trained
+from mi_coding.evaluation.base import MOST_HELDOUT, NO_CURVE, Curve, Curves, PairEvaluator, Trained
 from mi_coding.evaluation.heldout import AHEAD_KEYS, SUMMARY_KEYS, HeldoutBound, bound_summary
 from mi_coding.methods import Variables
 from mi_coding.pairs import BoundSpec
@@ -81,7 +81,9 @@ class HeldoutBounds(PairEvaluator):
         if "heldout/num_candidates" not in summary:  # it could not be measured, and a warning has said so
             return []
         count = int(summary["heldout/num_candidates"])
-        num_validation = num_examples(trained.heldout_split("validation"))
+        num_validation = num_examples(trained.dataset.validation)
+        if not trained.pairs.takes_films:
+            num_validation = min(num_validation, MOST_HELDOUT)
         text = (
             "The lower bound on the information that codes of a pair share, on training batches and on pairs of the "
             f"{num_validation:,} validation examples; the result above is for the test examples. "

@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image
 
 from mi_coding.data import CHANNELS, ImageSpec, Source, decode, open_source, pixels_of
-from mi_coding.data.images import DEEP_MODES, white_of
 from mi_coding.data.sources.python import FromPython
 from mi_coding.errors import InputError
 
@@ -82,10 +81,7 @@ def describe(x: Any, y: Any = None, labels: Any = None) -> Given:
     if isinstance(x, list | tuple) and x and all(isinstance(one, Image.Image) for one in x):
         side = min(_LARGEST_SIDE, max(_LEAST_SIDE, max(min(image.size) for image in x)))
         channels = 1 if all(image.mode in ("1", "L", "LA") for image in x) else 3
-        deep = [np.asarray(image) for image in x if image.mode in DEEP_MODES]
-        largest = max((float(values[np.isfinite(values)].max(initial=0)) for values in deep), default=0.0)
-        white = white_of(largest) if deep else 0.0  # as of files
-        x = np.stack([pixels_of(image, ImageSpec(side, channels, white)) for image in x])
+        x = np.stack([pixels_of(image, ImageSpec(side, channels)) for image in x])
     try:
         images = np.asarray(x)
     except ValueError:

@@ -32,6 +32,9 @@ from mi_coding.pairs import PairSampler
 KEPT = 0.98
 """Decay of the moving average of the models per step: models that are refitted to one batch are noisy."""
 
+_LEARNT_BY_STEPS = ("autoregressive",)
+"""Priors whose hidden units no closed form fits to a batch."""
+
 _LAST_PRIOR_RATE = 0.1
 """Last learning rate of Ψ as a share of its first: the encoder's decays to zero, Ψ's only until its noise is small."""
 
@@ -119,7 +122,7 @@ class CoTraining(Method):
         if pairs.takes_given_pairs or pairs.takes_films:
             what = f" is not for objective {self.name!r}, whose halves come from one image"
             raise InputError(Setting("pairs.name", pairs.name), what, "; expected frames or augmentations")
-        if self.code.prior == "autoregressive" and self.code.prior_hidden and not self.prior_steps:
+        if self.code.prior in _LEARNT_BY_STEPS and self.code.prior_hidden and not self.prior_steps:
             hidden = Setting("code.prior_hidden", self.code.prior_hidden)
             raise InputError(hidden, " is learnt by Adam; expected more than ", Setting("optimizer.prior_steps", 0))
         if len(self.own_betas) > self.code.num_heads:

@@ -20,7 +20,7 @@ class TrainingSpec(NamedTuple):
 
     batch_size: int  # B, pairs in a step
     ceiling: float | None  # ln N in nats, of the bound; None for an objective that has no candidates
-    is_bound: bool  # False where training keeps twins out of a batch, and where there are no candidates
+    is_bound: bool  # False where there are no candidates, or those of training are no independent draws
     learning_after: int  # steps after which a loss still at ln N causes a warning
     flops: float = 0.0  # of one step on one device; 0 if unknown
     peak_flops: float | None = None  # of one device per second; None if unknown

@@ -1,6 +1,7 @@
 """Trains, evaluates and reports a config in one work directory."""
 
 import json
+import math
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -21,7 +22,7 @@ from mi_coding.reporting.results import group_results
 from mi_coding.runs.evaluate import evaluate_run, write_report
 from mi_coding.runs.run import Run, checkpoint_metadata, prepare
 from mi_coding.runs.train import OnStep, log_on_main, train_run
-from mi_coding.runs.workdir import ENDS, begin, saved_step
+from mi_coding.runs.workdir import ENDS, begin
 from mi_coding.training.checkpoints import Checkpoints
 from mi_coding.training.devices import persistent_compilation_cache
 from mi_coding.training.processes import is_main_process, on_all_processes
@@ -36,7 +37,7 @@ class Outcome(NamedTuple):
         step: the step that they are of.
         summary: what summary.json has; the entries of training alone where it was stopped, or not evaluated.
         sections: of the report, with their figures; none where it was not evaluated.
-        is_evaluated: whether summary.json and the report are written.
+        stopped_by: the signal that stopped it before its last step.
     """
 
     run: Run
@@ -44,7 +45,7 @@ class Outcome(NamedTuple):
     step: int
     summary: dict[str, Any]
     sections: Sequence[Section] = ()
-    is_evaluated: bool = False
+    stopped_by: signal.Signals | None = None
 
 
 def execute(
@@ -90,9 +91,9 @@ def execute(
         again = f"the same command with --workdir={workdir}" if again is None else again
         keeps("stopped before the first step" + (f"; {again} starts again" if again else ""))
         log_on_main("\n".join(run.dataset.account.lines()))
-        outcome, stopped_by = _train(run, again, command_started=command_started, profile=profile, on_step=on_step)
+        outcome = _train(run, again, command_started=command_started, profile=profile, on_step=on_step)
         # All processes but the main one have nothing more to do, and wait to exit together.
-        if stopped_by or not evaluates or not is_main_process():
+        if outcome.stopped_by or not evaluates or not is_main_process():
             return outcome
         try:
             return _evaluate(outcome, warnings)
@@ -113,8 +114,8 @@ def _begin(run: Run) -> IO[str]:
     return begin(run.workdir, run.plan.nested_config, extends_from=run.extends_from)
 
 
-def _train(run: Run, again: str, **how: Any) -> tuple[Outcome, signal.Signals | None]:
-    """The run after its last step, its summary about training and hardware alone; and the signal that stopped it early.
+def _train(run: Run, again: str, **how: Any) -> Outcome:
+    """The run after its last step, its summary about training and hardware alone.
 
     Args:
         run, again: see `execute`.
@@ -122,7 +123,6 @@ def _train(run: Run, again: str, **how: Any) -> tuple[Outcome, signal.Signals | 
     """
     environment = describe_run(run.num_devices, jax.devices()[0].device_kind)  # the source may change during training
     keep, metadata = run.plan.run.keep_checkpoints, checkpoint_metadata(run)
-    resumed_at = saved_step(run.workdir)
     with Checkpoints(run.workdir / "checkpoints", keep=keep, metadata=metadata) as checkpoints:
         trained, summary = train_run(run, checkpoints, **how)
     saved = int(trained.state.step)
@@ -132,9 +132,9 @@ def _train(run: Run, again: str, **how: Any) -> tuple[Outcome, signal.Signals | 
     if trained.stopped_by:
         log_on_main(describe(trained.stopped_by))
     summary |= environment
-    if saved == resumed_at:
+    if math.isnan(summary["train/first_step_seconds"]):  # no step was taken
         summary |= _before(run, summary)
-    return Outcome(run, trained.state.variables, saved, summary), trained.stopped_by
+    return Outcome(run, trained.state.variables, saved, summary, stopped_by=trained.stopped_by)
 
 
 def _before(run: Run, summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def _evaluate(outcome: Outcome, warnings: list[str]) -> Outcome:
     write_json(run.workdir / "summary.json", summary)  # written last: a run that has it is finished
     keeps(f"finished; {report} is written")
     print(f"\nreport: {report}")
-    return outcome._replace(summary=summary, sections=sections, is_evaluated=True)
+    return outcome._replace(summary=summary, sections=sections)
 
 
 def _warn(collected: list[str], message: str) -> None:

@@ -1,5 +1,6 @@
 """Classifiers trained on top of a trained encoder, next to a linear probe and the same network from scratch."""
 
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,14 +58,16 @@ def configs(
     return {FROZEN if freeze else FINETUNED: on_trained, SCRATCH: kept}
 
 
-def finetune(runs: Mapping[str, dict[str, Any]], output: Path, *, command_started: float) -> dict[str, Summary] | None:
-    """Carries out the runs of `configs`, each in a folder of its own; their summaries, None where one was stopped."""
+def finetune(
+    runs: Mapping[str, dict[str, Any]], output: Path, *, command_started: float
+) -> dict[str, Summary] | signal.Signals:
+    """Carries out the runs of `configs`, each in its folder; their summaries, or the signal that stopped one."""
     summaries = {}
     for name, config in runs.items():
         print(f"{name}:", flush=True)
         outcome = execute(config, output / name, command_started=command_started, again="the same command")
-        if not outcome.is_evaluated:
-            return None
+        if outcome.stopped_by:
+            return outcome.stopped_by
         if ACCURACY not in outcome.summary:
             raise InputError(f"{output / name} has no accuracy to compare: a warning above says why")
         summaries[name] = outcome.summary

@@ -18,7 +18,7 @@ from mi_coding.runs.examples import check_data, count_classes, load_data, standa
 from mi_coding.runs.restore import Restored, restore
 from mi_coding.runs.transfer import start_from, transferred
 from mi_coding.runs.workdir import ENDS, check_workdir, saved_step
-from mi_coding.training.devices import platform_of
+from mi_coding.training.devices import WITH_SHARES, platform_of
 from mi_coding.training.experiment import Experiment
 from mi_coding.training.optimizers import cut_warmup
 from mi_coding.training.processes import is_main_process
@@ -196,9 +196,10 @@ def _warn_of_twins(run: Run) -> None:
 def check_devices(plan: Plan, num_devices: int) -> None:
     """Raises InputError for a config that cannot run on these devices as it is; called before data is read."""
     plan.run.check(num_devices, jax.process_count())
-    if plan.run.spmd == "pmap" and plan.optimizer.all_reduce_dtype != "float32":
+    if plan.run.spmd not in WITH_SHARES and plan.optimizer.all_reduce_dtype != "float32":
         asked = Setting("optimizer.all_reduce_dtype", plan.optimizer.all_reduce_dtype)
-        raise InputError(asked, " is for shard_map; expected 'float32' with ", Setting("spmd", "pmap"))
+        hint = f" is for {' or '.join(WITH_SHARES)}; expected 'float32' with "
+        raise InputError(asked, hint, Setting("spmd", plan.run.spmd))
     plan.pairs.check(plan.run.batch_size, num_devices)
     plan.method.check(plan.pairs, plan.encoder, plan.run.batch_size, num_devices)
 

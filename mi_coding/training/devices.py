@@ -159,5 +159,8 @@ def _steps_in_flight(mesh: jax.sharding.Mesh) -> int:
 SPMD: dict[str, Callable[[jax.sharding.Mesh], DataParallel]] = {"shard_map": _shard_map, "pmap": _pmap}
 """Names of `config.spmd`."""
 
+WITH_SHARES = ("shard_map",)
+"""The names in `SPMD` under which `as_shares` sums gradients, in the dtype that it is told."""
+
 FOR_SEVERAL_PROCESSES = ("shard_map",)
 """The names in `SPMD` that run on the devices of several processes."""

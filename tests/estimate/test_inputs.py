@@ -194,6 +194,8 @@ def test_numbers_written_as_text_are_no_symbols(column):
 def test_names_of_classes_may_be_numbers():
     assert inputs.read("x", ["1", "2", "other"] * 20).nominal.all()
     assert inputs.read("x", [str(number) for number in range(60)]).nominal.all()
+    assert inputs.read("x", [*map(str, range(1, 13)), "unknown"] * 5).nominal.all()  # months
+    assert inputs.read("x", [*NUMBERS[:50], "V10", "V11", "E8", *NUMBERS[:7]]).nominal.all()  # codes of diseases
 
 
 def test_numbers_of_a_list_stay_numbers_beside_text():

@@ -17,6 +17,7 @@ from mi_coding.estimate.text_table import read_table
         ("1,2\n3,-4e3\n", [[1, 2], [3, -4000]]),
         ('\ufeff"height","weight"\r\n1,2\r\n\r\n3,4\r\n', [[1, 2], [3, 4]]),
         ("colour\nred\nblue\n", [["red"], ["blue"]]),
+        ("reason\nyes; often\nno\n", [["yes; often"], ["no"]]),
         ("class\n1\nother\nnone\n\n", [["1"], ["other"], ["none"]]),
     ],
 )
@@ -41,7 +42,7 @@ def test_tabs_stand_between_the_cells_of_a_tsv(tmp_path):
         ("x\n1\n\n2\n", "1 empty cells"),  # left out, later rows would be paired with others
         ('x\n1\n""\n2\n', "1 empty cells"),  # as pandas writes it
         ("x\n1.5\nNA\n2.0\n", "1 of 3 cells are no numbers, such as NA"),
-        ("a;b\n1;2\n3;4\n", "has one cell in each line, such as a;b; expected commas between cells"),
+        ("a;b\n1;2\n3;4\n", "has one cell in each line, such as a;b; expected cells between commas"),
         ("a,b\n1,red\n2,blue\n", "holds text; expected numbers, or one column of text"),
     ],
 )
