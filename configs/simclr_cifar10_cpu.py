@@ -2,8 +2,8 @@
 
     python -m mi_coding.main --config=configs/simclr_cifar10_cpu.py --config.data.source=folder:PATH
 
-Measured so far with AdamW at a learning rate of 4e-3, a head of 512 and 12,000 steps, in 92 minutes: linear probe
-0.682, kNN of 200 neighbours 0.617, held-out bound 3.40 nats; raw pixels 0.408, 0.330, untrained 0.363, 0.288.
+86 minutes of training and 3 of evaluation: linear probe 0.726, kNN 0.692, held-out bound 3.54 nats; raw pixels 0.409,
+0.384, untrained 0.363, 0.302.
 PATH holds train/CLASS and test/CLASS. Without it TFDS finds the data in TFDS_DATA_DIR; where it is missing, the command
 says how to prepare it.
 """
