@@ -40,7 +40,7 @@ from mi_coding.runs.examples import load_data, scaled, usable
 from mi_coding.runs.restore import other_shapes, restore
 from mi_coding.runs.run import Run, warn_of_shortcomings
 
-_LONGEST = 50  # letters, of up to 4 bytes, of a source in a file name, which has 255 bytes at most
+_LONGEST = 50  # last letters, of up to 4 bytes each, of a source in a file name, which has 255 bytes at most
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -57,7 +57,7 @@ def file_name(source: str, images: Mapping[str, Any] = MappingProxyType({})) -> 
     if re.fullmatch(r"[\w.]+", source) and not images:
         return f"evaluation-{source}.json"
     whole = json.dumps([source, *sorted(images.items())])
-    readable = re.sub(r"[^\w.]+", "-", source).strip("-")[:_LONGEST]
+    readable = re.sub(r"[^\w.]+", "-", source).strip("-")[-_LONGEST:]
     return f"evaluation-{readable}-{hashlib.sha256(whole.encode()).hexdigest()[:6]}.json"
 
 

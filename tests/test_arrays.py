@@ -186,7 +186,7 @@ def test_judged_on_its_own_data_a_run_is_worth_what_its_summary_says(finished, p
 def test_other_data_have_numbers_of_their_own_beside_the_summary(arrays, tmp_path):
     other, workdir = save_pairs(tmp_path / "other.npz", seed=1, count=150), arrays.copy(tmp_path / "run")
     assert judge(workdir, f"npz:{other}") == 0
-    (written,) = workdir.glob("evaluation-npz-*-other.npz-*.json")
+    (written,) = workdir.glob("evaluation-*-other.npz-*.json")
     judged = summary_of(workdir, written.name)
     assert judged["heldout_largest/num_candidates"] == 27  # a fifth of the examples whose label is known
     assert judged["heldout/mi_lower_bound_nats"] != arrays.summary["heldout/mi_lower_bound_nats"]

@@ -100,12 +100,14 @@ BESIDE_A_TABLE = {"data/sources", "pairs", "encoders", "methods", "evaluation"}
 LOOK_UP = {"runs/build.py", "critics.py", "contrast/__init__.py", "training/devices.py", "training/optimizers.py"}
 
 
-# Names that other things have, too: of arrays in a file, of features of a data set, and of bounds.
+# Names that other things have, too: of arrays in a file, of features of a data set, of bounds, and of kinds of rows.
 NO_KINDS = {
     ("data/sources/arrays.py", "'sequences'"),
     ("data/sources/npz.py", "'sequences'"),
     ("data/sources/tfds.py", "'video'"),
     ("estimate/estimator.py", "'smile'"),
+    ("estimate/__main__.py", "'given'"),
+    ("estimate/__main__.py", "'independent'"),
 }
 
 

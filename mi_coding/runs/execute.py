@@ -132,7 +132,7 @@ def _train(run: Run, again: str, **how: Any) -> Outcome:
     if trained.stopped_by:
         log_on_main(describe(trained.stopped_by))
     summary |= environment
-    if math.isnan(summary["train/first_step_seconds"]):  # no step was taken
+    if math.isnan(summary.get("train/first_step_seconds", 0.0)):  # no step was taken
         summary |= _before(run, summary)
     return Outcome(run, trained.state.variables, saved, summary, stopped_by=trained.stopped_by)
 
