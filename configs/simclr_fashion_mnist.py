@@ -2,6 +2,8 @@
 
     python -m mi_coding.main --config=configs/simclr_fashion_mnist.py
 
+On 2 CPU cores 3 minutes of training and 4 of evaluation: linear probe 0.910, kNN 0.882, held-out bound 5.34 of 6.24
+nats; untrained 0.874, 0.824, raw pixels 0.847, 0.844.
 TFDS finds the data in TFDS_DATA_DIR; where it is missing, the command says how to prepare it.
 """
 
