@@ -383,9 +383,9 @@ def test_what_no_command_can_help_is_one_line_in_every_command(capsys, error, li
         raise error
 
     assert run_command(["some"], "", run) == 1
-    told = capsys.readouterr().err
-    assert line in told
-    assert len(told.splitlines()) == 1
+    message = capsys.readouterr().err
+    assert line in message
+    assert len(message.splitlines()) == 1
 
 
 def test_bugs_are_not_disguised():

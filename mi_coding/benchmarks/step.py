@@ -29,7 +29,7 @@ from mi_coding.benchmarks.arguments import split_arguments
 from mi_coding.benchmarks.timing import take_turns
 from mi_coding.command import run_command
 from mi_coding.errors import InputError, Setting
-from mi_coding.objectives.gradient import as_shares, mean_gradient
+from mi_coding.objectives.gradient import mean_gradient
 from mi_coding.reporting.metrics import MetricsWriter
 from mi_coding.runs import build
 from mi_coding.runs.build import with_parts
@@ -111,8 +111,8 @@ def _encoder_alone(method, way, both: jax.Array, initial, steps: int, loop: int)
         mine = lax.dynamic_slice_in_dim(both, here, shard, axis=1).reshape(-1, *both.shape[2:])
 
         def total(params: Any) -> tuple[jax.Array, None]:
-            shares = as_shares(params["encoder"], AXIS, method.parts.all_reduce_dtype)
-            return lax.pmean(jnp.vdot(train_codes(shares, mine), weights), AXIS), None
+            codes = train_codes(method.encoder_shares(params, AXIS), mine)
+            return lax.pmean(jnp.vdot(codes, weights), AXIS), None
 
         _, gradients = mean_gradient(total, AXIS)(params)
         # The gradient stays part of the result, so that XLA cannot eliminate any of it, and changes no parameter.

@@ -263,7 +263,7 @@ def _upright(image: Image.Image) -> Image.Image:
 def _convert(image: Image.Image, channels: int, white: float) -> Image.Image:
     if image.mode in DEEP_MODES:
         white = white or DEEP_MODES[image.mode]
-        scale = 256 / (white + 1) if white >= 255 else 255 / white  # levels share a value evenly where they are many
+        scale = 256 / (white + 1) if white >= 255 else 255 / white  # bins of equal width where the levels are many
         values = np.nan_to_num(np.asarray(image, np.float64), nan=0.0) * scale
         image = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
     if image.has_transparency_data:

@@ -241,20 +241,7 @@ def _learnt(x: Columns, y: Columns, folds: Folds, job: Job) -> Measured:
     num_rows = len(x.scores)
     how = job.effort.training.grown(num_rows)
     orders = make_orders(folds.train.shape[1], how, stream(job.seed, "orders"))
-    rng = stream(job.seed, "draws of test rows")
-    num_folds, num_blocks, size = folds.test.shape
-    draws = np.empty((num_folds, num_blocks, 1 + job.effort.permutations, size), np.int16)  # of at most 3,000 rows
-    draws[:, :, 0] = np.arange(size)
-    for blocks, of_fold in zip(folds.test, draws, strict=True):
-        if job.rows.are_independent:
-            for rows, of_block in zip(blocks, of_fold, strict=True):
-                for draw in of_block[1:]:
-                    draw[:] = job.rows.exchanged(rows, rng)
-            continue
-        for number in range(1, 1 + job.effort.permutations):  # one exchange for all blocks, whose rows interleave
-            same = rng.integers(2**63)
-            for rows, of_block in zip(blocks, of_fold, strict=True):
-                of_block[number] = job.rows.exchanged(rows, np.random.default_rng(same))
+    draws = _draws(job.rows, folds.test, job.effort.permutations, stream(job.seed, "draws of test rows"))
     sides = [(x, y)] * len(folds.train)
     is_wide = x.wide is not None or y.wide is not None
     if is_wide:
@@ -283,6 +270,22 @@ def _learnt(x: Columns, y: Columns, folds: Folds, job: Job) -> Measured:
     if more < needed:
         return found
     return found._replace(local=local, optimism=2 * moved, error=near_error, misfit=0.0, method="nearest neighbours")
+
+
+def _draws(rows: Rows, test: np.ndarray, permutations: int, rng: np.random.Generator) -> np.ndarray:
+    """int16[F, B, 1 + permutations, t]: the test rows int[F, B, t] as observed, and exchanged under independence.
+
+    The rows of the blocks of a fold interleave: where they depend on each other, all blocks have the same exchange.
+    """
+    num_folds, num_blocks, size = test.shape
+    draws = np.empty((num_folds, num_blocks, 1 + permutations, size), np.int16)  # of at most 3,000 rows
+    draws[:, :, 0] = np.arange(size)
+    for blocks, of_fold in zip(test, draws, strict=True):
+        seeds = None if rows.are_independent else rng.integers(2**63, size=permutations)
+        for block, of_block in zip(blocks, of_fold, strict=True):
+            for number, draw in enumerate(of_block[1:]):
+                draw[:] = rows.exchanged(block, rng if seeds is None else np.random.default_rng(seeds[number]))
+    return draws
 
 
 def _or_classifiers(found: Measured, x: Columns, y: Columns, job: Job) -> Measured:

@@ -218,14 +218,15 @@ def is_absent(value: object) -> bool:
 def _check_symbols(name: str, column: np.ndarray) -> None:
     """Raises InputError for strings that are numbers, but for one or two of them, or but for their decimal commas."""
     symbols = set(map(str, column.tolist()))
-    as_numbers = [one for one in symbols if _is_number(one.replace(",", "."))]
-    other = next((one for one in sorted(symbols) if not _is_number(one)), None)
+    as_numbers = [one for one in symbols if is_number(one.replace(",", "."))]
+    other = next((one for one in sorted(symbols) if not is_number(one)), None)
     if other is not None and len(as_numbers) >= max(_FEWEST_NUMBERS, len(symbols) - _MOST_OTHERS):
         found = f"{name} has strings of which {len(as_numbers):,} of {len(symbols):,} are numbers, and {other[:80]!r}"
         raise InputError(f"{found} is none; expected numbers, NaN where they are missing, or a category for symbols")
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a text is a number, as `float` reads it."""
     try:
         float(text)
     except ValueError:

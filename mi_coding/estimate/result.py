@@ -39,7 +39,7 @@ class Measured(NamedTuple):
         error: nats, the standard error of the mean of `local` where its entries are not independent.
         misfit: standard error of what critics miss, as a share of the estimate; 0 for counts and nearest neighbours.
         null: float[1 + permutations], a statistic of the observed pairs, and of draws under independence.
-        largest: nats of the larger of two terms whose difference it is; None where it is no difference.
+        largest: nats of the larger term where the estimate is a difference of two; None for any other estimate.
     """
 
     local: np.ndarray

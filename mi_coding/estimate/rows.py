@@ -17,10 +17,14 @@ from mi_coding.errors import InputError
 from mi_coding.estimate.folds import MOST_SCORED, Folds, in_blocks, make_folds, most_scored
 from mi_coding.estimate.inputs import is_absent
 
-_FEWEST_ALIKE, _APART = 5, 4
-
 FEWEST_GROUPS = 10
 """Fewest groups by which rows can be held out, or errors be measured."""
+
+_FEWEST_ALIKE = 5
+"""Fewest groups of similar sizes that are exchanged with each other."""
+
+_APART = 4
+"""Length of a stretch of a series in units of its memory: most rows of one are unrelated to all other stretches."""
 
 NUM_BLOCKS = 20
 """Parts of a series whose means are taken as independent, where its memory is shorter than a part."""
@@ -101,7 +105,8 @@ class Grouped(Rows):
 
     def exchanged(self, rows, rng):
         number = self.number[rows]
-        kind = _alike(np.bincount(number, minlength=self.number.max() + 1))[number]
+        place = np.unique(number, return_inverse=True)[1]  # among the groups of these rows, of which there may be few
+        kind = _alike(np.bincount(place))[place]
         own = np.lexsort((number, kind))
         other = np.lexsort((number, rng.permutation(self.number.max() + 1)[number], kind))  # whole groups exchanged
         found = np.empty(len(rows), int)

@@ -61,7 +61,8 @@ def shrunk_information(
 
     Source: the law is that of a Pitman–Yor process, Teh, ACL 2006 (P06-1124), chosen by leave-one-out likelihood.
     """
-    best, stretches = None, np.arange(len(codes_x)) if stretches is None else stretches
+    likeliest, best = -np.inf, ()
+    stretches = np.arange(len(codes_x)) if stretches is None else stretches
     own_size = np.bincount(stretches)[stretches]
     for given, told, names in ((codes_x, codes_y, "y given x"), (codes_y, codes_x, "x given y")):
         of_given, of_told = (np.bincount(side)[side] for side in (given, told))
@@ -70,7 +71,8 @@ def shrunk_information(
         own_pairs, own_given, own_told = (_count_pairs(stretches, side) for side in sides)
         kinds = np.bincount(given, 1 / pairs)[given]  # distinct values of the other side that each was seen with
         alone = np.where(own_pairs == pairs, 1 / pairs, 0.0)  # of these, in no other stretch
-        own_kinds = np.bincount(place := _numbered(stretches, given), alone)[place]
+        own = _numbered(stretches, given)
+        own_kinds = np.bincount(own, alone)[own]
         share = of_told / len(told)
         others = (of_told - own_told + 0.5) / (len(told) - own_size + 0.5 * told.max())
         entropy = -np.log(share) + told.max() / (2 * len(told))
@@ -81,7 +83,8 @@ def shrunk_information(
                 return np.log((np.maximum(count - discount, 0) + prior) / (total + strength))
 
             left_out = entropy + predicted(pairs - own_pairs, of_given - own_given, kinds - own_kinds, others)
-            if best is None or left_out.mean() > best[0].mean():
+            if (likelihood := left_out.mean()) > likeliest:
+                likeliest = likelihood
                 counted = entropy + predicted(pairs, of_given, kinds, share)
                 best = left_out, counted, f"{names}, strength {strength:g}, discount {discount:g}"
     left_out, counted, how = best

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mi_coding.errors import InputError
+from mi_coding.estimate.inputs import is_number
 
 TABLES = {".csv": ",", ".tsv": "\t"}
 """File endings of tables → the delimiter between two cells."""
@@ -50,7 +51,7 @@ def read_table(path: Path) -> np.ndarray:
 
 
 def _without_blank_lines(rows: list[list[str]]) -> list[list[str]]:
-    """Rows of cells: a blank line between those of one column is an empty cell, else it is no row."""
+    """The rows without blank lines; but a blank line between the cells of a single column is an empty cell."""
     filled = [i for i, row in enumerate(rows) if row]
     if max(map(len, rows), default=0) > 1:
         return [rows[i] for i in filled]
@@ -58,8 +59,4 @@ def _without_blank_lines(rows: list[list[str]]) -> list[list[str]]:
 
 
 def _numbers(row: list[str]) -> bool:
-    try:
-        list(map(float, row))
-    except ValueError:
-        return False
-    return True
+    return all(map(is_number, row))

@@ -40,7 +40,7 @@ def encode_each(
     >>> [z.tolist() for z in encode_each(lambda x: 2 * x, [np.ones(2), np.ones(1)], batch_size=2)]
     [[2.0, 2.0], [2.0]]
     """
-    started = ((encoder(_filled(part, batch_size)), len(part)) for part in parts)
+    started = ((encoder(filled(part, batch_size)), len(part)) for part in parts)
     for (codes, count), _ in pairwise(chain(started, [None])):  # starts the next one before waiting for one
         yield np.asarray(codes)[:count]
 
@@ -56,7 +56,7 @@ def nearest(queries: np.ndarray, codes: np.ndarray, *, count: int) -> tuple[np.n
     """
     at_once = min(len(queries), max(1, COSINES_AT_ONCE // len(codes)))
     directions, known = unit(queries), jnp.asarray(unit(codes))
-    blocks = (_filled(directions[i : i + at_once], at_once) for i in range(0, len(queries), at_once))
+    blocks = (filled(directions[i : i + at_once], at_once) for i in range(0, len(queries), at_once))
     parts = [jax.device_get(_nearest(block, known, min(count, len(codes)))) for block in blocks]
     return tuple(np.concatenate(part)[: len(queries)] for part in zip(*parts, strict=True))
 
@@ -152,7 +152,7 @@ def _nearest(queries: jax.Array, codes: jax.Array, count: int) -> tuple[jax.Arra
     return positions, cosines
 
 
-def _filled(part: np.ndarray | jax.Array, size: int) -> np.ndarray | jax.Array:
+def filled(part: np.ndarray | jax.Array, size: int) -> np.ndarray | jax.Array:
     """A part padded with zeros to a batch of `size`; one that lies on a device stays there."""
     pad = jnp.pad if isinstance(part, jax.Array) else np.pad
     missing = size - len(part)

@@ -18,6 +18,7 @@ from mi_coding.evaluation.base import (
     unlabelled_splits,
 )
 from mi_coding.evaluation.classifiers import knn_probe, linear_probe
+from mi_coding.evaluation.codes import filled
 from mi_coding.methods import Variables
 from mi_coding.options import Positive, PositiveInt, group, option
 from mi_coding.pairs import PairSampler
@@ -182,14 +183,13 @@ def make_accuracy(
     count = num_examples(sample)
     size = min(count, _JUDGED_AT_ONCE)
     shown = jax.jit(pairs.views)(key, sample.examples)
-    fill = -count % size  # views of zeros, whose label is never chosen
-    shown = jnp.pad(shown, [(0, fill)] + [(0, 0)] * (shown.ndim - 1)).reshape(-1, size, *shown.shape[1:])
-    labels = jnp.pad(jnp.asarray(sample.labels), (0, fill), constant_values=-1).reshape(-1, size)
+    shown, labels = filled(shown, count + -count % size), jnp.asarray(sample.labels)
+    shown = shown.reshape(-1, size, *shown.shape[1:])
 
     @jax.jit
     def accuracy(variables: Variables, shown: jax.Array, labels: jax.Array) -> jax.Array:
         chosen = jax.lax.map(lambda x: jnp.argmax(logits(*variables, x), axis=1), shown)
-        return jnp.sum(chosen == labels) / count
+        return jnp.mean(chosen.ravel()[:count] == labels)
 
     return lambda variables: float(accuracy(variables, shown, labels))
 

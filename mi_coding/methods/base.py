@@ -10,6 +10,7 @@ import optax
 
 from mi_coding.encoders import Backbone
 from mi_coding.errors import InputError, Setting
+from mi_coding.objectives.gradient import as_shares
 from mi_coding.options import check_options
 from mi_coding.pairs.base import PairSampler, Shape
 
@@ -130,6 +131,10 @@ class Method:
 
     def check(self, pairs: PairSampler, encoder: Backbone, batch_size: int, num_devices: int) -> None:
         """Raises InputError for options that do not go together; called before data is read."""
+
+    def encoder_shares(self, params: Any, axis_name: str | None) -> Any:
+        """The encoder's parameters in `params`, whose gradient is summed over devices once; see `as_shares`."""
+        return as_shares(params["encoder"], axis_name, self.parts.all_reduce_dtype)
 
     def check_shape(self, shape: Shape) -> None:
         """Raises InputError for a shape of x that the method cannot learn from; called before anything is compiled."""

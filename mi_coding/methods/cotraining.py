@@ -25,7 +25,7 @@ from mi_coding.methods.two_halves import check_two_halves
 from mi_coding.objectives import codes
 from mi_coding.objectives.codes import CodeModel
 from mi_coding.objectives.cotraining import Models, cotraining, prior_loss, rows_of
-from mi_coding.objectives.gradient import as_shares, mean_gradient
+from mi_coding.objectives.gradient import mean_gradient
 from mi_coding.options import Each, NotNegative, NotNegativeInt, OneOf, Positive, PositiveInt, Range, group, option
 from mi_coding.pairs import PairSampler
 
@@ -173,9 +173,7 @@ class CoTraining(Method):
 
     def loss(self, params: Any, stats: Any, key: jax.Array, x: jax.Array, y: jax.Array, axis_name: str | None) -> Any:
         encode = encode_in_chunks(jointly(partial(self._logits, axis_name=axis_name)), self.microbatch_size)
-        z_x, z_y, encoder_stats = encode(
-            as_shares(params["encoder"], axis_name, self.parts.all_reduce_dtype), stats["encoder"], x, y
-        )
+        z_x, z_y, encoder_stats = encode(self.encoder_shares(params, axis_name), stats["encoder"], x, y)
         log_q = self._log_probabilities(z_x), self._log_probabilities(z_y)
         inner_key, outer_key = jax.random.split(key)
         models, step = stats["models"], stats["models"]["step"]

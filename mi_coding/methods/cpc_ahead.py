@@ -16,7 +16,6 @@ from mi_coding.methods.contrastive import Candidates
 from mi_coding.methods.online_probe import OnlineProbe, init_probe, online_probe, with_label
 from mi_coding.objectives.ahead import cpc_ahead, pair_ahead
 from mi_coding.objectives.cpc import CPC_RULES, CPCOutput
-from mi_coding.objectives.gradient import as_shares
 from mi_coding.options import NotNegativeInt, OneOf, Positive, PositiveInt, option
 from mi_coding.pairs import PAIRS, PairSampler
 
@@ -106,8 +105,7 @@ class CPCAhead(Candidates, OnlineProbe):
     def loss(self, params: Any, stats: Any, key: jax.Array, x: Any, y: Any, axis_name: str | None) -> Any:
         _, time_key = jax.random.split(key)
         steps, labels = with_label(x)
-        shares = as_shares(params["encoder"], axis_name, self.parts.all_reduce_dtype)
-        contexts, codes = self.encoder.apply(shares, steps)
+        contexts, codes = self.encoder.apply(self.encoder_shares(params, axis_name), steps)
         queries, targets = self._predict(params, contexts, codes)
         if self.num_times:
             times = jax.random.permutation(time_key, targets.shape[1])[: self.num_times]

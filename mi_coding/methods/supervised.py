@@ -12,7 +12,6 @@ from mi_coding.encoders import Backbone, Encoder, NoHead, build
 from mi_coding.methods.base import Encoded, Method, Variables, check_classes, check_labelled
 from mi_coding.methods.online_probe import init_probe, mean_cross_entropy, probe_logits, with_label
 from mi_coding.methods.two_halves import check_two_halves
-from mi_coding.objectives.gradient import as_shares
 from mi_coding.options import option
 from mi_coding.pairs import PairSampler
 
@@ -54,7 +53,7 @@ class Supervised(Method):
         (modified, labels), (views, _) = with_label(x), with_label(y)
         examples, labels = jnp.concatenate([modified, views]), jnp.concatenate([labels, labels])
         learns = not self.freeze  # if not, batch statistics, too, keep their initial values
-        shares = as_shares(params["encoder"], axis_name, self.parts.all_reduce_dtype)
+        shares = self.encoder_shares(params, axis_name)
         (features, _), stats = self.encoder.apply(shares, stats, examples, learns, axis_name)
         loss, accuracy = mean_cross_entropy(probe_logits(params[_CLASSIFIER], features), labels, axis_name)
         return loss, ({"loss": loss, "accuracy": accuracy}, stats)

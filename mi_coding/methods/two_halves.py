@@ -13,7 +13,6 @@ from mi_coding.errors import InputError, Setting
 from mi_coding.methods.base import Encoded, Method, Variables
 from mi_coding.methods.chunks import check_microbatch, encode_in_chunks, jointly, separately
 from mi_coding.methods.online_probe import OnlineProbe, init_probe, online_probe, with_label
-from mi_coding.objectives.gradient import as_shares
 from mi_coding.options import NotNegativeInt, PositiveInt, group, option
 from mi_coding.pairs import PairSampler, crops
 from mi_coding.varying import varies
@@ -92,7 +91,7 @@ class TwoHalves(OnlineProbe):
         """Whether batch norm in training sees the chunks of a microbatch: their statistics tell the pairs of one apart.
 
         A code may then carry which chunk it is from, which its true candidate shares and most others do not, as in MoCo
-        without shuffled batch norm (arXiv:1911.05722, section 3.3): ln N − loss is no bound.
+        without shuffled batch norm (arXiv:1911.05722, section 3.3): ln N − loss is not a bound.
         """
         in_chunks = 0 < self.microbatch_size < self.parts.shard_size
         in_head = self.head.batch_norm and self.head.layers > 1
@@ -132,7 +131,7 @@ class TwoHalves(OnlineProbe):
         of_x, of_y = (partial(one.apply, train=True, axis_name=axis_name) for one in (self.encoder, self.encoder_y))
         both = separately(of_x, of_y) if self.parts.pairs.two_encoders else jointly(of_x)
         encode = encode_in_chunks(both, self.microbatch_size)
-        shares = as_shares(params["encoder"], axis_name, self.parts.all_reduce_dtype)
+        shares = self.encoder_shares(params, axis_name)
         memory = stats["memory"] if self.has_memory else None
         before = self._encoder_stats(stats)
         (features_x, z_x), (features_y, z_y), stats = encode(shares, before, images_x, images_y)

@@ -83,8 +83,8 @@ class Recorder:
             self._step_seconds.append((now - self._last[1]) / (step - self._last[0]))
         self._last, self._loss = (step, now), float(metrics["loss"])
         bounds = [name for name in metrics if name.startswith("mi_lower_bound")]  # of small views, too
-        hidden = {"mi_lower_bound"} if self._spec.is_bound else set(bounds)
-        line, bound = {f"train/{name}": value for name, value in metrics.items() if name not in hidden}, None
+        left_out = ["mi_lower_bound"] if self._spec.is_bound else bounds  # a bound has a name with its unit below
+        line, bound = {f"train/{name}": value for name, value in metrics.items() if name not in left_out}, None
         if self._spec.is_bound:
             bound = float(metrics["mi_lower_bound"])
             line |= {"train/mi_lower_bound_nats": bound, "train/mi_ceiling_nats": self._spec.ceiling}

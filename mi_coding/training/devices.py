@@ -160,7 +160,7 @@ SPMD: dict[str, Callable[[jax.sharding.Mesh], DataParallel]] = {"shard_map": _sh
 """Names of `config.spmd`."""
 
 WITH_SHARES = ("shard_map",)
-"""The names in `SPMD` under which `as_shares` sums gradients, in the dtype that it is told."""
+"""The names in `SPMD` under which `as_shares` performs the all-reduce of gradients, and so chooses its dtype."""
 
 FOR_SEVERAL_PROCESSES = ("shard_map",)
 """The names in `SPMD` that run on the devices of several processes."""

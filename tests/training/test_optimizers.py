@@ -122,7 +122,7 @@ def test_every_update_follows_the_formula_with_all_options_on(name, clip):
 
 
 def assert_orthogonalised(found, gradient, num_inputs):
-    """An update of learning rate 0.1 is that of the gradient as a matrix with so many rows."""
+    """The update at learning rate 0.1 is the orthogonalised gradient, reshaped to a matrix with `num_inputs` rows."""
     matrix = np.asarray(gradient, np.float64).reshape(num_inputs, -1)
     expected = -0.1 * 0.2 * math.sqrt(max(matrix.shape)) * orthogonalised(matrix)
     np.testing.assert_allclose(found, expected.reshape(gradient.shape), rtol=1e-3, atol=1e-5)
