@@ -35,6 +35,17 @@ def test_bfloat16_is_summed_in_float32():
     assert float(norms._together(ones)[0]) == pytest.approx(np.sqrt(5000), rel=1e-6)
 
 
+@pytest.mark.parametrize(("given", "expected"), [("bfloat16", "float32"), ("float32", "float32"), ("float64", "float64")])
+def test_both_ways_agree_on_the_dtype_of_a_norm(given, expected):
+    with jax.enable_x64(given == "float64"):
+        mixed = [jnp.full((3, 3), 2.0, given), jnp.ones(7, jnp.float32)]
+        for found in (norms._together(*mixed), norms._one_by_one(*mixed), norms.leaf_norms(mixed)):
+            assert found.dtype == expected
+            np.testing.assert_allclose(found, [6.0, np.sqrt(7)], rtol=1e-6)
+        whole = jax.jit(norms.global_norm)(mixed)
+        assert (whole.dtype, float(whole)) == (expected, pytest.approx(np.sqrt(43), rel=1e-6))
+
+
 def test_lars_takes_the_steps_of_optax():
     params = {"w": jnp.float32(RNG.normal(size=(5, 4))), "b": jnp.ones(4), "zero": jnp.zeros((2, 2))}
     schedule = optax.constant_schedule(0.3)
