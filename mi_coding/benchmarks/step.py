@@ -1,13 +1,15 @@
 """Where the time of a training step goes: the encoder, and everything else.
 
-    python -m mi_coding.benchmarks.step [--config=FILE] [--rounds=15] [--steps=10] [--against=torch] [--config.KEY=…]
+    python -m mi_coding.benchmarks.step [--config=FILE] [--rounds=15] [--steps=10] [--config.KEY=…]
+    python -m mi_coding.benchmarks.step --against=torch --config.optimizer.name=adamw
 
 "Everything else" is drawing the pairs, the critic, the loss, the optimiser and logging. Encoder alone is the forward
 and backward pass of the same network on the same pairs, from codes to the gradient of every parameter. Both are timed
 alternately, so that a busy machine slows them alike; medians are printed, and the share is the median of the ratios.
 
 With --against=torch the same network and loss take their turns in PyTorch, on the CPU and without any data to read or
-to augment, and the ratio of the times is printed: above 1, our whole step is the faster one.
+to augment, and the ratio of the times is printed: above 1, our whole step is the faster one. PyTorch's Muon is for
+matrices alone, so the optimiser of `configs/cpc.py` has no counterpart there.
 """
 
 import json

@@ -54,8 +54,7 @@ def _together(*leaves: jax.Array) -> jax.Array:
     """By rows, each of one array: one kernel lays them out, one sums each row, one adds the row sums of each array."""
     rows = [math.ceil(leaf.size / ROW) for leaf in leaves]
     padded = [
-        jnp.pad(leaf.ravel(), (0, count * ROW - leaf.size))
-        for leaf, count in zip(_widened(leaves), rows, strict=True)
+        jnp.pad(leaf.ravel(), (0, count * ROW - leaf.size)) for leaf, count in zip(_widened(leaves), rows, strict=True)
     ]
     sums = jnp.sum(jnp.square(jnp.concatenate(padded).reshape(-1, ROW)), axis=1)
     owner = np.repeat(np.arange(len(leaves)), rows)

@@ -35,7 +35,9 @@ def test_bfloat16_is_summed_in_float32():
     assert float(norms._together(ones)[0]) == pytest.approx(np.sqrt(5000), rel=1e-6)
 
 
-@pytest.mark.parametrize(("given", "expected"), [("bfloat16", "float32"), ("float32", "float32"), ("float64", "float64")])
+@pytest.mark.parametrize(
+    ("given", "expected"), [("bfloat16", "float32"), ("float32", "float32"), ("float64", "float64")]
+)
 def test_both_ways_agree_on_the_dtype_of_a_norm(given, expected):
     with jax.enable_x64(given == "float64"):
         mixed = [jnp.full((3, 3), 2.0, given), jnp.ones(7, jnp.float32)]
