@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 from mi_coding.errors import InputError, Setting
 
 LARGEST_COUNT = 2**31 - 1  # devices count in int32
@@ -136,6 +138,7 @@ class OptionSpec(NamedTuple):
     def checked(self, value: Any) -> Any:
         """The value in the option's own type; raises InputError, with what was expected, for an invalid one."""
         value = tuple(value) if self.type is tuple and isinstance(value, list) else value
+        value = value.item() if isinstance(value, np.generic) else value  # as of np.arange
         types = (int, float) if self.type is float else self.type
         if not isinstance(value, types) or isinstance(value, bool) != (self.type is bool):  # True is an int
             raise InputError(Setting(self.key, value), f"; expected {TYPES[self.type]}")

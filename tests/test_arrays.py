@@ -155,6 +155,18 @@ def test_a_run_is_not_continued_on_other_data(tmp_path, capsys, change, words):
     assert words in told
 
 
+def test_a_run_that_is_refused_on_other_data_stays_as_it_was(tmp_path, capsys):
+    path, workdir = save_pairs(tmp_path / "pairs.npz"), tmp_path / "run"
+    at_step_2 = {"change": lambda state: state._replace(step=state.step + 2)}
+    begun(workdir, f"--config.data.source=npz:{path}", config=ARRAYS, **at_step_2)
+    (workdir / "summary.json").write_text("{}")
+    kept = {name: (workdir / name).read_text() for name in ("config.json", "summary.json")}
+    save_pairs(path, seed=1)
+    assert run(workdir, path, "--config.num_steps=9") == 2
+    assert "the data has changed since the run began: " in one_line(capsys)
+    assert {path.name: path.read_text() for path in workdir.glob("*.json")} == kept
+
+
 @pytest.mark.parametrize("half", ["x", "y"])
 def test_all_rows_are_embedded_in_their_order(finished, pairs, tmp_path, half):
     output = tmp_path / "codes.npz"

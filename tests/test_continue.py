@@ -45,6 +45,16 @@ def test_a_finished_run_goes_on_to_a_later_end_and_keeps_its_old_summary(finishe
     assert "these differ: config.seed; choose another" in capsys.readouterr().err
 
 
+def test_an_end_that_another_comes_before_is_warned_of(tmp_path):
+    told = []
+    config = read_config(*fitting(CPC, *SHORT, "--config.num_epochs=3"))
+    prepare(config, tmp_path / "run", told.append, typed=["num_epochs"])
+    first = "and the 6 steps of config.num_steps=6 end first; set config.num_steps=0"
+    assert told == [f"config.num_epochs=3.0 is 234 steps, {first}"]
+    prepare(config, tmp_path / "run", told.append, typed=["num_epochs", "num_steps"])
+    assert len(told) == 1
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A work directory of CPC on moving digits whose parameters are unlike those that any run begins with."""

@@ -67,6 +67,44 @@ def test_pairs_of_arrays_are_reported_and_every_step_is_told(tmp_path, capsys):
     np.testing.assert_array_equal(again(x), encoder(x))
 
 
+def test_other_images_of_the_same_shape_are_no_continuation(tmp_path):
+    first = mi_coding.fit(SMALL, evaluate=False, workdir=tmp_path / "run", **SHORT)
+    again = mi_coding.fit(SMALL.copy(), evaluate=False, workdir=tmp_path / "run", **SHORT)
+    np.testing.assert_array_equal(first(SMALL), again(SMALL))
+    with pytest.raises(ValueError, match="the data has changed since the run began: CRC-32 of the examples was"):
+        mi_coding.fit(255 - SMALL, evaluate=False, workdir=tmp_path / "run", **SHORT)
+
+
+def test_several_codes_without_an_evaluation_are_an_encoder_of_features():
+    short = {key: value for key, value in SHORT.items() if key != "encoder.code_dim"} | {"code.num_heads": 2}
+    with pytest.warns(UserWarning, match="none of its codes is chosen: this encoder gives features"):
+        encoder = mi_coding.fit(SMALL, config="cotraining", evaluate=False, **short)
+    assert encoder(SMALL).shape == (40, 8)
+    codes = mi_coding.ContrastiveEncoder("cotraining", layer="codes", overrides={"code.num_heads": 2})
+    with pytest.raises(ValueError, match="among which only an evaluation chooses; expected layer='features'"):
+        codes.fit(SMALL)
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "words"),
+    [
+        ((SMALL,), {"batch_size": 0}, "batch_size=0"),
+        ((SMALL,), {"batch_size": "64"}, "batch_size='64'; expected a whole number"),
+        ((SMALL,), {"num_steps": None}, "num_steps=None; expected a whole number"),
+        (("folder:photos", np.zeros(3)), {}, "y is given with 'folder:photos', which is a source of its own"),
+    ],
+)
+def test_values_are_checked_before_a_config_is_chosen_by_them(given, options, words):
+    with pytest.raises(ValueError, match=re.escape(words)) as raised:
+        mi_coding.fit(*given, **options)
+    assert "\n" not in str(raised.value)
+
+
+def test_epochs_that_are_asked_for_end_training():
+    assert choose(describe(SMALL), {"num_epochs": 400.0}).overrides["num_steps"] == 0
+    assert choose(describe(SMALL), {"num_epochs": 400.0, "num_steps": 7}).overrides["num_steps"] == 7
+
+
 def test_ctrl_c_gives_the_encoder_so_far(tmp_path, capsys):
     def stop(step, metrics):
         if step == 2:

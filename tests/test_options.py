@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+import numpy as np
 import pytest
 
 from mi_coding.errors import InputError
@@ -44,6 +45,8 @@ def test_values_of_the_config_are_read_and_others_take_their_defaults():
     kind = read(Kind, {"size": 3, "scale": 2, "widths": [4, 5], "inner.rate": 1, "unrelated": "x"}, plain=8)
     assert kind == Kind(3, 2.0, "relu", False, (4, 5), (), 0.0, Inner(1.0), 8)
     assert isinstance(kind.scale, float)
+    of_numpy = read(Kind, {"size": np.int64(3), "scale": np.float32(2)}, plain=8)
+    assert (of_numpy.size, type(of_numpy.size), type(of_numpy.scale)) == (3, int, float)
     assert values_of(kind)["inner.rate"] == 1.0
     assert [spec.key for spec in options_of(Kind)] == [*values_of(kind)]
     assert "plain" not in values_of(kind)

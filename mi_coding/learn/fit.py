@@ -9,7 +9,7 @@ from typing import Any
 
 from mi_coding.learn.choose import Given, choose, describe
 from mi_coding.learn.train import Config, carry_out, read_config, spelled_as_arguments
-from mi_coding.runs.build import plan
+from mi_coding.runs.build import known_options, plan
 from mi_coding.runs.choices import taken_over
 from mi_coding.runs.run import runs_on_cpu
 from mi_coding.runs.trained_encoder import TrainedEncoder
@@ -21,6 +21,8 @@ def config_for(given: Given, config: Config | None, overrides: Mapping[str, Any]
     Raises:
         InputError: for incompatible keys, before anything is printed.
     """
+    known = known_options()
+    overrides = {key: known[key].checked(value) if key in known else value for key, value in overrides.items()}
     chosen = None if config is not None else choose(given, overrides, on_cpu=runs_on_cpu())
     _, before = read_config(chosen.config if chosen else config)
     keys = before | {"data.source": str(given.source)} | dict(chosen.overrides if chosen else overrides)

@@ -15,7 +15,7 @@ from mi_coding.errors import NO_VALUE, InputError, Setting, respelled  # noqa: F
 from mi_coding.reporting.figure import Figure
 from mi_coding.runs.choices import taken_over
 from mi_coding.runs.execute import Outcome, execute
-from mi_coding.runs.restore import restore
+from mi_coding.runs.restore import Restored, restore
 from mi_coding.runs.trained_encoder import TrainedEncoder
 from mi_coding.runs.workdir import saved_step
 
@@ -39,9 +39,19 @@ class TrainedRun:
         self.figures: dict[str, Figure] = {section.name: section.figure for section in drawn}
 
     @cached_property
+    def restored(self) -> Restored:
+        """The run, read from its newest checkpoint."""
+        return restore(self.workdir, partial(warnings.warn, stacklevel=3))
+
+    @cached_property
     def encoder(self) -> TrainedEncoder:
-        """The encoder of the run, see `load_encoder`."""
-        return TrainedEncoder(restore(self.workdir, partial(warnings.warn, stacklevel=3)))
+        """The encoder of the run, see `load_encoder`; of features, with a warning, where no code is chosen yet."""
+        run = self.restored
+        if run.method.codes_are_chosen and run.summary is None:
+            what = "without an evaluation none of its codes is chosen: this encoder gives features"
+            warnings.warn(f"{self.workdir}: {what}", stacklevel=2)
+            return TrainedEncoder(run, layer="features")
+        return TrainedEncoder(run)
 
     @property
     def report(self) -> Path | None:

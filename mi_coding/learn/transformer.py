@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from mi_coding.learn.choose import describe
 from mi_coding.learn.fit import config_for
 from mi_coding.learn.train import Config, carry_out
+from mi_coding.runs.build import plan
 from mi_coding.runs.trained_encoder import LAYERS, TrainedEncoder
 
 _FEWEST = 10
@@ -104,8 +105,11 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         typed = {"seed": seed} | typed
         given = describe(X)
         keys = config_for(given, self.config, typed)
-        encoder = carry_out(keys, folder, typed=typed, source=given.source, evaluates=False).encoder
-        return encoder.layer_of(self.layer)
+        if self.layer == "codes" and plan(keys).method.codes_are_chosen:
+            hint = "; expected layer='features', or overrides={'code.num_heads': 1}"
+            raise ValueError(f"layer='codes' of several codes, among which only an evaluation chooses{hint}")
+        run = carry_out(keys, folder, typed=typed, source=given.source, evaluates=False)
+        return TrainedEncoder(run.restored, layer=self.layer)
 
     @property
     def _is_drawn(self) -> bool:

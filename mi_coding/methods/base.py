@@ -101,6 +101,7 @@ class Method:
         name: of this method in `METHODS`.
         parts: see `Parts`; None until the data is known.
         evaluations: names of the evaluations in `EVALUATORS` that apply to this method, in addition to those of all.
+        codes_are_chosen: whether the evaluation chooses the codes that a run outputs among several.
         halves_are_alike: whether the codes of x and y can be compared with each other.
         takes_views: whether training can use more than two views of an example, see `PairSampler.num_views`.
         num_ahead: for methods on sequences, the largest number of steps ahead that is predicted.
@@ -116,6 +117,7 @@ class Method:
     parts: Parts | None = None
 
     evaluations: ClassVar[tuple[str, ...]] = ()
+    codes_are_chosen: ClassVar[bool] = False
     halves_are_alike: ClassVar[bool] = True
     takes_views: ClassVar[bool] = False
     num_ahead: ClassVar[int] = 1

@@ -130,6 +130,10 @@ class CoTraining(Method):
             raise InputError(Setting("objective.betas", self.own_betas), many, Setting("code.num_heads"))
 
     @property
+    def codes_are_chosen(self) -> bool:
+        return self.code.num_heads > 1
+
+    @property
     def betas(self) -> tuple[float, ...]:
         """β of each of the R codes."""
         given = self.own_betas or (self.beta,)

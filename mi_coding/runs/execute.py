@@ -22,7 +22,7 @@ from mi_coding.reporting.results import group_results
 from mi_coding.runs.evaluate import evaluate_run, write_report
 from mi_coding.runs.run import Run, checkpoint_metadata, prepare
 from mi_coding.runs.train import OnStep, log_on_main, train_run
-from mi_coding.runs.workdir import ENDS, begin
+from mi_coding.runs.workdir import ENDS, begin, saved_step
 from mi_coding.training.checkpoints import Checkpoints
 from mi_coding.training.devices import persistent_compilation_cache
 from mi_coding.training.processes import is_main_process, on_all_processes
@@ -89,7 +89,10 @@ def execute(
         persistent_compilation_cache(workdir / "programs"),
     ):
         again = f"the same command with --workdir={workdir}" if again is None else again
-        keeps("stopped before the first step" + (f"; {again} starts again" if again else ""))
+        if step := saved_step(workdir):
+            keeps(f"step {step} is saved" + (f"; {again} continues from it" if again else ""))
+        else:
+            keeps("stopped before the first step" + (f"; {again} starts again" if again else ""))
         log_on_main("\n".join(run.dataset.account.lines()))
         outcome = _train(run, again, command_started=command_started, profile=profile, on_step=on_step)
         # All processes but the main one have nothing more to do, and wait to exit together.
@@ -111,7 +114,7 @@ def _begin(run: Run) -> IO[str]:
         schedule = run.plan.optimizer.schedule(run.plan.run.batch_size, run.num_steps)
         rate = f"at step {step:,} it is {float(schedule(step)):.3g}"
         print(f"{changed}: the schedule of the learning rate is stretched to {run.num_steps:,} steps, {rate}")
-    return begin(run.workdir, run.plan.nested_config, extends_from=run.extends_from)
+    return begin(run.workdir, None if run.extends_from else run.plan.nested_config)
 
 
 def _train(run: Run, again: str, **how: Any) -> Outcome:

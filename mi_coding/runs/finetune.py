@@ -1,6 +1,7 @@
 """Classifiers trained on top of a trained encoder, next to a linear probe and the same network from scratch."""
 
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,6 +72,7 @@ def finetune(
         if ACCURACY not in outcome.summary:
             raise InputError(f"{output / name} has no accuracy to compare: a warning above says why")
         summaries[name] = outcome.summary
+        command_started = time.perf_counter()  # of the next, for its time to the first step
     return summaries
 
 

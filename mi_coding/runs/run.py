@@ -1,5 +1,6 @@
 """A run: a config with its data, its method and its random keys. Nothing is computed yet."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -18,11 +19,15 @@ from mi_coding.runs.examples import check_data, count_classes, load_data, standa
 from mi_coding.runs.restore import Restored, restore
 from mi_coding.runs.transfer import start_from, transferred
 from mi_coding.runs.workdir import ENDS, check_workdir, saved_step
+from mi_coding.training.checkpoints import checksum
 from mi_coding.training.devices import WITH_SHARES, platform_of
 from mi_coding.training.experiment import Experiment
 from mi_coding.training.optimizers import cut_warmup
 from mi_coding.training.processes import is_main_process
 from mi_coding.training.step import TrainState, init_state
+
+_OF_ARRAYS = ("python:", "npz:")
+"""Sources whose examples are numbers, the same wherever they are read."""
 
 _PURPOSES = ("init", "train", "validation", "test", "probe", "report")
 
@@ -165,6 +170,7 @@ def prepare(
         transferred(method, (shapes.params, shapes.stats), run.other_run)  # raises InputError for another encoder
     _warn_of_twins(run)
     _warn_of_warmup(run)
+    _warn_of_end(run, typed)
     warn_of_shortcomings(plan, dataset, warn)
     return run
 
@@ -175,6 +181,17 @@ def _warn_of_warmup(run: Run) -> None:
     if (cut := cut_warmup(warmup, run.num_steps)) < warmup and run.num_steps:
         many = f"a warm-up of {warmup:,} steps is cut to {cut:,} of the run's {run.num_steps:,} steps"
         run.warn(f"{many}: the learning rate rises to the end; lower config.optimizer.warmup_steps")
+
+
+def _warn_of_end(run: Run, typed: Iterable[str]) -> None:
+    """Warns of an end of training that the user typed, where the other end comes first."""
+    options, asked = run.plan.run, [end for end in ENDS if end in typed]
+    if len(asked) == 1 and getattr(options, asked[0]):
+        (end,), (other,) = asked, [one for one in ENDS if one not in asked]
+        alone = dataclasses.replace(options, **{other: 0}).total_steps(data.num_examples(run.dataset.train))
+        if alone > run.num_steps:
+            first = f"the {run.num_steps:,} steps of config.{other}={getattr(options, other)} end first"
+            run.warn(f"config.{end}={getattr(options, end)} is {alone:,} steps, and {first}; set config.{other}=0")
 
 
 def warn_of_shortcomings(plan: Plan, dataset: data.Dataset, warn: Callable[[str], None]) -> None:
@@ -229,7 +246,8 @@ def checkpoint_metadata(run: Run) -> dict[str, Any]:
     """Metadata of each checkpoint, by which it can be read, and continued from, without the config's data.
 
     Under "data": shape and dtype of an example, the number of training examples, of classes, and their scale, and what
-    is white where pixels have more than 8 bits, since other images must be scaled alike.
+    is white where pixels have more than 8 bits, since other images must be scaled alike; of arrays also a checksum,
+    since nothing else tells other arrays of the same shape from them.
     """
     train = run.dataset.train
     trained_on = {
@@ -239,6 +257,8 @@ def checkpoint_metadata(run: Run) -> dict[str, Any]:
         "scale": "none" if run.scale is None else "standard",
         "scale values": run.scale,
     }
+    if run.plan.data.source.startswith(_OF_ARRAYS) and data.in_memory(train):
+        trained_on["CRC-32 of the examples"] = checksum(train.examples)
     if "white" in run.dataset.account.facts:
         trained_on["white"] = run.dataset.account.facts["white"]
     return {"data": trained_on, "num_candidates": run.method.num_candidates}

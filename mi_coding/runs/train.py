@@ -15,7 +15,7 @@ from mi_coding.reporting.phases import Phases
 from mi_coding.reporting.recorder import Recorder, Session, TrainingSpec
 from mi_coding.runs.evaluate import trained_codes
 from mi_coding.runs.run import Run, steps_per_call
-from mi_coding.runs.workdir import note_start
+from mi_coding.runs.workdir import extend, note_start
 from mi_coding.training.checkpoints import Checkpoints
 from mi_coding.training.devices import DataParallel, data_parallel
 from mi_coding.training.feed import StepRunner, from_device_data, from_stream
@@ -58,6 +58,8 @@ def train_run(
             note_start(run.workdir, run.other_run.step)
     state, seconds = restored or (state, 0.0)
     step = int(state.step)
+    if run.extends_from and is_main_process():
+        extend(run.workdir, run.plan.nested_config, step=step, num_steps=run.num_steps)
     if step:
         log_on_main(f"continuing {run.workdir} after step {step}")
     with (

@@ -106,13 +106,11 @@ def noted_start(workdir: Path) -> int | None:
     return json.loads(path.read_text(encoding="utf-8"))["init_from_step"] if path.is_file() else None
 
 
-def begin(workdir: Path, config: dict[str, Any], *, extends_from: int = 0) -> IO[str]:
+def begin(workdir: Path, config: dict[str, Any] | None) -> IO[str]:
     """Makes the directory, locks it, and writes config.json.
 
     Args:
-        config: nested, of every option.
-        extends_from: the step from which a run is extended to a new end; its old summary is kept as
-            summary_STEP.json; 0 if the end is the same.
+        config: nested, of every option; None leaves config.json as it is, see `extend`.
     Returns:
         a file that locks the directory until it is closed, or the process ends for any reason.
     Raises:
@@ -125,10 +123,23 @@ def begin(workdir: Path, config: dict[str, Any], *, extends_from: int = 0) -> IO
         raise
     except (OSError, ValueError) as error:
         raise InputError(_no_path(workdir, error)) from None
-    if extends_from and (workdir / "summary.json").is_file():
-        (workdir / "summary.json").replace(workdir / f"summary_{extends_from}.json")
-    write_atomically(workdir / "config.json", json.dumps(config, indent=2) + "\n")
+    if config is not None:
+        _write_config(workdir, config)
     return held
+
+
+def extend(workdir: Path, config: dict[str, Any], *, step: int, num_steps: int) -> None:
+    """Writes the config of a run that goes on from a step to a new end, after its checkpoint has been read.
+
+    Its old summary is kept as summary_STEP.json, unless no step is left to take.
+    """
+    if step < num_steps and (workdir / "summary.json").is_file():
+        (workdir / "summary.json").replace(workdir / f"summary_{step}.json")
+    _write_config(workdir, config)
+
+
+def _write_config(workdir: Path, config: dict[str, Any]) -> None:
+    write_atomically(workdir / "config.json", json.dumps(config, indent=2) + "\n")
 
 
 def _no_path(workdir: Path, error: OSError | ValueError) -> str:

@@ -42,7 +42,7 @@ class Safetensors(Format):
 
 def _flat(variables: Variables) -> dict[str, np.ndarray]:
     parts = dict(zip(_PARTS, jax.device_get(variables), strict=True))
-    return {name: np.ascontiguousarray(leaf) for name, leaf in _leaves(parts).items()}
+    return {name: np.asarray(leaf, order="C") for name, leaf in _leaves(parts).items()}
 
 
 def _leaves(tree: Any) -> dict[str, Any]:
