@@ -1,6 +1,8 @@
 """`ContrastiveEncoder` as scikit-learn uses it."""
 
 import pickle
+import signal
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
 import mi_coding
+from mi_coding.learn import transformer
 
 SHORT = {
     "encoder.widths": (8,),
@@ -90,3 +93,13 @@ def test_scikit_learn_checks_it():
     failed = {one["check_name"]: one["exception"] for one in results if one["status"] == "failed"}
     assert failed == {}
     assert len(results) > 30
+
+
+def test_ctrl_c_ends_the_search_that_fits_it(monkeypatch):
+    def stop(step, metrics):
+        if step == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(transformer, "carry_out", partial(transformer.carry_out, on_step=stop))
+    with pytest.raises(KeyboardInterrupt, match="stopped after step 2; nothing is kept"):
+        made(num_steps=50).fit(TABLE)

@@ -28,13 +28,14 @@ class TrainedRun:
     Attributes:
         workdir: where it is kept.
         step: the last training step taken.
+        stopped_by: the signal that ended training before that; None where it came to its end.
         summary: the entries of summary.json; those of training alone where the run was stopped before its end.
         figures: name → matplotlib figure of the report.
     """
 
     def __init__(self, workdir: Path, outcome: Outcome):
         self.workdir, self.step = workdir, outcome.step
-        self.summary = outcome.summary
+        self.summary, self.stopped_by = outcome.summary, outcome.stopped_by
         drawn = (section for section in outcome.sections if section.figure is not None)
         self.figures: dict[str, Figure] = {section.name: section.figure for section in drawn}
 

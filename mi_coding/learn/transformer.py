@@ -76,6 +76,7 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             X: float[n, D], or images.
         Raises:
             ValueError: in one line, for data or options that cannot work.
+            KeyboardInterrupt: at Ctrl-C, which ends training after the current step.
         """
         X = self._validated(X, reset=True)
         if self.layer not in LAYERS:
@@ -109,6 +110,8 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             hint = "; expected layer='features', or overrides={'code.num_heads': 1}"
             raise ValueError(f"layer='codes' of several codes, among which only an evaluation chooses{hint}")
         run = carry_out(keys, folder, typed=typed, source=given.source, evaluates=False)
+        if run.stopped_by:  # else a search would go on with an encoder that is half trained
+            raise KeyboardInterrupt(f"stopped after step {run.step:,}; nothing is kept")
         return TrainedEncoder(run.restored, layer=self.layer)
 
     @property
