@@ -19,9 +19,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from numbers import Number
 from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
-
-import numpy as np
 
 from mi_coding.errors import InputError, Setting
 
@@ -138,7 +137,8 @@ class OptionSpec(NamedTuple):
     def checked(self, value: Any) -> Any:
         """The value in the option's own type; raises InputError, with what was expected, for an invalid one."""
         value = tuple(value) if self.type is tuple and isinstance(value, list) else value
-        value = value.item() if isinstance(value, np.generic) else value  # as of np.arange
+        if isinstance(value, Number) and hasattr(value, "item"):  # of NumPy, as in a grid by np.arange
+            value = value.item()
         types = (int, float) if self.type is float else self.type
         if not isinstance(value, types) or isinstance(value, bool) != (self.type is bool):  # True is an int
             raise InputError(Setting(self.key, value), f"; expected {TYPES[self.type]}")
