@@ -42,17 +42,20 @@ def test_a_finished_run_goes_on_to_a_later_end_and_keeps_its_old_summary(finishe
     told = "has trained 9 steps already, more than the 8 asked for; expected at least as many"
     assert told in capsys.readouterr().err
     assert go_on(run, workdir, "--config.num_steps=9", "--config.seed=1") == 2
-    assert "these differ: config.seed; choose another" in capsys.readouterr().err
+    assert (
+        "these differ: config.seed (0 then, 1 now); set them as they were to continue it, or choose another"
+        in capsys.readouterr().err
+    )
 
 
-def test_an_end_that_another_comes_before_is_warned_of(tmp_path):
-    told = []
+def test_a_typed_end_of_training_that_is_not_reached_is_warned_of(tmp_path):
+    warnings = []
     config = read_config(*fitting(CPC, *SHORT, "--config.num_epochs=3"))
-    prepare(config, tmp_path / "run", told.append, typed=["num_epochs"])
-    first = "and the 6 steps of config.num_steps=6 end first; set config.num_steps=0"
-    assert told == [f"config.num_epochs=3.0 is 234 steps, {first}"]
-    prepare(config, tmp_path / "run", told.append, typed=["num_epochs", "num_steps"])
-    assert len(told) == 1
+    prepare(config, tmp_path / "run", warnings.append, typed=["num_epochs"])
+    actual = "training ends after 6 because config.num_steps=6; set config.num_steps=0 to train for all of them"
+    assert warnings == [f"config.num_epochs=3.0 amounts to 234 steps, but {actual}"]
+    prepare(config, tmp_path / "run", warnings.append, typed=["num_epochs", "num_steps"])
+    assert len(warnings) == 1
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,11 @@ NEWER = (
     "probe/largest_class_share",
 )  # what older runs did not tell
 
-AS_BEFORE = ["--config.pairs.turn=0", "--config.pairs.grow=0", "--config.pairs.fade=0"]  # which the config has since
+AS_BEFORE = [  # what the config has changed since
+    *(f"--config.pairs.{change}=0" for change in ("turn", "grow", "fade")),
+    "--config.optimizer.name=adamw",
+    "--config.optimizer.learning_rate=0.002",
+]
 
 
 @pytest.fixture

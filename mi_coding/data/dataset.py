@@ -43,6 +43,7 @@ class Dataset(NamedTuple):
     class_names: list[str] | None = None  # by label, where they are known
     account: Account | None = None  # of what the source has and what is left out; `load` always fills it in
     copies: Mapping[str, list[tuple[int, int]]] = MappingProxyType({})  # split → its row, the training row copied
+    is_exact: bool = False  # whether examples are the same numbers wherever they are read, not those of some decoder
 
     @property
     def splits(self) -> tuple[Split, Split, Split]:

@@ -59,10 +59,10 @@ def describe(x: Any, y: Any = None, labels: Any = None) -> Given:
         InputError: for anything else.
     """
     labels = {} if labels is None else {"labels": np.asarray(labels)}
-    if isinstance(x, str) and y is not None:
-        hint = "; expected two arrays, or for classes labels= beside an array or a list"
-        raise InputError(f"y is given with {x!r}, which is a source of its own{hint}")
     if y is not None:
+        if isinstance(x, str):
+            hint = "; expected two arrays, or labels= for the classes of an array or a list"
+            raise InputError(f"y is given with {x!r}, which is a source of its own{hint}")
         arrays = {name: _table(np.asarray(array)) for name, array in (("x", x), ("y", y))}
         shapes = tuple(array.shape[1:] for array in arrays.values())
         return Given(FromPython(given=arrays | labels), "pairs", len(arrays["x"]), halves=shapes)
@@ -130,7 +130,7 @@ def choose(given: Given, typed: Mapping[str, Any] = MappingProxyType({}), *, on_
         most = _SEEN_ON_CPU * (_SIDE_ON_CPU / max(side, 1)) ** 2 / batch if is_slow else _MOST_STEPS
         steps = int(np.clip(steps, _FEWEST_STEPS, max(most, _FEWEST_STEPS)))
         warmup = min(100, typed.get("num_steps", steps) // 10)
-        if typed.get("num_epochs"):  # of two ends the first one counts
+        if typed.get("num_epochs"):  # training ends at the earlier of the two
             steps = 0
         overrides |= {"batch_size": batch, "num_steps": steps, "optimizer.warmup_steps": warmup}
     overrides |= typed

@@ -230,12 +230,12 @@ class CoTraining(Method):
             InputError: for an unfinished run of several codes, none of which is chosen yet.
         """
         code = self.code
-        if code.num_heads > 1 and summary is None:
+        if self.codes_are_chosen and summary is None:
             raise InputError(
                 f"the run is not finished, and none of its {code.num_heads} codes is chosen yet; continue it by the "
                 "command that began it"
             )
-        head = 0 if code.num_heads == 1 else summary["code/head"]
+        head = summary["code/head"] if self.codes_are_chosen else 0
         psi, _ = self.models_of(variables[1], head)
 
         def pack(probabilities: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import json
 import math
 import signal
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -52,7 +52,7 @@ def execute(
     config: Mapping[str, Any],
     workdir: Path,
     *,
-    typed: Iterable[str] = (),
+    typed: Collection[str] = (),
     command_started: float,
     profile: bool = False,
     source: Source | None = None,
@@ -90,7 +90,7 @@ def execute(
     ):
         again = f"the same command with --workdir={workdir}" if again is None else again
         if step := saved_step(workdir):
-            keeps(f"step {step} is saved" + (f"; {again} continues from it" if again else ""))
+            keeps(_saved(step, again))
         else:
             keeps("stopped before the first step" + (f"; {again} starts again" if again else ""))
         log_on_main("\n".join(run.dataset.account.lines()))
@@ -107,6 +107,11 @@ def execute(
             return outcome
 
 
+def _saved(step: int, again: str) -> str:
+    """What a stop leaves behind, for the user."""
+    return f"saved step {step}; {again} continues from it" if again else f"stopped after step {step}"
+
+
 def _begin(run: Run) -> IO[str]:
     if step := run.extends_from:
         ends = ((end, run.begun_with.get(end, 0), run.plan.config[end]) for end in ENDS)
@@ -114,7 +119,7 @@ def _begin(run: Run) -> IO[str]:
         schedule = run.plan.optimizer.schedule(run.plan.run.batch_size, run.num_steps)
         rate = f"at step {step:,} it is {float(schedule(step)):.3g}"
         print(f"{changed}: the schedule of the learning rate is stretched to {run.num_steps:,} steps, {rate}")
-    return begin(run.workdir, None if run.extends_from else run.plan.nested_config)
+    return begin(run.workdir, None if step else run.plan.nested_config)
 
 
 def _train(run: Run, again: str, **how: Any) -> Outcome:
@@ -129,7 +134,7 @@ def _train(run: Run, again: str, **how: Any) -> Outcome:
     with Checkpoints(run.workdir / "checkpoints", keep=keep, metadata=metadata) as checkpoints:
         trained, summary = train_run(run, checkpoints, **how)
     saved = int(trained.state.step)
-    keeps(f"saved step {saved}; {again} continues from it" if again else f"stopped after step {saved}")
+    keeps(_saved(saved, again))
     if trained.stopped_by and saved == run.num_steps and jax.process_count() > 1:
         stop(trained.stopped_by)  # the others may not know, and would evaluate
     if trained.stopped_by:

@@ -1,7 +1,7 @@
 """A run: a config with its data, its method and its random keys. Nothing is computed yet."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -25,9 +25,6 @@ from mi_coding.training.experiment import Experiment
 from mi_coding.training.optimizers import cut_warmup
 from mi_coding.training.processes import is_main_process
 from mi_coding.training.step import TrainState, init_state
-
-_OF_ARRAYS = ("python:", "npz:")
-"""Sources whose examples are numbers, the same wherever they are read."""
 
 _PURPOSES = ("init", "train", "validation", "test", "probe", "report")
 
@@ -132,7 +129,7 @@ def prepare(
     config: Mapping[str, Any],
     workdir: Path,
     warn: Callable[[str], None],
-    typed: Iterable[str] = (),
+    typed: Collection[str] = (),
     source: data.Source | None = None,
 ) -> Run:
     """Checks a config, its data and its work directory, and builds the run; writes nothing.
@@ -183,15 +180,16 @@ def _warn_of_warmup(run: Run) -> None:
         run.warn(f"{many}: the learning rate rises to the end; lower config.optimizer.warmup_steps")
 
 
-def _warn_of_end(run: Run, typed: Iterable[str]) -> None:
-    """Warns of an end of training that the user typed, where the other end comes first."""
-    options, asked = run.plan.run, [end for end in ENDS if end in typed]
-    if len(asked) == 1 and getattr(options, asked[0]):
-        (end,), (other,) = asked, [one for one in ENDS if one not in asked]
-        alone = dataclasses.replace(options, **{other: 0}).total_steps(data.num_examples(run.dataset.train))
-        if alone > run.num_steps:
-            first = f"the {run.num_steps:,} steps of config.{other}={getattr(options, other)} end first"
-            run.warn(f"config.{end}={getattr(options, end)} is {alone:,} steps, and {first}; set config.{other}=0")
+def _warn_of_end(run: Run, typed: Collection[str]) -> None:
+    """Warns where the user typed one end of training, and the other, which was not typed, comes earlier."""
+    options = run.plan.run
+    for end, other in (ENDS, ENDS[::-1]):
+        if end in typed and other not in typed and getattr(options, end):
+            alone = dataclasses.replace(options, **{other: 0}).total_steps(data.num_examples(run.dataset.train))
+            if alone > run.num_steps:
+                asked = f"config.{end}={getattr(options, end)} amounts to {alone:,} steps"
+                actual = f"training ends after {run.num_steps:,} because config.{other}={getattr(options, other)}"
+                run.warn(f"{asked}, but {actual}; set config.{other}=0 to train for all of them")
 
 
 def warn_of_shortcomings(plan: Plan, dataset: data.Dataset, warn: Callable[[str], None]) -> None:
@@ -257,7 +255,7 @@ def checkpoint_metadata(run: Run) -> dict[str, Any]:
         "scale": "none" if run.scale is None else "standard",
         "scale values": run.scale,
     }
-    if run.plan.data.source.startswith(_OF_ARRAYS) and data.in_memory(train):
+    if run.dataset.is_exact:
         trained_on["CRC-32 of the examples"] = checksum(train.examples)
     if "white" in run.dataset.account.facts:
         trained_on["white"] = run.dataset.account.facts["white"]

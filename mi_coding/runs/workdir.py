@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -89,10 +89,19 @@ def _check_same(workdir: Path, config: dict[str, Any], began_with: Path, complet
     before, now = (json.loads(json.dumps(one)) for one in (before, config))  # without tuples
     names = (before.keys() | now.keys()) - {*ENDS}
     if keys := sorted(key for key in names if before.get(key, ...) != now.get(key, ...)):
-        named = [part for key in keys for part in (", ", Setting(key))][1:]
+        differences = [part for key in keys for part in (Setting(key), _then_and_now(key, before, now), ", ")][:-1]
         began = f"--workdir={workdir} was begun with another config; these differ: "
-        raise InputError(began, *named, "; choose another")
+        raise InputError(began, *differences, "; set them as they were to continue it, or choose another")
     return before
+
+
+def _then_and_now(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The two values of a key, where both configs have it.
+
+    >>> _then_and_now("optimizer.name", {"optimizer.name": "adamw"}, {"optimizer.name": "muon"})
+    " ('adamw' then, 'muon' now)"
+    """
+    return f" ({before[key]!r} then, {now[key]!r} now)" if key in before and key in now else ""
 
 
 def note_start(workdir: Path, step: int) -> None:

@@ -40,7 +40,7 @@ class ArraySource(Source):
         (split, _, account), groups = self._listing(spec)
         chosen = cut_known(split.labels, len(split.names), groups)
         check_counts(str(self), [len(part) for part in chosen])
-        return Dataset(self.title.stem, *(take(split, part) for part in chosen), account=account)
+        return Dataset(self.title.stem, *(take(split, part) for part in chosen), account=account, is_exact=True)
 
     def list_all(self, spec: ImageSpec) -> Listing:
         """All examples in their order, with names such as pairs.npz[17]; see `load`."""
