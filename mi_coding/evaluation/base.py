@@ -188,7 +188,7 @@ def subsample(split: Split, most: int) -> Split:
     >>> subsample(Split(np.zeros((9, 2, 2, 1), np.uint8), np.arange(9)), 3).labels.tolist()
     [4, 5, 7]
     """
-    return take(split, _at_most(most, np.arange(num_examples(split))))
+    return take(split, at_most(most, np.arange(num_examples(split))))
 
 
 def num_known_classes(split: Split) -> int:
@@ -206,10 +206,10 @@ def labelled_sample(split: Split, most: int) -> Split:
     >>> labelled_sample(Split(np.zeros((3, 2, 2, 1), np.uint8), np.array([1, -1, 0])), 4).labels.tolist()
     [1, 0]
     """
-    return take(split, _at_most(most, np.flatnonzero(split.labels >= 0)))
+    return take(split, at_most(most, np.flatnonzero(split.labels >= 0)))
 
 
-def _at_most(most: int, rows: np.ndarray) -> np.ndarray:
+def at_most(most: int, rows: np.ndarray) -> np.ndarray:
     """int[m], m ≤ most: some of these rows, the same ones for every run, in ascending order."""
     return rows if len(rows) <= most else np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
 

@@ -14,7 +14,6 @@ from mi_coding.objectives.codes import CodeModel
 from mi_coding.objectives.cotraining import prior_loss
 
 TOO_FAR = 0.05  # share of Ĥ(z) by which a prior may lag behind before the entropy is called inflated
-LISTED = 256  # codes up to which the entropy of a batch is computed exactly; for more, a prior is refitted
 NEAREST = 100  # neighbours of `hamming_precision`
 _REFITS, _REFIT_RATE = 200, 0.03  # Adam steps from the current prior, and their learning rate
 _DISTANCES_AT_ONCE = 2**25
@@ -121,12 +120,13 @@ def code_summary(found: CodeInformation, z_x: np.ndarray, z_y: np.ndarray, num_v
 def prior_lag(prior: CodeModel, psi: Any, log_q: jax.Array, key: jax.Array) -> Lag:
     """How far a prior is from the best one for an encoder's outputs on many examples, log_q float[n, M, K].
 
-    The best one is known where codes can be listed, at most `LISTED`; elsewhere the prior is fitted further to these
-    examples, from its current parameters. Pass many examples, because a fit to few would overfit them. The key is for
-    the draws of an autoregressive prior.
+    The best one of its kind is meant: what the kind cannot express, such as dependence under an independent prior, is
+    no lag. Of a single symbol the best one is known, its marginal distribution; of several, the prior is fitted further
+    to these examples, from its current parameters. Pass many examples, because a fit to few would overfit them. The key
+    is for the draws of an autoregressive prior.
     """
     entropy = float(_code_length(prior, psi, log_q, key=key))
-    if prior.num_values**prior.num_symbols <= LISTED:
+    if prior.num_symbols == 1:
         return Lag(entropy, entropy - float(codes.entropy(codes.population(log_q))))
     fitted = _refit(prior, psi, log_q, key)
     return Lag(entropy, entropy - float(_code_length(prior, fitted, log_q, key=key)))

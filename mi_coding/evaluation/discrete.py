@@ -27,7 +27,7 @@ from mi_coding.options import group
 from mi_coding.reporting.figure import BLUE, INK, MUTED, ORANGE, SMALL, TITLE, Chart
 from mi_coding.reporting.page import Section
 from mi_coding.reporting.results import Group, Rows, Summary, Tile, finite, group_rows, percent, show
-from mi_coding.reporting.strips import as_images, aspect, draw_tile, tile_canvas
+from mi_coding.reporting.strips import are_images, as_images, aspect, draw_tile, tile_canvas
 
 NUM_VALIDATED = 2048  # pairs of a held-out figure during training, at most `config.evaluation.num_pairs`
 NUM_LAG = 2048  # training examples from which the lag of the prior is computed
@@ -132,11 +132,13 @@ class DiscreteCodes(PairEvaluator):
         test_heads = heads.all_heads(trained, trained.variables, "test", self.num_pairs)
         sample = subsample(trained.dataset.test, heads.BLOCK)
         z = heads.most_likely_codes(trained, trained.variables, sample, trained.key("report"), chosen)
-        return [
+        shown = [
             training_section(trained.curves, num_examples(trained.heldout_split("validation"))),
             plane_section(test_heads, chosen),
-            examples_section(sample.examples, z, rows=GRID_ROWS, columns=GRID_COLUMNS),
         ]
+        if are_images(sample.examples):
+            shown.append(examples_section(sample.examples, z, rows=GRID_ROWS, columns=GRID_COLUMNS))
+        return shown
 
     def _labels(self, trained: Trained, head: int) -> dict[str, float]:
         one_hot = heads.one_hot_symbols(trained, trained.variables, head)

@@ -12,7 +12,15 @@ import optax
 from threadpoolctl import threadpool_limits
 
 from mi_coding.data import Split, take
-from mi_coding.evaluation.base import Evaluator, Trained, encode_views, labelled_sample, unlabelled_splits
+from mi_coding.evaluation.base import (
+    Evaluator,
+    Trained,
+    at_most,
+    encode_views,
+    labelled_sample,
+    num_known_classes,
+    unlabelled_splits,
+)
 from mi_coding.evaluation.classifiers import Examples
 from mi_coding.evaluation.probes import RAW, TRAINED, UNTRAINED, compared_encoders
 from mi_coding.options import NotNegativeInt, option
@@ -54,20 +62,24 @@ class FewLabels(Evaluator):
         if trained.method.learns_labels or not trained.num_classes or unlabelled_splits(trained.dataset):
             return {}
         data = trained.dataset
-        splits = [labelled_sample(data.train, MOST_LABELLED), labelled_sample(data.test, MOST_TESTED)]
-        of_class = np.unique(splits[0].labels, return_counts=True)[1]
-        counts = [n for n in COUNTS if n <= of_class.min() and n * len(of_class) <= MOST_FITTED]
+        fitted = [n for n in COUNTS if n * num_known_classes(data.train) <= MOST_FITTED]
+        splits = [_pool(data.train, max(fitted, default=0)), labelled_sample(data.test, MOST_TESTED)]
+        fewest = np.unique(splits[0].labels, return_counts=True)[1].min()
+        counts = [n for n in fitted if n <= fewest]
         draws = {count: [_draw(splits[0].labels, count, seed) for seed in range(DRAWS)] for count in counts}
         summary = {}
         for name, encoded in _encoded(trained, splits).items():
             pool, test = _standardised(*encoded)
             for count, rows in draws.items():
                 summary |= _entries(name, count, _ridge_accuracies(pool, test, rows))
-        if self.scratch and draws and _has_one_encoder(trained):
-            for count, rows in draws.items():
-                summary |= _entries(SCRATCH, count, _from_scratch(trained, splits, rows[: self.scratch]))
-            summary[_SCRATCH_DRAWS] = min(self.scratch, DRAWS)
-        return summary
+        if not self.scratch or not draws:
+            return summary
+        if not _has_one_encoder(trained):
+            trained.warn("config.evaluation.few_labels_scratch is for encoders of single examples, and is left out")
+            return summary
+        for count, rows in draws.items():
+            summary |= _entries(SCRATCH, count, _from_scratch(trained, splits, rows[: self.scratch]))
+        return summary | {_SCRATCH_DRAWS: min(self.scratch, DRAWS)}
 
     def groups(self, summary: Summary) -> list[Group]:
         curves = _curves(summary)
@@ -126,6 +138,22 @@ def _has_one_encoder(trained: Trained) -> bool:
     """Whether the method has an encoder of single examples, which could be trained on labels."""
     pairs = trained.pairs
     return not (pairs.are_sequences or pairs.two_encoders or pairs.takes_films or pairs.takes_given_pairs)
+
+
+def _pool(train: Split, count: int) -> Split:
+    """The labelled examples to draw from: a sample of all, to which classes with fewer than `count` there are added.
+
+    >>> rare = Split(np.zeros((9_001, 1)), np.append(np.zeros(9_000, int), 1))
+    >>> _pool(rare, 5).labels.sum(), len(_pool(rare, 5).labels) - MOST_LABELLED <= 1
+    (np.int64(1), True)
+    """
+    labels = np.asarray(train.labels)
+    known = np.flatnonzero(labels >= 0)
+    rows = at_most(MOST_LABELLED, known)
+    for label in np.unique(labels[known]):
+        if np.sum(labels[rows] == label) < count:
+            rows = np.union1d(rows, at_most(count, np.flatnonzero(labels == label)))
+    return take(train, rows)
 
 
 def _draw(labels: np.ndarray, count: int, seed: int) -> np.ndarray:

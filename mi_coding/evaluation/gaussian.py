@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mi_coding.evaluation.base import PairEvaluator, Trained
+from mi_coding.evaluation.base import PairEvaluator, Trained, at_most
 from mi_coding.evaluation.heldout import make_pair_codes
 from mi_coding.objectives.gaussian import gaussian_information
 from mi_coding.pairs import pairs_of_batch
@@ -49,12 +49,12 @@ class GaussianInformation(PairEvaluator):
 
 
 def _codes(trained: Trained, most: int) -> tuple[jax.Array, jax.Array]:
-    """z_x, z_y of one pair for each of the first `most` test examples, or of all there are."""
+    """z_x, z_y of one pair for each of `most` test examples, or of all there are."""
     examples = trained.pairs.examples_of(trained.population("test"))
-    count = min(most, len(jax.tree.leaves(examples)[0]))
+    chosen = at_most(most, np.arange(len(jax.tree.leaves(examples)[0])))
 
     def each_once(key: jax.Array, examples: Any, rows: jax.Array) -> tuple[Any, Any]:
         return pairs_of_batch(key, jax.tree.map(lambda half: half[rows], examples), rows, pairs=trained.pairs)
 
     encode = make_pair_codes(each_once, trained.method.pair_codes)
-    return encode(trained.variables, trained.key("test"), examples, jnp.arange(count))
+    return encode(trained.variables, trained.key("test"), examples, jnp.asarray(chosen))

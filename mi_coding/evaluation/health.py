@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from mi_coding.evaluation.base import PairEvaluator, Trained
+from mi_coding.evaluation.base import PairEvaluator, Trained, at_most
 from mi_coding.evaluation.codes import encode, unit, why_they_tell_nothing
 from mi_coding.reporting.results import Group, Rows, Summary, group_rows
 
@@ -32,7 +32,9 @@ class Health(PairEvaluator):
 
     def evaluate(self, trained: Trained) -> dict[str, Any]:
         count, population, key = min(NUM_PAIRS, self.num_pairs), trained.population("test"), trained.key("test")
-        examples = jax.tree.map(lambda half: half[:count], trained.pairs.examples_of(population))
+        examples = trained.pairs.examples_of(population)
+        rows = at_most(count, np.arange(len(jax.tree.leaves(examples)[0])))
+        examples = jax.tree.map(lambda half: half[rows], examples)
         shown = trained.views(key, examples)
         features = encode(trained.encoder("features"), shown)
         if trained.method.halves_are_alike:

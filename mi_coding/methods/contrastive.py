@@ -135,7 +135,7 @@ class Contrastive(Candidates, TwoHalves):
     ) -> CPCOutput:
         """`training_loss` or, where only the pairs of one film are candidates, the loss within these groups."""
         if group_size := self.parts.pairs.candidates_within:
-            loss = partial(self.heldout_loss, precision=self.score_precision, **options)
+            loss = partial(self.heldout_loss, **self.tiling, **options)
             return within_groups(loss, group_size)(queries, keys, axis_name=axis_name)
         return self.training_loss(queries, keys, key=key, axis_name=axis_name, **options)
 

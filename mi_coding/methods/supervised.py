@@ -38,6 +38,10 @@ class Supervised(Method):
     def check_labels(self, source: str, num_classes: int) -> None:
         check_classes(self.name, source, num_classes)
 
+    @property
+    def halves_are_alike(self) -> bool:
+        return not self.parts.pairs.takes_given_pairs  # of given pairs only x has an encoder
+
     @cached_property
     def encoder(self) -> Encoder:
         """The encoder up to its features."""

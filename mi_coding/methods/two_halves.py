@@ -93,7 +93,7 @@ class TwoHalves(OnlineProbe):
         A code may then carry which chunk it is from, which its true candidate shares and most others do not, as in MoCo
         without shuffled batch norm (arXiv:1911.05722, section 3.3): ln N − loss is not a bound.
         """
-        in_chunks = 0 < self.microbatch_size < self.parts.shard_size
+        in_chunks = 0 < self.microbatch_size < self.parts.shard_size * self.parts.pairs.num_views // 2
         in_head = self.head.batch_norm and self.head.layers > 1
         return in_chunks and (in_head or not all(one.encodes_each_alone for one in self.parts.encoders))
 

@@ -1,5 +1,7 @@
 """Supervised contrast: each code picks all codes of its class, by every contrast method that NT-Xent has."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -50,13 +52,14 @@ def supcon(
     spec = ContrastSpec(POOL, columns=False, block_size=block_size, axis_name=axis_name, precision=precision)
     found = contrast(pool, pool, scale, spec, method=method)
 
+    scored = spec.rounded(pool).astype(pool.dtype)  # a true score of other codes than its normaliser's biases the loss
+    exactly = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
     member = jax.nn.one_hot(labels, num_classes, dtype=pool.dtype)  # of no class where the label is −1
-    sums, counts = jnp.matmul(member.T, pool, precision=lax.Precision.HIGHEST), jnp.sum(member, axis=0)
+    sums, counts = exactly(member.T, scored), jnp.sum(member, axis=0)
     if axis_name is not None:
         sums, counts = lax.psum((sums, counts), axis_name)
-    known, at = labels >= 0, jnp.maximum(labels, 0)
-    others = jnp.where(known, counts[at] - 1, 1)
-    of_class = (scale * jnp.sum(pool * (sums[at] - pool), axis=1)) / others
+    known, others = labels >= 0, jnp.maximum(exactly(member, counts) - 1, 1)
+    of_class = (scale * jnp.sum(scored * (exactly(member, sums) - scored), axis=1)) / others
     true = jnp.where(known, of_class, found.true_score)
     loss = global_mean(found.row_lse - true, axis_name)
     accuracy = global_mean((found.rank == 0).astype(true.dtype), axis_name)

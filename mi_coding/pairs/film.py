@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mi_coding.errors import InputError, Setting
-from mi_coding.options import OneOf, Positive, PositiveInt, option
+from mi_coding.options import OneOf, Positive, Range, option
 from mi_coding.pairs.augmentations import composition
 from mi_coding.pairs.augmentations.compose import as_float
 from mi_coding.pairs.base import BoundSpec, PairSampler, Shape
@@ -58,7 +58,9 @@ class Film(PairSampler):
     distractors: Annotated[str, OneOf((ACROSS, WITHIN, MIXED))] = option(
         "pairs.distractors", ACROSS, "moments of all films, N = B; of the same film, N = group_size; or both"
     )
-    pairs_of_one_film: PositiveInt = option("pairs.group_size", 32, "consecutive pairs of one film (within, mixed)")
+    pairs_of_one_film: Annotated[int, Range(least=2)] = option(
+        "pairs.group_size", 32, "consecutive pairs of one film (within, mixed, and the held-out bound within films)"
+    )
     steps: tuple = option("pairs.steps", (), "one random augmentation for all frames of a training batch; () for none")
 
     takes_films = True
@@ -103,11 +105,11 @@ class Film(PairSampler):
     def check(self, batch_size: int, num_devices: int) -> None:
         """A group must lie on one device, and the groups must fill a batch."""
         size, shard = self.pairs_of_one_film, batch_size // num_devices
-        if self.distractors != ACROSS and (size < 2 or shard % size):
+        if self.distractors != ACROSS and shard % size:
             near = ", ".join(str(d) for d in range(2, shard + 1) if shard % d == 0)
             raise InputError(
                 Setting("pairs.group_size", size),
-                f" must divide the {shard} pairs of each of {num_devices} device(s), and be at least 2; these do: "
+                f" must divide the {shard} pairs of each of {num_devices} device(s); these do: "
                 f"{near or 'none, use a larger batch_size'}",
             )
 
@@ -121,6 +123,19 @@ class Film(PairSampler):
                 " or 'frames'",
             )
         super().check_examples(source, shapes, split)
+        self._check_size_kept(shapes[0])
+
+    def _check_size_kept(self, shape: Shape) -> None:
+        """Raises InputError for steps that fail on frames of a shape, or change it."""
+        frame = jax.ShapeDtypeStruct(shape, "float32")
+        try:
+            changed = jax.eval_shape(composition(self.steps), jax.random.key(0), frame).shape if self.steps else shape
+        except ValueError as error:
+            raise InputError(Setting("pairs.steps"), f": {' '.join(str(error).split())}") from None
+        if changed != shape:
+            sizes = [" × ".join(map(str, one)) for one in (shape, changed)]
+            found = f" turn frames of {sizes[0]} into {sizes[1]}; expected steps that keep the size"
+            raise InputError(Setting("pairs.steps"), f"{found}, since held-out frames stay as they are")
 
     def other_bounds(self, batch_size: int, num_examples: int) -> dict[str, BoundSpec]:
         if self.distractors == WITHIN:

@@ -45,7 +45,8 @@ def usable(plan: Plan, dataset: data.Dataset) -> data.Dataset:
         return dataset
     data.check_counts(plan.data.source, [data.num_examples(split) for split in kept])
     train, validation, test = kept
-    dataset = dataset._replace(train=train, validation=validation, test=test)
+    # Copies are by row, and shown of images alone, all of which form pairs.
+    dataset = dataset._replace(train=train, validation=validation, test=test, copies={})
     dataset.account.facts |= data.facts_of_splits(dataset)
     return dataset
 

@@ -53,6 +53,11 @@ def test_the_head_that_is_best_on_validation_pairs_is_kept(run):
     assert head.found.conditional_entropy == pytest.approx(-math.log(SURE), rel=1e-4)
 
 
+def test_rows_of_a_table_have_no_pictures_in_the_report(run):
+    sections = DiscreteCodes(num_pairs=400).sections(run, {"code/head": 1})
+    assert [section.name for section in sections] == ["information", "plane"]
+
+
 def test_the_kept_head_is_judged_on_test_pairs(run):
     summary = DiscreteCodes(num_pairs=400).evaluate(run)
     assert (SPLITS[summary["code/head"]], summary["code/beta"]) == ("validation", 0.5)

@@ -83,6 +83,14 @@ def test_clustering_accuracy_is_the_best_of_all_matchings(clusters):
     assert code_statistics.clustering_accuracy(z, labels) == pytest.approx(best)
 
 
+def test_what_an_independent_prior_cannot_express_is_no_lag():
+    z = np.repeat(np.array([[0], [1], [1]] * 200), 3, axis=1)  # one bit three times: 1.9 nats by the marginals
+    prior, shares = codes.independent(3, 2), jnp.log(jnp.float32([[[1 / 3, 2 / 3]]] * 3))
+    lag = code_statistics.prior_lag(prior, shares, sure_log_q(z, 2), jax.random.key(0))
+    assert lag.entropy == pytest.approx(3 * 0.6365, rel=1e-3)
+    assert lag.nats == pytest.approx(0, abs=1e-3)
+
+
 def sure_log_q(z, values):
     return jnp.where(jax.nn.one_hot(jnp.asarray(z), values) > 0, 0.0, -1e9)
 

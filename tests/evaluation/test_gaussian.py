@@ -37,6 +37,15 @@ def test_each_test_pair_serves_once_so_that_few_independent_ones_share_nothing()
     assert abs(np.mean(found)) < 0.06  # drawn with replacement from 200 they would seem to share 0.09 and more
 
 
+def test_a_sorted_split_is_sampled_from_all_of_it():
+    x = np.linspace(-1, 1, 4000, dtype=np.float32)[:, None]  # sorted; y agrees with x in its second half alone
+    y = np.where(x > 0, x, np.random.default_rng(3).permutation(x))
+    (found, _), (whole, _) = found_for(x, y, num_pairs=1000), found_for(x, y)
+    key = "heldout/gaussian_information_nats"
+    np.testing.assert_allclose(found[key], whole[key], atol=0.1)
+    assert found[key] > 0.1
+
+
 def test_it_is_the_information_of_gaussians():
     rng = np.random.default_rng(1)
     x = rng.normal(size=(4000, 3)).astype(np.float32)

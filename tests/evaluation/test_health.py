@@ -112,6 +112,21 @@ def test_codes_without_a_partner_are_refused():
         uniformity(codes(4), most=1)
 
 
+def of_codes(method, z, turn):
+    """A run whose examples are their own codes z, float[n, 4], and whose y has the code z turn."""
+    return SimpleNamespace(
+        method=method,
+        variables=(turn, None),
+        population=lambda name: z,
+        key=lambda name: None,
+        pairs=SimpleNamespace(examples_of=lambda population: population),
+        views=lambda key, examples: examples,
+        encoder=lambda output: lambda x: x,
+        pair_codes=lambda: lambda variables, key, population, rows: (z, z @ turn),
+        warn=pytest.fail,
+    )
+
+
 def test_codes_of_different_kinds_have_no_alignment():
     codes = np.random.default_rng(0).normal(size=(50, 4))
     with_pairs, without = health_summary(codes, codes, codes), health_summary(codes, None, codes)
@@ -126,21 +141,16 @@ def test_health_has_a_row_for_each_figure_that_is_there():
     assert "loss" not in group.keys
 
 
+def test_a_sorted_split_is_sampled_from_all_of_it():
+    directions = np.repeat(np.eye(4, dtype=np.float32), 50, axis=0)  # of the first quarter one is used
+    trained = of_codes(SimpleNamespace(halves_are_alike=False), directions, None)
+    assert Health(num_pairs=50).evaluate(trained)["health/effective_rank"] > 3.5
+
+
 def test_alignment_is_of_the_codes_as_the_critic_compares_them():
     z, turn = codes(64), np.eye(4)[[1, 2, 3, 0]].astype(np.float32)
     z = np.pad(z, [(0, 0), (0, 4 - z.shape[1])]) if z.shape[1] < 4 else z[:, :4]
     method = SimpleNamespace(halves_are_alike=True, compared=lambda params, z_x, z_y: (z_x @ params, z_y))
-    trained = SimpleNamespace(
-        method=method,
-        variables=(turn, None),
-        population=lambda name: z,
-        key=lambda name: None,
-        pairs=SimpleNamespace(examples_of=lambda population: population),
-        views=lambda key, examples: examples,
-        encoder=lambda output: lambda x: x,
-        pair_codes=lambda: lambda variables, key, population, rows: (z, z @ turn),
-        warn=pytest.fail,
-    )
-    summary = Health(num_pairs=64).evaluate(trained)
+    summary = Health(num_pairs=64).evaluate(of_codes(method, z, turn))
     assert alignment(z, z @ turn) > 1
     assert summary["health/alignment"] == pytest.approx(0, abs=1e-5)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from commands import read_config
+from commands import ROOT, read_config
 from small_experiment import make_experiment, run
 
 import mi_coding
@@ -16,6 +16,8 @@ from mi_coding.runs.build import with_parts
 from mi_coding.training.devices import data_parallel
 from mi_coding.training.memory import bytes_needed, describe_bytes, loss_bytes
 from mi_coding.training.step import init_state, make_step
+
+SIMCLR = ROOT / "configs" / "simclr.py"
 
 
 @pytest.mark.parametrize(("size", "devices"), [(1, 1), (4, 1), (16, 1), (2, 4)])
@@ -123,3 +125,11 @@ def test_batch_norm_over_chunks_leaves_no_training_bound(overrides, is_bound):
     method = with_parts(plan, [{"shape": (8, 8, 1)}], 0, num_devices=1, num_steps=2)
     assert method.is_bound == is_bound
     assert ("no training bound: batch norm is over the chunks" in method.forecast()) == (not is_bound)
+
+
+@pytest.mark.parametrize(("views", "normalises"), [(2, False), (4, True)])
+def test_a_microbatch_of_all_pairs_is_a_chunk_where_they_have_more_than_two_views(views, normalises):
+    small = ["--config.batch_size=16", "--config.microbatch_size=16", f"--config.pairs.views={views}"]
+    plan = build.plan(read_config(*small, "--config.encoder.head_batch_norm=True", config=SIMCLR))
+    method = with_parts(plan, [{"shape": (8, 8, 1)}], 0, num_devices=1, num_steps=2)
+    assert method.normalises_chunks == normalises

@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss
 from mi_coding.encoders import ENCODERS
 from mi_coding.errors import InputError
 from mi_coding.methods import METHODS, Parts
-from mi_coding.pairs import PairSampler
+from mi_coding.pairs import PAIRS, PairSampler
 from mi_coding.runs import build
 from mi_coding.runs.finetune import Settings, configs
 from mi_coding.runs.run import check_devices
@@ -53,6 +53,12 @@ def test_the_loss_is_the_cross_entropy_of_the_known_labels(examples):
     value, (metrics, _) = loss(method, params, stats, examples, hidden)
     np.testing.assert_allclose(value, loss(method, params, stats, examples[known], LABELS[known])[0], rtol=1e-5)
     np.testing.assert_allclose(metrics["accuracy"], np.mean(logits.argmax(1)[known] == LABELS[known]))
+
+
+@pytest.mark.parametrize(("name", "are_alike"), [("given", False), ("augmentations", True)])
+def test_the_y_of_given_pairs_is_not_compared_since_only_x_has_an_encoder(name, are_alike):
+    parts = built()[0].parts._replace(pairs=PAIRS[name]())
+    assert METHODS["supervised"]().made_of(parts).halves_are_alike == are_alike
 
 
 @pytest.mark.parametrize("freeze", [True, False])

@@ -62,6 +62,14 @@ def test_without_labels_it_is_nt_xent():
     chex.assert_trees_all_close(unknown, nt_xent(x, y, temperature=0.5), rtol=1e-5)
 
 
+@pytest.mark.parametrize("precision", ["highest", "high", "bfloat16"])
+def test_with_a_class_for_each_pair_it_is_nt_xent_in_every_precision(precision):
+    x, y = (jnp.asarray(z, jnp.float32) for z in codes())
+    how = {"temperature": 0.01, "precision": precision}  # scores of up to 100 show codes that are rounded differently
+    alone = supcon(x, y, jnp.arange(len(x)), num_classes=len(x), **how)
+    chex.assert_trees_all_close(alone, nt_xent(x, y, **how), rtol=1e-5)
+
+
 def test_labels_of_another_length_are_refused():
     with pytest.raises(ValueError, match=r"labels of shape \(3,\) for 4 pairs"):
         supcon(jnp.ones((4, 2)), jnp.ones((4, 2)), jnp.zeros(3, int), num_classes=2)
