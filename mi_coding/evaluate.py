@@ -30,6 +30,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import jax
+
 from mi_coding import data
 from mi_coding.command import IMAGE_OPTIONS, check_output, image_options, options, run_command, spelled_as_flags
 from mi_coding.reporting import terminal
@@ -82,7 +84,7 @@ def _evaluate(argv: list[str]) -> int:
     warn_of_shortcomings(restored.plan, dataset, terminal.warning)
     print(f"evaluating step {restored.step:,} on {given.source}", flush=True)
     plan, method, step = restored.plan, restored.method, restored.step
-    run = Run(plan, workdir, dataset, method, method.parts.num_devices, step, streamed=True, warn=terminal.warning)
+    run = Run(plan, workdir, dataset, method, jax.local_device_count(), step, streamed=True, warn=terminal.warning)
     _, summary = evaluate_run(run, restored.variables)
     what = {"evaluation/source": given.source, "evaluation/step": restored.step}
     write_json(output, what | {f"evaluation/{name}": value for name, value in typed.items()} | summary)

@@ -129,6 +129,16 @@ def test_the_flag_names_the_run_and_the_untrained_baseline_stays_untrained(finis
     assert any(np.any(one != other) for one, other in moved)
 
 
+def test_another_run_that_is_gone_is_warned_of_once_where_it_is_asked_for(tmp_path):
+    warnings = []
+    plan = SimpleNamespace(run=SimpleNamespace(init_from=str(tmp_path / "gone")))
+    started = _started(SimpleNamespace(plan=plan, warn=warnings.append))
+    assert warnings == []
+    assert [started(), started()] == [None, None]
+    assert len(warnings) == 1
+    assert "is gone, so the encoder that this run started from has no probe" in warnings[0]
+
+
 @pytest.mark.parametrize(("now", "words"), [(9, "was at step 6 and is now at 9"), (None, "no checkpoint")])
 def test_an_encoder_that_was_trained_on_is_no_start_to_compare_with(tmp_path, now, words):
     class Begun:

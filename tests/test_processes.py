@@ -201,6 +201,17 @@ def test_the_losses_are_those_of_one_process_each_step_once(runs):
     np.testing.assert_allclose(*([loss for _, loss in curve] for curve in (ours, theirs)), rtol=0, atol=1e-4)
 
 
+@pytest.mark.soak
+def test_processes_that_start_from_another_run_compare_with_it_after_a_resume(tmp_path):
+    other, workdir = tmp_path / "other", tmp_path / "run"
+    train(other, *ENDLESS, "--config.num_steps=2")
+    for steps in (2, 3):  # a resumed run does not start from the other one: the main process alone reads it
+        started = by_arguments(workdir, f"--init_from={other}", f"--config.num_steps={steps}")
+        said = end(started, within=120)
+        assert [process.returncode for process in started] == [0, 0], said
+        assert "encoder it started from" in said[0][0]
+
+
 @pytest.fixture
 def waited(monkeypatch):
     """This process as one of two, which finds no scheduler; where it would have waited for the other, and for how long.

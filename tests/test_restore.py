@@ -113,6 +113,13 @@ def test_the_moving_average_is_used_where_it_is_kept(tmp_path):
     assert not np.allclose(expected, built.method.encode(state.params, state.stats, jnp.asarray(FRAMES)).codes)
 
 
+def test_candidates_on_other_devices_are_those_of_training_wherever_it_is_read(tmp_path, monkeypatch):
+    built, _ = begun(tmp_path / "run", "--config.objective.distractors=other_devices")
+    monkeypatch.setattr(jax, "local_device_count", lambda: 1)
+    found = restore.restore(tmp_path / "run", pytest.fail)
+    assert found.method.num_candidates == built.method.num_candidates > 1
+
+
 def test_a_run_of_eight_devices_is_read_on_one(run, tmp_path):
     workdir, _, state = run
     eight = tmp_path / "eight"

@@ -45,17 +45,18 @@ def trained_codes(run: Run, variables: Variables | None, curves: Mapping[str, An
 def _started(run: Run) -> Callable[[], Variables | None] | None:
     """A function that returns the variables before the first step of a run that started from another's encoder.
 
-    It returns None, and warns, where the other run has been trained on, or can no longer be read.
+    It returns None, and warns once, where the other run is gone, has been trained on, or can no longer be read.
     """
     init_from = run.plan.run.init_from
-    if init_from and not (Path(init_from) / "config.json").is_file():
-        run.warn(f"--init_from={init_from} is gone, so the encoder that this run started from has no probe")
-        return None
     if not init_from:
         return None
 
+    @cache
     def started() -> Variables | None:
         without = "so the encoder that this run started from has no probe"
+        if not (Path(init_from) / "config.json").is_file():
+            run.warn(f"--init_from={init_from} is gone, {without}")
+            return None
         try:
             now, then = run.other_run.step, noted_start(run.workdir)
         except InputError as error:

@@ -173,7 +173,7 @@ def _build(config: dict[str, Any], metadata: dict[str, Any], workdir: Path, plat
             plan,
             trained_on["examples"],
             trained_on["classes"],
-            num_devices=jax.local_device_count(),
+            num_devices=metadata.get("devices", jax.local_device_count()),  # older runs do not say
             num_steps=1,  # of a schedule that is not continued
             platform=platform,
         )

@@ -245,7 +245,8 @@ def checkpoint_metadata(run: Run) -> dict[str, Any]:
 
     Under "data": shape and dtype of an example, the number of training examples, of classes, and their scale, and what
     is white where pixels have more than 8 bits, since other images must be scaled alike; of arrays also a checksum,
-    since nothing else tells other arrays of the same shape from them.
+    since nothing else tells other arrays of the same shape from them. N of a step depends on "devices" where
+    distractors are those of the other devices.
     """
     train = run.dataset.train
     trained_on = {
@@ -259,7 +260,7 @@ def checkpoint_metadata(run: Run) -> dict[str, Any]:
         trained_on["CRC-32 of the examples"] = checksum(train.examples)
     if "white" in run.dataset.account.facts:
         trained_on["white"] = run.dataset.account.facts["white"]
-    return {"data": trained_on, "num_candidates": run.method.num_candidates}
+    return {"data": trained_on, "num_candidates": run.method.num_candidates, "devices": run.num_devices}
 
 
 def runs_on_cpu() -> bool:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from mi_coding import data, evaluation
+from mi_coding.errors import InputError, Setting
 from mi_coding.interrupts import deferred
 from mi_coding.reporting import terminal
 from mi_coding.reporting.metrics import MetricsWriter
@@ -22,7 +23,7 @@ from mi_coding.training.feed import StepRunner, from_device_data, from_stream
 from mi_coding.training.flops import peak_flops
 from mi_coding.training.loop import Hook, Trained, traced, train
 from mi_coding.training.memory import bytes_needed, describe_bytes, loss_bytes
-from mi_coding.training.processes import is_main_process, on_all_processes
+from mi_coding.training.processes import is_main_process, on_all_processes, same_on_all_processes
 from mi_coding.training.step import TrainState, make_step
 
 FEWEST_STEPS = 20  # before which a loss is not expected to have left chance level
@@ -52,6 +53,7 @@ def train_run(
         state = run.initial_state
     restored = on_all_processes(lambda: checkpoints.restore(state, run.warn))
     if restored is None and run.plan.run.init_from:
+        on_all_processes(lambda: _check_same_start(run))
         state, line = run.starting_state
         log_on_main(line)
         if is_main_process():
@@ -95,6 +97,13 @@ def train_run(
             checkpoints.wait()
         trained = trained._replace(stopped_by=trained.stopped_by or next(iter(received), None))
     return trained, recorder.summary()
+
+
+def _check_same_start(run: Run) -> None:
+    """Raises InputError, in all processes, where they have read different checkpoints of the run to start from."""
+    if not same_on_all_processes(run.other_run.step):
+        found = " has other checkpoints for some processes than for others; expected a run that is not being trained, "
+        raise InputError(Setting("init_from", run.plan.run.init_from), found + "in a directory that all processes see")
 
 
 @contextmanager

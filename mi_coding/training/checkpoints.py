@@ -143,6 +143,8 @@ def read_newest(
 ) -> tuple[TrainState, dict[str, Any]] | None:
     """The newest readable checkpoint, on this machine's devices, with its metadata; None without one.
 
+    A process reads alone, so one of several may call this; where all do, they may read different steps.
+
     Args:
         folder: the folder of the checkpoints; it is only read, and need not exist.
         like: metadata of the checkpoint → a state of its shapes.
@@ -151,10 +153,12 @@ def read_newest(
     if not folder.is_dir():
         return None
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax warns of the intended effect of read_only
-    options = ocp.CheckpointManagerOptions(read_only=True, create=False)
+    own = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(primary_host=own, active_processes={own})
+    options = ocp.CheckpointManagerOptions(read_only=True, create=False, multiprocessing_options=alone)
     with ocp.CheckpointManager(folder.absolute(), options=options) as manager:
         for step in sorted(manager.all_steps(), reverse=True):
-            if restored := _restore(manager, step, like, warn):
+            if restored := _restore(manager, step, like, warn, agreed=bool):
                 return restored
     return None
 
@@ -188,8 +192,9 @@ def _restore(
     step: int,
     like: Callable[[dict[str, Any]], TrainState],
     warn: Callable[[str], None],
+    agreed: Callable[[bool], bool] = all_processes,
 ) -> tuple[TrainState, dict[str, Any]] | None:
-    """One checkpoint: its state and metadata; None if it is damaged, in any way, in any process.
+    """One checkpoint: its state and metadata; None if it is damaged, in any way, in any process that reads it.
 
     Errors of `like`, which may refuse the metadata, are raised and not taken for damage.
     """
@@ -203,11 +208,11 @@ def _restore(
             raise ValueError("its checksum does not match")
         return state
 
-    metadata = _read(read_metadata, step, warn)
+    metadata = _read(read_metadata, step, warn, agreed)
     if metadata is None:
         return None
     shapes = like(metadata)
-    state = _read(read_state, step, warn)
+    state = _read(read_state, step, warn, agreed)
     return None if state is None else (state, metadata)
 
 
@@ -220,14 +225,14 @@ def _restore_like(state: TrainState) -> ocp.args.StandardRestore:
     return ocp.args.StandardRestore(jax.tree.map(describe, state))
 
 
-def _read(read: Callable[[], _T], step: int, warn: Callable[[str], None]) -> _T | None:
-    """The result of `read`, or None unless it succeeds in all processes."""
+def _read(read: Callable[[], _T], step: int, warn: Callable[[str], None], agreed: Callable[[bool], bool]) -> _T | None:
+    """The result of `read`, or None unless it succeeds in all processes that read."""
     try:
         result = read()
     except Exception as error:  # orbax and its dependencies raise all kinds
         warn(f"checkpoint {step} cannot be read, trying an older one: {_reason(error)}")
         result = None
-    return result if all_processes(result is not None) else None
+    return result if agreed(result is not None) else None
 
 
 def _reason(error: Exception) -> str:

@@ -234,6 +234,11 @@ def broadcast_from_main(text: str) -> str:
     return multihost_utils.broadcast_one_to_all(padded).astype(np.uint8).tobytes().rstrip(b"\0").decode()
 
 
+def same_on_all_processes(number: int) -> bool:
+    """Whether every process passes the same number."""
+    return len(np.unique(multihost_utils.process_allgather(np.array(number)))) == 1
+
+
 def all_processes(flag: bool) -> bool:
     """Whether a flag is set in every process."""
     return bool(np.all(multihost_utils.process_allgather(np.array(flag))))
