@@ -18,6 +18,7 @@ from mi_coding import data
 from mi_coding.data import ImageSpec
 from mi_coding.data.sources.python import FromPython
 from mi_coding.learn.choose import choose, describe
+from mi_coding.runs.workdir import saved_step
 
 RNG = np.random.default_rng(0)
 SHORT = {"num_steps": 4, "optimizer.warmup_steps": 1, "batch_size": 8, "encoder.widths": (4,), "encoder.code_dim": 4}
@@ -117,6 +118,26 @@ def test_ctrl_c_gives_the_encoder_so_far(tmp_path, capsys):
         assert encoder(SMALL).shape == (40, 4)
         assert encoder.report is None
         assert re.search(words, capsys.readouterr().out)
+
+
+def test_sigterm_saves_and_ends_the_process_as_its_handler_has_it(tmp_path, monkeypatch):
+    def stop(step, metrics):
+        if step == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    how = SHORT | {"num_steps": 10_000}
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(SystemExit, match="143"):
+        mi_coding.fit(SMALL, on_step=stop, **how)
+    assert not list(tmp_path.iterdir())
+
+    handled, before = [], signal.signal(signal.SIGTERM, lambda *_: handled.append(True))
+    try:
+        mi_coding.fit(SMALL, on_step=stop, workdir=tmp_path / "run", **how)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert handled == [True]
+    assert saved_step(tmp_path / "run") >= 2
 
 
 @pytest.mark.parametrize("moment", ["the last step", "evaluate_run", "write_report"])

@@ -1,5 +1,6 @@
 """`train`: runs a config as the command does, in this process."""
 
+import signal
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -119,7 +120,11 @@ def carry_out(
     evaluates: bool = True,
     again: str = "",
 ) -> TrainedRun:
-    """Runs a flat config, see `runs.execute.execute`."""
+    """Runs a flat config, see `runs.execute.execute`.
+
+    After SIGTERM, which is for the whole process and not for this call alone, the process goes on to end: as its own
+    handler has it or, without one, by `SystemExit` with the code that a shell gives, so that files are removed.
+    """
     how = {"typed": typed, "source": source, "on_step": on_step, "evaluates": evaluates, "again": again}
     with spelled_as_arguments():
         try:
@@ -128,6 +133,10 @@ def carry_out(
             step = saved_step(workdir) if again else 0  # without it nobody would find the directory
             kept = f"; step {step:,} is saved, and {again} continues from it" if step else "; nothing is kept"
             raise KeyboardInterrupt(f"stopped before the end of training{kept}") from None
+    if outcome.stopped_by == signal.SIGTERM:
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            raise SystemExit(128 + signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
     return TrainedRun(workdir, outcome)
 
 

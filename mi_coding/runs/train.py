@@ -80,9 +80,7 @@ def train_run(
             input_wait=input_wait,
             phases=phases,
         )
-        hooks, save = _hooks(run, recorder, phases, checkpoints, writer)
-        if on_step and is_main_process():
-            hooks.append(Hook(1, lambda step, state, metrics: on_step(step, jax.tree.map(float, metrics))))
+        hooks, save = _hooks(run, recorder, phases, checkpoints, writer, on_step)
         on_all_processes(lambda: None)  # all have compiled: from here on a signal is deferred to the end of a step
         with deferred() as received:
             trained = train(
@@ -143,11 +141,17 @@ def log_on_main(message: str) -> None:
 
 
 def _hooks(
-    run: Run, recorder: Recorder, phases: Phases, checkpoints: Checkpoints, writer: MetricsWriter | None
+    run: Run,
+    recorder: Recorder,
+    phases: Phases,
+    checkpoints: Checkpoints,
+    writer: MetricsWriter | None,
+    on_step: OnStep | None,
 ) -> tuple[list[Hook], Hook]:
     """The hooks between steps, and the one that saves. Where only process 0 acts, the others pause there, too."""
-    log = validate = lambda step, state, metrics: None
+    log = validate = report = lambda step, state, metrics: None
     if is_main_process():
+        report = lambda step, state, metrics: on_step(step, jax.tree.map(float, metrics))  # noqa: E731
         measure = evaluation.validation(run.plan.evaluators, trained_codes(run, variables=None))
         log = phases.timed("log", lambda step, state, metrics: recorder.log(step, jax.device_get(metrics)))
         validate = phases.timed(
@@ -156,6 +160,7 @@ def _hooks(
     save = phases.timed("checkpoint", lambda step, state, metrics: checkpoints.save(state, recorder.seconds))
     options = run.plan.run
     hooks = [Hook(options.log_every, log), Hook(options.validate_every, validate)]
+    hooks += [Hook(1, report)] if on_step else []
     return hooks, Hook(options.checkpoint_every, save)
 
 
