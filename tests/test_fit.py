@@ -133,11 +133,11 @@ def test_sigterm_saves_and_ends_the_process_as_its_handler_has_it(tmp_path, monk
 
     handled, before = [], signal.signal(signal.SIGTERM, lambda *_: handled.append(True))
     try:
-        mi_coding.fit(SMALL, on_step=stop, workdir=tmp_path / "run", **how)
+        run = mi_coding.train("cpc", tmp_path / "run", on_step=stop, **how | {"log.every_steps": 1000})
     finally:
         signal.signal(signal.SIGTERM, before)
     assert handled == [True]
-    assert saved_step(tmp_path / "run") >= 2
+    assert run.summary["train/steps"] == run.step == saved_step(tmp_path / "run") >= 2
 
 
 @pytest.mark.parametrize("moment", ["the last step", "evaluate_run", "write_report"])

@@ -97,7 +97,6 @@ class Recorder:
         """The entries of summary.json about the course of training."""
         speed = self._rate(*self._last, *self._counted_from) if self._counted_from else math.nan
         summary = {
-            "train/steps": self._last[0],
             "train/seconds": self.seconds,
             "train/examples_per_second": speed,
             "train/first_step_seconds": self._first_step_seconds,

@@ -94,7 +94,7 @@ def train_run(
             )
             checkpoints.wait()
         trained = trained._replace(stopped_by=trained.stopped_by or next(iter(received), None))
-    return trained, recorder.summary()
+    return trained, {"train/steps": int(trained.state.step)} | recorder.summary()  # the last may not be logged
 
 
 def _check_same_start(run: Run) -> None:

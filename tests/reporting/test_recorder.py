@@ -67,7 +67,6 @@ def test_speed_leaves_the_first_step_out_which_also_compiled(record):
 def test_seconds_of_earlier_sessions_count(record):
     recorder = record({8: 2.0}, session=Session(time.perf_counter(), resumed_at=7, seconds_before=100.0))[0]
     assert 100 < recorder.summary()["train/seconds"] < 101
-    assert recorder.summary()["train/steps"] == 8
 
 
 def test_whatever_else_a_step_tells_is_written(record):
