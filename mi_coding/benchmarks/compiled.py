@@ -20,7 +20,6 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from functools import reduce
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -29,12 +28,13 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from mi_coding import data
-from mi_coding.benchmarks.arguments import split_arguments
+from mi_coding.benchmarks.arguments import is_config, split_arguments
 from mi_coding.benchmarks.hlo import Program, Work
 from mi_coding.benchmarks.lowering import training_step
 from mi_coding.benchmarks.targets import Target, find_target
 from mi_coding.command import run_command
 from mi_coding.errors import InputError, Setting
+from mi_coding.reporting.files import write_atomically
 from mi_coding.runs import build
 from mi_coding.runs.build import Plan
 from mi_coding.runs.examples import count_classes, load_data, standardised, usable
@@ -273,7 +273,7 @@ def _main(argv: list[str]) -> int:
         raise InputError("no --target given; expected one such as --target=v5e:2x4; see --help")
     jax.config.update("jax_platforms", "cpu")
     target = find_target(given.target)
-    configs = [one for one in rest if re.match(r"--?config=", one)]
+    configs = list(filter(is_config, rest))
     others = [one for one in rest if one not in configs]
     console, steps = Console(width=None if sys.stdout.isatty() else _WIDTH), []
     for config in configs:
@@ -285,7 +285,7 @@ def _main(argv: list[str]) -> int:
             print_table(steps[-1], console)
             console.print()
     if given.output:
-        Path(given.output).write_text(json.dumps([step.to_dict() for step in steps], indent=1) + "\n", encoding="utf-8")
+        write_atomically(given.output, json.dumps([step.to_dict() for step in steps], indent=1) + "\n")
     return 0
 
 

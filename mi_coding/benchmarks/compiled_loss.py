@@ -27,14 +27,14 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from rich.console import Console
 from rich.table import Column, Table
 
-from mi_coding.benchmarks.arguments import split_arguments
 from mi_coding.benchmarks.hlo import Program
 from mi_coding.benchmarks.targets import Target, find_target
-from mi_coding.command import run_command
+from mi_coding.command import check_output, options, run_command
 from mi_coding.contrast import PRECISIONS
 from mi_coding.contrast.tiles import BLOCK
 from mi_coding.errors import InputError
 from mi_coding.objectives.cpc import cpc
+from mi_coding.reporting.files import write_atomically
 from mi_coding.training.memory import describe_bytes
 
 WAYS = {"as the target gets it": None, f"tiles of {BLOCK:,} by XLA": BLOCK}
@@ -84,9 +84,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> int:
-    given, _ = split_arguments(argv, output="", target="", pairs=65_536, dim=128, precision="bfloat16")
-    if not given.target:
-        raise InputError("no --target given; expected one such as --target=h100:1; see --help")
+    given = options(argv, {"target": None, "pairs": 65_536, "dim": 128, "precision": "bfloat16", "output": ""})
+    if given.output:
+        check_output(Path(given.output))
     if given.precision not in PRECISIONS:
         raise InputError(f"--precision={given.precision} is unknown; expected one of {', '.join(PRECISIONS)}")
     jax.config.update("jax_platforms", "cpu")
@@ -103,7 +103,7 @@ def _main(argv: list[str]) -> int:
         table.add_row(one.way, moved, f"{one.passes:.2f}", f"{one.kernels:,}", f"{one.exchanges:,}", sent, temporary)
     Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
     if given.output:
-        Path(given.output).write_text(json.dumps([one._asdict() for one in found], indent=1) + "\n", encoding="utf-8")
+        write_atomically(given.output, json.dumps([one._asdict() for one in found], indent=1) + "\n")
     return 0
 
 

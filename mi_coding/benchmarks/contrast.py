@@ -1,16 +1,20 @@
 """Memory and time of the contrast methods, each beside the target it should meet.
 
-    python -m mi_coding.benchmarks.contrast --output contrast.json
+    python -m mi_coding.benchmarks.contrast [--output=FILE.json] [--repeats=5] [--only=GROUP]
+
+    --output   writes the rows as JSON
+    --repeats  timed runs of each program
+    --only     only the groups whose name has this in it: memory, dense, optax, ring, torch, gpu
 
 About two minutes on two CPU cores, and 8 GiB of memory for the peers. Times are medians of runs that take turns, so
 read them as ratios; memory is what the compiler assigns to temporaries, and needs no run. A row that cannot run here
 (no GPU, no PyTorch, too little memory) says so and has no value.
 """
 
-import argparse
 import json
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,6 +43,9 @@ from mi_coding.benchmarks.contrast_programs import (
     with_gradients,
 )
 from mi_coding.benchmarks.timing import median_seconds
+from mi_coding.command import check_output, options, run_command
+from mi_coding.errors import InputError
+from mi_coding.reporting.files import write_atomically
 from mi_coding.training.memory import describe_bytes
 
 
@@ -60,27 +67,32 @@ class Row(NamedTuple):
         return self.value <= self.target if self.at_most else self.value >= self.target
 
 
-def main() -> None:
-    """Parses the command line, measures, prints the table and writes the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, help="write the rows to this JSON file")
-    parser.add_argument("--repeats", type=int, default=5, help="timed runs of each program (default 5)")
-    parser.add_argument("--only", default="", help="only the groups whose name has this in it: " + ", ".join(GROUPS))
-    args = parser.parse_args()
+def main(argv: list[str] | None = None) -> int:
+    """Measures, prints the table, and writes the rows where requested; returns the exit code."""
+    return run_command(argv, __doc__, _main)
+
+
+def _main(argv: list[str]) -> int:
+    given = options(argv, {"output": "", "repeats": 5, "only": ""})
+    if given.output:
+        check_output(Path(given.output))
+    if not any(given.only in name for name in GROUPS):
+        raise InputError(f"--only={given.only} is in no group's name; expected part of one of {', '.join(GROUPS)}")
     # The flag is read when JAX first looks for devices, which importing it does not.
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={DEVICES}"
     console = Console()
     rows = []
     for name, group in GROUPS.items():
-        if args.only in name:
+        if given.only in name:
             console.print(f"measuring {name} …", style="dim", highlight=False)
-            rows += group(args.repeats)
+            rows += group(given.repeats)
     print_table(rows, console)
-    if args.output:
+    if given.output:
         result = {"device": jax.devices()[0].device_kind, "cpus": os.cpu_count(), "jax": jax.__version__}
         result["rows"] = [row._asdict() | {"is_met": row.is_met} for row in rows]
-        args.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        console.print(f"written to {args.output}", highlight=False)
+        write_atomically(given.output, json.dumps(result, indent=1) + "\n")
+        console.print(f"written to {given.output}", highlight=False)
+    return 0
 
 
 def print_table(rows: list[Row], console: Console) -> None:
@@ -252,4 +264,4 @@ def free_memory() -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

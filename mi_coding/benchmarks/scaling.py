@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -27,6 +26,7 @@ from mi_coding.benchmarks.lowering import training_step
 from mi_coding.benchmarks.targets import CHIPS
 from mi_coding.command import run_command
 from mi_coding.errors import InputError, Setting
+from mi_coding.reporting.files import write_atomically
 from mi_coding.runs import build
 from mi_coding.runs.build import Plan
 from mi_coding.runs.examples import load_data
@@ -145,7 +145,7 @@ def _main(argv: list[str]) -> int:
     print_tables(costs, Console(width=_WIDTH))
     if given.output:
         rows = [{"what": name, "computed, not run": True} | cost._asdict() for name, cost in costs]
-        Path(given.output).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        write_atomically(given.output, json.dumps(rows, indent=1) + "\n")
     return 0
 
 
