@@ -158,7 +158,9 @@ def image_options(given: flags.FlagValues) -> dict[str, Any]:
 
 
 def spelled_as_flags(given: flags.FlagValues) -> AbstractContextManager[None]:
-    """A context for commands without a config: errors name a data option by its flag, if any: --source for data.source.
+    """A context for commands without a config: errors name an option by its flag, if any: --source for data.source.
+
+    Flags are named after options of runs, data and optimisers, whose names do not collide.
 
     Args:
         given: the flags of the command.
@@ -166,6 +168,7 @@ def spelled_as_flags(given: flags.FlagValues) -> AbstractContextManager[None]:
 
     def as_flag(setting: Setting) -> str:
         group, _, name = setting.key.rpartition(".")
-        return setting.spelled(f"--{name}") if group == "data" and name in given else str(setting)
+        has_flag = group in ("", "data", "optimizer") and name in given
+        return setting.spelled(f"--{name}") if has_flag else str(setting)
 
     return respelled(as_flag)

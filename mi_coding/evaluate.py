@@ -34,11 +34,12 @@ import jax
 
 from mi_coding import data
 from mi_coding.command import IMAGE_OPTIONS, check_output, image_options, options, run_command, spelled_as_flags
+from mi_coding.evaluation.classifier import ClassifierAccuracy
 from mi_coding.reporting import terminal
 from mi_coding.reporting.metrics import write_json
 from mi_coding.reporting.results import group_results
 from mi_coding.runs.evaluate import evaluate_run
-from mi_coding.runs.examples import load_data, scaled, usable
+from mi_coding.runs.examples import in_classes_of, load_data, scaled, usable
 from mi_coding.runs.restore import other_shapes, restore
 from mi_coding.runs.run import Run, warn_of_shortcomings
 
@@ -84,12 +85,18 @@ def _evaluate(argv: list[str]) -> int:
     warn_of_shortcomings(restored.plan, dataset, terminal.warning)
     print(f"evaluating step {restored.step:,} on {given.source}", flush=True)
     plan, method, step = restored.plan, restored.method, restored.step
+    if "classifier" in method.evaluations:
+        dataset, lacking = in_classes_of(dataset, restored.metadata["data"].get("class names"))
+        if lacking:
+            named = ", ".join(map(repr, lacking[:3])) + f" and {len(lacking) - 3:,} others" * (len(lacking) > 3)
+            terminal.warning(f"the classifier is not judged: {given.source} has classes that it does not know: {named}")
+            plan = plan._replace(evaluators=[one for one in plan.evaluators if not isinstance(one, ClassifierAccuracy)])
     run = Run(plan, workdir, dataset, method, jax.local_device_count(), step, streamed=True, warn=terminal.warning)
     _, summary = evaluate_run(run, restored.variables)
     what = {"evaluation/source": given.source, "evaluation/step": restored.step}
     write_json(output, what | {f"evaluation/{name}": value for name, value in typed.items()} | summary)
     keeps(f"interrupted; {output} was written")
-    terminal.closing_table(group_results(summary, restored.plan.evaluators))
+    terminal.closing_table(group_results(summary, plan.evaluators))
     print(f"\nevaluation: {output}")
     return 0
 

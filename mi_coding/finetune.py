@@ -5,7 +5,8 @@
     --workdir        work directory of the run whose encoder is fine-tuned; its newest checkpoint is read
     --source         examples with labels: digits, tfds:NAME, folder:PATH, npz:PATH, parquet:PATH or webdataset:GLOB
     --freeze         keeps the encoder fixed and trains only a linear classifier, on modified examples
-    --output         directory for the two runs and for their comparison, finetune.json; by default DIR/finetune
+    --output         directory for the two runs and for their comparison, finetune.json, or with --freeze
+                     finetune_frozen.json; by default DIR/finetune
     --num_steps      steps of each of the two runs, 500 by default; --batch_size: by default that of the run
     --learning_rate  1e-3 by default; --seed: 0
     --image_size     pixels, --channels, --white, --layout: as in mi_coding.embed, by default as the run was trained
@@ -63,9 +64,10 @@ def _finetune(argv: list[str]) -> int:
     if isinstance(summaries, signal.Signals):
         return 128 + summaries
     found = comparison(summaries)
-    write_json(output / "finetune.json", found)
+    path = output / ("finetune_frozen.json" if freeze else "finetune.json")
+    write_json(path, found)
     terminal.closing_table([compared(found)])
-    print(f"\nfine-tuning: {output / 'finetune.json'}")
+    print(f"\nfine-tuning: {path}")
     return 0
 
 

@@ -69,8 +69,8 @@ def trained(tmp_path_factory):
     return begun(tmp_path_factory.mktemp("trained") / "run", change=change)
 
 
-def prepared(tmp_path, *overrides, config=CPC):
-    return prepare(read_config(*fitting(config, *SHORT, *overrides), config=config), tmp_path / "new", print)
+def prepared(tmp_path, *overrides, config=CPC, warn=print):
+    return prepare(read_config(*fitting(config, *SHORT, *overrides), config=config), tmp_path / "new", warn)
 
 
 def test_a_run_of_another_objective_starts_from_the_encoder_up_to_its_features(trained, tmp_path):
@@ -83,6 +83,16 @@ def test_a_run_of_another_objective_starts_from_the_encoder_up_to_its_features(t
     assert f"the encoder is that of {given.workdir} after step 0" in line
     assert "its projection head is initialised anew" in line
     jax.tree.map(np.testing.assert_array_equal, started.opt_state, run.initial_state.opt_state)
+
+
+def test_parameters_that_would_compute_other_features_are_warned_of(trained, tmp_path):
+    warnings, digits = [], "--config.data.source=digits"
+    for same in ([], ["--config.encoder.activation=smelu"]):
+        init = f"--config.init_from={trained[0].workdir}"
+        prepared(tmp_path, digits, init, *same, config=COTRAINING, warn=warnings.append)
+    differ = "config.encoder.activation='smelu' there and 'relu' here"
+    warned = f"--init_from={trained[0].workdir}: {differ}: the same parameters compute other features"
+    assert [one for one in warnings if "init_from" in one] == [warned]
 
 
 def test_the_projection_head_is_taken_where_it_has_the_same_shapes(trained, tmp_path):
@@ -166,7 +176,7 @@ def test_labels_are_learnt_on_an_encoder_and_compared_with_a_probe_and_from_scra
     typed = [f"--workdir={run.workdir}", f"--source={source}", f"--output={output}", "--num_steps=4"]
     assert finetune.main(["finetune", *typed, "--freeze"]) == 0
     printed = capsys.readouterr().out
-    found = json.loads((output / "finetune.json").read_text())
+    found = json.loads((output / "finetune_frozen.json").read_text())
     assert found["linear_probe/accuracy"] == run.summary[FEATURES[TRAINED][0]]
     assert found["raw_input/accuracy"] == run.summary[FEATURES[RAW][0]]
     for name in ("frozen", "from_scratch"):
@@ -181,3 +191,5 @@ def test_labels_are_learnt_on_an_encoder_and_compared_with_a_probe_and_from_scra
     assert all(same)
     assert finetune.main(["finetune", f"--workdir={run.workdir}", "--source=npz:/nowhere.npz"]) == 2
     assert "--source='npz:/nowhere.npz' does not exist" in capsys.readouterr().err
+    assert finetune.main(["finetune", *typed, "--batch_size=-1"]) == 2
+    assert "--batch_size=-1; expected" in capsys.readouterr().err

@@ -13,8 +13,10 @@ import pytest
 from commands import begun
 
 import mi_coding
+from mi_coding.data import Dataset, Split
 from mi_coding.errors import InputError
 from mi_coding.runs import restore
+from mi_coding.runs.examples import in_classes_of
 from mi_coding.training.checkpoints import Checkpoints
 from mi_coding.training.devices import data_parallel
 
@@ -118,6 +120,21 @@ def test_candidates_on_other_devices_are_those_of_training_wherever_it_is_read(t
     monkeypatch.setattr(jax, "local_device_count", lambda: 1)
     found = restore.restore(tmp_path / "run", pytest.fail)
     assert found.method.num_candidates == built.method.num_candidates > 1
+
+
+def in_three_classes(names):
+    splits = [Split(np.zeros((3, 1)), np.array(labels)) for labels in ([0, 1, -1], [1, 0, 1], [0, 0, 1])]
+    return Dataset("other", *splits, class_names=names)
+
+
+def test_labels_of_other_data_mean_the_classes_that_the_classifier_learnt():
+    dataset, lacking = in_classes_of(in_three_classes(["cat", "ant"]), ["ant", "bee", "cat"])
+    assert [split.labels.tolist() for split in dataset.splits] == [[2, 0, -1], [0, 2, 0], [2, 2, 0]]
+    assert (dataset.class_names, lacking) == (["ant", "bee", "cat"], [])
+    assert in_classes_of(in_three_classes(["cow", "ant"]), ["ant", "bee", "cat"])[1] == ["cow"]
+    for names, own in ((None, ["cow", "ant"]), (["ant"], None)):  # of an older run; of arrays
+        dataset, lacking = in_classes_of(in_three_classes(own), names)
+        assert (dataset.train.labels.tolist(), lacking) == ([0, 1, -1], [])
 
 
 def test_a_run_of_eight_devices_is_read_on_one(run, tmp_path):

@@ -116,6 +116,29 @@ def scaled(dataset: data.Dataset, scale: Any) -> data.Dataset:
     return dataset._replace(train=train, validation=validation, test=test)
 
 
+def in_classes_of(dataset: data.Dataset, names: Sequence[str] | None) -> tuple[data.Dataset, list[str]]:
+    """A data set with labels as a classifier numbers its classes, and those of its classes that this one lacks.
+
+    Args:
+        names: those of the classifier's classes, by label. Where they, or those of the data, are not known, labels are
+            taken to mean the same in both.
+    """
+    own = dataset.class_names
+    if names is None or own is None or list(own) == list(names):
+        return dataset, []
+    lacking = [name for name in own if name not in names]
+    if lacking:
+        return dataset, lacking
+    label_of = np.array([names.index(name) for name in own])
+
+    def renumbered(split: data.Split) -> data.Split:
+        labels = None if split.labels is None else np.where(split.labels >= 0, label_of[split.labels], -1)
+        return split._replace(labels=labels)
+
+    train, validation, test = map(renumbered, dataset.splits)
+    return dataset._replace(train=train, validation=validation, test=test, class_names=list(names)), []
+
+
 def count_classes(train: data.Split) -> int:
     """K, so that labels are 0 .. K − 1; 0 where there are none."""
     return 0 if train.labels is None else int(train.labels.max()) + 1

@@ -13,6 +13,7 @@ import numpy as np
 from mi_coding import data, evaluation
 from mi_coding.errors import InputError, Setting
 from mi_coding.methods import Method
+from mi_coding.options import options_of
 from mi_coding.runs import build
 from mi_coding.runs.build import Plan, dummy_batch, with_parts
 from mi_coding.runs.examples import check_data, count_classes, load_data, standardised, usable
@@ -25,6 +26,9 @@ from mi_coding.training.experiment import Experiment
 from mi_coding.training.optimizers import cut_warmup
 from mi_coding.training.processes import is_main_process
 from mi_coding.training.step import TrainState, init_state
+
+_OF_ROUNDING = {"encoder.dtype", "encoder.remat"}
+"""Options of an encoder that change its features by no more than rounding."""
 
 _PURPOSES = ("init", "train", "validation", "test", "probe", "report")
 
@@ -165,11 +169,21 @@ def prepare(
     if plan.run.init_from and not trained:
         shapes = run.initial_shapes
         transferred(method, (shapes.params, shapes.stats), run.other_run)  # raises InputError for another encoder
+        _warn_of_other_features(run)
     _warn_of_twins(run)
     _warn_of_warmup(run)
     _warn_of_end(run, typed)
     warn_of_shortcomings(plan, dataset, warn)
     return run
+
+
+def _warn_of_other_features(run: Run) -> None:
+    """Warns of options by which the parameters of the run that this one starts from compute other features here."""
+    here, there = run.plan.config, run.other_run.plan.config
+    keys = sorted({spec.key for spec in options_of(type(run.plan.encoder))} - _OF_ROUNDING)
+    if differ := [key for key in keys if here[key] != there.get(key, here[key])]:
+        listed = ", ".join(f"config.{key}={there[key]!r} there and {here[key]!r} here" for key in differ)
+        run.warn(f"--init_from={run.plan.run.init_from}: {listed}: the same parameters compute other features")
 
 
 def _warn_of_warmup(run: Run) -> None:
@@ -243,10 +257,10 @@ def steps_per_call(run: Run) -> int:
 def checkpoint_metadata(run: Run) -> dict[str, Any]:
     """Metadata of each checkpoint, by which it can be read, and continued from, without the config's data.
 
-    Under "data": shape and dtype of an example, the number of training examples, of classes, and their scale, and what
-    is white where pixels have more than 8 bits, since other images must be scaled alike; of arrays also a checksum,
-    since nothing else tells other arrays of the same shape from them. N of a step depends on "devices" where
-    distractors are those of the other devices.
+    Under "data": shape and dtype of an example, the number of training examples and of classes, the names of classes,
+    the scale of examples, and what is white where pixels have more than 8 bits, since other images must be scaled
+    alike; of arrays also a checksum, since nothing else tells other arrays of the same shape from them. N of a step
+    depends on "devices" where distractors are those of the other devices.
     """
     train = run.dataset.train
     trained_on = {
@@ -258,6 +272,8 @@ def checkpoint_metadata(run: Run) -> dict[str, Any]:
     }
     if run.dataset.is_exact:
         trained_on["CRC-32 of the examples"] = checksum(train.examples)
+    if run.dataset.class_names is not None:
+        trained_on["class names"] = list(run.dataset.class_names)
     if "white" in run.dataset.account.facts:
         trained_on["white"] = run.dataset.account.facts["white"]
     return {"data": trained_on, "num_candidates": run.method.num_candidates, "devices": run.num_devices}
