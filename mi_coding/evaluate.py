@@ -69,11 +69,11 @@ def _evaluate(argv: list[str]) -> int:
     workdir = Path(given.workdir)
     typed = image_options(given)
     output = Path(given.output) if given.output else workdir / file_name(given.source, typed)
-    check_output(output)
     keeps(f"interrupted; {output} was not written")
     with spelled_as_flags(given):
         data.open_source(given.source, given.layout or "auto")
         restored = restore(workdir, terminal.warning)
+        check_output(output)
         images = restored.image_options(given.source) | typed
         dataset = load_data(restored.plan, terminal.warning, given.source, given.cache_dir, **images)
         dataset = usable(restored.plan, dataset)

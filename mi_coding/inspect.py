@@ -21,6 +21,7 @@ if __name__ == "__main__":
     end_while_importing()
 
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,22 +62,23 @@ def _inspect(argv: list[str]) -> int:
         raise InputError("no --source and no --config given; see --help")
     output = Path(given.output)
     check_output(output)
-    plan = _plan(given.source, given.config) if given.config else None
+    plan = _plan(given.config, given.source, image_options(given)) if given.config else None
     warnings: list[str] = []
     warn = partial(_warn, warnings)
     if plan is None:
         with spelled_as_flags(given):
             dataset = data.load(given.source, **image_options(given), warn=warn)
     else:
-        dataset = usable(plan, load_data(plan, warn, **image_options(given)))
+        dataset = usable(plan, load_data(plan, warn))
     print(*dataset.account.lines(), sep="\n", flush=True)
     write_report(output, _report(given.source or plan.data.source, dataset, plan, warnings))
     print(f"\npage: {output}")
     return 0
 
 
-def _plan(source: str, config: str) -> Plan:
-    command = build.parse(["inspect", f"--config={config}", *([f"--config.data.source={source}"] if source else [])])
+def _plan(config: str, source: str, images: Mapping[str, Any]) -> Plan:
+    changed = ({"source": source} if source else {}) | dict(images)
+    command = build.parse(["inspect", f"--config={config}", *(f"--config.data.{k}={v}" for k, v in changed.items())])
     return build.plan(command.config, command.typed)
 
 

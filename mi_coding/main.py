@@ -10,7 +10,7 @@ python -m mi_coding.main --config=configs/cpc.py [--workdir=DIR] [--init_from=DI
                 --config=NAME --help does the same
 --list_configs  prints the configs that come with the package, each with what it is for
 --workdir       directory of the run, by default a new one in runs/; that of an earlier run continues it, also to a
-                later end: --config.num_steps=3000 after 1,500, with the learning-rate schedule stretched
+                later end: --config.num_steps=3000 after 1,250, with the learning-rate schedule stretched
 --init_from     work directory of a run whose encoder this one starts from, on other data or with another objective
 --profile       writes a trace of ten steps, for the profiler of TensorBoard or XProf
 --coordinator, --num_processes, --process_id: which of several processes this is

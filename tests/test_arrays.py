@@ -219,6 +219,11 @@ def test_data_that_a_run_cannot_be_judged_on_are_told(finished, capsys, options,
     assert words in one_line(capsys)
 
 
+def test_a_work_directory_that_is_not_there_is_told_and_no_output_that_was_not_given(tmp_path, capsys):
+    assert judge(tmp_path / "nowhere", "digits") == 2
+    assert one_line(capsys).startswith(f"mi_coding: error: --workdir={tmp_path / 'nowhere'} is not a directory")
+
+
 def test_images_of_another_size_come_with_what_would_work(tmp_path, capsys):
     begun(tmp_path / "run", config=CPC)
     np.savez(tmp_path / "images.npz", images=np.zeros((40, 9, 9), np.uint8))

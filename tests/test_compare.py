@@ -43,6 +43,17 @@ def test_the_command_prints_the_table_and_writes_each_kind_of_file(runs, tmp_pat
         assert [row["state"] for row in csv.DictReader(file)] == ["finished", "finished", "step 4"]
 
 
+def test_runs_of_one_name_are_told_apart_and_a_broken_line_is_told(runs, tmp_path, capsys):
+    for folder in ("one", "two"):
+        shutil.copytree(runs[0], tmp_path / folder / "run")
+    pair = [str(tmp_path / folder / "run") for folder in ("one", "two")]
+    assert [row["run"] for row in mi_coding.compare(pair).rows] == ["one/run", "two/run"]
+    metrics = tmp_path / "two" / "run" / "metrics.jsonl"
+    metrics.write_text("{}, no line\n" + metrics.read_text())
+    assert command.main(["compare", *pair]) == 2
+    assert "metrics.jsonl has a line that is broken" in capsys.readouterr().err
+
+
 def test_what_is_no_run_is_told(tmp_path, capsys):
     for arguments, words in (
         ([], "no run to compare"),

@@ -1,5 +1,7 @@
 """The page that shows a source before anything is trained."""
 
+import re
+
 import numpy as np
 import pytest
 from commands import ROOT, make_folder
@@ -17,7 +19,8 @@ def page(tmp_path_factory):
     Image.new("RGB", (16, 16)).save(here / "photos" / "ant" / "black.png")
     output = here / "page.html"
     config = f"--config={ROOT / 'configs' / 'simclr.py'}"
-    assert inspect.main(["inspect", f"--source=folder:{here / 'photos'}", config, f"--output={output}"]) == 0
+    typed = [f"--source=folder:{here / 'photos'}", config, f"--output={output}", "--image_size=12"]
+    assert inspect.main(["inspect", *typed]) == 0
     return output.read_text()
 
 
@@ -26,6 +29,7 @@ def test_the_page_has_the_account_the_examples_their_pairs_and_the_odd_ones(page
     for heading in ("Examples", "Pairs as the encoder sees them", "Odd ones"):
         assert f"<h2>{heading}</h2>" in page
     assert "training examples of each class" in page
+    assert re.search(r"image_size\W[^0-9]{0,40}12\b", page)  # the config with the flags of the command
 
 
 def test_a_black_image_among_noise_is_the_oddest(page):

@@ -71,12 +71,14 @@ def test_an_encoder_names_the_nearest(photos):
             "codes and layer of one run",
         ),
         (["--codes=ROOT/07.png", "--query=a"], "cannot be read"),
+        (["--codes=RUN/empty.npz", "--query=a"], "cannot be read"),
         (["--codes=CODES", "--query=07.png", "--count=0"], "expected at least 1"),
     ],
 )
 def test_mistakes_are_one_line(photos, capsys, arguments, words):
     root, workdir = photos
     places = {"CODES": f"{workdir}/codes.npz", "ROOT": str(root), "RUN": str(workdir)}
+    (workdir / "empty.npz").touch()
     for name, place in places.items():
         arguments = [argument.replace(name, place) for argument in arguments]
     assert search.main(["search", *arguments]) == 2

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from mi_coding.encoders import Backbone, HeadOptions
+from mi_coding.encoders.activation import SMELU_BETA
 from mi_coding.encoders.convnet import ConvNet
 from mi_coding.encoders.mlp import MLP
 from mi_coding.encoders.resnet import STEMS, ResNet
@@ -100,20 +101,39 @@ def backbone(encoder: Backbone, shape: tuple[int, ...]) -> Iterator[nn.Module]:
     raise InputError(Setting("encoder.name"), " is not timed in PyTorch; expected convnet, mlp, resnet18 or resnet34")
 
 
+class _SmeLU(nn.Module):
+    """`encoders.activation.smelu` in as few passes as PyTorch's own operations allow."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        bent = (x + SMELU_BETA).clamp(0, 2 * SMELU_BETA)
+        return bent.square().div(4 * SMELU_BETA) + nn.functional.relu(x - SMELU_BETA)
+
+
+_ACTIVATIONS = {"relu": nn.ReLU, "smelu": _SmeLU, "identity": nn.Identity}
+
+
+def _activation(kind: Any) -> nn.Module:
+    """The activation of an encoder or of a head, which PyTorch has or which is written above."""
+    if kind.activation not in _ACTIVATIONS:
+        asked = Setting("encoder.activation", kind.activation)
+        raise InputError(asked, f" is not timed in PyTorch; expected {' or '.join(_ACTIVATIONS)}")
+    return _ACTIVATIONS[kind.activation]()
+
+
 def _convnet(encoder: ConvNet, shape: tuple[int, ...]) -> Iterator[nn.Module]:
     for layer, (before, width) in enumerate(pairwise((shape[0], *encoder.widths))):
         side, stride = 3 if layer else 5, 1 if 0 < layer == len(encoder.widths) - 1 else 2
-        yield from (nn.Conv2d(before, width, side, stride, side // 2), nn.ReLU())
+        yield from (nn.Conv2d(before, width, side, stride, side // 2), _activation(encoder))
     yield from (nn.AdaptiveAvgPool2d(encoder.grid), nn.Flatten())
     if encoder.feature_dim:
-        yield from (nn.LazyLinear(encoder.feature_dim), nn.ReLU())
+        yield from (nn.LazyLinear(encoder.feature_dim), _activation(encoder))
 
 
 def _mlp(encoder: MLP, shape: tuple[int, ...]) -> Iterator[nn.Module]:
     del shape
     yield nn.Flatten()
     for width in (*encoder.widths, encoder.feature_dim):
-        yield from (nn.LazyLinear(width), nn.ReLU())
+        yield from (nn.LazyLinear(width), _activation(encoder))
 
 
 def _resnet(encoder: ResNet, shape: tuple[int, ...]) -> Iterator[nn.Module]:
@@ -162,5 +182,5 @@ def _head(head: HeadOptions, code_dim: int) -> Iterator[nn.Module]:
         yield nn.LazyLinear(head.width, bias=not head.batch_norm)
         if head.batch_norm:
             yield nn.LazyBatchNorm1d()
-        yield nn.ReLU()
+        yield _activation(head)
     yield nn.LazyLinear(code_dim)

@@ -218,8 +218,9 @@ def bound_over_training(train: Curve, validation: Curve | None, num_candidates: 
     drawn = np.zeros(0) if validation is None else validation[1]
     if len(train[0]):  # methods without candidates have a bound on held-out pairs alone
         chart.axes.plot(*train, color=BLUE, alpha=0.22, linewidth=0.8)
-        drawn = chart.smooth(*train, BLUE)
-        chart.label(drawn, "train", BLUE)
+        smooth = chart.smooth(*train, BLUE)
+        chart.label(smooth, "train", BLUE)
+        drawn = np.concatenate([drawn, smooth])
     if validation is not None:
         chart.dots(*validation, "validation", ORANGE)
     chart.limit(drawn, ceiling)

@@ -86,7 +86,8 @@ class LabelProbes(Evaluator):
                 summary |= zip(_TOP_FIVE, (linear.top5_accuracy, knn.top5_accuracy), strict=True)
                 summary["probe/regulariser"] = linear.regulariser
                 summary[_LARGEST] = _largest_share(splits[2].labels)
-                _warn_of_majority(trained, linear.accuracy, summary[_LARGEST], len(splits[2].labels))
+                count = len(splits[2].labels) // self.labelled.views  # views of one example are not independent
+                _warn_of_majority(trained, linear.accuracy, summary[_LARGEST], count)
         return summary | {f"probe/knn_{name}": value for name, value in vote.items()}
 
     def validation(self, trained: Trained) -> Callable[[int, Variables], dict[str, float]] | None:

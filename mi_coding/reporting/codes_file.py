@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import os
+import re
 import shutil
 import tempfile
 import zipfile
@@ -176,6 +177,10 @@ class _Csv(CodesFile):
         self._file.close()
 
 
+_EMBEDDINGS = re.compile(r"embeddings \{\n.*?\n\}\n", re.DOTALL)
+"""One file of codes in the config of the projector, which may have several in a folder."""
+
+
 class _Tsv(CodesFile):
     """What the TensorBoard projector loads: the codes, the other columns in .metadata.tsv beside them, and a config.
 
@@ -214,8 +219,11 @@ class _Tsv(CodesFile):
             return
         os.replace(self._beside, self._metadata_path)
         paths = f'tensor_path: "{self.path.name}"\n  metadata_path: "{self._metadata_path.name}"'
-        config = f'embeddings {{\n  tensor_name: "{self.path.stem}"\n  {paths}\n}}\n'
-        write_atomically(self.path.with_name("projector_config.pbtxt"), config)
+        own = f'embeddings {{\n  tensor_name: "{self.path.stem}"\n  {paths}\n}}\n'
+        config = self.path.with_name("projector_config.pbtxt")
+        before = config.read_text(encoding="utf-8") if config.is_file() else ""
+        others = [one for one in _EMBEDDINGS.findall(before) if f'tensor_path: "{self.path.name}"' not in one]
+        write_atomically(config, "".join([*others, own]))
 
 
 def _as_text(name: str) -> str:

@@ -4,6 +4,7 @@ import functools
 import importlib.metadata
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ def describe_environment() -> dict[str, str]:
     """Name → value: the command, the commit, Python, the machine, and the version of every package that matters."""
     packages = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
     return {
-        "command": " ".join(sys.argv),
+        "command": shlex.join(sys.argv),
         "mi_coding": version(),
         "Python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",

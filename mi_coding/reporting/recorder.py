@@ -94,8 +94,9 @@ class Recorder:
         self._warn_if_not_learning(step)
 
     def summary(self) -> dict[str, float]:
-        """The entries of summary.json about the course of training."""
-        speed = self._rate(*self._last, *self._counted_from) if self._counted_from else math.nan
+        """The entries of summary.json about training; speed is NaN without a step after the first line."""
+        is_measured = self._counted_from and self._last[0] > self._counted_from[0]
+        speed = self._rate(*self._last, *self._counted_from) if is_measured else math.nan
         summary = {
             "train/seconds": self.seconds,
             "train/examples_per_second": speed,

@@ -19,6 +19,7 @@ _RESULTS = {  # heading → key of summary.json, and how it is written
     "of at most": ("heldout/mi_ceiling_nats", nats),
     "linear probe": ("probe/linear_accuracy", percent),
     "kNN": ("probe/knn_accuracy", percent),
+    "classifier": ("classifier/accuracy", percent),
     "information": ("heldout/mi_nats", nats),
     "seconds": ("train/seconds", "{:,.0f}".format),
     "hardware": ("train/hardware", str),
@@ -32,7 +33,7 @@ class ComparedRun(NamedTuple):
     """One run, as read from its work directory.
 
     Attributes:
-        name: the last part of its path.
+        name: the last part of its path, or as many as tell the runs apart.
         config: dotted key → value.
         summary: the entries of summary.json; {} before its end.
         state: "finished", or the step that it has reached.
@@ -107,19 +108,36 @@ def compare(workdirs: Iterable[str | Path]) -> Comparison:
     Raises:
         InputError: (a ValueError) if none is given, or one is not the work directory of a run.
     """
-    runs = [_read(Path(workdir)) for workdir in workdirs]
-    if not runs:
+    paths = [Path(workdir) for workdir in workdirs]
+    if not paths:
         raise InputError("no run to compare; expected work directories, such as runs/*")
-    return Comparison(runs)
+    return Comparison([_read(*one) for one in zip(paths, _short_names(paths), strict=True)])
 
 
-def _read(workdir: Path) -> ComparedRun:
+def _short_names(paths: Sequence[Path]) -> list[str]:
+    """The last parts of each path, as many as tell all paths apart.
+
+    >>> _short_names([Path("/runs/a"), Path("/runs/b")]), _short_names([Path("/one/a"), Path("/two/a")])
+    (['a', 'b'], ['one/a', 'two/a'])
+    """
+    parts = [path.resolve().parts for path in paths]
+    for count in range(1, max(map(len, parts))):
+        names = [str(Path(*own[-count:])) for own in parts]
+        if len(set(names)) == len(set(parts)):
+            break
+    return names
+
+
+def _read(workdir: Path, name: str) -> ComparedRun:
     try:
         config = flatten(json.loads((workdir / "config.json").read_text(encoding="utf-8")))
         path = workdir / "summary.json"
         summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except (OSError, ValueError, AttributeError):
         raise InputError(f"{workdir} holds no config.json, so it is not a run; expected work directories") from None
-    metrics = read_metrics(workdir) if (workdir / "metrics.jsonl").is_file() else {}
+    try:
+        metrics = read_metrics(workdir) if (workdir / "metrics.jsonl").is_file() else {}
+    except (ValueError, KeyError, AttributeError) as error:
+        raise InputError(f"{workdir / 'metrics.jsonl'} has a line that is broken: {error}; remove it") from None
     last = max((int(steps[-1]) for steps, _ in metrics.values() if len(steps)), default=0)
-    return ComparedRun(workdir.resolve().name, config, summary, "finished" if summary else f"step {last:,}", metrics)
+    return ComparedRun(name, config, summary, "finished" if summary else f"step {last:,}", metrics)

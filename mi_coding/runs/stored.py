@@ -31,7 +31,7 @@ def read_codes(path: str | Path) -> StoredCodes:
     try:
         arrays = _parquet(path) if path.suffix == ".parquet" else dict(np.load(path, allow_pickle=False))
         found = StoredCodes(arrays["codes"], arrays["paths"], arrays.get("labels"))
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path} cannot be read: {reason}; expected codes written by mi_coding.embed") from None
     if found.codes.ndim != 2 or not np.issubdtype(found.codes.dtype, np.floating):

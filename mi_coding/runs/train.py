@@ -23,10 +23,13 @@ from mi_coding.training.feed import StepRunner, from_device_data, from_stream
 from mi_coding.training.flops import peak_flops
 from mi_coding.training.loop import Hook, Trained, traced, train
 from mi_coding.training.memory import bytes_needed, describe_bytes, loss_bytes
-from mi_coding.training.processes import is_main_process, on_all_processes, same_on_all_processes
+from mi_coding.training.processes import is_main_process, on_all_processes, same_on_all_processes, sum_over_processes
 from mi_coding.training.step import TrainState, make_step
 
 FEWEST_STEPS = 20  # before which a loss is not expected to have left chance level
+
+_ELSEWHERE = "read by another process"
+"""Stands for the name of an image that another process could not decode."""
 
 OnStep = Callable[[int, dict[str, float]], None]
 
@@ -178,9 +181,11 @@ def _step_runner(
         dummy = run.dummy_batch(run.plan.run.batch_size // jax.process_count())
         steps = from_stream(step, state, dummy, (run.batch_data(batch) for batch in batches), parallel)
         yield steps, lambda: batches.wait_seconds
-        run.dataset.account.leave_out("cannot be decoded", batches.unreadable)
-        if len(batches.unreadable) > 1:
-            run.warn(f"{len(batches.unreadable):,} images could not be decoded; others took their places")
+        count = sum_over_processes(len(batches.unreadable))
+        elsewhere = [_ELSEWHERE] * (count - len(batches.unreadable))
+        run.dataset.account.leave_out("cannot be decoded", [*batches.unreadable, *elsewhere])
+        if count > 1:
+            run.warn(f"{count:,} images could not be decoded; others took their places")
 
 
 def _stream(run: Run, *, first_batch: int) -> data.Stream:

@@ -239,6 +239,11 @@ def same_on_all_processes(number: int) -> bool:
     return len(np.unique(multihost_utils.process_allgather(np.array(number)))) == 1
 
 
+def sum_over_processes(number: int) -> int:
+    """The sum of what every process passes."""
+    return int(np.sum(multihost_utils.process_allgather(np.array(number))))
+
+
 def all_processes(flag: bool) -> bool:
     """Whether a flag is set in every process."""
     return bool(np.all(multihost_utils.process_allgather(np.array(flag))))

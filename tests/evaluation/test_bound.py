@@ -89,6 +89,12 @@ def test_bound_and_ceiling_carry_labels_that_never_touch(num_candidates, share):
     assert f"validation {validation[1][-1]:.2f}" in shown
 
 
+def test_a_validation_bound_below_zero_is_inside_the_axes():
+    steps = np.arange(4)
+    figure = bound_over_training((steps, np.linspace(0, 3, 4)), (steps, np.array([0.0, 1.0, -1.0, -3.0])), 256)
+    assert figure.axes[0].get_ylim()[0] < -3
+
+
 @pytest.mark.parametrize("bounds", [[], [0.5], [0.5, math.nan], [-40.0, 1.0, 5.0]])
 def test_a_run_of_any_length_has_a_picture_that_holds_its_ceiling(bounds):
     figure = bound_over_training((np.arange(len(bounds)), np.array(bounds)), None, 256)

@@ -55,6 +55,16 @@ def read(path):
     return codes, [row["path"] for row in rows], labels, [row["class"] for row in rows] if "class" in rows[0] else None
 
 
+def test_the_projector_keeps_the_other_codes_of_a_folder(tmp_path):
+    for name in ("first", "second", "first"):
+        columns = Columns(CODES.shape[1], str(CODES.dtype), False, None, max(map(len, NAMES)))
+        with CODES_FILES[".tsv"](tmp_path / f"{name}.tsv", columns) as file:
+            file.write(CODES, NAMES, None)
+    config = (tmp_path / "projector_config.pbtxt").read_text()
+    assert [config.count(f'tensor_name: "{name}"') for name in ("first", "second")] == [1, 1]
+    assert config.count("embeddings {") == 2
+
+
 @pytest.mark.parametrize("suffix", CODES_FILES)
 def test_codes_come_back_bit_for_bit_with_paths_labels_and_classes(tmp_path, suffix):
     write(tmp_path / f"codes{suffix}")
