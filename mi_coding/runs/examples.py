@@ -111,9 +111,7 @@ def scaled(dataset: data.Dataset, scale: Any) -> data.Dataset:
     if scale is None:
         return dataset
     columns = " and ".join(f"{len(one['mean']):,}" for one in scale if one is not None)
-    dataset.account.note(
-        f"columns of tables ({columns}) are scaled to mean 0 and deviation 1 of the run's training split"
-    )
+    dataset.account.note(f"columns of tables ({columns}) have mean 0 and deviation 1 on the training split of the run")
     train, validation, test = (data.apply_scale(split, scale) for split in dataset.splits)
     return dataset._replace(train=train, validation=validation, test=test)
 
