@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 
 def get_config() -> ConfigDict:
-    """All but the objective and the head is the same in every config that the table of objectives compares."""
+    """All but the objective and the head is the same for every objective in the table of configs/README.md."""
     config = ConfigDict({"objective": {"name": "vicreg"}, "batch_size": 256, "num_steps": 2500})
     config.data = {"source": "tfds:fashion_mnist"}  # or "folder:PATH"
     config.pairs = {"name": "augmentations", "preset": "gray28", "min_area": 0.4, "flip": 0.5, "mask": 0.0}
