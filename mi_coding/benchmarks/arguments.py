@@ -16,6 +16,10 @@ CONFIG = Path(__file__).parents[2] / "configs" / "cpc.py"
 """The config that is measured where none is named."""
 
 
+IS_STREAMED = " is streamed; expected data that fits in memory"
+"""What is said of a source whose examples are not on the devices."""
+
+
 def split_arguments(argv: list[str], **defaults: Any) -> tuple[argparse.Namespace, list[str]]:
     """The options of a benchmark, typed as their defaults, and a command line for `parse_command` that has a config.
 
@@ -68,5 +72,5 @@ def prepare_in_memory(config: Mapping[str, Any], workdir: Path) -> Run:
     run = prepare(config, workdir, partial(print, file=stderr))
     if run.streamed:
         source = Setting("data.source", run.plan.data.source)
-        raise InputError(source, " is streamed; expected data that fits in memory")
+        raise InputError(source, IS_STREAMED)
     return run

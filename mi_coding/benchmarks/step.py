@@ -27,9 +27,10 @@ from jax import lax
 from rich.console import Console
 from rich.table import Column, Table
 
-from mi_coding.benchmarks.arguments import split_arguments
+from mi_coding.benchmarks.arguments import IS_STREAMED, split_arguments
 from mi_coding.benchmarks.timing import take_turns
 from mi_coding.command import run_command
+from mi_coding.data import in_memory
 from mi_coding.errors import InputError, Setting
 from mi_coding.objectives.gradient import mean_gradient
 from mi_coding.reporting.metrics import MetricsWriter
@@ -56,7 +57,13 @@ def measure(config, rounds: int, steps: int, against_torch: bool = False) -> dic
     if plan.method.learns_labels:
         hint = " learns from labels, which are not timed here; expected an objective without"
         raise InputError(Setting("objective.name", plan.method.name), hint)
-    images = jnp.asarray(load_data(plan, print).train.examples)
+    if plan.pairs.takes_given_pairs or plan.pairs.takes_films or plan.pairs.are_sequences:
+        hint = " is not timed here; expected 'frames' or another kind that makes pairs of one image"
+        raise InputError(Setting("pairs.name", plan.pairs.name), hint)
+    train = load_data(plan, print).train
+    if not in_memory(train):
+        raise InputError(Setting("data.source", plan.data.source), IS_STREAMED)
+    images = jnp.asarray(train.examples)
     method = with_parts(plan, [{"shape": images.shape[1:]}], 0, num_devices=way.num_devices, num_steps=num_steps)
     experiment = build.build_experiment(plan, method, num_steps, streamed=False)
     key = jax.random.key(plan.run.seed)
