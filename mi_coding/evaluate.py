@@ -30,18 +30,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import jax
-
 from mi_coding import data
 from mi_coding.command import IMAGE_OPTIONS, check_output, image_options, options, run_command, spelled_as_flags
-from mi_coding.evaluation.classifier import ClassifierAccuracy
 from mi_coding.reporting import terminal
 from mi_coding.reporting.metrics import write_json
 from mi_coding.reporting.results import group_results
-from mi_coding.runs.evaluate import evaluate_run
-from mi_coding.runs.examples import in_classes_of, load_data, scaled, usable
+from mi_coding.runs.evaluate import evaluate_run, run_on
+from mi_coding.runs.examples import load_data, scaled, usable
 from mi_coding.runs.restore import other_shapes, restore
-from mi_coding.runs.run import Run, warn_of_shortcomings
+from mi_coding.runs.run import warn_of_shortcomings
 
 _LONGEST = 50  # last letters, of up to 4 bytes each, of a source in a file name, which has 255 bytes at most
 
@@ -82,21 +79,14 @@ def _evaluate(argv: list[str]) -> int:
         if len(here) != len(trained) or not all(map(restored.plan.pairs.takes_shape, here, trained)):
             raise other_shapes(given.source, here, trained)
         dataset = scaled(dataset, restored.scale)
-    warn_of_shortcomings(restored.plan, dataset, terminal.warning)
+    run = run_on(restored, dataset, terminal.warning)
+    warn_of_shortcomings(run.plan, run.dataset, run.warn)
     print(f"evaluating step {restored.step:,} on {given.source}", flush=True)
-    plan, method, step = restored.plan, restored.method, restored.step
-    if "classifier" in method.evaluations:
-        dataset, lacking = in_classes_of(dataset, restored.metadata["data"].get("class names"))
-        if lacking:
-            named = ", ".join(map(repr, lacking[:3])) + f" and {len(lacking) - 3:,} others" * (len(lacking) > 3)
-            terminal.warning(f"the classifier is not judged: {given.source} has classes that it does not know: {named}")
-            plan = plan._replace(evaluators=[one for one in plan.evaluators if not isinstance(one, ClassifierAccuracy)])
-    run = Run(plan, workdir, dataset, method, jax.local_device_count(), step, streamed=True, warn=terminal.warning)
     _, summary = evaluate_run(run, restored.variables)
     what = {"evaluation/source": given.source, "evaluation/step": restored.step}
     write_json(output, what | {f"evaluation/{name}": value for name, value in typed.items()} | summary)
     keeps(f"interrupted; {output} was written")
-    terminal.closing_table(group_results(summary, plan.evaluators))
+    terminal.closing_table(group_results(summary, run.plan.evaluators))
     print(f"\nevaluation: {output}")
     return 0
 

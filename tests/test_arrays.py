@@ -71,6 +71,7 @@ def unscaled(path, source):
     return path
 
 
+@pytest.mark.soak
 def test_units_of_columns_change_neither_training_nor_codes(arrays, pairs, tmp_path):
     other, workdir = unscaled(tmp_path / "other.npz", pairs), tmp_path / "run"
     assert run(workdir, other) == 0

@@ -329,7 +329,7 @@ def test_a_work_directory_of_another_config_names_the_keys_that_differ(capsys, t
     began = build.plan(read_config("--config.pairs.gap=2.5", "--config.seed=3")).nested_config
     (tmp_path / "config.json").write_text(json.dumps(began))
     message = refused(capsys, f"--workdir={tmp_path}")
-    assert "differ: config.pairs.gap, config.seed" in message
+    assert "differ: config.pairs.gap (2.5 then, 2.0 now), config.seed (3 then, 0 now); set them" in message
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
     (tmp_path / "config.json").write_text("{broken")
     assert "is not the config of a run" in refused(capsys, f"--workdir={tmp_path}")

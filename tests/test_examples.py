@@ -24,10 +24,11 @@ OF_PYTHON = {
     "mi_coding.learn.train",
 }  # theirs train, so they need a directory, and SHORT options
 WHOLE_RUNS = {"mi_coding.learn.train"}  # which test_fit.py has, too
+SLOW = {"mi_coding.estimate.series", "mi_coding.estimate.several"}
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.soak if name in WHOLE_RUNS else ()) for name in MODULES]
+    "name", [pytest.param(name, marks=pytest.mark.soak if name in WHOLE_RUNS | SLOW else ()) for name in MODULES]
 )
 def test_docstring_examples_show_what_they_say(name, tmp_path):
     names = NAMES

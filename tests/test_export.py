@@ -33,7 +33,14 @@ NOT_CONVERTED = ("sequences", ".onnx")
 """jax2onnx 0.17 has no gather of slices that lie at another place in each sequence of a batch."""
 
 
-@pytest.mark.parametrize(("name", "ending"), [both for both in product(RECIPES, FORMATS) if both != NOT_CONVERTED])
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        pytest.param(*both, marks=pytest.mark.soak if both[1] == ".stablehlo" and both[0] != "cpc" else ())
+        for both in product(RECIPES, FORMATS)
+        if both != NOT_CONVERTED
+    ],
+)
 def test_an_exported_encoder_gives_the_codes_of_its_run(finished_runs, tmp_path, name, ending):
     encoder = mi_coding.load_encoder(finished_runs(name).workdir)
     path = tmp_path / f"encoder{ending}"

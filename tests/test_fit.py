@@ -140,7 +140,9 @@ def test_sigterm_saves_and_ends_the_process_as_its_handler_has_it(tmp_path, monk
     assert run.summary["train/steps"] == run.step == saved_step(tmp_path / "run") >= 2
 
 
-@pytest.mark.parametrize("moment", ["the last step", "evaluate_run", "write_report"])
+@pytest.mark.parametrize(
+    "moment", ["the last step", "evaluate_run", pytest.param("write_report", marks=pytest.mark.soak)]
+)
 def test_ctrl_c_once_it_is_trained_gives_the_encoder_without_a_report(moment, tmp_path, monkeypatch, capsys):
     stop = lambda *given: signal.raise_signal(signal.SIGINT)  # noqa: E731
     if moment != "the last step":

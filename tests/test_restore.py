@@ -15,7 +15,10 @@ from commands import begun
 import mi_coding
 from mi_coding.data import Dataset, Split
 from mi_coding.errors import InputError
+from mi_coding.evaluation.classifier import ClassifierAccuracy
+from mi_coding.evaluation.health import Health
 from mi_coding.runs import restore
+from mi_coding.runs.evaluate import run_on
 from mi_coding.runs.examples import in_classes_of
 from mi_coding.training.checkpoints import Checkpoints
 from mi_coding.training.devices import data_parallel
@@ -135,6 +138,17 @@ def test_labels_of_other_data_mean_the_classes_that_the_classifier_learnt():
     for names, own in ((None, ["cow", "ant"]), (["ant"], None)):  # of an older run; of arrays
         dataset, lacking = in_classes_of(in_three_classes(own), names)
         assert (dataset.train.labels.tolist(), lacking) == ([0, 1, -1], [])
+
+
+def test_a_classifier_is_not_judged_on_classes_that_it_has_not_learnt(tmp_path):
+    begun(tmp_path / "run")
+    found, warnings = restore.restore(tmp_path / "run", pytest.fail), []
+    found = found._replace(plan=found.plan._replace(evaluators=(ClassifierAccuracy(), Health())))  # names are digits
+    known, other = (run_on(found, in_three_classes(names), warnings.append) for names in (["7", "3"], ["7", "ant"]))
+    assert known.dataset.train.labels.tolist() == [7, 3, -1]
+    assert len(known.plan.evaluators) == 2
+    assert other.plan.evaluators == (Health(),)
+    assert warnings == ["the classifier is not judged: the data has classes that it has not learnt: 'ant'"]
 
 
 def test_a_run_of_eight_devices_is_read_on_one(run, tmp_path):

@@ -59,6 +59,7 @@ def test_the_report_has_the_bound_against_steps_ahead_and_the_sequences(sequence
     assert (sequences.workdir / "plots" / "bound_ahead.png").stat().st_size > 10_000
 
 
+@pytest.mark.soak
 def test_clips_run_and_distractors_of_other_times_are_no_bound_in_training(tmp_path, capsys):
     clips = ["--config.pairs.name=clips", "--config.encoder.name=convnet"]
     times = ["--config.objective.other_times=True", "--config.objective.num_times=2"]

@@ -75,6 +75,7 @@ def test_a_custom_composition_of_augmentations_stands_in_a_config_file(tmp_path)
     check_workdir(tmp_path / "run", config, lambda before: build.plan(before).config)
 
 
+@pytest.mark.soak
 def test_two_epochs_with_an_average_on_unlabelled_images_lack_only_probes(tmp_path):
     folder = make_folder(tmp_path / "images", count=80, side=8, classes=("",), channels=1)  # 56 to train
     source = [f"--config.data.source=folder:{folder}", "--config.data.image_size=0"]

@@ -128,7 +128,7 @@ def main(argv: list[str] | None = None) -> int:
 def _main(argv: list[str]) -> int:
     sizes, rest = split_arguments(argv, every=EVERY, steps=STEPS, rounds=ROUNDS)
     if sizes.every < 1 or sizes.rounds < 1 or sizes.steps <= max(sizes.every, 2):
-        raise InputError("expected --every and --rounds of at least 1, and at least 3 --steps, more than --every")
+        raise InputError("expected --every and --rounds of at least 1, and more --steps than --every, at least 3")
     command = build.parse(rest)
     found = measure(command.config, sizes.every, sizes.steps, sizes.rounds)
     title = f"{command.config_name}, batch {command.config['batch_size']}, a checkpoint every {sizes.every} steps"

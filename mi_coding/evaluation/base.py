@@ -118,6 +118,7 @@ class Evaluator:
     """
 
     for_every_method: ClassVar[bool] = True  # evaluated in every run; else only where the method or the pairs name it
+    judges_classes: ClassVar[bool] = False  # whether labels must be those of the classes that were learnt
 
     def shortcomings(self, dataset: Dataset) -> list[str]:
         """What a data set lacks for this question, one line each, shown to the user before training."""

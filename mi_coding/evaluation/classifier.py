@@ -18,6 +18,7 @@ class ClassifierAccuracy(Evaluator):
     """Share of test examples whose label has the largest logit, on one view each; none without labels."""
 
     for_every_method = False
+    judges_classes = True
 
     def shortcomings(self, dataset: Dataset) -> list[str]:
         if "test" not in unlabelled_splits(dataset):

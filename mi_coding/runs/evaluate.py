@@ -8,15 +8,19 @@ from typing import Any
 import jax
 
 from mi_coding import evaluation
+from mi_coding.data import Dataset
 from mi_coding.errors import InputError
 from mi_coding.evaluation.base import Trained
 from mi_coding.methods import Variables
 from mi_coding.reporting import page, terminal
 from mi_coding.reporting.environment import describe_environment
 from mi_coding.reporting.results import collect_tiles, group_results
-from mi_coding.runs.examples import count_classes
+from mi_coding.runs.examples import count_classes, in_classes_of
+from mi_coding.runs.restore import Restored
 from mi_coding.runs.run import Run
 from mi_coding.runs.workdir import noted_start
+
+_MOST_NAMED = 3  # classes in a warning
 
 
 def trained_codes(run: Run, variables: Variables | None, curves: Mapping[str, Any] | None = None) -> Trained:
@@ -68,6 +72,24 @@ def _started(run: Run) -> Callable[[], Variables | None] | None:
         return run.starting_state[0].variables
 
     return started
+
+
+def run_on(restored: Restored, dataset: Dataset, warn: Callable[[str], None]) -> Run:
+    """A run that was read back, with other data, for its evaluation on the devices that are here.
+
+    Where classes are learnt with the encoder, labels are numbered as they were then, by the names of classes; what
+    judges these classes is left out, with a warning, if the data has others.
+    """
+    plan = restored.plan
+    if any(one.judges_classes for one in plan.evaluators):
+        dataset, lacking = in_classes_of(dataset, restored.metadata["data"].get("class names"))
+        if lacking:
+            named = ", ".join(map(repr, lacking[:_MOST_NAMED]))
+            named += f" and {len(lacking) - _MOST_NAMED:,} others" * (len(lacking) > _MOST_NAMED)
+            warn(f"the classifier is not judged: the data has classes that it has not learnt: {named}")
+            plan = plan._replace(evaluators=tuple(one for one in plan.evaluators if not one.judges_classes))
+    count, step = jax.local_device_count(), restored.step
+    return Run(plan, restored.workdir, dataset, restored.method, count, step, streamed=True, warn=warn)
 
 
 def evaluate_run(

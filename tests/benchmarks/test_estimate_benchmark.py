@@ -22,6 +22,7 @@ def short(monkeypatch):
     monkeypatch.setitem(EFFORTS, "quick", estimator.Effort(3, Training(16, 1, 8, 8, 128, 3e-3), 39))
 
 
+@pytest.mark.soak
 def test_estimates_do_not_move_when_the_truths_are_shuffled():
     laws = [gaussian("a", dense_covariance(2, 2, 0.8), 2), uniform_noise(0.05)]
     truths = [law.mutual_information for law in laws]

@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from virtual_devices import xla_flags
 
 SCRIPT = Path(__file__).with_name("one_of_two_processes.py")
 
 
+@pytest.mark.soak
 def test_two_processes_give_the_loss_and_gradients_of_the_definition():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

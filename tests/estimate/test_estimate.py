@@ -135,6 +135,7 @@ def entropy(share):
     return -share * np.log(share) - (1 - share) * np.log1p(-share)
 
 
+@pytest.mark.soak
 def test_ties_are_not_broken_with_the_numbers_of_the_person():
     u = 4 * np.random.default_rng(0).random(1000)
     found = mi_coding.estimate_mi(u.astype(int), u % 1, seed=0, **QUICK)  # independent
@@ -171,6 +172,7 @@ def test_categories_of_many_values_are_counted(make):
     assert (found.p_value <= 1 / 40) == (truth > 0)
 
 
+@pytest.mark.soak
 def test_a_class_is_predicted_where_a_classifier_is_the_best_critic():
     from sklearn.datasets import load_iris
     from sklearn.linear_model import LogisticRegression
@@ -217,7 +219,9 @@ def many_columns(rng, n=2000):
     return x, x[:, 7] + 0.33 * rng.normal(size=n), 0.5 * math.log1p(0.33**-2)
 
 
-@pytest.mark.parametrize("make", [half_atoms, zero_inflated, bootstrap, many_columns])
+@pytest.mark.parametrize(
+    "make", [half_atoms, pytest.param(zero_inflated, marks=pytest.mark.soak), bootstrap, many_columns]
+)
 def test_atoms_copies_and_many_columns_are_estimated(make):
     x, y, truth = make(np.random.default_rng(4))
     found = mi_coding.estimate_mi(x, y, **QUICK)
@@ -401,6 +405,7 @@ def test_pictures_are_estimated(nats):
     assert found.interval[0] - 0.15 * nats < nats < found.interval[1] + 0.15 * nats
 
 
+@pytest.mark.soak
 def test_a_class_with_one_member_is_no_mistake():
     rare = np.arange(100) == 7
     found = mi_coding.estimate_mi(rare, np.random.default_rng(0).normal(size=100), **QUICK)

@@ -30,7 +30,7 @@ def run(folder, *arguments):
     return command.main(["estimate", *(str(a).replace("FOLDER", str(folder)) for a in arguments), "--effort=quick"])
 
 
-@pytest.mark.parametrize("suffix", [".tsv", ".parquet"])
+@pytest.mark.parametrize("suffix", [".tsv", pytest.param(".parquet", marks=pytest.mark.soak)])
 def test_a_table_has_a_target(folder, suffix, capsys, tmp_path):
     more = [f"--report={tmp_path / 'r.html'}"] if suffix == ".parquet" else []
     assert run(folder, f"FOLDER/table{suffix}", "--target=kind", "--rows=patient", *more) == 0
@@ -45,6 +45,7 @@ def test_a_table_has_a_target(folder, suffix, capsys, tmp_path):
         assert "Mutual information" in page
 
 
+@pytest.mark.soak
 def test_a_table_has_a_matrix(folder, capsys, tmp_path):
     pd.read_csv(folder / "table.csv").drop(columns=["b", "patient"]).to_csv(tmp_path / "table.csv", index=False)
     assert run(folder, tmp_path / "table.csv", "--matrix", "--json", f"--plot={tmp_path / 'm.png'}") == 0

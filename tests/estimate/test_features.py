@@ -115,6 +115,7 @@ def test_wrong_arguments_are_one_line():
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.soak
 def test_what_follows_is_found_at_its_lag_and_in_its_direction():
     rng = np.random.default_rng(3)
     x = rng.normal(size=800)

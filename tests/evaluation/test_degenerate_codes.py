@@ -157,6 +157,7 @@ def test_a_part_that_fails_is_named_in_its_place_and_the_others_stay(tmp_path):
     assert list((tmp_path / "plots").iterdir()) == []
 
 
+@pytest.mark.soak
 def test_a_run_on_black_images_ends_with_a_report_that_says_what_is_wrong(tmp_path, capsys):
     (tmp_path / "black").mkdir()
     for i in range(40):

@@ -47,6 +47,7 @@ def make_experiment(prior="markov", *, betas=(0.0, 0.4), microbatch_size=0, aver
     return Experiment(sample, method.init, method.loss, optimizer, 16, average_decay), method
 
 
+@pytest.mark.soak
 def test_devices_train_the_parameters_and_the_prior_of_one(key, centres):
     experiment, _ = make_experiment("autoregressive")
     alone, shared = (run(experiment, key, centres, how="shard_map", devices=devices) for devices in (1, 2))
