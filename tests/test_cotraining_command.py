@@ -88,6 +88,7 @@ def test_report_has_the_plane_the_pictures_and_the_figures(symbol):
     assert {"plane.png", "by_code.png", "information.png"} <= {path.name for path in (symbol / "plots").iterdir()}
 
 
+@pytest.mark.soak
 def test_bits_have_a_precision_and_their_frozen_prior_is_warned_of(tmp_path):
     few = ["--config.data.source=digits", "--config.code.num_symbols=20", "--config.optimizer.learning_rate=0.05"]
     frozen = ["--config.optimizer.refit=False", "--config.optimizer.prior_steps=0"]

@@ -104,7 +104,7 @@ def test_training_with_mixed_distractors_logs_no_bound(mixed):
     assert {"heldout/mi_lower_bound_nats", "heldout_within/mi_lower_bound_nats"} <= evaluated(mixed).keys()
 
 
-@pytest.mark.parametrize("distractors", ["within", "mixed"])
+@pytest.mark.parametrize("distractors", [pytest.param("within", marks=pytest.mark.soak), "mixed"])
 def test_the_number_of_devices_changes_neither_loss_nor_parameters(distractors):
     plan = build.plan(read_config(*SHORT_FILMS, f"--config.pairs.distractors={distractors}", config=VIDEO))
     method = with_parts(plan, [{"shape": (8, 8, 3)}], 0, num_devices=1, num_steps=4)

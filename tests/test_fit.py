@@ -317,6 +317,7 @@ def test_wrong_options_are_one_line_in_the_words_of_python_and_nothing_is_left(t
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.soak
 def test_train_is_the_command_in_this_process(tmp_path):
     short = SHORT | {"evaluation.num_pairs": 16, "evaluation.most_images": 60, "evaluation.every_steps": 4}
     run = mi_coding.train("simclr", tmp_path / "run", **short)

@@ -70,6 +70,7 @@ def test_metrics_have_every_logged_step_once_with_bound_and_ceiling(finished):
     assert [line["step"] for line in lines(finished) if "validation/mi_lower_bound_nats" in line] == [1, 3, 6]
 
 
+@pytest.mark.soak
 def test_the_same_command_again_trains_no_more_and_reports_the_same(cpc, finished, tmp_path):
     again = cpc.copy(tmp_path / "again")
     assert run(again, *cpc.overrides) == 0

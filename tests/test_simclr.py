@@ -95,6 +95,7 @@ def test_steps_or_epochs_end_a_run_whichever_is_sooner(steps, epochs, expected):
     assert RunOptions(batch_size=16, num_steps=steps, num_epochs=epochs).total_steps(1000) == expected
 
 
+@pytest.mark.soak
 def test_a_run_on_streamed_images_continues_bit_for_bit(tmp_path):
     folder = make_folder(tmp_path / "images", count=120, side=40, classes=("",))  # no labels: the probes take long
     for number in range(0, 120, 20):
