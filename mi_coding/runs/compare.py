@@ -121,7 +121,7 @@ def _short_names(paths: Sequence[Path]) -> list[str]:
     (['a', 'b'], ['one/a', 'two/a'])
     """
     parts = [path.resolve().parts for path in paths]
-    for count in range(1, max(map(len, parts))):
+    for count in range(1, max(map(len, parts)) + 1):
         names = [str(Path(*own[-count:])) for own in parts]
         if len(set(names)) == len(set(parts)):
             break
